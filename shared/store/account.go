@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// AccountRecord is the central Google account: who it is and its sealed grant.
+type AccountRecord struct {
+	// Sub is Google's stable id of the account, and the record's id.
+	Sub      string   `firestore:"sub" json:"sub"`
+	Email    string   `firestore:"email" json:"email"`
+	ClientID string   `firestore:"client_id" json:"client_id"`
+	Scopes   []string `firestore:"scopes,omitempty" json:"scopes,omitempty"`
+	// Sealed is the encrypted refresh token; SealPath(sub) and Sub are bound in
+	// as additional data.
+	Sealed []byte `firestore:"sealed,omitempty" json:"sealed,omitempty"`
+	// Version grows with every connection, so that an error of an old token never
+	// disconnects a new one (protocol.md §7.5).
+	Version     int64     `firestore:"version" json:"version"`
+	Connected   bool      `firestore:"connected" json:"connected"`
+	ConnectedAt time.Time `firestore:"connected_at" json:"connected_at"`
+	// GrantExpiresAt is when the grant will die by itself; zero when it will not.
+	GrantExpiresAt time.Time `firestore:"grant_expires_at,omitempty" json:"grant_expires_at,omitzero"`
+	// SuspectSince is when this version was first refused with invalid_grant.
+	SuspectSince   time.Time `firestore:"suspect_since,omitempty" json:"suspect_since,omitzero"`
+	DisconnectedAt time.Time `firestore:"disconnected_at,omitempty" json:"disconnected_at,omitzero"`
+	Disconnected   string    `firestore:"disconnected,omitempty" json:"disconnected,omitempty"`
+	// PausedUntil holds writes back after `quotaExceeded` (protocol.md §6.6).
+	PausedUntil time.Time `firestore:"paused_until,omitempty" json:"paused_until,omitzero"`
+}
+
+// InstallationRecord is the one document that names the tenant and its account.
+type InstallationRecord struct {
+	// Tenant is the UUID in every mark (protocol.md §3.1); empty until the first
+	// calendar list after a connection has shown whether marks exist already.
+	Tenant  string `firestore:"tenant,omitempty" json:"tenant,omitempty"`
+	Account string `firestore:"account,omitempty" json:"account,omitempty"`
+}
+
+var (
+	// ErrNotConnected means that no account was ever connected.
+	ErrNotConnected = errors.New("store: no account is connected")
+	// ErrOtherAccount refuses to replace the account or client that owns calendars
+	// (protocol.md §3.7).
+	ErrOtherAccount = errors.New("store: another account or client owns the calendars")
+)
+
+func installationRef() Ref       { return Ref{Installation, "current"} }
+func accountRef(sub string) Ref  { return Ref{Accounts, sub} }
+func SealPath(sub string) string { return string(Accounts) + "/" + sub }
+func deadLetterRef(key Key) Ref {
+	return Ref{DeadLetters, string(key.Collection) + "-" + docID(key.ID)}
+}
+func budgetRef(account string) Ref { return Ref{Budgets, account} }
+func settingsRef() Ref             { return Ref{Settings, "current"} }
+func pollRef(what string) Ref      { return Ref{Polls, what} }
+func runRef() Ref                  { return Ref{Runs, "latest"} }
+
+// Installation reads the installation's record; missing is the zero value.
+func (s *Store) Installation(ctx context.Context) (InstallationRecord, error) {
+	var in InstallationRecord
+	if _, err := s.b.Get(ctx, installationRef(), &in); err != nil {
+		return in, fmt.Errorf("read installation: %w", err)
+	}
+	return in, nil
+}
+
+// Account reads the account that the installation uses, ErrNotConnected if none.
+func (s *Store) Account(ctx context.Context) (AccountRecord, error) {
+	in, err := s.Installation(ctx)
+	if err != nil {
+		return AccountRecord{}, err
+	}
+	if in.Account == "" {
+		return AccountRecord{}, ErrNotConnected
+	}
+	var a AccountRecord
+	found, err := s.b.Get(ctx, accountRef(in.Account), &a)
+	if err != nil {
+		return a, fmt.Errorf("read account: %w", err)
+	}
+	if !found {
+		return a, ErrNotConnected
+	}
+	return a, nil
+}
+
+// Connect records a new grant under the next version. While calendars are owned
+// (known tells), another account or client is ErrOtherAccount.
+func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (AccountRecord, error) {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		var in InstallationRecord
+		if _, err := tx.Get(installationRef(), &in); err != nil {
+			return err
+		}
+		var before AccountRecord
+		if _, err := tx.Get(accountRef(a.Sub), &before); err != nil {
+			return err
+		}
+		if known && in.Account != "" && (in.Account != a.Sub || before.ClientID != a.ClientID) {
+			return ErrOtherAccount
+		}
+		a.Version = before.Version + 1
+		a.Connected, a.ConnectedAt = true, tx.Now()
+		a.SuspectSince, a.DisconnectedAt, a.Disconnected = time.Time{}, time.Time{}, ""
+		a.PausedUntil = before.PausedUntil
+		if in.Account != a.Sub {
+			in.Account = a.Sub
+			if err := tx.Set(installationRef(), &in); err != nil {
+				return err
+			}
+		}
+		return tx.Set(accountRef(a.Sub), &a)
+	})
+	if err != nil {
+		return AccountRecord{}, fmt.Errorf("record the connection: %w", err)
+	}
+	return a, nil
+}
+
+// SetTenant fixes the tenant if none is set yet and gives the one in force.
+func (s *Store) SetTenant(ctx context.Context, tenant string) (string, error) {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		var in InstallationRecord
+		if _, err := tx.Get(installationRef(), &in); err != nil {
+			return err
+		}
+		if in.Tenant != "" {
+			tenant = in.Tenant
+			return nil
+		}
+		in.Tenant = tenant
+		return tx.Set(installationRef(), &in)
+	})
+	if err != nil {
+		return "", fmt.Errorf("fix the tenant: %w", err)
+	}
+	return tenant, nil
+}
+
+// GrantRefused records that Google refused the grant of a version for good. The
+// first refusal only makes it suspect; one that comes at least repeat later
+// disconnects (protocol.md §7.5). A newer version is left alone. It reports
+// whether this call disconnected it.
+func (s *Store) GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (disconnected bool, err error) {
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		disconnected = false
+		var a AccountRecord
+		found, err := tx.Get(accountRef(sub), &a)
+		if err != nil || !found || a.Version != version || !a.Connected {
+			return err
+		}
+		now := tx.Now()
+		switch {
+		case a.SuspectSince.IsZero():
+			a.SuspectSince = now
+		case now.Sub(a.SuspectSince) < repeat:
+			return nil
+		default:
+			a.Connected, a.DisconnectedAt, a.Disconnected = false, now, reason
+			disconnected = true
+		}
+		return tx.Set(accountRef(sub), &a)
+	})
+	if err != nil {
+		return false, fmt.Errorf("record the refused grant: %w", err)
+	}
+	return disconnected, nil
+}
+
+// GrantWorks clears a suspicion against a version.
+func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		var a AccountRecord
+		found, err := tx.Get(accountRef(sub), &a)
+		if err != nil || !found || a.Version != version || a.SuspectSince.IsZero() {
+			return err
+		}
+		a.SuspectSince = time.Time{}
+		return tx.Set(accountRef(sub), &a)
+	})
+	if err != nil {
+		return fmt.Errorf("clear the suspicion: %w", err)
+	}
+	return nil
+}
+
+// PauseWrites records until when Google wants no writes (`quotaExceeded`).
+func (s *Store) PauseWrites(ctx context.Context, sub string, until time.Time) error {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		var a AccountRecord
+		found, err := tx.Get(accountRef(sub), &a)
+		if err != nil || !found || !until.After(a.PausedUntil) {
+			return err
+		}
+		a.PausedUntil = until
+		return tx.Set(accountRef(sub), &a)
+	})
+	if err != nil {
+		return fmt.Errorf("record the pause: %w", err)
+	}
+	return nil
+}
+
+// BudgetRecord is the next free slot of an account (protocol.md §6.1).
+type BudgetRecord struct {
+	Next time.Time `firestore:"next" json:"next"`
+	// Creations is the bucket of calendar creations, filled at CreationsAt.
+	Creations   float64   `firestore:"creations,omitempty" json:"creations,omitempty"`
+	CreationsAt time.Time `firestore:"creations_at,omitempty" json:"creations_at,omitzero"`
+}
+
+// ReserveSlots takes up to k call slots, spaced apart, of an account's budget.
+// It takes fewer, down to none, where slots would start later than ahead from
+// now. wait is how long after this answer the first one starts; the caller
+// counts it on its own monotonic clock, so that clocks need not agree.
+func (s *Store) ReserveSlots(ctx context.Context, account string, k int, spacing, ahead time.Duration) (got int, wait time.Duration, err error) {
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		var b BudgetRecord
+		if _, err := tx.Get(budgetRef(account), &b); err != nil {
+			return err
+		}
+		now := tx.Now()
+		start := b.Next
+		if start.Before(now) {
+			start = now
+		}
+		wait = start.Sub(now)
+		if wait > ahead {
+			got = 0
+			return nil
+		}
+		got = min(k, 1+int((ahead-wait)/spacing))
+		b.Next = start.Add(time.Duration(got) * spacing)
+		return tx.Set(budgetRef(account), &b)
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("reserve the budget: %w", err)
+	}
+	return got, wait, nil
+}
+
+// ReserveCreation takes one calendar creation from the account's own bucket,
+// whose capacity and hourly refill are perHour (protocol.md §6.5). wait is 0 if
+// it was taken, else how long until there is one.
+func (s *Store) ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error) {
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		wait = 0
+		var b BudgetRecord
+		found, err := tx.Get(budgetRef(account), &b)
+		if err != nil {
+			return err
+		}
+		now := tx.Now()
+		capacity := float64(perHour)
+		if !found || b.CreationsAt.IsZero() {
+			b.Creations = capacity
+		} else {
+			b.Creations = min(capacity, b.Creations+now.Sub(b.CreationsAt).Hours()*capacity)
+		}
+		b.CreationsAt = now
+		if b.Creations < 1 {
+			wait = time.Duration((1 - b.Creations) / capacity * float64(time.Hour))
+			return nil
+		}
+		b.Creations--
+		return tx.Set(budgetRef(account), &b)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reserve a calendar creation: %w", err)
+	}
+	return wait, nil
+}
