@@ -1,0 +1,266 @@
+package calendarsync
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+)
+
+// Verdict is what ought to become of one task in one employee's calendar, or of
+// one employee's calendar.
+type Verdict int
+
+const (
+	// Keep: it ought to be there, as the decision says.
+	Keep Verdict = iota + 1
+	// Remove: explicit evidence says that it ought not (protocol.md §4.1).
+	Remove
+	// Doubt: nothing says it should be there, but no evidence either: absence.
+	// It goes only after two complete reads far enough apart (protocol.md §4.2).
+	Doubt
+	// Leave: nothing can be told; what is there stays as it is.
+	Leave
+)
+
+// Reason says in one word what a verdict rests on; values are stored and shown.
+type Reason string
+
+// The reasons for events.
+const (
+	ReasonNone           Reason = ""
+	ReasonDeleted        Reason = "deleted"         // vouched for by the ERP's signature
+	ReasonMissing        Reason = "missing"         // not in a complete reading
+	ReasonInvalid        Reason = "invalid"         // the ERP's data cannot be believed
+	ReasonState          Reason = "state"           // a state with a role not shown
+	ReasonUnknownState   Reason = "unknown-state"   // a state the catalogue lacks
+	ReasonCatalogue      Reason = "catalogue"       // a shown role is gone from the catalogue
+	ReasonStateMissing   Reason = "state-missing"   // the task says no state
+	ReasonUndated        Reason = "undated"         // date.todo present and null
+	ReasonDateMissing    Reason = "date-missing"    // the key is not there
+	ReasonBefore         Reason = "before-backfill" // scheduled before the calendar's from
+	ReasonReassigned     Reason = "reassigned"      // executors present and without the employee
+	ReasonStaffMissing   Reason = "staff-missing"   // the executors or divisions are not there
+	ReasonRefusedContent Reason = "refused-content" // a template failed on this task
+)
+
+// The ways by which an employee has a task, stored in its mapping.
+const (
+	ViaExecutor = "executor"
+	ViaDivision = "division"
+)
+
+// Decision is the verdict on one task for one employee.
+type Decision struct {
+	Verdict Verdict
+	Reason  Reason
+	Event   Event  // when Keep
+	Via     string // when Keep
+	Err     error  // when Leave: what to record
+}
+
+// Recipient is an employee with an active calendar, as the decision needs them.
+type Recipient struct {
+	ID        EmployeeID
+	Name      string
+	Divisions []DivisionID
+	// From bounds the calendar's tasks (protocol.md §3.5).
+	From time.Time
+	// Via is how the employee has the event now, "" where there is none.
+	Via string
+}
+
+// Rules are settings made ready for deciding: zone, texts and catalogue.
+type Rules struct {
+	Settings  Settings
+	Zone      *time.Location
+	Texts     *Texts
+	Catalogue Catalogue
+	// Names are the employees' names, for .Task.Executors.
+	Names map[EmployeeID]string
+	// rolesKnown is false while a shown role is gone from the catalogue: then a
+	// state's role proves nothing.
+	rolesKnown bool
+	shown      map[RoleID]bool
+}
+
+// NewRules prepares settings; a fault is of kind misconfigured and names the field.
+func NewRules(s Settings, c Catalogue, names map[EmployeeID]string) (*Rules, error) {
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil || s.TimeZone == "" || s.TimeZone == "Local" {
+		return nil, failure.New(failure.Misconfigured, "read settings", "time_zone is no IANA zone")
+	}
+	texts, err := NewTexts(s)
+	if err != nil {
+		return nil, failure.Wrap(failure.Misconfigured, "read settings", err)
+	}
+	if len(s.ShownRoles) == 0 {
+		return nil, failure.New(failure.Misconfigured, "read settings", "shown_roles is empty")
+	}
+	r := &Rules{Settings: s, Zone: zone, Texts: texts, Catalogue: c, Names: names, rolesKnown: true, shown: map[RoleID]bool{}}
+	for _, role := range s.ShownRoles {
+		r.shown[role] = true
+		if len(c.StatesWithRoles([]RoleID{role})) == 0 {
+			r.rolesKnown = false
+		}
+	}
+	return r, nil
+}
+
+// Targets lists, ascending, the employees whom a task concerns directly, and the
+// divisions whose members it concerns besides (none where the setting is off).
+func (r *Rules) Targets(t Task) (executors []EmployeeID, divisions []DivisionID) {
+	executors = slices.Clone(t.Executors.Or(nil))
+	sortIDs(executors)
+	if r.Settings.IncludeDepartments {
+		divisions = slices.Clone(t.Divisions.Or(nil))
+		sortIDs(divisions)
+	}
+	return slices.Compact(executors), slices.Compact(divisions)
+}
+
+// Decide judges one task for one recipient. vouched tells that a signed
+// notification said the task was deleted.
+func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision {
+	switch {
+	case reading.Invalid != nil:
+		return Decision{Verdict: Leave, Reason: ReasonInvalid, Err: reading.Invalid}
+	case reading.Task == nil:
+		if vouched {
+			return Decision{Verdict: Remove, Reason: ReasonDeleted}
+		}
+		if reading.Absent == ProofEmptyList {
+			// An ERP that says it has no task at all may be lying; by itself that
+			// never deletes.
+			return Decision{Verdict: Leave, Reason: ReasonMissing,
+				Err: failure.New(failure.SourceInvalid, "read the task", "the ERP says that it has no tasks at all")}
+		}
+		return Decision{Verdict: Doubt, Reason: ReasonMissing}
+	}
+	t := *reading.Task
+	if d, final := r.decideState(t); final {
+		return d
+	}
+	start, said := t.Start.Get()
+	switch {
+	case !said:
+		return Decision{Verdict: Doubt, Reason: ReasonDateMissing}
+	case start.IsZero():
+		return Decision{Verdict: Remove, Reason: ReasonUndated}
+	}
+	via, d, final := r.decideStaff(t, e)
+	if final {
+		return d
+	}
+	ev, err := r.render(t, start, e)
+	if err != nil {
+		return Decision{Verdict: Leave, Reason: ReasonRefusedContent,
+			Err: &failure.Error{Kind: failure.Invalid, Op: "render task " + strconv.FormatInt(int64(t.ID), 10), Detail: "a template failed on this task", Err: err}}
+	}
+	if r.before(ev, e.From) {
+		return Decision{Verdict: Remove, Reason: ReasonBefore}
+	}
+	return Decision{Verdict: Keep, Event: ev, Via: via}
+}
+
+func (r *Rules) decideState(t Task) (Decision, bool) {
+	id, said := t.State.Get()
+	if !said {
+		return Decision{Verdict: Doubt, Reason: ReasonStateMissing}, true
+	}
+	state, known := r.Catalogue.States[id]
+	switch {
+	case !known:
+		return Decision{Verdict: Doubt, Reason: ReasonUnknownState}, true
+	case r.shown[state.Role]:
+		return Decision{}, false
+	case !r.rolesKnown:
+		return Decision{Verdict: Doubt, Reason: ReasonCatalogue}, true
+	default:
+		return Decision{Verdict: Remove, Reason: ReasonState}, true
+	}
+}
+
+// decideStaff finds why the employee has the task, or that they have not.
+func (r *Rules) decideStaff(t Task, e Recipient) (via string, d Decision, final bool) {
+	executors, said := t.Executors.Get()
+	if slices.Contains(executors, e.ID) {
+		return ViaExecutor, Decision{}, false
+	}
+	divisions, divisionsSaid := t.Divisions.Get()
+	if r.Settings.IncludeDepartments {
+		for _, d := range divisions {
+			if slices.Contains(e.Divisions, d) {
+				return ViaDivision, Decision{}, false
+			}
+		}
+	}
+	// An event that came by the division stays in doubt while the divisions are
+	// not said; one that came by the executors only needs those.
+	needDivisions := r.Settings.IncludeDepartments && e.Via == ViaDivision
+	if !said || (needDivisions && !divisionsSaid) {
+		return "", Decision{Verdict: Doubt, Reason: ReasonStaffMissing}, true
+	}
+	return "", Decision{Verdict: Remove, Reason: ReasonReassigned}, true
+}
+
+// before tells whether an event lies before a calendar's tasks: by its end if
+// all-day, by its start otherwise (protocol.md §3.5).
+func (r *Rules) before(ev Event, from time.Time) bool {
+	if ev.Start.Date == "" {
+		return ev.Start.Instant.Before(from)
+	}
+	end, err := time.Parse(time.DateOnly, ev.End.Date)
+	if err != nil {
+		return false
+	}
+	return !Resolve(end, r.Zone).After(from)
+}
+
+func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
+	typ := r.Catalogue.Types[t.Type]
+	data := TemplateData{
+		Employee: TemplateEmployee{ID: e.ID, Name: clean(e.Name)},
+		Task: TemplateTask{
+			ID: t.ID, Type: clean(t.TypeName), State: clean(t.StateName), Customer: clean(t.Customer),
+			Address: clean(t.Address), Description: clean(t.Description), Priority: t.Priority,
+			URL: r.Texts.TaskURL(t.ID),
+		},
+	}
+	if data.Task.Type == "" {
+		data.Task.Type = clean(typ.Name)
+	}
+	if id, ok := t.State.Get(); ok && data.Task.State == "" {
+		data.Task.State = clean(r.Catalogue.States[id].Name)
+	}
+	if r.Texts.NeedsExecutors {
+		executors, _ := r.Targets(t)
+		for _, id := range executors {
+			name := r.Names[id]
+			if name == "" {
+				name = fmt.Sprintf("#%d", id)
+			}
+			data.Task.Executors = append(data.Task.Executors, clean(name))
+		}
+	}
+	title, err := r.Texts.eventTitle(data)
+	if err != nil {
+		return Event{}, err
+	}
+	description, err := r.Texts.eventDescription(data)
+	if err != nil {
+		return Event{}, err
+	}
+	ev := Event{Title: title, Location: cut(oneLine(t.Address), MaxLocation), Description: description}
+	if c := r.Settings.Colors[strconv.FormatInt(int64(t.Type), 10)]; c > 0 {
+		ev.Color = strconv.Itoa(c)
+	}
+	ev.Start, ev.End = span(t, start, typ, r.Settings, r.Zone)
+	return ev, nil
+}
+
+// NormalAddress is an address as compared: trimmed, without case (protocol.md §5.1).
+func NormalAddress(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

@@ -1,0 +1,135 @@
+package calendarsync
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The reasons for which an employee has no calendar.
+const (
+	ReasonDismissed      Reason = "dismissed"
+	ReasonNoAddress      Reason = "no-address"
+	ReasonInvalidAddress Reason = "invalid-address"
+	ReasonUnbound        Reason = "unbound"
+	ReasonWorkMissing    Reason = "work-missing"    // is_work is not there
+	ReasonAddressMissing Reason = "address-missing" // the e-mail key is not there
+	ReasonBindingMissing Reason = "binding-missing" // the binding field is not there
+	ReasonUnconfirmed    Reason = "unconfirmed"     // settings are not confirmed yet
+	ReasonPaused         Reason = "paused"          // enabled is off
+	ReasonNotConnected   Reason = "not-connected"   // no Google account
+)
+
+// DecideEmployee judges whether an employee is to have a calendar. vouched tells
+// that a signed notification said they were deleted.
+func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict, Reason) {
+	if reading.Invalid != nil {
+		return Leave, ReasonInvalid
+	}
+	if reading.Employee == nil {
+		switch {
+		case vouched:
+			return Remove, ReasonDeleted
+		case reading.Absent == ProofEmptyList:
+			return Leave, ReasonMissing
+		default:
+			return Doubt, ReasonMissing
+		}
+	}
+	e := *reading.Employee
+	working, said := e.Working.Get()
+	switch {
+	case !said:
+		return Doubt, ReasonWorkMissing
+	case !working:
+		return Remove, ReasonDismissed
+	}
+	if s.BindingField != 0 {
+		fields, _ := e.Fields.Get()
+		value, there := fields[s.BindingField]
+		switch {
+		case !there:
+			return Doubt, ReasonBindingMissing
+		case !On(value):
+			return Remove, ReasonUnbound
+		}
+	}
+	address, said := e.Email.Get()
+	switch {
+	case !said:
+		return Doubt, ReasonAddressMissing
+	case strings.TrimSpace(address) == "":
+		return Remove, ReasonNoAddress
+	case !ValidAddress(address):
+		// Not among the explicit evidence of protocol.md §4.1: a slip while typing
+		// must not cost a calendar at once.
+		return Doubt, ReasonInvalidAddress
+	}
+	return Keep, ReasonNone
+}
+
+// On reads the value of a checkbox field: empty, 0, false, no and off are off.
+func On(value string) bool {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "", "0", "false", "no", "off":
+		return false
+	}
+	return true
+}
+
+var domainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`)
+
+// ValidAddress tells whether a text is one plain e-mail address that Google can
+// share with: no display name, a domain with a dot, at most 254 characters.
+func ValidAddress(s string) bool {
+	s = strings.TrimSpace(s)
+	if len(s) > 254 {
+		return false
+	}
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s {
+		return false
+	}
+	at := strings.LastIndexByte(s, '@')
+	return at > 0 && at <= 64 && !strings.ContainsAny(s, " \t\"<>") && domainForm.MatchString(s[at+1:])
+}
+
+// CalendarMark is the last line of a calendar's description (protocol.md §3.5).
+type CalendarMark struct {
+	Tenant   string
+	Employee EmployeeID
+	Epoch    string
+	From     time.Time
+}
+
+var markForm = regexp.MustCompile(`(?m)^erp-calendar/1 tenant=(\S+) employee=(\d+) epoch=(\S+) from=(\S+)\s*$`)
+
+// Line is the mark as it is written.
+func (m CalendarMark) Line() string {
+	return fmt.Sprintf("erp-calendar/1 tenant=%s employee=%d epoch=%s from=%s", m.Tenant, m.Employee, m.Epoch, m.From.UTC().Format(time.RFC3339))
+}
+
+// ReadCalendarMark finds the mark in a description; ok is false without one.
+func ReadCalendarMark(description string) (CalendarMark, bool) {
+	found := markForm.FindAllStringSubmatch(description, -1)
+	if len(found) == 0 {
+		return CalendarMark{}, false
+	}
+	last := found[len(found)-1]
+	id, err1 := strconv.ParseInt(last[2], 10, 64)
+	from, err2 := time.Parse(time.RFC3339, last[4])
+	if err1 != nil || err2 != nil || id <= 0 {
+		return CalendarMark{}, false
+	}
+	return CalendarMark{last[1], EmployeeID(id), last[3], from}, true
+}
+
+// AddURL is the link that adds a shared calendar to its reader's list (google.md
+// §1): the calendar's id in base64.
+func AddURL(calendarID string) string {
+	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendarID))
+}

@@ -1,0 +1,238 @@
+package calendarsync
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/template"
+	"unicode/utf8"
+)
+
+// The most characters of each text of an event or calendar. Google takes 1,024
+// for title, location and calendar name and 8,192 for the description; the rest
+// is room for its own escaping.
+const (
+	MaxTitle       = 300
+	MaxLocation    = 500
+	MaxDescription = 7500
+	MaxName        = 200
+	// maxRendered bounds what a template may produce before it is cut, so that a
+	// template that repeats itself cannot eat the instance.
+	maxRendered = 64 << 10
+)
+
+// TemplateEmployee is what a template sees as .Employee.
+type TemplateEmployee struct {
+	ID   EmployeeID
+	Name string
+}
+
+// TemplateTask is what a template sees as .Task.
+type TemplateTask struct {
+	ID          TaskID
+	Type        string
+	State       string
+	Customer    string
+	Address     string
+	Description string
+	Priority    int64
+	URL         string
+	Executors   []string
+}
+
+// TemplateData is the dot of every template.
+type TemplateData struct {
+	Employee TemplateEmployee
+	Task     TemplateTask
+}
+
+// Texts are the compiled templates of some settings.
+type Texts struct {
+	name, title, description *template.Template
+	taskURL                  string
+	// NeedsExecutors tells that a template names the executors, so that their
+	// names must be looked up.
+	NeedsExecutors bool
+}
+
+// NewTexts compiles the templates of settings; the error names the field.
+func NewTexts(s Settings) (*Texts, error) {
+	t := &Texts{taskURL: s.TaskURL}
+	var faults []error
+	for _, part := range []struct {
+		field, text string
+		into        **template.Template
+	}{
+		{"calendar_name", s.CalendarName, &t.name},
+		{"event_title", s.EventTitle, &t.title},
+		{"event_description", s.EventDescription, &t.description},
+	} {
+		tmpl, err := template.New(part.field).Option("missingkey=error").Parse(part.text)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", part.field, err))
+			continue
+		}
+		*part.into = tmpl
+		t.NeedsExecutors = t.NeedsExecutors || strings.Contains(part.text, ".Executors")
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return t, nil
+}
+
+// CheckTemplates compiles the templates of settings and runs them on samples, a
+// full task and an empty one; each fault names its field. A calendar must have a
+// name and an event a title.
+func CheckTemplates(s Settings) error {
+	t, err := NewTexts(s)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	full := TemplateData{
+		Employee: TemplateEmployee{ID: 42, Name: "Olena Kovalenko"},
+		Task: TemplateTask{ID: 123, Type: "Connection", State: "New", Customer: "Ivan Petrenko", Address: "Main St 1, 4",
+			Description: "Call before", Priority: 1, URL: t.TaskURL(123), Executors: []string{"Olena Kovalenko"}},
+	}
+	empty := TemplateData{Employee: TemplateEmployee{ID: 42, Name: "Olena Kovalenko"}, Task: TemplateTask{ID: 123, URL: t.TaskURL(123)}}
+	for _, part := range []struct {
+		field string
+		tmpl  *template.Template
+		must  bool
+	}{{"calendar_name", t.name, true}, {"event_title", t.title, true}, {"event_description", t.description, false}} {
+		for i, data := range []TemplateData{full, empty} {
+			out, err := run(part.tmpl, data)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", part.field, err))
+				break
+			}
+			if part.must && i == 0 && strings.TrimSpace(out) == "" {
+				faults = append(faults, fmt.Errorf("%s: gives an empty text", part.field))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// TaskURL is the address that opens the task in the ERP.
+func (t *Texts) TaskURL(id TaskID) string {
+	return strings.ReplaceAll(t.taskURL, "{id}", strconv.FormatInt(int64(id), 10))
+}
+
+// CalendarName renders the name of an employee's calendar.
+func (t *Texts) CalendarName(e TemplateEmployee) (string, error) {
+	out, err := run(t.name, TemplateData{Employee: e})
+	if err != nil {
+		return "", fmt.Errorf("calendar_name: %w", err)
+	}
+	return cut(oneLine(out), MaxName), nil
+}
+
+func (t *Texts) eventTitle(d TemplateData) (string, error) {
+	out, err := run(t.title, d)
+	if err != nil {
+		return "", fmt.Errorf("event_title: %w", err)
+	}
+	title := strings.Trim(oneLine(out), ", ")
+	if title == "" {
+		// A task without type and address still has to be recognisable.
+		title = "#" + strconv.FormatInt(int64(d.Task.ID), 10)
+	}
+	return cut(title, MaxTitle), nil
+}
+
+// eventDescription renders the description as Google's HTML. It always ends with
+// the task's link, which cutting never touches.
+func (t *Texts) eventDescription(d TemplateData) (string, error) {
+	out, err := run(t.description, d)
+	if err != nil {
+		return "", fmt.Errorf("event_description: %w", err)
+	}
+	link := escape(d.Task.URL)
+	body := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(clean(out)), d.Task.URL))
+	room := MaxDescription - utf8.RuneCountInString(link) - 1
+	// Escaping lengthens, so the cut is made on the plain text until it fits.
+	for limit := room; ; limit = limit * 3 / 4 {
+		escaped := escape(cut(body, limit))
+		if utf8.RuneCountInString(escaped) <= room || limit < 16 {
+			if escaped == "" {
+				return link, nil
+			}
+			return escaped + "\n" + link, nil
+		}
+	}
+}
+
+// run executes a template into bounded memory.
+func run(t *template.Template, d TemplateData) (string, error) {
+	w := &boundedBuffer{room: maxRendered}
+	if err := t.Execute(w, d); err != nil {
+		return "", err
+	}
+	return w.String(), nil
+}
+
+type boundedBuffer struct {
+	bytes.Buffer
+	room int
+}
+
+var errTooLong = errors.New("gives more than 64 KiB of text")
+
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.room {
+		return 0, errTooLong
+	}
+	return b.Buffer.Write(p)
+}
+
+// escape writes plain text in Google's HTML. Quotes stay as they are: only what
+// could start a tag or an entity is touched.
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+}
+
+// clean drops what no calendar shows: control characters, broken UTF-8, runs of
+// empty lines, blanks at line ends. Google would normalise some of it away.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "")
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n':
+			return r
+		case r == '\t' || r == '\r' || r == '\u00a0':
+			return ' '
+		case r < ' ' || r == 0x7f || r == '\ufeff':
+			return -1
+		}
+		return r
+	}, s)
+	lines := strings.Split(s, "\n")
+	out := lines[:0]
+	for _, l := range lines {
+		l = strings.TrimRight(l, " ")
+		if l == "" && (len(out) == 0 || out[len(out)-1] == "") {
+			continue
+		}
+		out = append(out, l)
+	}
+	return strings.TrimSpace(strings.Join(out, "\n"))
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(clean(s)), " ") }
+
+// cut shortens to at most n characters, the last being an ellipsis.
+func cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	if n < 1 {
+		return ""
+	}
+	r := []rune(s)[:n-1]
+	return strings.TrimRight(string(r), " \n") + "…"
+}
