@@ -65,8 +65,11 @@ type EmployeeRecord struct {
 	Leaving []CalendarRecord `firestore:"leaving,omitempty" json:"leaving,omitempty"`
 	// AbsentSince is when a complete reading first lacked a reason for the calendar.
 	AbsentSince time.Time `firestore:"absent_since,omitempty" json:"absent_since,omitzero"`
-	// FillCursor is the last task done by a fill that goes on in another message.
-	FillCursor int64 `firestore:"fill_cursor,omitempty" json:"fill_cursor,omitempty"`
+	// KeptFrom is the from of a calendar deleted by hand until another with the
+	// same from has taken its place (protocol.md §3.5).
+	KeptFrom time.Time `firestore:"kept_from,omitempty" json:"kept_from,omitzero"`
+	// Card is the calendar's id as last written into the ERP's card.
+	Card string `firestore:"card,omitempty" json:"card,omitempty"`
 	Work
 }
 

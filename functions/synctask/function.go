@@ -1,0 +1,9 @@
+package synctask
+
+import (
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+)
+
+func init() { functions.HTTP("SyncTask", serve.OnFirstRequest("SyncTask", FromEnvironment)) }

@@ -1,0 +1,332 @@
+package calendars
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// createTimeout bounds the call that makes a calendar; its intent's deadline.
+const createTimeout = 25 * time.Second
+
+// keep makes sure of the calendar of an employee who is to have one: made,
+// shared, named, filled, and calendars of former addresses taken down.
+func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
+	address := strings.TrimSpace(e.Email.Or(""))
+	rules, err := l.k.Rules.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	name, err := rules.Texts.CalendarName(calendarsync.TemplateEmployee{ID: l.id, Name: e.Name})
+	if err != nil {
+		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", l.id), err)
+	}
+	if c := l.rec().Calendar; c != nil && c.Address != "" && calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
+		if err := l.leave(ctx); err != nil {
+			return err
+		}
+	}
+	// An old address loses its access before anything else (protocol.md §5.2).
+	if err := l.unshareLeaving(ctx); err != nil {
+		return err
+	}
+	if c := l.rec().Calendar; c != nil && c.ID == "" {
+		if waiting, err := l.recoverIntent(ctx); err != nil || waiting {
+			return err
+		}
+	}
+	created := false
+	if l.rec().Calendar == nil {
+		if waiting, err := l.create(ctx, name, address); err != nil || waiting {
+			return err
+		}
+		created = true
+	}
+	if err := l.adjust(ctx, name, address); err != nil {
+		return err
+	}
+	c := l.rec().Calendar
+	if created || c.RuleID == "" || l.rec().State != store.StateActive || l.audits() {
+		if err := l.share(ctx, address); err != nil {
+			return err
+		}
+	}
+	if c := l.rec().Calendar; created || c.Filled.IsZero() || !c.Listed || l.audits() {
+		if err := l.fill(ctx, rules, name, address); err != nil {
+			return err
+		}
+	}
+	if err := l.takeDownLeaving(ctx); err != nil {
+		return err
+	}
+	return l.writeCard(ctx, e, l.rec().Calendar.ID)
+}
+
+// writeCard writes the calendar's id into the ERP's card where that is
+// configured, once per change (protocol.md §5.5).
+func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string) error {
+	field := l.settings.CalendarIDField
+	if field == 0 || l.rec().Card == id {
+		return nil
+	}
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	if there, _ := e.Fields.Get(); there[field] != id {
+		if err := l.k.ERP.SetEmployeeField(calls, l.id, field, id); err != nil {
+			return err
+		}
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.Card = id })
+}
+
+// create makes a new calendar. waiting tells that it has to wait for its turn or
+// its outcome.
+func (l *look) create(ctx context.Context, name, address string) (waiting bool, err error) {
+	account, err := l.k.Account.Account(ctx)
+	if err != nil {
+		return false, err
+	}
+	if until := account.PausedUntil; l.k.Deps.Now().Before(until) {
+		l.again(until)
+		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
+	}
+	wait, err := l.k.Store.ReserveCreation(ctx, account.Sub, l.k.waits.CalendarsPerHour)
+	if err != nil {
+		return false, err
+	}
+	if wait > 0 {
+		l.again(l.taken().Add(wait))
+		l.failed = &failure.Error{Kind: failure.RateLimited, Op: "create the calendar", Detail: "waits for its turn: Google limits how many calendars may be made"}
+		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
+	}
+	// The lease may have run for a while; a creation gets a full stretch.
+	if err := l.extend(ctx); err != nil {
+		return false, err
+	}
+	from := l.rec().KeptFrom
+	if from.IsZero() {
+		// RFC 3339 in the mark has no fractions.
+		from = l.taken().Add(-time.Duration(l.settings.BackfillHours) * time.Hour).UTC().Truncate(time.Second)
+	}
+	intent := store.CalendarRecord{
+		Epoch: l.k.NewID(), From: from, Name: name, Address: address, Account: account.Sub,
+		Deadline: l.taken().Add(createTimeout),
+	}
+	activity := l.activity("calendar.create", "")
+	if err := l.announced(ctx, activity, func(r *store.EmployeeRecord) {
+		r.State, r.Reason, r.Calendar = store.StatePending, "", &intent
+	}); err != nil {
+		return false, err
+	}
+	calls, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	made, err := l.k.Google.CreateCalendar(calls, name, l.settings.TimeZone, calendarsync.CalendarMark{
+		Tenant: l.tenant, Employee: l.id, Epoch: intent.Epoch, From: intent.From,
+	})
+	activity.Calendar = made.ID
+	switch {
+	case err != nil && failure.IsAmbiguous(err):
+		// It may have been made: the list tells, but not yet (protocol.md §3.6).
+		l.again(intent.Deadline.Add(l.k.waits.Intent))
+		return true, l.save(ctx, unchanged, result(activity, err))
+	case err != nil:
+		if saveErr := l.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }, result(activity, err)); saveErr != nil {
+			return false, saveErr
+		}
+		return false, err
+	}
+	l.k.Log.InfoContext(ctx, "calendar created", "employee", l.id, "calendar", made.ID, "cause", l.order.Cause)
+	return false, l.save(ctx, func(r *store.EmployeeRecord) {
+		c := *r.Calendar
+		// A calendar just made is empty: "no mapping" means "no event" from its birth.
+		c.ID, c.Listed = made.ID, true
+		r.Calendar, r.KeptFrom = &c, time.Time{}
+	}, result(activity, nil))
+}
+
+// recoverIntent looks for a calendar whose creation was announced and never
+// confirmed (protocol.md §3.6). It must not be looked for too early: the call may
+// still be on its way.
+func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
+	c := *l.rec().Calendar
+	if due := c.Deadline.Add(l.k.waits.Intent + time.Duration(c.Searches)*l.k.waits.Intent/5); l.taken().Before(due) {
+		l.again(due)
+		return true, nil
+	}
+	list, err := l.k.Google.Calendars(ctx)
+	if err != nil {
+		return false, err
+	}
+	found := ""
+	for _, have := range list {
+		if have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch {
+			// Of two with one epoch the smaller id wins (protocol.md §3.6).
+			if found == "" || have.ID < found {
+				found = have.ID
+			}
+		}
+	}
+	switch {
+	case found != "":
+		l.k.Log.InfoContext(ctx, "calendar found by its mark", "employee", l.id, "calendar", found)
+		return false, l.save(ctx, func(r *store.EmployeeRecord) {
+			c := *r.Calendar
+			c.ID, c.Listed = found, false
+			r.Calendar, r.KeptFrom = &c, time.Time{}
+		})
+	case c.Searches == 0:
+		l.again(l.taken().Add(l.k.waits.Intent / 5))
+		return true, l.save(ctx, func(r *store.EmployeeRecord) {
+			c := *r.Calendar
+			c.Searches = 1
+			r.Calendar = &c
+		})
+	default:
+		// Twice not there: the call never took effect.
+		return false, l.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil })
+	}
+}
+
+// adjust renames the calendar and renews its zone when the settings or the
+// employee's name changed.
+func (l *look) adjust(ctx context.Context, name, address string) error {
+	c := *l.rec().Calendar
+	if c.Name == name && c.Address != "" {
+		return nil
+	}
+	if c.Name != name {
+		calls, cancel := l.calls(ctx)
+		defer cancel()
+		have, err := l.k.Google.Calendar(calls, c.ID)
+		if failure.Is(err, failure.Gone) {
+			// Deleted by hand: the fill makes a new one.
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		activity := l.activity("calendar.update", c.ID)
+		if err := l.announced(ctx, activity, unchanged); err != nil {
+			return err
+		}
+		err = l.k.Google.UpdateCalendar(calls, have, name, l.settings.TimeZone, l.mark(c))
+		if saveErr := l.save(ctx, func(r *store.EmployeeRecord) {
+			if err == nil {
+				c := *r.Calendar
+				c.Name = name
+				r.Calendar = &c
+			}
+		}, result(activity, err)); saveErr != nil {
+			return saveErr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if c.Address != "" {
+		return nil
+	}
+	// An adopted calendar: whom it was shared with is read from its rules.
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		c := *r.Calendar
+		c.Address = address
+		r.Calendar = &c
+	})
+}
+
+func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {
+	return calendarsync.CalendarMark{Tenant: l.tenant, Employee: l.id, Epoch: c.Epoch, From: c.From}
+}
+
+// share gives the employee's address the role reader: the rules are listed
+// first and only what is missing is inserted (protocol.md §5.3).
+func (l *look) share(ctx context.Context, address string) error {
+	if err := l.extend(ctx); err != nil {
+		return err
+	}
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	c := *l.rec().Calendar
+	rules, err := l.k.Google.Rules(calls, c.ID)
+	if err != nil {
+		if failure.Is(err, failure.Gone) && l.rec().State == store.StateActive {
+			return nil // the fill finds the calendar gone and makes another
+		}
+		return err
+	}
+	rule, there := ruleFor(rules, c.RuleID, address)
+	if there {
+		if rule.Role != "reader" && rule.Role != "owner" {
+			activity := l.activity("rule.narrow", c.ID)
+			if err := l.announced(ctx, activity, unchanged); err != nil {
+				return err
+			}
+			err := l.k.Google.ForceReader(calls, c.ID, rule)
+			if saveErr := l.save(ctx, unchanged, result(activity, err)); saveErr != nil {
+				return saveErr
+			}
+			if err != nil {
+				return err
+			}
+			l.repaired++
+		}
+		if c.RuleID == rule.ID && c.RuleSeen && l.rec().State == store.StateActive {
+			return nil
+		}
+		return l.save(ctx, func(r *store.EmployeeRecord) {
+			c := *r.Calendar
+			c.RuleID, c.RuleSeen = rule.ID, true
+			r.Calendar, r.State, r.Reason = &c, store.StateActive, ""
+		})
+	}
+	if c.RuleID != "" && !c.RuleSeen {
+		// Invited, and never visible: an admin decides whether to invite again.
+		return nil
+	}
+	if c.RuleID != "" {
+		l.repaired++
+	}
+	activity := l.activity("rule.insert", c.ID)
+	if err := l.announced(ctx, activity, unchanged); err != nil {
+		return err
+	}
+	made, err := l.k.Google.Share(calls, c.ID, address)
+	at := l.k.Deps.Now().UTC()
+	saveErr := l.save(ctx, func(r *store.EmployeeRecord) {
+		if err != nil {
+			return
+		}
+		c := *r.Calendar
+		c.RuleID, c.SharedAt, c.RuleSeen = made.ID, at, false
+		r.Calendar, r.State, r.Reason = &c, store.StateActive, ""
+	}, result(activity, err))
+	if saveErr != nil {
+		return saveErr
+	}
+	if err == nil {
+		l.k.Log.InfoContext(ctx, "calendar shared", "employee", l.id, "calendar", c.ID)
+	}
+	return err
+}
+
+// ruleFor finds the employee's rule by its id or else by the address, both
+// without case (protocol.md §5.3).
+func ruleFor(rules []googlecalendar.Rule, id, address string) (googlecalendar.Rule, bool) {
+	for _, r := range rules {
+		if id != "" && strings.EqualFold(r.ID, id) {
+			return r, true
+		}
+	}
+	for _, r := range rules {
+		if r.Type == "user" && calendarsync.NormalAddress(r.Address) == calendarsync.NormalAddress(address) {
+			return r, true
+		}
+	}
+	return googlecalendar.Rule{}, false
+}

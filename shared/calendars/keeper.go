@@ -1,0 +1,362 @@
+// Package calendars keeps employees' calendars right: made, shared, renamed,
+// filled, audited, taken down (design.md §1, protocol.md §3, §5). Calendar and
+// ACL writes happen under the employee's lease and are announced before they are
+// made. It must never delete a calendar whose mark it has not read in the same
+// pass, and writes events only through the events package.
+package calendars
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
+)
+
+// Store is what the keeper needs of the state.
+type Store interface {
+	AcquireEmployee(ctx context.Context, id int64, c store.Claim) (store.EmployeeLease, store.Outcome, error)
+	SaveEmployee(ctx context.Context, l *store.EmployeeLease, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error
+	SettleEmployee(ctx context.Context, l *store.EmployeeLease, r store.Result) (released bool, err error)
+	ForgetEmployee(ctx context.Context, l *store.EmployeeLease) error
+	Extend(ctx context.Context, l *store.Lease, ttl time.Duration) error
+	AdoptCalendar(ctx context.Context, employee int64, cal store.CalendarRecord) (adopted bool, err error)
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+	SetTenant(ctx context.Context, tenant string) (string, error)
+	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error)
+	PauseWrites(ctx context.Context, sub string, until time.Time) error
+	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
+	Now(ctx context.Context) (time.Time, error)
+	StartRun(ctx context.Context, id string, total int) error
+	AdvanceRun(ctx context.Context, id string, done, repaired int) error
+}
+
+// ERP reads employees and lists tasks.
+type ERP interface {
+	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
+	AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
+	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
+	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	SetEmployeeField(ctx context.Context, id calendarsync.EmployeeID, field calendarsync.FieldID, value string) error
+}
+
+// Google makes, shares and deletes calendars and lists what is in them.
+type Google interface {
+	CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (googlecalendar.Calendar, error)
+	Calendar(ctx context.Context, id string) (googlecalendar.Calendar, error)
+	UpdateCalendar(ctx context.Context, c googlecalendar.Calendar, name, zone string, mark calendarsync.CalendarMark) error
+	DeleteCalendar(ctx context.Context, id string) error
+	Calendars(ctx context.Context) ([]googlecalendar.Calendar, error)
+	Rules(ctx context.Context, calendarID string) ([]googlecalendar.Rule, error)
+	Share(ctx context.Context, calendarID, address string) (googlecalendar.Rule, error)
+	ForceReader(ctx context.Context, calendarID string, rule googlecalendar.Rule) error
+	Unshare(ctx context.Context, calendarID, ruleID string) error
+	Events(ctx context.Context, calendarID string) ([]googlecalendar.Event, error)
+}
+
+// Rulebook gives settings and rules in force.
+type Rulebook interface {
+	Settings(ctx context.Context) (calendarsync.Settings, error)
+	Rules(ctx context.Context) (*calendarsync.Rules, error)
+	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
+}
+
+// EventWriter makes tasks' events right; events.Writer is one.
+type EventWriter interface {
+	Sync(ctx context.Context, o events.Order) (events.Report, error)
+}
+
+// Waits are the waits of protocol.md §1, §3.6, §4.2, and the creation budget.
+type Waits struct {
+	Lease            time.Duration
+	Intent           time.Duration
+	Absence          time.Duration
+	CalendarsPerHour int
+}
+
+// Deps are what a Keeper works with.
+type Deps struct {
+	Store   Store
+	ERP     ERP
+	Google  Google
+	Rules   Rulebook
+	Account events.Account
+	Events  EventWriter
+	Queue   queue.Publisher
+	// Topic is the employee topic, to continue long fills.
+	Topic string
+	NewID func() string
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Keeper makes employees' calendars right. It is safe for concurrent use.
+type Keeper struct {
+	Deps
+	waits Waits
+}
+
+// New makes a Keeper.
+func New(waits Waits, deps Deps) *Keeper { return &Keeper{Deps: deps, waits: waits} }
+
+// Order says which employees to look at and why.
+type Order struct {
+	Employees []calendarsync.EmployeeID
+	Message   string
+	Cause     queue.Cause
+	Deleted   bool
+	// Run is the full run that the order belongs to; empty for none.
+	Run string
+	// Until is when to stop and leave the rest to a message of its own
+	// (protocol.md §7.3).
+	Until time.Time
+}
+
+// Report tells what came of an order.
+type Report struct {
+	Redelivered []calendarsync.EmployeeID
+	// Left are the employees not finished before Until.
+	Left []calendarsync.EmployeeID
+}
+
+// margin is left between the last call's deadline and the end of the lease.
+const margin = 10 * time.Second
+
+// Sync looks at the employees one after the other. An error means that something
+// could not even be recorded: the message must be refused.
+func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
+	var report Report
+	ids := slices.Clone(o.Employees)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if _, err := k.Rules.Settings(ctx); failure.Is(err, failure.Misconfigured) {
+		return report, k.park(ctx, ids, err)
+	}
+	stopped, err := k.stopped(ctx)
+	if err != nil {
+		return report, err
+	}
+	tenant := ""
+	if stopped == nil {
+		if tenant, err = k.Tenant(ctx); err != nil {
+			if !stops(err) {
+				return report, err
+			}
+			stopped = err
+		}
+	}
+	for i, id := range ids {
+		if i > 0 && !o.Until.IsZero() && k.Deps.Now().After(o.Until) {
+			report.Left = append(report.Left, ids[i:]...)
+			return report, nil
+		}
+		unfinished, redelivered, err := k.syncOne(ctx, o, stopped, tenant, id)
+		switch {
+		case err != nil:
+			return report, err
+		case redelivered:
+			report.Redelivered = append(report.Redelivered, id)
+		case unfinished:
+			report.Left = append(report.Left, id)
+		}
+	}
+	return report, nil
+}
+
+// stopped tells why nothing may be written now, if so.
+func (k *Keeper) stopped(ctx context.Context) (why, err error) {
+	s, err := k.Rules.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Enabled || !s.Confirmed {
+		return failure.New(failure.Misconfigured, "look at employees", "paused by the settings"), nil
+	}
+	if _, err := k.Account.Account(ctx); err != nil && !stops(err) {
+		return nil, err
+	} else if err != nil {
+		return err, nil
+	}
+	return nil, nil
+}
+
+// stops tells whether a failure stops all writing until a person acts.
+func stops(err error) bool {
+	kind := failure.KindOf(err)
+	return kind == failure.Revoked || kind == failure.Misconfigured
+}
+
+func (k *Keeper) park(ctx context.Context, ids []calendarsync.EmployeeID, why error) error {
+	now, err := k.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := k.Store.MarkDirty(ctx, store.EmployeeKey(int64(id)), now); err != nil {
+			return err
+		}
+	}
+	k.Log.InfoContext(ctx, "employees parked", "employees", len(ids), "kind", failure.KindOf(why), "error", why.Error())
+	return nil
+}
+
+// Tenant gives the installation's tenant. The first time it reads the account's
+// calendars once: marks found there name the tenant of a database that was lost,
+// and their calendars are adopted before any other is made (protocol.md §3.1,
+// §3.6).
+func (k *Keeper) Tenant(ctx context.Context) (string, error) {
+	in, err := k.Store.Installation(ctx)
+	if err != nil || in.Tenant != "" {
+		return in.Tenant, err
+	}
+	account, err := k.Account.Account(ctx)
+	if err != nil {
+		return "", err
+	}
+	list, err := k.Google.Calendars(ctx)
+	if err != nil {
+		return "", err
+	}
+	count := map[string]int{}
+	for _, c := range list {
+		if c.Marked {
+			count[c.Mark.Tenant]++
+		}
+	}
+	tenant, most := k.NewID(), 0
+	for t, n := range count {
+		if n > most || (n == most && t < tenant) {
+			tenant, most = t, n
+		}
+	}
+	// Of several calendars of one employee the latest life is adopted; then by id,
+	// so that every reader of the list chooses alike.
+	slices.SortFunc(list, func(a, b googlecalendar.Calendar) int {
+		if c := b.Mark.From.Compare(a.Mark.From); c != 0 {
+			return c
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	for _, c := range list {
+		if !c.Marked || c.Mark.Tenant != tenant {
+			continue
+		}
+		adopted, err := k.Store.AdoptCalendar(ctx, int64(c.Mark.Employee), store.CalendarRecord{
+			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Account: account.Sub,
+		})
+		if err != nil {
+			return "", err
+		}
+		k.Log.InfoContext(ctx, "calendar found by its mark", "employee", c.Mark.Employee, "calendar", c.ID, "adopted", adopted)
+	}
+	return k.Store.SetTenant(ctx, tenant)
+}
+
+// All publishes messages of up to 50 employees, everybody the ERP or the state
+// knows (protocol.md §8.3).
+func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
+	stopped, err := k.stopped(ctx)
+	if err != nil {
+		return err
+	}
+	if stopped == nil {
+		if _, err := k.Tenant(ctx); err != nil && !stops(err) {
+			return err
+		}
+	}
+	readings, err := k.ERP.AllEmployees(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := k.Store.Employees(ctx)
+	if err != nil {
+		return err
+	}
+	ids := make([]int64, 0, len(readings))
+	for id := range readings {
+		ids = append(ids, int64(id))
+	}
+	for _, e := range known {
+		ids = append(ids, e.ID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if cause == queue.CauseReconcile {
+		if err := k.Store.StartRun(ctx, run, len(ids)); err != nil {
+			return err
+		}
+	} else {
+		run = ""
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	messages := queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: queue.LaneBulk, Run: run})
+	k.Log.InfoContext(ctx, "full run started", "cause", cause, "employees", len(ids), "messages", len(messages))
+	return k.Queue.Publish(ctx, k.Topic, messages...)
+}
+
+// syncOne looks at one employee until they are right, recorded as failed, or
+// left to another holder. unfinished tells that the fill must go on in another
+// message.
+func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
+	began := k.Deps.Now()
+	lease, outcome, err := k.Store.AcquireEmployee(ctx, int64(id), store.Claim{
+		Message: o.Message, TTL: k.waits.Lease, Deleted: o.Deleted, Token: k.NewID(),
+	})
+	switch {
+	case err != nil:
+		return false, false, err
+	case outcome == store.Redelivered:
+		return false, true, nil
+	case outcome == store.Busy:
+		k.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
+		return false, false, k.advance(ctx, o, 0)
+	}
+	l := &look{k: k, order: o, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
+	for {
+		l.begin()
+		l.run(ctx)
+		released, err := l.settle(ctx)
+		switch {
+		case errors.Is(err, store.ErrLeaseLost):
+			// Somebody else has them, or Poll will find them due.
+			k.Log.WarnContext(ctx, "lease lost", "employee", id)
+			return false, false, k.advance(ctx, o, l.repaired)
+		case err != nil:
+			return false, false, err
+		case released:
+			if l.unfinished {
+				return true, false, nil
+			}
+			return false, false, k.advance(ctx, o, l.repaired)
+		}
+		// Marked dirty meanwhile: look again, in a lease of full length.
+		if err := l.extend(ctx); err != nil {
+			return false, false, err
+		}
+	}
+}
+
+// advance counts an employee of a full run as done.
+func (k *Keeper) advance(ctx context.Context, o Order, repaired int) error {
+	if o.Run == "" {
+		return nil
+	}
+	return k.Store.AdvanceRun(ctx, o.Run, 1, repaired)
+}
+
+func (k *Keeper) margin() time.Duration { return min(margin, k.waits.Lease/4) }

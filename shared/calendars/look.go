@@ -1,0 +1,296 @@
+package calendars
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// look is one held employee under way.
+type look struct {
+	k        *Keeper
+	order    Order
+	tenant   string
+	id       calendarsync.EmployeeID
+	lease    store.EmployeeLease
+	deadline time.Time // of calls, by the instance's clock
+
+	// stopped is why nothing may be written to Google; nil when it may.
+	stopped  error
+	settings calendarsync.Settings
+	failed   error
+	retryAt  time.Time
+	steps    int // numbers the activity of this lease
+
+	// unfinished: the fill goes on in another message.
+	unfinished bool
+	// forgotten: the record is to be removed.
+	forgotten bool
+	repaired  int
+	// refill: something changed that concerns which tasks the calendar holds.
+	refill bool
+}
+
+func (l *look) begin() {
+	l.failed, l.retryAt, l.unfinished, l.forgotten, l.refill = nil, time.Time{}, false, false, false
+}
+
+func (l *look) rec() *store.EmployeeRecord { return &l.lease.Record }
+
+// taken is when the present stretch of the lease began, by the database's clock.
+func (l *look) taken() time.Time { return l.lease.Until.Add(-l.k.waits.Lease) }
+
+func (l *look) again(at time.Time) {
+	if l.retryAt.IsZero() || at.Before(l.retryAt) {
+		l.retryAt = at
+	}
+}
+
+// fail records a failure; the first one stays.
+func (l *look) fail(err error) {
+	if l.failed == nil {
+		l.failed = err
+	}
+	first, most := 30*time.Second, time.Hour
+	switch failure.KindOf(err) {
+	case failure.Exhausted:
+		first, most = 15*time.Minute, 6*time.Hour
+	case failure.Forbidden, failure.Invalid, failure.SourceInvalid:
+		first, most = 10*time.Minute, 6*time.Hour
+	case failure.Revoked, failure.Misconfigured:
+		l.again(l.taken())
+		return
+	}
+	if before := l.rec().Failure; before != nil {
+		for range min(before.Count, 10) {
+			first *= 2
+		}
+	}
+	l.again(l.taken().Add(min(first, most)))
+}
+
+// extend prolongs the lease to its full length.
+func (l *look) extend(ctx context.Context) error {
+	began := l.k.Deps.Now()
+	if err := l.k.Store.Extend(ctx, &l.lease.Lease, l.k.waits.Lease); err != nil {
+		return err
+	}
+	l.deadline = began.Add(l.k.waits.Lease - l.k.margin())
+	return nil
+}
+
+// calls bounds calls out by the present stretch of the lease.
+func (l *look) calls(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, l.deadline.Sub(l.k.Deps.Now()))
+}
+
+// save changes the record under the lease.
+func (l *look) save(ctx context.Context, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error {
+	return l.k.Store.SaveEmployee(ctx, &l.lease, change, activity...)
+}
+
+// activity describes a write to a calendar or rule; its result is empty while
+// only announced.
+func (l *look) activity(action, calendar string) store.ActivityRecord {
+	l.steps++
+	now := l.k.Deps.Now().UTC()
+	return store.ActivityRecord{
+		ID: fmt.Sprintf("%s-%d", l.lease.Token, l.steps), At: now, Action: action, Employee: int64(l.id),
+		Calendar: calendar, Cause: string(l.order.Cause), ExpiresAt: now.Add(store.ActivityKept),
+	}
+}
+
+// announced records that a write is about to be made, and gives what records how
+// it went: every write to Google leaves a record, even if its maker dies.
+func (l *look) announced(ctx context.Context, a store.ActivityRecord, change func(*store.EmployeeRecord)) error {
+	return l.save(ctx, change, a)
+}
+
+func unchanged(*store.EmployeeRecord) {}
+
+func result(a store.ActivityRecord, err error) store.ActivityRecord {
+	a.Result = "done"
+	if err != nil {
+		a.Result = string(failure.KindOf(err))
+	}
+	return a
+}
+
+// run looks at the employee once.
+func (l *look) run(ctx context.Context) {
+	if err := l.try(ctx); err != nil {
+		l.fail(err)
+		if failure.Is(err, failure.Exhausted) {
+			l.pauseWrites(ctx, err)
+		}
+		l.showError(ctx)
+	}
+}
+
+func (l *look) pauseWrites(ctx context.Context, err error) {
+	if c := l.rec().Calendar; c != nil && c.Account != "" {
+		if err := l.k.Store.PauseWrites(ctx, c.Account, l.retryAt); err != nil {
+			l.k.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
+		}
+	}
+	l.k.Log.WarnContext(ctx, "Google refuses writes", "employee", l.id, "until", l.retryAt, "error", err.Error())
+}
+
+// showError makes a failure that needs a person visible as the card's state.
+func (l *look) showError(ctx context.Context) {
+	if l.rec().State != store.StatePending {
+		return
+	}
+	switch failure.KindOf(l.failed) {
+	case failure.Forbidden, failure.Invalid, failure.SourceInvalid:
+		if err := l.save(ctx, func(e *store.EmployeeRecord) { e.State = store.StateError }); err != nil {
+			l.k.Log.WarnContext(ctx, "could not record the state", "employee", l.id, "error", err)
+		}
+	}
+}
+
+func (l *look) try(ctx context.Context) error {
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	var err error
+	if l.settings, err = l.k.Rules.Settings(calls); err != nil {
+		return err
+	}
+	readings, err := l.k.ERP.Employees(calls, []calendarsync.EmployeeID{l.id})
+	if err != nil {
+		return err
+	}
+	reading := readings[l.id]
+	if reading.Employee != nil {
+		if err := l.learn(calls, *reading.Employee); err != nil {
+			return err
+		}
+	}
+	verdict, reason := calendarsync.DecideEmployee(l.settings, reading, l.rec().Vouched || l.order.Deleted)
+	if l.stopped != nil {
+		return l.report(calls, verdict, reason)
+	}
+	if verdict == calendarsync.Doubt && l.rec().Calendar != nil {
+		if verdict, err = l.doubt(calls, reason); err != nil || verdict == calendarsync.Leave {
+			return err
+		}
+	} else if !l.rec().AbsentSince.IsZero() {
+		if err := l.save(calls, func(e *store.EmployeeRecord) { e.AbsentSince = time.Time{} }); err != nil {
+			return err
+		}
+	}
+	switch verdict {
+	case calendarsync.Keep:
+		return l.keep(ctx, *reading.Employee)
+	case calendarsync.Leave:
+		if reading.Invalid != nil {
+			return reading.Invalid
+		}
+		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", l.id), "the ERP's answer cannot be believed")
+	default:
+		return l.remove(ctx, reason, reading.Employee)
+	}
+}
+
+// report shows what would become of an employee while nothing may be written
+// (protocol.md §4.6, §4.7): the key stays dirty, and Poll brings it up when it may.
+func (l *look) report(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
+	if l.rec().Calendar != nil || len(l.rec().Leaving) > 0 {
+		return l.stopped
+	}
+	state := store.StateNone
+	if verdict == calendarsync.Keep {
+		state, reason = store.StatePending, l.stoppedBy()
+	}
+	if l.rec().State != state || l.rec().Reason != string(reason) {
+		if err := l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = state, string(reason) }); err != nil {
+			return err
+		}
+	}
+	return l.stopped
+}
+
+func (l *look) stoppedBy() calendarsync.Reason {
+	switch {
+	case !l.settings.Enabled:
+		return calendarsync.ReasonPaused
+	case !l.settings.Confirmed:
+		return calendarsync.ReasonUnconfirmed
+	default:
+		return calendarsync.ReasonNotConnected
+	}
+}
+
+// doubt waits for the second complete reading before absence takes a calendar
+// (protocol.md §4.2).
+func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendarsync.Verdict, error) {
+	since := l.rec().AbsentSince
+	if since.IsZero() {
+		since = l.taken()
+		if err := l.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = since, string(reason) }); err != nil {
+			return calendarsync.Leave, err
+		}
+	}
+	second := since.Add(l.k.waits.Absence)
+	if l.taken().Before(second) {
+		l.k.Log.InfoContext(ctx, "calendar in doubt", "employee", l.id, "reason", reason, "again", second)
+		l.again(second)
+		return calendarsync.Leave, nil
+	}
+	return calendarsync.Doubt, nil
+}
+
+// learn records what concerns others of an employee's card: the name, and the
+// divisions whose tasks they share.
+func (l *look) learn(ctx context.Context, e calendarsync.Employee) error {
+	rec := l.rec()
+	divisions := rec.Divisions
+	if said, ok := e.Divisions.Get(); ok {
+		divisions = make([]int64, 0, len(said))
+		for _, d := range said {
+			divisions = append(divisions, int64(d))
+		}
+		slices.Sort(divisions)
+		divisions = slices.Compact(divisions)
+	}
+	address := rec.Address
+	if said, ok := e.Email.Get(); ok {
+		address = strings.TrimSpace(said)
+	}
+	if e.Name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) {
+		return nil
+	}
+	if !slices.Equal(divisions, rec.Divisions) {
+		l.refill = true
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.Name, r.Address, r.Divisions = e.Name, address, divisions })
+}
+
+// settle records the look and releases the employee unless they became dirty.
+func (l *look) settle(ctx context.Context) (bool, error) {
+	if l.failed != nil {
+		l.k.Log.WarnContext(ctx, "employee not right yet", "employee", l.id, "cause", l.order.Cause,
+			"kind", failure.KindOf(l.failed), "error", l.failed.Error(), "again", l.retryAt)
+	}
+	if l.forgotten && l.failed == nil {
+		return true, l.k.Store.ForgetEmployee(ctx, &l.lease)
+	}
+	return l.k.Store.SettleEmployee(ctx, &l.lease, store.Result{Err: l.failed, RetryAt: l.retryAt})
+}
+
+// audits tells whether the cause asks for a complete look at the calendar, and
+// not only at the employee's card.
+func (l *look) audits() bool {
+	switch l.order.Cause {
+	case queue.CauseNotify, queue.CausePoll:
+		return l.refill
+	}
+	return true
+}

@@ -1,0 +1,183 @@
+package calendars
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// remove takes down the calendar of an employee who is to have none: the share
+// first, then the calendar (protocol.md §5.2).
+func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calendarsync.Employee) error {
+	if c := l.rec().Calendar; c != nil && c.ID == "" {
+		// A creation of unknown outcome has to be known before it can be undone.
+		if waiting, err := l.recoverIntent(ctx); err != nil || waiting {
+			return err
+		}
+	}
+	if l.rec().Calendar != nil {
+		if err := l.leave(ctx); err != nil {
+			return err
+		}
+	}
+	if len(l.rec().Leaving) > 0 && l.rec().State != store.StateDeleting {
+		if err := l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, string(reason) }); err != nil {
+			return err
+		}
+	}
+	if err := l.unshareLeaving(ctx); err != nil {
+		return err
+	}
+	if err := l.takeDownLeaving(ctx); err != nil {
+		return err
+	}
+	if e == nil {
+		l.forgotten = true
+	} else if err := l.writeCard(ctx, *e, ""); err != nil {
+		return err
+	}
+	if l.rec().State == store.StateNone && l.rec().Reason == string(reason) {
+		return nil
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateNone, string(reason) })
+}
+
+// leave moves the present calendar to those that are being taken down; from now
+// on no event is written to it (protocol.md §1.6).
+func (l *look) leave(ctx context.Context) error {
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		if r.Calendar == nil {
+			return
+		}
+		if r.Calendar.ID != "" {
+			r.Leaving = append(slices.Clone(r.Leaving), *r.Calendar)
+		}
+		// What comes after is another calendar, with a from of its own.
+		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, time.Time{}
+	})
+}
+
+// unshareLeaving removes the employee's share of every calendar that leaves.
+func (l *look) unshareLeaving(ctx context.Context) error {
+	for _, c := range slices.Clone(l.rec().Leaving) {
+		if c.Address == "" && c.RuleID == "" {
+			continue
+		}
+		if err := l.extend(ctx); err != nil {
+			return err
+		}
+		if err := l.unshare(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	id := c.RuleID
+	if id == "" {
+		// The answer to the share was lost: the rule is found by the address.
+		rules, err := l.k.Google.Rules(calls, c.ID)
+		if err != nil && !failure.Is(err, failure.Gone) {
+			return err
+		}
+		if rule, there := ruleFor(rules, "", c.Address); there && rule.Role != "owner" {
+			id = rule.ID
+		}
+	}
+	activity := l.activity("rule.delete", c.ID)
+	if id != "" {
+		if err := l.announced(ctx, activity, unchanged); err != nil {
+			return err
+		}
+		if err := l.k.Google.Unshare(calls, c.ID, id); err != nil {
+			if saveErr := l.save(ctx, unchanged, result(activity, err)); saveErr != nil {
+				return saveErr
+			}
+			return err
+		}
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		leaving := slices.Clone(r.Leaving)
+		for i := range leaving {
+			if leaving[i].Epoch == c.Epoch {
+				leaving[i].RuleID, leaving[i].Address = "", ""
+			}
+		}
+		r.Leaving = leaving
+	}, result(activity, nil))
+}
+
+// takeDownLeaving deletes the calendars that leave, each only after its mark was
+// read in this very pass (protocol.md §3.6), and forgets their events.
+func (l *look) takeDownLeaving(ctx context.Context) error {
+	if len(l.rec().Leaving) == 0 {
+		return nil
+	}
+	for _, c := range slices.Clone(l.rec().Leaving) {
+		if err := l.extend(ctx); err != nil {
+			return err
+		}
+		if err := l.takeDown(ctx, c); err != nil {
+			return err
+		}
+	}
+	// Their mappings are of a dead epoch; each task forgets its own under its lease.
+	recs, err := l.k.Store.TasksOf(ctx, int64(l.id))
+	if err != nil {
+		return err
+	}
+	var stale []calendarsync.TaskID
+	for _, rec := range recs {
+		if m, ok := rec.Mapping(int64(l.id)); ok && (l.rec().Calendar == nil || m.Epoch != l.rec().Calendar.Epoch) {
+			stale = append(stale, calendarsync.TaskID(rec.ID))
+		}
+	}
+	for batch := range slices.Chunk(stale, batchSize) {
+		if err := l.extend(ctx); err != nil {
+			return err
+		}
+		if _, err := l.k.Events.Sync(ctx, events.Order{Tasks: batch, Cause: l.order.Cause}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	have, err := l.k.Google.Calendar(calls, c.ID)
+	switch {
+	case failure.Is(err, failure.Gone):
+	case err != nil:
+		return err
+	case !have.Marked || have.Mark.Tenant != l.tenant || have.Mark.Employee != l.id || have.Mark.Epoch != c.Epoch:
+		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, l.id),
+			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
+	}
+	activity := l.activity("calendar.delete", c.ID)
+	if err == nil {
+		if err := l.announced(ctx, activity, unchanged); err != nil {
+			return err
+		}
+		if err := l.k.Google.DeleteCalendar(calls, c.ID); err != nil {
+			if saveErr := l.save(ctx, unchanged, result(activity, err)); saveErr != nil {
+				return saveErr
+			}
+			return err
+		}
+		l.k.Log.InfoContext(ctx, "calendar deleted", "employee", l.id, "calendar", c.ID, "cause", l.order.Cause)
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		r.Leaving = slices.DeleteFunc(slices.Clone(r.Leaving), func(x store.CalendarRecord) bool { return x.Epoch == c.Epoch })
+	}, result(activity, nil))
+}

@@ -1,0 +1,398 @@
+package events
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// look is one held task: what is known, what was decided, what was done.
+type look struct {
+	w      *Writer
+	order  Order
+	id     calendarsync.TaskID
+	lease  store.TaskLease
+	rules  *calendarsync.Rules
+	tenant string
+
+	// What the present look found; begin() clears it.
+	failed    error
+	retryAt   time.Time
+	mappings  map[int64]*store.Mapping
+	concerned []int64
+	updated   string
+	activity  []store.ActivityRecord
+	audit     []int64
+
+	writes int // over all looks
+}
+
+// party is one employee of a task under decision.
+type party struct {
+	id       int64
+	record   store.EmployeeRecord
+	active   bool // has a calendar that may be written
+	mapping  store.Mapping
+	mapped   bool
+	open     bool // an intent of somebody else, read before writing
+	actual   calendarsync.Actual
+	sequence int64
+	etag     string
+	extras   []googlecalendar.Event // further owned events of the same task
+	decision calendarsync.Decision
+}
+
+func (l *look) begin() {
+	l.failed, l.retryAt, l.updated = nil, time.Time{}, ""
+	l.mappings, l.concerned, l.activity, l.audit = map[int64]*store.Mapping{}, nil, nil, nil
+}
+
+// taken is when the lease was taken, by the database's clock.
+func (l *look) taken() time.Time { return l.lease.Until.Add(-l.w.waits.Lease) }
+
+// fail records a failure; the first one stays.
+func (l *look) fail(err error) {
+	if l.failed == nil {
+		l.failed = err
+	}
+	l.again(l.taken().Add(pause(err, l.lease.Record.Failure)))
+}
+
+// again asks for another look at a time, the earliest of those asked for.
+func (l *look) again(at time.Time) {
+	if l.retryAt.IsZero() || at.Before(l.retryAt) {
+		l.retryAt = at
+	}
+}
+
+// pause is how long a failed key rests, by kind and doubling with its count.
+func pause(err error, before *store.Failure) time.Duration {
+	first, most := 30*time.Second, time.Hour
+	switch failure.KindOf(err) {
+	case failure.Exhausted:
+		first, most = 15*time.Minute, 6*time.Hour
+	case failure.RateLimited:
+		first, most = time.Minute, 10*time.Minute
+	case failure.Forbidden, failure.Invalid, failure.SourceInvalid:
+		first, most = 10*time.Minute, 6*time.Hour
+	case failure.Revoked, failure.Misconfigured:
+		return 0 // Poll waits until it may
+	}
+	if before != nil {
+		for range min(before.Count, 10) {
+			first *= 2
+		}
+	}
+	return min(first, most)
+}
+
+// run looks at the task once and makes each of its events right. calls ends
+// safely before the lease does.
+func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
+	l.begin()
+	if reading.Task == nil && reading.Absent == 0 && reading.Invalid == nil {
+		l.fail(failure.New(failure.SourceInvalid, "read task "+strconv.FormatInt(int64(l.id), 10), "the ERP's answer lacks it"))
+		return
+	}
+	if reading.Task != nil {
+		l.updated = reading.Task.Updated
+	}
+	parties, err := l.gather(calls, reading)
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	var todo []step
+	for i := range parties {
+		p := &parties[i]
+		if p.active || p.mapped {
+			l.concerned = append(l.concerned, p.id)
+		}
+		s, ok := l.decide(calls, reading, p)
+		if ok {
+			todo = append(todo, s)
+		}
+	}
+	if l.concerned == nil {
+		l.concerned = []int64{}
+	}
+	changed := len(todo) > 0
+	if changed {
+		l.act(calls, todo)
+	}
+	l.removeExtras(calls, parties)
+	if reading.Invalid != nil {
+		// Recorded on its key and shown, while the other tasks go on.
+		l.fail(reading.Invalid)
+	}
+	// The notification may have overtaken the ERP's own commit: a look that found
+	// nothing new is repeated at the next poll (protocol.md §8.1).
+	if !changed && l.failed == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
+		l.again(l.taken())
+	}
+}
+
+// gather finds everybody whom the task concerns or once concerned.
+func (l *look) gather(ctx context.Context, reading calendarsync.TaskReading) ([]party, error) {
+	found := map[int64]*party{}
+	for _, id := range l.lease.Record.Mapped() {
+		m, _ := l.lease.Record.Mapping(id)
+		found[id] = &party{id: id, mapping: m, mapped: true}
+	}
+	records := map[int64]store.EmployeeRecord{}
+	if reading.Task != nil {
+		executors, divisions := l.rules.Targets(*reading.Task)
+		for _, id := range executors {
+			if found[int64(id)] == nil {
+				found[int64(id)] = &party{id: int64(id)}
+			}
+		}
+		if len(divisions) > 0 {
+			ids := make([]int64, len(divisions))
+			for i, d := range divisions {
+				ids[i] = int64(d)
+			}
+			members, err := l.w.Deps.Store.EmployeesOfDivisions(ctx, ids)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range members {
+				records[m.ID] = m
+				if found[m.ID] == nil {
+					found[m.ID] = &party{id: m.ID}
+				}
+			}
+		}
+	}
+	if l.order.Seen != nil && len(l.order.Seen.Events[l.id]) > 0 {
+		if id := int64(l.order.Seen.Employee); found[id] == nil {
+			found[id] = &party{id: id}
+		}
+	}
+	var out []party
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		p := found[id]
+		rec, known := records[id]
+		if !known {
+			var err error
+			if rec, known, err = l.w.Deps.Store.Employee(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		if known {
+			p.record = rec
+			p.active = rec.Calendar != nil && rec.Receives(rec.Calendar.Epoch)
+		}
+		out = append(out, *p)
+	}
+	return out, nil
+}
+
+// decide judges one party and says what to do, if anything.
+func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *party) (step, bool) {
+	if p.mapped && (p.record.Calendar == nil || p.mapping.Epoch != p.record.Calendar.Epoch) {
+		// The calendar that held the event is gone or going with all it held.
+		l.mappings[p.id] = nil
+		p.mapped, p.mapping = false, store.Mapping{}
+	}
+	if !p.active {
+		return step{}, false
+	}
+	if err := l.observe(ctx, p); err != nil {
+		l.fail(err)
+		return step{}, false
+	}
+	if p.open {
+		return step{}, false
+	}
+	via := ""
+	if p.actual.Presence == calendarsync.Live {
+		via = p.mapping.Via
+	}
+	p.decision = l.rules.Decide(reading, recipient(p.record, via), l.lease.Record.Vouched || l.order.Deleted)
+	d := p.decision
+	absent := time.Time{}
+	switch d.Verdict {
+	case calendarsync.Leave:
+		if d.Err != nil {
+			l.fail(d.Err)
+		}
+	case calendarsync.Doubt:
+		if p.actual.Presence != calendarsync.Live {
+			break
+		}
+		absent = p.mapping.AbsentSince
+		if absent.IsZero() {
+			absent = l.taken()
+		}
+		if second := absent.Add(l.w.waits.Absence); l.taken().Before(second) {
+			l.again(second)
+		} else {
+			// The second complete reading, far enough from the first (protocol.md §4.2).
+			d.Verdict = calendarsync.Remove
+		}
+	}
+	action := calendarsync.Step(d, p.actual)
+	if action == calendarsync.Nothing {
+		if p.mapped && (!p.mapping.AbsentSince.Equal(absent) || p.mapping.State != l.stateOf(p)) {
+			m := p.mapping
+			m.AbsentSince, m.State, m.Owner, m.Deadline = absent, l.stateOf(p), "", time.Time{}
+			l.mappings[p.id] = &m
+		}
+		return step{}, false
+	}
+	if action == calendarsync.Insert && !p.record.Calendar.Listed && !l.seen(p) {
+		// An event may be there that nobody remembers (protocol.md §3.4).
+		l.audit = append(l.audit, p.id)
+		l.again(l.taken())
+		return step{}, false
+	}
+	return step{party: p, action: action, decision: d}, true
+}
+
+func (l *look) stateOf(p *party) store.MappingState {
+	if p.actual.Presence == calendarsync.Live {
+		return store.MappingLive
+	}
+	return store.MappingTombstone
+}
+
+func recipient(rec store.EmployeeRecord, via string) calendarsync.Recipient {
+	r := calendarsync.Recipient{ID: calendarsync.EmployeeID(rec.ID), Name: rec.Name, Via: via}
+	if rec.Calendar != nil {
+		r.From = rec.Calendar.From
+	}
+	for _, d := range rec.Divisions {
+		r.Divisions = append(r.Divisions, calendarsync.DivisionID(d))
+	}
+	return r
+}
+
+// seen tells whether the party's calendar was just listed completely.
+func (l *look) seen(p *party) bool {
+	s := l.order.Seen
+	return s != nil && int64(s.Employee) == p.id && p.record.Calendar != nil && s.Epoch == p.record.Calendar.Epoch
+}
+
+// observe finds out what is at Google, from the mapping, from the list just
+// made, and where those are not enough from Google itself.
+func (l *look) observe(ctx context.Context, p *party) error {
+	if l.seen(p) {
+		l.adopt(p)
+	}
+	if !p.mapped {
+		return nil
+	}
+	p.sequence, p.etag = p.mapping.Sequence, p.mapping.ETag
+	p.actual = calendarsync.Actual{Sent: p.mapping.Sent, Returned: p.mapping.Returned}
+	switch p.mapping.State {
+	case store.MappingLive:
+		p.actual.Presence = calendarsync.Live
+		if l.seen(p) && l.suspicious(p) {
+			return l.read(ctx, p)
+		}
+	case store.MappingTombstone:
+		p.actual.Presence = calendarsync.Cancelled
+	default:
+		// An announced write whose end nobody recorded. Its call may still be on
+		// its way, so it is left until it cannot be any more (protocol.md §2.4).
+		if until := p.mapping.Deadline.Add(l.w.intentGrace()); l.taken().Before(until) {
+			p.open = true
+			l.again(until)
+			return nil
+		}
+		return l.read(ctx, p)
+	}
+	return nil
+}
+
+// suspicious tells whether the list shows the event otherwise than remembered.
+// The list may be older than a write made since, so Google is asked before
+// anything follows from it.
+func (l *look) suspicious(p *party) bool {
+	for _, e := range l.order.Seen.Events[l.id] {
+		if e.ID == p.mapping.EventID {
+			return p.mapping.Returned == "" || e.Fields.Hash() != p.mapping.Returned
+		}
+	}
+	return true
+}
+
+// read asks Google for the mapped event and believes what it says.
+func (l *look) read(ctx context.Context, p *party) error {
+	ev, err := l.w.Google.Event(ctx, p.record.Calendar.ID, p.mapping.EventID)
+	switch {
+	case failure.Is(err, failure.Gone):
+		// The id was never used: an announced insert that was never made.
+		p.actual.Presence = calendarsync.Never
+		return nil
+	case err != nil:
+		return err
+	}
+	p.sequence, p.etag = ev.Sequence, ev.ETag
+	if ev.Cancelled {
+		p.actual.Presence = calendarsync.Cancelled
+		return nil
+	}
+	p.actual.Presence = calendarsync.Live
+	p.actual.Observed = &ev.Fields
+	if ev.Marked {
+		p.actual.Sent = ev.Mark.Hash
+	}
+	if p.mapping.Open() {
+		// What Google returned for the lost write is not known.
+		p.actual.Returned = ""
+	}
+	return nil
+}
+
+// adopt makes a mapping of the owned event with the highest generation that the
+// list shows, where none is remembered or a lower one (protocol.md §3.3).
+func (l *look) adopt(p *party) {
+	shown := l.order.Seen.Events[l.id]
+	if len(shown) == 0 {
+		return
+	}
+	best := shown[0]
+	if p.mapped && p.mapping.Generation >= best.Mark.Generation {
+		p.extras = slices.DeleteFunc(slices.Clone(shown), func(e googlecalendar.Event) bool { return e.ID == p.mapping.EventID })
+		if p.mapping.State == store.MappingTombstone && p.mapping.EventID == best.ID {
+			// Deleted by us and there again: somebody restored it, or the list is
+			// older than the deletion; Google is asked.
+			p.mapping.State = store.MappingLive
+			p.mapping.Returned = ""
+		}
+		return
+	}
+	p.extras = shown[1:]
+	p.mapped = true
+	p.mapping = store.Mapping{
+		Epoch: p.record.Calendar.Epoch, EventID: best.ID, Generation: best.Mark.Generation,
+		State: store.MappingLive, Sequence: best.Sequence, ETag: best.ETag, Sent: best.Mark.Hash,
+	}
+	m := p.mapping
+	l.mappings[p.id] = &m
+}
+
+// settle records the look and releases the task unless it became dirty.
+func (l *look) settle(ctx context.Context) (bool, error) {
+	o := store.TaskOutcome{
+		Result:    store.Result{Err: l.failed, RetryAt: l.retryAt},
+		Mappings:  l.mappings,
+		Concerned: l.concerned,
+		Updated:   l.updated,
+		Activity:  l.activity,
+	}
+	if l.failed != nil {
+		l.w.Log.WarnContext(ctx, "task not right yet", "task", l.id, "cause", l.order.Cause, "kind", failure.KindOf(l.failed), "error", l.failed.Error(), "again", l.retryAt)
+	}
+	return l.w.Deps.Store.SettleTask(ctx, &l.lease, o)
+}

@@ -1,0 +1,338 @@
+// Package events writes tasks' events: the only place that does (design.md §3).
+// A task is looked at under its lease, from an ERP read made after the lease was
+// taken; every write is announced before it is made and confirmed after it
+// (protocol.md §1, §2). It must never write an event outside its task's lease,
+// touch an event without the product's mark, or delete for what was not read.
+package events
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// The figures of protocol.md §1.
+const (
+	// maxLeases is how many task leases one worker holds at a time.
+	maxLeases = 10
+	// margin is left between the last call's deadline and the end of the lease.
+	margin = 10 * time.Second
+	// atOnce is how many of the held tasks are worked on at the same time.
+	atOnce = 4
+)
+
+// Store is what the writer needs of the state.
+type Store interface {
+	AcquireTask(ctx context.Context, id int64, c store.Claim) (store.TaskLease, store.Outcome, error)
+	IntendTask(ctx context.Context, l *store.TaskLease, intents []store.Intent) (refused []int64, err error)
+	SettleTask(ctx context.Context, l *store.TaskLease, o store.TaskOutcome) (released bool, err error)
+	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
+	Employee(ctx context.Context, id int64) (store.EmployeeRecord, bool, error)
+	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+	PauseWrites(ctx context.Context, sub string, until time.Time) error
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// ERP reads tasks.
+type ERP interface {
+	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+}
+
+// Google writes events.
+type Google interface {
+	InsertEvent(ctx context.Context, calendarID string, d googlecalendar.Draft) (googlecalendar.Event, error)
+	UpdateEvent(ctx context.Context, calendarID string, d googlecalendar.Draft) (googlecalendar.Event, error)
+	DeleteEvent(ctx context.Context, calendarID, eventID, etag string) error
+	Event(ctx context.Context, calendarID, eventID string) (googlecalendar.Event, error)
+}
+
+// Rules gives the rules in force.
+type Rules interface {
+	Settings(ctx context.Context) (calendarsync.Settings, error)
+	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
+}
+
+// Account tells whose calendars are written and whether they may be.
+type Account interface {
+	Account(ctx context.Context) (store.AccountRecord, error)
+}
+
+// Tenant gives the installation's mark; "" before there is one.
+type Tenant interface {
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+}
+
+// Waits are the waits of protocol.md §1, §4.2.
+type Waits struct {
+	Lease   time.Duration
+	Absence time.Duration
+}
+
+// Deps are what a Writer works with.
+type Deps struct {
+	Store   Store
+	ERP     ERP
+	Google  Google
+	Rules   Rules
+	Account Account
+	Tenant  Tenant
+	// NewID gives fresh random ids for lease tokens.
+	NewID func() string
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Writer makes tasks' events right. It is safe for concurrent use.
+type Writer struct {
+	Deps
+	waits Waits
+}
+
+// New makes a Writer.
+func New(waits Waits, deps Deps) *Writer { return &Writer{Deps: deps, waits: waits} }
+
+// Order says which tasks to look at and why.
+type Order struct {
+	Tasks   []calendarsync.TaskID
+	Message string // id of the message served; empty for none
+	Cause   queue.Cause
+	Deleted bool // a signed notification vouches for an absence
+	// Seen is a calendar just listed completely, nil without one.
+	Seen *Sighting
+}
+
+// Sighting is what a complete list of one employee's calendar showed.
+type Sighting struct {
+	Employee calendarsync.EmployeeID
+	Epoch    string
+	// Events are the product's own events by task, the highest generation first.
+	Events map[calendarsync.TaskID][]googlecalendar.Event
+}
+
+// Report tells what came of an order.
+type Report struct {
+	// Redelivered tasks are held by a live lease taken for this very message.
+	Redelivered []calendarsync.TaskID
+	// Writes counts the calls that changed something at Google.
+	Writes int
+	// Failed counts the tasks whose failure was recorded.
+	Failed int
+	// Audit are the employees whose calendar must be listed before anything can
+	// be inserted (protocol.md §3.4).
+	Audit []int64
+}
+
+func (r *Report) add(o Report) {
+	r.Redelivered = append(r.Redelivered, o.Redelivered...)
+	r.Writes += o.Writes
+	r.Failed += o.Failed
+	r.Audit = append(r.Audit, o.Audit...)
+}
+
+// Sync looks at the tasks until each is right, recorded as failed, or left to
+// another holder. An error means that something could not even be recorded: the
+// message must be refused.
+func (w *Writer) Sync(ctx context.Context, o Order) (Report, error) {
+	var report Report
+	ids := slices.Clone(o.Tasks)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if stopped, until, err := w.stopped(ctx); err != nil {
+		return report, err
+	} else if stopped != nil {
+		return report, w.park(ctx, ids, stopped, until)
+	}
+	for batch := range slices.Chunk(ids, maxLeases) {
+		part, err := w.syncBatch(ctx, o, batch)
+		report.add(part)
+		if err != nil {
+			return report, err
+		}
+	}
+	slices.Sort(report.Audit)
+	report.Audit = slices.Compact(report.Audit)
+	return report, nil
+}
+
+// stopped tells why nothing may be written now, if so: paused or unconfirmed by
+// the admin (protocol.md §4.6, §4.7), disconnected (§7.5), or paused by Google.
+func (w *Writer) stopped(ctx context.Context) (why error, until time.Time, err error) {
+	s, err := w.Rules.Settings(ctx)
+	if err != nil {
+		if failure.Is(err, failure.Misconfigured) {
+			return err, time.Time{}, nil
+		}
+		return nil, time.Time{}, err
+	}
+	if !s.Enabled || !s.Confirmed {
+		return failure.New(failure.Misconfigured, "look at tasks", "paused by the settings"), time.Time{}, nil
+	}
+	a, err := w.Account.Account(ctx)
+	if err != nil {
+		switch failure.KindOf(err) {
+		case failure.Revoked, failure.Misconfigured:
+			return err, time.Time{}, nil
+		}
+		return nil, time.Time{}, err
+	}
+	if w.Deps.Now().Before(a.PausedUntil) {
+		return failure.New(failure.Exhausted, "look at tasks", "Google refuses writes until "+a.PausedUntil.Format(time.RFC3339)), a.PausedUntil, nil
+	}
+	return nil, time.Time{}, nil
+}
+
+// park keeps keys dirty without looking at them; Poll brings them up when it may.
+func (w *Writer) park(ctx context.Context, ids []calendarsync.TaskID, why error, until time.Time) error {
+	now, err := w.Deps.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if until.Before(now) {
+		until = now
+	}
+	for _, id := range ids {
+		if err := w.Deps.Store.MarkDirty(ctx, store.TaskKey(int64(id)), until); err != nil {
+			return err
+		}
+	}
+	w.Log.InfoContext(ctx, "tasks parked", "tasks", len(ids), "reason", string(failure.KindOf(why)), "error", why.Error())
+	return nil
+}
+
+// syncBatch takes the leases of up to maxLeases tasks and looks at them until
+// none is left.
+func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.TaskID) (Report, error) {
+	var (
+		report Report
+		mu     sync.Mutex
+		held   []*look
+	)
+	began := w.Deps.Now()
+	taking, takeCtx := errgroup.WithContext(ctx)
+	taking.SetLimit(atOnce)
+	for _, id := range ids {
+		taking.Go(func() error {
+			lease, outcome, err := w.Deps.Store.AcquireTask(takeCtx, int64(id), store.Claim{
+				Message: o.Message, TTL: w.waits.Lease, Deleted: o.Deleted, Token: w.NewID(),
+			})
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch outcome {
+			case store.Taken:
+				held = append(held, &look{w: w, order: o, id: id, lease: lease})
+			case store.Redelivered:
+				report.Redelivered = append(report.Redelivered, id)
+			case store.Busy:
+				w.Log.InfoContext(ctx, "task left to its holder", "task", id)
+			}
+			return nil
+		})
+	}
+	if err := taking.Wait(); err != nil {
+		// Leases taken so far end by themselves; their keys are due then.
+		return report, err
+	}
+	// The deadline is counted from before the leases were taken, so it holds
+	// whatever the instance's clock says (protocol.md §1.5).
+	deadline := began.Add(w.waits.Lease - w.margin())
+	calls, cancel := context.WithTimeout(ctx, deadline.Sub(w.Deps.Now()))
+	defer cancel()
+	for len(held) > 0 {
+		left, err := w.lookAt(ctx, calls, held, &report)
+		if err != nil {
+			return report, err
+		}
+		held = left
+	}
+	return report, nil
+}
+
+// margin shrinks with leases that are shorter than in production.
+func (w *Writer) margin() time.Duration { return min(margin, w.waits.Lease/4) }
+
+// intentGrace is how long after its deadline another's open intent is left alone
+// (protocol.md §2.4: 60 s at the default lease of 90 s).
+func (w *Writer) intentGrace() time.Duration { return w.waits.Lease * 2 / 3 }
+
+// lookAt reads the held tasks at once and makes each right; it returns those
+// that became dirty meanwhile. ctx is for recording, calls ends with the leases.
+func (w *Writer) lookAt(ctx, calls context.Context, held []*look, report *Report) ([]*look, error) {
+	ids := make([]calendarsync.TaskID, len(held))
+	for i, l := range held {
+		ids[i] = l.id
+	}
+	readings, err := w.ERP.Tasks(calls, ids)
+	var rules *calendarsync.Rules
+	if err == nil {
+		rules, err = w.Rules.Knowing(calls, statesOf(readings))
+	}
+	tenant := ""
+	if err == nil {
+		var in store.InstallationRecord
+		if in, err = w.Tenant.Installation(calls); err == nil {
+			tenant = in.Tenant
+		}
+	}
+	var (
+		mu   sync.Mutex
+		left []*look
+	)
+	working := errgroup.Group{}
+	working.SetLimit(atOnce)
+	for _, l := range held {
+		working.Go(func() error {
+			if err != nil {
+				l.begin()
+				l.fail(err)
+			} else {
+				l.rules, l.tenant = rules, tenant
+				l.run(calls, readings[l.id])
+			}
+			released, err := l.settle(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			report.Writes += l.writes
+			report.Audit = append(report.Audit, l.audit...)
+			switch {
+			case errors.Is(err, store.ErrLeaseLost):
+				// Somebody else has it, or Poll will find it due.
+				w.Log.WarnContext(ctx, "lease lost", "task", l.id)
+				return nil
+			case err != nil:
+				return err
+			case !released:
+				left = append(left, l)
+			case l.failed != nil:
+				report.Failed++
+			}
+			return nil
+		})
+	}
+	return left, working.Wait()
+}
+
+func statesOf(readings map[calendarsync.TaskID]calendarsync.TaskReading) []calendarsync.StateID {
+	var out []calendarsync.StateID
+	for _, r := range readings {
+		if r.Task != nil {
+			if id, ok := r.Task.State.Get(); ok {
+				out = append(out, id)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,109 @@
+package googlecalendar
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"google.golang.org/api/googleapi"
+
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+)
+
+// classify gives an error of a call its kind (google.md §1, Errors by reason).
+// It keeps status and reason and drops everything else: bodies may hold people's
+// data and url.Error the address of the call.
+func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if known, ok := errors.AsType[*failure.Error](err); ok {
+		// The token source or the budget failed: the call was never made.
+		return &failure.Error{Kind: known.Kind, Op: op, Status: known.Status, Reason: known.Reason, Detail: known.Detail, Err: known}
+	}
+	api, ok := errors.AsType[*googleapi.Error](err)
+	if !ok {
+		if ue, isURL := errors.AsType[*url.Error](err); isURL {
+			err = ue.Err
+		}
+		// No answer, or one cut short: the call may have taken effect.
+		return &failure.Error{Kind: failure.Transient, Op: op, Ambiguous: true, Err: err}
+	}
+	f := &failure.Error{Op: op, Status: api.Code, Reason: reason(api), RetryAfter: retryAfter(api.Header)}
+	f.Kind = kindOf(api.Code, f.Reason)
+	f.Ambiguous = api.Code >= 500
+	return f
+}
+
+func kindOf(status int, reason string) failure.Kind {
+	switch reason {
+	case "quotaExceeded":
+		return failure.Exhausted
+	case "rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED":
+		return failure.RateLimited
+	case "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
+		return failure.Forbidden
+	}
+	switch {
+	case status == http.StatusUnauthorized:
+		// The transport has already tried a fresh token.
+		return failure.Transient
+	case status == http.StatusForbidden:
+		return failure.Forbidden
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return failure.Gone
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return failure.Conflict
+	case status == http.StatusTooManyRequests:
+		return failure.RateLimited
+	case status >= 500, status == http.StatusRequestTimeout:
+		return failure.Transient
+	default:
+		return failure.Invalid
+	}
+}
+
+// reason finds Google's word for an error in either of its two JSON shapes.
+func reason(api *googleapi.Error) string {
+	for _, e := range api.Errors {
+		if e.Reason != "" {
+			return e.Reason
+		}
+	}
+	var body struct {
+		Error struct {
+			Status string `json:"status"`
+			Errors []struct {
+				Reason string `json:"reason"`
+			} `json:"errors"`
+			Details []struct {
+				Reason string `json:"reason"`
+			} `json:"details"`
+		} `json:"error"`
+	}
+	if json.Unmarshal([]byte(api.Body), &body) != nil {
+		return ""
+	}
+	for _, e := range body.Error.Errors {
+		if e.Reason != "" {
+			return e.Reason
+		}
+	}
+	for _, d := range body.Error.Details {
+		if d.Reason != "" {
+			return d.Reason
+		}
+	}
+	return body.Error.Status
+}
+
+func retryAfter(h http.Header) time.Duration {
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 0 || seconds > 3600 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}

@@ -1,0 +1,289 @@
+// Package googlecalendar is the gateway to Google's Calendar API v3: calendars,
+// ACL rules and events in the product's terms, every call paced by the budget,
+// every error with its kind. It must never send an event write without
+// sendUpdates=none, never set attendees, never patch an event (three quota
+// units), and needs no scope beyond google.md §1.
+package googlecalendar
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/api/calendar/v3"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+)
+
+// Scopes are the least that does the whole job (design.md §1.8).
+func Scopes() []string {
+	return []string{
+		calendar.CalendarAppCreatedScope,
+		calendar.CalendarAclsScope,
+		calendar.CalendarCalendarlistReadonlyScope,
+	}
+}
+
+// Pacer lets a call pass when the account's budget allows it. calendar is empty
+// for reads.
+type Pacer interface {
+	Wait(ctx context.Context, account, calendar string) error
+}
+
+// callTimeout bounds one attempt of one call.
+const callTimeout = 20 * time.Second
+
+// Gateway makes the calls of one account. It is safe for concurrent use.
+type Gateway struct {
+	api     *calendar.Service
+	pacer   Pacer
+	account func(ctx context.Context) (string, error)
+}
+
+// New makes a Gateway. client must authorize its calls; endpoint is Google's own
+// or a stand-in's, ending in "/calendar/v3/"; account names the budget.
+func New(ctx context.Context, client *http.Client, endpoint string, pacer Pacer, account func(ctx context.Context) (string, error)) (*Gateway, error) {
+	api, err := calendar.NewService(ctx, option.WithHTTPClient(client), option.WithEndpoint(endpoint))
+	if err != nil {
+		return nil, failure.Wrap(failure.Misconfigured, "make the Calendar client", err)
+	}
+	return &Gateway{api: api, pacer: pacer, account: account}, nil
+}
+
+// retry says which failures a call may repeat in place.
+type retry int
+
+const (
+	// always: the call may be made twice without harm.
+	always retry = iota
+	// definite: only when Google answered that it did nothing.
+	definite
+)
+
+// call paces, makes and classifies one call, retrying with jittered back-off
+// while the context's deadline allows. Every attempt takes a slot.
+func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do func(ctx context.Context) error) error {
+	account, err := g.account(ctx)
+	if err != nil {
+		return classify(op, err)
+	}
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 400*time.Millisecond, 32*time.Second
+	for attempt := 1; ; attempt++ {
+		if err := g.pacer.Wait(ctx, account, writesTo); err != nil {
+			return classify(op, err)
+		}
+		one, cancel := context.WithTimeout(ctx, callTimeout)
+		err := classify(op, do(one))
+		cancel()
+		if err == nil || attempt == 4 || ctx.Err() != nil {
+			return err
+		}
+		switch failure.KindOf(err) {
+		case failure.RateLimited:
+		case failure.Transient:
+			if r == definite && failure.IsAmbiguous(err) {
+				return err
+			}
+		default:
+			return err
+		}
+		pause := wait.NextBackOff()
+		if f := err.(*failure.Error); f.RetryAfter > pause { //nolint:errorlint,forcetypeassert // classify made it
+			pause = f.RetryAfter
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause+time.Second {
+			return err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		case <-t.C:
+		}
+	}
+}
+
+// Calendar is a calendar of the account.
+type Calendar struct {
+	ID          string
+	Name        string
+	Description string
+	TimeZone    string
+	ETag        string
+	// Mark is the product's own line in the description; Marked tells if it is there.
+	Mark   calendarsync.CalendarMark
+	Marked bool
+}
+
+func fromCalendar(id, name, description, zone, etag string) Calendar {
+	c := Calendar{ID: id, Name: name, Description: description, TimeZone: zone, ETag: etag}
+	c.Mark, c.Marked = calendarsync.ReadCalendarMark(description)
+	return c
+}
+
+// CreateCalendar makes a calendar that carries its mark from the first moment
+// (protocol.md §3.5). It is never repeated in place: an ambiguous failure is
+// looked for by the mark first (§3.6).
+func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
+	var made *calendar.Calendar
+	err := g.call(ctx, "create the calendar", "", definite, func(ctx context.Context) (err error) {
+		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Line(), TimeZone: zone}).Context(ctx).Do()
+		return err
+	})
+	if err != nil {
+		return Calendar{}, err
+	}
+	return fromCalendar(made.Id, made.Summary, made.Description, made.TimeZone, made.Etag), nil
+}
+
+// Calendar reads one calendar.
+func (g *Gateway) Calendar(ctx context.Context, id string) (Calendar, error) {
+	var c *calendar.Calendar
+	err := g.call(ctx, "read calendar "+id, "", always, func(ctx context.Context) (err error) {
+		c, err = g.api.Calendars.Get(id).Context(ctx).Do()
+		return err
+	})
+	if err != nil {
+		return Calendar{}, err
+	}
+	return fromCalendar(c.Id, c.Summary, c.Description, c.TimeZone, c.Etag), nil
+}
+
+// UpdateCalendar writes name and zone of a calendar read before, keeping what
+// the account's owner wrote in its description and renewing the mark.
+func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone string, mark calendarsync.CalendarMark) error {
+	description := c.Description
+	if !c.Marked || c.Mark != mark {
+		description = strings.TrimSpace(description + "\n" + mark.Line())
+	}
+	return g.call(ctx, "update calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
+		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()
+		return err
+	})
+}
+
+// DeleteCalendar deletes a calendar; one that is gone already is no error.
+func (g *Gateway) DeleteCalendar(ctx context.Context, id string) error {
+	err := g.call(ctx, "delete calendar "+id, id, always, func(ctx context.Context) error {
+		return g.api.Calendars.Delete(id).Context(ctx).Do()
+	})
+	if failure.Is(err, failure.Gone) {
+		return nil
+	}
+	return err
+}
+
+// Calendars lists every calendar that the account owns, hidden ones too, all
+// pages (protocol.md §3.6).
+func (g *Gateway) Calendars(ctx context.Context) ([]Calendar, error) {
+	var out []Calendar
+	for page := ""; ; {
+		var list *calendar.CalendarList
+		err := g.call(ctx, "list the account's calendars", "", always, func(ctx context.Context) (err error) {
+			list, err = g.api.CalendarList.List().MinAccessRole("owner").ShowHidden(true).MaxResults(250).PageToken(page).Context(ctx).Do()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list.Items {
+			if !e.Deleted {
+				out = append(out, fromCalendar(e.Id, e.Summary, e.Description, e.TimeZone, e.Etag))
+			}
+		}
+		if page = list.NextPageToken; page == "" {
+			return out, nil
+		}
+	}
+}
+
+// Rule is one ACL rule of a calendar.
+type Rule struct {
+	ID      string
+	Role    string // "reader", "owner", …
+	Type    string // "user", "default", …
+	Address string
+}
+
+// Rules lists a calendar's ACL rules, all pages.
+func (g *Gateway) Rules(ctx context.Context, calendarID string) ([]Rule, error) {
+	var out []Rule
+	for page := ""; ; {
+		var list *calendar.Acl
+		err := g.call(ctx, "list ACL rules of calendar "+calendarID, "", always, func(ctx context.Context) (err error) {
+			list, err = g.api.Acl.List(calendarID).MaxResults(250).PageToken(page).Context(ctx).Do()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range list.Items {
+			if r.Role != "none" {
+				out = append(out, ruleOf(r))
+			}
+		}
+		if page = list.NextPageToken; page == "" {
+			return out, nil
+		}
+	}
+}
+
+func ruleOf(r *calendar.AclRule) Rule {
+	rule := Rule{ID: r.Id, Role: r.Role}
+	if r.Scope != nil {
+		rule.Type, rule.Address = r.Scope.Type, r.Scope.Value
+	}
+	return rule
+}
+
+// Share gives an address the role reader; Google mails the invitation. It is not
+// repeated in place when the answer was lost, so that nobody is mailed twice:
+// the rules are listed before the next try (protocol.md §5.3).
+func (g *Gateway) Share(ctx context.Context, calendarID, address string) (Rule, error) {
+	var made *calendar.AclRule
+	err := g.call(ctx, "share calendar "+calendarID, calendarID, definite, func(ctx context.Context) (err error) {
+		made, err = g.api.Acl.Insert(calendarID, &calendar.AclRule{Role: "reader", Scope: &calendar.AclRuleScope{Type: "user", Value: address}}).
+			SendNotifications(true).Context(ctx).Do()
+		return err
+	})
+	if err != nil {
+		return Rule{}, err
+	}
+	return ruleOf(made), nil
+}
+
+// ForceReader sets a rule back to reader without mailing anybody.
+func (g *Gateway) ForceReader(ctx context.Context, calendarID string, rule Rule) error {
+	return g.call(ctx, "narrow an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
+		_, err := g.api.Acl.Update(calendarID, rule.ID, &calendar.AclRule{Role: "reader", Scope: &calendar.AclRuleScope{Type: rule.Type, Value: rule.Address}}).
+			SendNotifications(false).Context(ctx).Do()
+		return err
+	})
+}
+
+// Unshare removes a rule; one that is gone already is no error.
+func (g *Gateway) Unshare(ctx context.Context, calendarID, ruleID string) error {
+	err := g.call(ctx, "remove an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
+		return g.api.Acl.Delete(calendarID, ruleID).Context(ctx).Do()
+	})
+	if failure.Is(err, failure.Gone) {
+		return nil
+	}
+	return err
+}
+
+func ifMatch(h http.Header, etag string) {
+	if etag != "" {
+		h.Set("If-Match", etag)
+	}
+}
+
+// fields wanted of an event in every answer: what is owned, and what identifies.
+const eventFields = googleapi.Field("id,etag,status,sequence,summary,location,description,colorId,start,end,visibility,transparency,recurrence,recurringEventId,attendees(email),extendedProperties(private)")

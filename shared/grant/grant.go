@@ -1,0 +1,216 @@
+// Package grant turns the central account's sealed refresh token into access
+// tokens for the Calendar gateway, and decides when the grant is dead
+// (protocol.md §7.5). It must never log a token or put one into an error, and
+// never disconnects a version other than the one that was refused.
+package grant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/seal"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// Opener opens what was sealed; seal.Cipher is one.
+type Opener interface {
+	Open(ctx context.Context, sealed, additional []byte) ([]byte, error)
+}
+
+// Accounts is what the package needs of the store.
+type Accounts interface {
+	Account(ctx context.Context) (store.AccountRecord, error)
+	GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (bool, error)
+	GrantWorks(ctx context.Context, sub string, version int64) error
+}
+
+// Config is what a Source needs to know.
+type Config struct {
+	ClientID, ClientSecret string
+	// TokenURL gives the token endpoint, found by OIDC discovery.
+	TokenURL func(ctx context.Context) (string, error)
+	// Repeat is the wait between the first refusal and the one that disconnects.
+	Repeat time.Duration
+}
+
+// Source hands out access tokens. It is safe for concurrent use.
+type Source struct {
+	cfg      Config
+	accounts Accounts
+	opener   Opener
+	client   *http.Client
+	now      func() time.Time
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	account store.AccountRecord
+	readAt  time.Time
+	token   *oauth2.Token
+	version int64 // of token
+}
+
+// reread is how old the known account may get: a disconnection or a new
+// connection is in force this much later at most.
+const reread = 10 * time.Second
+
+// New makes a Source; client makes the calls to the token endpoint.
+func New(cfg Config, accounts Accounts, opener Opener, client *http.Client, now func() time.Time, log *slog.Logger) *Source {
+	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log}
+}
+
+// Account gives the connected account; kind revoked where there is none.
+func (s *Source) Account(ctx context.Context) (store.AccountRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accountLocked(ctx)
+}
+
+func (s *Source) accountLocked(ctx context.Context) (store.AccountRecord, error) {
+	if now := s.now(); s.readAt.IsZero() || now.Sub(s.readAt) > reread {
+		a, err := s.accounts.Account(ctx)
+		if errors.Is(err, store.ErrNotConnected) {
+			return a, failure.New(failure.Revoked, "read the account", "no Google account is connected")
+		}
+		if err != nil {
+			return a, failure.Wrap(failure.Transient, "read the account", err)
+		}
+		s.account, s.readAt = a, now
+	}
+	if !s.account.Connected {
+		// A new connection should not have to wait for the next rereading.
+		s.readAt = time.Time{}
+		return s.account, failure.New(failure.Revoked, "read the account", "the Google account is disconnected")
+	}
+	if s.account.ClientID != s.cfg.ClientID {
+		return s.account, failure.New(failure.Misconfigured, "read the account", "OAUTH_CLIENT_ID is not the client that was connected")
+	}
+	return s.account, nil
+}
+
+// Token gives a valid access token and the account it is for. Kinds: revoked
+// (the grant is dead or there is none), misconfigured, transient.
+func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.accountLocked(ctx)
+	if err != nil {
+		return "", a, err
+	}
+	if s.token != nil && s.version == a.Version && s.now().Add(time.Minute).Before(s.token.Expiry) {
+		return s.token.AccessToken, a, nil
+	}
+	token, err := s.refresh(ctx, a)
+	if err != nil {
+		return "", a, err
+	}
+	s.token, s.version = token, a.Version
+	if !a.SuspectSince.IsZero() {
+		if err := s.accounts.GrantWorks(ctx, a.Sub, a.Version); err != nil {
+			s.log.WarnContext(ctx, "could not clear the suspicion against the grant", "error", err)
+		}
+		s.readAt = time.Time{}
+	}
+	return token.AccessToken, a, nil
+}
+
+// Refused forgets an access token that Google did not take, so that the next
+// one is fresh.
+func (s *Source) Refused(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token != nil && s.token.AccessToken == token {
+		s.token = nil
+	}
+	s.readAt = time.Time{}
+}
+
+func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.Token, error) {
+	const op = "refresh the access token"
+	refresh, err := s.opener.Open(ctx, a.Sealed, seal.Additional(store.SealPath(a.Sub), a.Sub))
+	if err != nil {
+		return nil, failure.Wrap(failure.Misconfigured, "open the sealed refresh token", err)
+	}
+	url, err := s.cfg.TokenURL(ctx)
+	if err != nil {
+		return nil, failure.Wrap(failure.Transient, "discover the token endpoint", err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, s.client), 15*time.Second)
+	defer cancel()
+	cfg := oauth2.Config{ClientID: s.cfg.ClientID, ClientSecret: s.cfg.ClientSecret, Endpoint: oauth2.Endpoint{TokenURL: url, AuthStyle: oauth2.AuthStyleInParams}}
+	token, err := cfg.TokenSource(ctx, &oauth2.Token{RefreshToken: string(refresh)}).Token()
+	if err == nil {
+		// oauth2 judges expiry by the machine's clock; ours is passed in.
+		if token.ExpiresIn > 0 {
+			token.Expiry = s.now().Add(time.Duration(token.ExpiresIn) * time.Second)
+		}
+		return token, nil
+	}
+	re, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		// The cause may name a URL; only its kind is told on.
+		return nil, failure.New(failure.Transient, op, "the token endpoint did not answer")
+	}
+	status := 0
+	if re.Response != nil {
+		status = re.Response.StatusCode
+	}
+	switch re.ErrorCode {
+	case "invalid_grant":
+		return nil, s.refused(ctx, a)
+	case "invalid_client", "unauthorized_client":
+		return nil, &failure.Error{Kind: failure.Misconfigured, Op: op, Status: status, Reason: re.ErrorCode, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
+	}
+	return nil, &failure.Error{Kind: failure.Transient, Op: op, Status: status, Reason: re.ErrorCode}
+}
+
+func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
+	s.readAt = time.Time{}
+	dead, err := s.accounts.GrantRefused(ctx, a.Sub, a.Version, "invalid_grant", s.cfg.Repeat)
+	if err != nil {
+		return failure.Wrap(failure.Transient, "record the refused grant", err)
+	}
+	if dead {
+		logging.Alarm(ctx, s.log, "grant-revoked", "grant-"+strconv.FormatInt(a.Version, 10),
+			"Google refuses the grant of the central account: connect it again in the console")
+		return &failure.Error{Kind: failure.Revoked, Op: "refresh the access token", Reason: "invalid_grant", Detail: "Google refuses the grant: connect the account again"}
+	}
+	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Reason: "invalid_grant", Detail: "refused once; asked again before it is believed"}
+}
+
+// Transport adds the access token to calls and renews it once after a 401.
+type Transport struct {
+	Source *Source
+	Base   http.RoundTripper
+}
+
+// RoundTrip makes one call with a token, twice at most.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		token, _, err := t.Source.Token(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		call := r.Clone(r.Context())
+		if r.GetBody != nil {
+			if call.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+		call.Header.Set("Authorization", "Bearer "+token)
+		res, err := t.Base.RoundTrip(call)
+		if err != nil || res.StatusCode != http.StatusUnauthorized || attempt == 2 || (r.Body != nil && r.GetBody == nil) {
+			return res, err
+		}
+		_ = res.Body.Close()
+		t.Source.Refused(token)
+	}
+}

@@ -1,0 +1,120 @@
+// Package rulebook keeps the settings in force and the ERP's catalogue ready for
+// deciding, so that a look at a task costs no extra call to the ERP. It must
+// never hand out a catalogue of which only a part was read.
+package rulebook
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// kept is how old catalogue and names may get: a change in the ERP or of the
+// settings is in force within a minute (design.md §2, Settings).
+const kept = 30 * time.Second
+
+// SettingsSource gives the settings in force.
+type SettingsSource interface {
+	Settings(ctx context.Context) (calendarsync.Settings, error)
+}
+
+// CatalogueSource reads the ERP's states and types.
+type CatalogueSource interface {
+	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+}
+
+// NameSource lists the employees that are known.
+type NameSource interface {
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+}
+
+// Book is safe for concurrent use.
+type Book struct {
+	settings  SettingsSource
+	catalogue CatalogueSource
+	names     NameSource
+	now       func() time.Time
+
+	mu     sync.Mutex
+	rules  *calendarsync.Rules
+	readAt time.Time
+}
+
+// New makes a Book.
+func New(settings SettingsSource, catalogue CatalogueSource, names NameSource, now func() time.Time) *Book {
+	return &Book{settings: settings, catalogue: catalogue, names: names, now: now}
+}
+
+// Settings gives the settings in force.
+func (b *Book) Settings(ctx context.Context) (calendarsync.Settings, error) {
+	return b.settings.Settings(ctx)
+}
+
+// Rules gives the rules in force. Errors are of kind misconfigured (settings) or
+// source (the catalogue could not be read).
+func (b *Book) Rules(ctx context.Context) (*calendarsync.Rules, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rulesLocked(ctx, false)
+}
+
+// Knowing gives rules whose catalogue was read after the call began if it does
+// not know a state: the ERP's admin may just have made it, and an unknown state
+// must not count as absence only because our copy is old.
+func (b *Book) Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rules, err := b.rulesLocked(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range states {
+		if _, ok := rules.Catalogue.States[id]; !ok {
+			return b.rulesLocked(ctx, true)
+		}
+	}
+	return rules, nil
+}
+
+func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules, error) {
+	s, err := b.settings.Settings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	old := fresh || b.rules == nil || b.now().Sub(b.readAt) > kept
+	if !old && reflect.DeepEqual(s, b.rules.Settings) {
+		return b.rules, nil
+	}
+	var catalogue calendarsync.Catalogue
+	names := map[calendarsync.EmployeeID]string{}
+	if old {
+		if catalogue, err = b.catalogue.Catalogue(ctx); err != nil {
+			return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
+		}
+	} else {
+		catalogue, names = b.rules.Catalogue, b.rules.Names
+	}
+	rules, err := calendarsync.NewRules(s, catalogue, names)
+	if err != nil {
+		return nil, err
+	}
+	if rules.Texts.NeedsExecutors {
+		known, err := b.names.Employees(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the executors' names: %w", err)
+		}
+		for _, e := range known {
+			names[calendarsync.EmployeeID(e.ID)] = e.Name
+		}
+	}
+	b.rules = rules
+	if old {
+		b.readAt = b.now()
+	}
+	return rules, nil
+}

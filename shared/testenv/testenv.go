@@ -1,0 +1,29 @@
+// Package testenv gives tests what a Go package cannot bring along: Google's own
+// Firestore and Pub/Sub emulators and a headless Chromium.
+//
+// Each is used where it is already there (scripts/test starts the emulators once
+// for all packages) and started on demand otherwise, once per test process. What a
+// person's machine lacks skips the test with a line that says what is missing and
+// how to get it. With CI=true nothing is ever skipped: there a missing part fails
+// the test. This package is imported by tests only and must never reach a network
+// outside 127.0.0.1.
+package testenv
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// missing skips the test with the cure on one line, or fails it where CI=true.
+func missing(t testing.TB, what, cure string) {
+	t.Helper()
+	line := what + "; to get it: " + cure
+	if InCI() {
+		t.Fatalf("CI=true and %s", line)
+	}
+	t.Skipf("skipped: %s", line)
+}
+
+// InCI tells whether nothing may be skipped.
+func InCI() bool { return strings.EqualFold(os.Getenv("CI"), "true") }

@@ -1,0 +1,134 @@
+// Package workers puts together what SyncTask and SyncEmployee share: the ERP's
+// client, the grant, the budgeted Calendar gateway, the rules in force, and the
+// two that write on their ground, so that deployed functions, the local run and
+// tests work with the very same parts. It must never decide anything itself.
+package workers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/erp-calendar/erp-calendar/shared/budget"
+	"github.com/erp-calendar/erp-calendar/shared/calendars"
+	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/grant"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/rulebook"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
+)
+
+// Config is the part of the environment that workers use (design.md §2).
+type Config struct {
+	config.Store
+	config.ERP
+	config.OAuthClient
+	config.TokenKey
+	config.Topics
+	config.Budget
+	config.Waits
+	config.Google
+	config.DefaultSettings
+}
+
+// Deps are the concrete things outside the process.
+type Deps struct {
+	Store     *store.Store
+	Opener    grant.Opener
+	Publisher queue.Publisher
+	// Transport carries the calls to the ERP and to Google.
+	Transport http.RoundTripper
+	NewID     func() string
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Workers are the parts put together.
+type Workers struct {
+	Settings *settings.Source
+	ERP      *userside.Client
+	Grants   *grant.Source
+	Gateway  *googlecalendar.Gateway
+	Events   *events.Writer
+	Keeper   *calendars.Keeper
+}
+
+// ERPClient makes the ERP's client of its part of the environment.
+func ERPClient(cfg config.ERP, transport http.RoundTripper, now func() time.Time) (*userside.Client, error) {
+	base, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("ERP_URL: %w", err)
+	}
+	return userside.New(userside.Config{URL: base, Key: cfg.APIKey.Text(), KeyInQuery: cfg.KeyInQuery, AllowHTTP: cfg.AllowHTTP}, transport, now)
+}
+
+// New puts the parts together. Nothing is called yet.
+func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
+	erp, err := ERPClient(cfg.ERP, d.Transport, d.Now)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: d.Transport, Timeout: 30 * time.Second}
+	grants := grant.New(grant.Config{
+		ClientID:     cfg.OAuthClient.ID,
+		ClientSecret: cfg.OAuthClient.Secret.Text(),
+		TokenURL:     tokenURL(cfg.Issuer, client),
+		Repeat:       cfg.Lease / 3,
+	}, d.Store, d.Opener, client, d.Now, d.Log)
+	gateway, err := googlecalendar.New(ctx,
+		&http.Client{Transport: &grant.Transport{Source: grants, Base: d.Transport}},
+		cfg.CalendarEndpoint,
+		budget.New(d.Store, cfg.RequestsPerMinute, d.Now),
+		func(ctx context.Context) (string, error) {
+			a, err := grants.Account(ctx)
+			return a.Sub, err
+		})
+	if err != nil {
+		return nil, err
+	}
+	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
+	book := rulebook.New(source, erp, d.Store, d.Now)
+	writer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
+		Store: d.Store, ERP: erp, Google: gateway, Rules: book, Account: grants, Tenant: d.Store,
+		NewID: d.NewID, Now: d.Now, Log: d.Log,
+	})
+	keeper := calendars.New(calendars.Waits{
+		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour,
+	}, calendars.Deps{
+		Store: d.Store, ERP: erp, Google: gateway, Rules: book, Account: grants, Events: writer,
+		Queue: d.Publisher, Topic: cfg.Employee, NewID: d.NewID, Now: d.Now, Log: d.Log,
+	})
+	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: writer, Keeper: keeper}, nil
+}
+
+// tokenURL finds the token endpoint by discovery, on first use, and keeps it; a
+// failed discovery is tried again at the next use.
+func tokenURL(issuer string, client *http.Client) func(ctx context.Context) (string, error) {
+	var mu sync.Mutex
+	found := ""
+	return func(ctx context.Context) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if found != "" {
+			return found, nil
+		}
+		ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, client), 15*time.Second)
+		defer cancel()
+		provider, err := oidc.NewProvider(ctx, issuer)
+		if err != nil {
+			return "", fmt.Errorf("read the discovery document: %w", err)
+		}
+		found = provider.Endpoint().TokenURL
+		return found, nil
+	}
+}
