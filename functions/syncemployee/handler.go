@@ -5,18 +5,15 @@ package syncemployee
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/budget"
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/cloud"
+
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
-	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
@@ -25,7 +22,7 @@ import (
 const atMost = 240 * time.Second
 
 // Config is what the function reads from its environment.
-type Config = workers.Config
+type Config struct{ EmployeeTopic string }
 
 // Keeper makes employees' calendars right; calendars.Keeper is one.
 type Keeper interface {
@@ -37,56 +34,39 @@ type Keeper interface {
 type Deps struct {
 	Keeper    Keeper
 	Publisher queue.Publisher
-	// Refresh forgets settings read before, where an admin has just changed them.
-	Refresh func()
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Forget drops settings read before, where an admin has just changed them.
+	Forget func()
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // FromEnvironment makes the handler with Google's own services.
 func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	cfg, parts, err := cloud.Workers(ctx)
+	w, err := workers.FromEnvironment(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return New(cfg, Deps{Keeper: parts.Keeper, Publisher: parts.Publisher, Refresh: parts.Settings.Forget, Now: time.Now, Log: parts.Log}), nil
+	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Keeper: w.Keeper, Publisher: w.Publisher, Forget: w.Settings.Forget, Now: time.Now, Log: w.Log}), nil
 }
 
-// New makes the handler: POST / with a push of the employee topic; the answers
-// are those of SyncTask.
+// New makes the handler of the employee topic's push subscription.
 func New(cfg Config, deps Deps) http.Handler {
-	return serve.PostOnly(func(w http.ResponseWriter, r *http.Request) {
-		d, err := queue.FromPush(r)
-		if err != nil {
-			deps.Log.ErrorContext(r.Context(), "message refused", "error", err)
-			if failure.Is(err, failure.Invalid) {
-				serve.Problem(w, http.StatusBadRequest, "No message", "The push holds no message of this topic.")
-			} else {
-				serve.Problem(w, http.StatusServiceUnavailable, "Not read", "The push could not be read.")
-			}
-			return
-		}
-		if d.Cause == queue.CauseConsole {
-			deps.Refresh()
-		}
-		ctx := budget.WithLane(r.Context(), d.Lane)
+	return workers.Handler(deps.Log, deps.Forget, func(ctx context.Context, d queue.Delivery) error {
+		var err error
 		if d.All {
 			// The message's id names the run: delivered again it is the same run.
 			err = deps.Keeper.All(ctx, d.Cause, d.ID)
 		} else {
-			err = one(ctx, cfg, deps, d)
+			err = some(ctx, cfg, deps, d)
 		}
-		if err != nil {
-			deps.Log.WarnContext(ctx, "message refused, to come again", "message", d.ID, "employees", len(d.IDs), "attempt", d.Attempt, "error", err)
-			serve.Problem(w, http.StatusServiceUnavailable, "Not done", "The message has to come again.")
-			return
+		if err == nil {
+			deps.Log.InfoContext(ctx, "employees looked at", "message", d.ID, "employees", len(d.IDs), "all", d.All, "cause", d.Cause, "lane", d.Lane)
 		}
-		deps.Log.InfoContext(ctx, "employees looked at", "message", d.ID, "employees", len(d.IDs), "all", d.All, "cause", d.Cause, "lane", d.Lane)
-		w.WriteHeader(http.StatusNoContent)
+		return err
 	})
 }
 
-func one(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
+func some(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
 	ids := make([]calendarsync.EmployeeID, len(d.IDs))
 	for i, id := range d.IDs {
 		ids[i] = calendarsync.EmployeeID(id)
@@ -114,12 +94,12 @@ func one(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
 			cause = queue.CauseFill
 		}
 		next := queue.Message{IDs: rest, Cause: cause, Deleted: d.Deleted, Lane: queue.LaneBulk, Run: d.Run}
-		if err := deps.Publisher.Publish(ctx, cfg.Employee, next); err != nil {
+		if err := deps.Publisher.Publish(ctx, cfg.EmployeeTopic, next); err != nil {
 			return err
 		}
 	}
 	if len(report.Redelivered) > 0 {
-		return errors.New("the lease taken for this message still lives")
+		return failure.New(failure.Transient, "look at the employees", "the lease taken for this message still lives")
 	}
 	return nil
 }

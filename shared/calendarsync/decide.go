@@ -129,6 +129,11 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 	case reading.Invalid != nil:
 		return Decision{Verdict: Leave, Reason: ReasonInvalid, Err: reading.Invalid}
 	case reading.Task == nil:
+		if reading.Absent == 0 {
+			// No reading at all, as a map gives for an id that it lacks, proves nothing.
+			return Decision{Verdict: Leave, Reason: ReasonMissing,
+				Err: failure.New(failure.Source, "read the task", "the reading says nothing of it")}
+		}
 		if vouched {
 			return Decision{Verdict: Remove, Reason: ReasonDeleted}
 		}
@@ -225,8 +230,8 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 	data := TemplateData{
 		Employee: TemplateEmployee{ID: e.ID, Name: clean(e.Name)},
 		Task: TemplateTask{
-			ID: t.ID, Type: clean(t.TypeName), State: clean(t.StateName), Customer: clean(t.Customer),
-			Address: clean(t.Address), Description: clean(t.Description), Priority: t.Priority,
+			ID: t.ID, Type: bounded(t.TypeName), State: bounded(t.StateName), Customer: bounded(t.Customer),
+			Address: bounded(t.Address), Description: bounded(t.Description), Priority: t.Priority,
 			URL: r.Texts.TaskURL(t.ID),
 		},
 	}
@@ -261,6 +266,11 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 	ev.Start, ev.End = span(t, start, typ, r.Settings, r.Zone)
 	return ev, nil
 }
+
+// bounded is a text of the ERP as templates see it. What no event could hold is
+// cut before the template runs: a long text must be shown short, not be refused
+// as more than a template may give.
+func bounded(s string) string { return cut(clean(s), MaxDescription) }
 
 // NormalAddress is an address as compared: trimmed, without case (protocol.md §5.1).
 func NormalAddress(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

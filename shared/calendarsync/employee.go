@@ -32,6 +32,9 @@ func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict,
 	}
 	if reading.Employee == nil {
 		switch {
+		case reading.Absent == 0:
+			// No reading at all, as a map gives for an id that it lacks, proves nothing.
+			return Leave, ReasonMissing
 		case vouched:
 			return Remove, ReasonDeleted
 		case reading.Absent == ProofEmptyList:

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"text/template/parse"
 	"unicode/utf8"
 )
 
@@ -21,6 +22,9 @@ const (
 	// maxRendered bounds what a template may produce before it is cut, so that a
 	// template that repeats itself cannot eat the instance.
 	maxRendered = 64 << 10
+	// maxSteps bounds how often a template may write, a turn of a loop counting as
+	// one: {{range 1000000000}}{{end}} writes nothing and would run for minutes.
+	maxSteps = 10_000
 )
 
 // TemplateEmployee is what a template sees as .Employee.
@@ -74,6 +78,11 @@ func NewTexts(s Settings) (*Texts, error) {
 			faults = append(faults, fmt.Errorf("%s: %w", part.field, err))
 			continue
 		}
+		for _, defined := range tmpl.Templates() {
+			if defined.Tree != nil {
+				countSteps(defined.Root)
+			}
+		}
 		*part.into = tmpl
 		t.NeedsExecutors = t.NeedsExecutors || strings.Contains(part.text, ".Executors")
 	}
@@ -103,7 +112,12 @@ func CheckTemplates(s Settings) error {
 		tmpl  *template.Template
 		must  bool
 	}{{"calendar_name", t.name, true}, {"event_title", t.title, true}, {"event_description", t.description, false}} {
-		for i, data := range []TemplateData{full, empty} {
+		samples := []TemplateData{full, empty}
+		if part.field == "calendar_name" {
+			// A calendar's name is rendered without any task.
+			samples = []TemplateData{{Employee: full.Employee}}
+		}
+		for i, data := range samples {
 			out, err := run(part.tmpl, data)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("%s: %w", part.field, err))
@@ -128,7 +142,12 @@ func (t *Texts) CalendarName(e TemplateEmployee) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("calendar_name: %w", err)
 	}
-	return cut(oneLine(out), MaxName), nil
+	name := oneLine(out)
+	if name == "" {
+		// Google takes no calendar without a name; an employee may have none.
+		name = "#" + strconv.FormatInt(int64(e.ID), 10)
+	}
+	return cut(name, MaxName), nil
 }
 
 func (t *Texts) eventTitle(d TemplateData) (string, error) {
@@ -166,9 +185,32 @@ func (t *Texts) eventDescription(d TemplateData) (string, error) {
 	}
 }
 
-// run executes a template into bounded memory.
+// countSteps makes each turn of each loop, and each use of a template, write an
+// empty text, so that boundedBuffer sees those that write nothing else.
+func countSteps(list *parse.ListNode) {
+	if list == nil {
+		return
+	}
+	for _, n := range list.Nodes {
+		switch n := n.(type) {
+		case *parse.IfNode:
+			countSteps(n.List)
+			countSteps(n.ElseList)
+		case *parse.WithNode:
+			countSteps(n.List)
+			countSteps(n.ElseList)
+		case *parse.RangeNode:
+			countSteps(n.List)
+			countSteps(n.ElseList)
+		}
+	}
+	// In front: a {{continue}} must not jump over it.
+	list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}, list.Nodes...)
+}
+
+// run executes a template into bounded memory and a bounded number of steps.
 func run(t *template.Template, d TemplateData) (string, error) {
-	w := &boundedBuffer{room: maxRendered}
+	w := &boundedBuffer{room: maxRendered, steps: maxSteps}
 	if err := t.Execute(w, d); err != nil {
 		return "", err
 	}
@@ -177,14 +219,20 @@ func run(t *template.Template, d TemplateData) (string, error) {
 
 type boundedBuffer struct {
 	bytes.Buffer
-	room int
+	room  int
+	steps int
 }
 
 var errTooLong = errors.New("gives more than 64 KiB of text")
 
+var errTooManySteps = errors.New("loops too often")
+
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.room {
 		return 0, errTooLong
+	}
+	if b.steps--; b.steps < 0 {
+		return 0, errTooManySteps
 	}
 	return b.Buffer.Write(p)
 }

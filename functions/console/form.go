@@ -1,0 +1,209 @@
+package console
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+)
+
+// colorNames are Calendar's names of the event colours 1 to 11.
+var colorNames = [...]string{"Lavender", "Sage", "Grape", "Flamingo", "Banana", "Tangerine", "Peacock", "Graphite", "Blueberry", "Basil", "Tomato"}
+
+// colorPrefix begins the name of a task type's own colour field.
+const colorPrefix = "color_"
+
+// typed are the settings as an admin typed them: what cannot be read keeps its
+// text, so that nothing typed is lost.
+type typed struct {
+	text map[string]string
+	on   map[string]bool
+	// roles and colors hold what was picked; rolesText and colorsText what was
+	// written into the free fields.
+	roles                 []calendarsync.RoleID
+	colors                map[string]int
+	rolesText, colorsText string
+}
+
+// typedFrom fills the form from settings.
+func typedFrom(s calendarsync.Settings) typed {
+	t := typed{
+		text: map[string]string{
+			"time_zone": s.TimeZone, "binding_field": strconv.FormatInt(int64(s.BindingField), 10),
+			"calendar_id_field": strconv.FormatInt(int64(s.CalendarIDField), 10),
+			"backfill_hours":    strconv.Itoa(s.BackfillHours), "default_duration_minutes": strconv.Itoa(s.DefaultDurationMinutes),
+			"calendar_name": s.CalendarName, "event_title": s.EventTitle, "event_description": s.EventDescription,
+			"task_url": s.TaskURL, "language": s.Language, "delete_guard_percent": strconv.Itoa(s.DeleteGuardPercent),
+		},
+		on: map[string]bool{
+			"enabled": s.Enabled, "confirmed": s.Confirmed,
+			"include_departments": s.IncludeDepartments, "midnight_is_all_day": s.MidnightIsAllDay,
+		},
+		roles: slices.Clone(s.ShownRoles), colors: maps.Clone(s.Colors),
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Colors)) {
+		t.colorsText += fmt.Sprintf("%s = %d\n", id, s.Colors[id])
+	}
+	return t
+}
+
+// readForm reads a sent form over the settings before it: text fields that the
+// form left out keep their value; a checkbox that is left out is off, because
+// that is how browsers send it.
+func readForm(v url.Values, before calendarsync.Settings) (typed, calendarsync.Settings, settings.Faults) {
+	t, s := typedFrom(before), before
+	var faults settings.Faults
+	for name := range t.on {
+		t.on[name] = v.Get(name) != ""
+	}
+	for name := range t.text {
+		if v.Has(name) {
+			t.text[name] = strings.ReplaceAll(v.Get(name), "\r\n", "\n")
+		}
+	}
+	line := func(name string) string { return strings.TrimSpace(t.text[name]) }
+	whole := func(name string) int {
+		n, err := strconv.Atoi(line(name))
+		if err != nil {
+			faults = append(faults, settings.Fault{Field: name, Problem: "must be a whole number"})
+		}
+		return n
+	}
+	s.Enabled, s.Confirmed = t.on["enabled"], t.on["confirmed"]
+	s.IncludeDepartments, s.MidnightIsAllDay = t.on["include_departments"], t.on["midnight_is_all_day"]
+	s.TimeZone, s.Language, s.TaskURL = line("time_zone"), line("language"), line("task_url")
+	s.CalendarName, s.EventTitle, s.EventDescription = t.text["calendar_name"], t.text["event_title"], t.text["event_description"]
+	s.BindingField, s.CalendarIDField = calendarsync.FieldID(whole("binding_field")), calendarsync.FieldID(whole("calendar_id_field"))
+	s.BackfillHours, s.DefaultDurationMinutes = whole("backfill_hours"), whole("default_duration_minutes")
+	s.DeleteGuardPercent = whole("delete_guard_percent")
+	readRoles(v, &t, &s, &faults)
+	readColors(v, &t, &s, &faults)
+	// A field that could not even be read has its fault already.
+	for _, f := range settings.Check(s) {
+		if faults.Of(f.Field) == "" {
+			faults = append(faults, f)
+		}
+	}
+	return t, s, faults
+}
+
+func readRoles(v url.Values, t *typed, s *calendarsync.Settings, faults *settings.Faults) {
+	t.roles, t.rolesText = nil, ""
+	for _, part := range v["shown_roles"] {
+		words := strings.FieldsFunc(part, func(r rune) bool { return r == ',' || r == ';' || r == ' ' })
+		for _, word := range words {
+			id, err := strconv.ParseInt(word, 10, 64)
+			if err != nil {
+				t.rolesText = part
+				*faults = append(*faults, settings.Fault{Field: "shown_roles", Problem: fmt.Sprintf("%q is not the number of a system role", word)})
+				continue
+			}
+			// Ticked and written as well is no mistake.
+			if !slices.Contains(t.roles, calendarsync.RoleID(id)) {
+				t.roles = append(t.roles, calendarsync.RoleID(id))
+			}
+		}
+	}
+	slices.Sort(t.roles)
+	s.ShownRoles = slices.Clone(t.roles)
+}
+
+func readColors(v url.Values, t *typed, s *calendarsync.Settings, faults *settings.Faults) {
+	bad := func(text string) {
+		*faults = append(*faults, settings.Fault{Field: "colors", Problem: fmt.Sprintf("%q does not read like “12 = 11” (number of the task type = number of the colour)", text)})
+	}
+	picked := false
+	colors := map[string]int{}
+	if v.Has("colors") {
+		picked = true
+		t.colorsText = strings.ReplaceAll(v.Get("colors"), "\r\n", "\n")
+		for row := range strings.Lines(t.colorsText) {
+			row = strings.TrimSpace(row)
+			if row == "" {
+				continue
+			}
+			kind, color, ok := strings.Cut(row, "=")
+			n, err := strconv.Atoi(strings.TrimSpace(color))
+			if !ok || err != nil {
+				bad(row)
+				continue
+			}
+			colors[strings.TrimSpace(kind)] = n
+		}
+	}
+	for name := range v {
+		kind, ok := strings.CutPrefix(name, colorPrefix)
+		if !ok {
+			continue
+		}
+		picked = true
+		value := strings.TrimSpace(v.Get(name))
+		if value == "" {
+			delete(colors, kind)
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			bad(value)
+			continue
+		}
+		colors[kind] = n
+	}
+	if picked {
+		t.colors, s.Colors = colors, maps.Clone(colors)
+	}
+}
+
+// fieldLabels names fields as the form does.
+func fieldLabels(names []string) string {
+	labels := make([]string, len(names))
+	for i, n := range names {
+		labels[i] = "“" + label(n) + "”"
+	}
+	return strings.Join(labels, ", ")
+}
+
+func label(name string) string {
+	for _, s := range sections() {
+		for _, f := range s.Fields {
+			if f.Name == name {
+				return f.Label
+			}
+		}
+	}
+	return name
+}
+
+// differences lists where what was typed differs from what somebody else saved.
+func differences(mine, theirs calendarsync.Settings) []difference {
+	var out []difference
+	a, b := typedFrom(mine), typedFrom(theirs)
+	onOff := map[bool]string{true: "on", false: "off"}
+	roles := func(ids []calendarsync.RoleID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
+	for _, name := range settings.Fields() {
+		var x, y string
+		switch name {
+		case "shown_roles":
+			x, y = roles(a.roles), roles(b.roles)
+		case "colors":
+			x, y = strings.TrimSpace(a.colorsText), strings.TrimSpace(b.colorsText)
+		default:
+			if _, flag := a.on[name]; flag {
+				x, y = onOff[a.on[name]], onOff[b.on[name]]
+			} else {
+				x, y = a.text[name], b.text[name]
+			}
+		}
+		if x != y {
+			out = append(out, difference{Label: label(name), Mine: x, Theirs: y})
+		}
+	}
+	return out
+}
+
+type difference struct{ Label, Mine, Theirs string }

@@ -1,0 +1,222 @@
+// Package console is the function Console: the page on which an admin sees
+// whether every calendar is right, connects the central account, changes settings
+// and asks for another look (design.md §2). It must never call Google, never see
+// a token, and never let a request do anything without a session whose address is
+// on the allow-list at that very moment.
+package console
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// Deadlines of what a request waits for.
+const (
+	storeDeadline   = 10 * time.Second
+	publishDeadline = 10 * time.Second
+	erpDeadline     = 6 * time.Second
+	maxForm         = 256 << 10
+)
+
+// policy is the Content-Security-Policy of every page.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// Config is what the function has to know (design.md §2, Configuration).
+type Config struct {
+	OAuthURL, ConsoleURL     string
+	AdminEmails              []string
+	IntegrationAccount       string
+	SessionKey               []byte
+	TaskTopic, EmployeeTopic string
+}
+
+// Store is what the function needs of store.Store.
+type Store interface {
+	Account(ctx context.Context) (store.AccountRecord, error)
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	PendingTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
+	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
+	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
+	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
+	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
+	LatestRun(ctx context.Context) (store.RunRecord, bool, error)
+	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
+	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)
+}
+
+// Settings is what the function needs of settings.Source.
+type Settings interface {
+	Saved(ctx context.Context) (settings.Saved, error)
+	Save(ctx context.Context, next calendarsync.Settings, by string, version int64) error
+}
+
+// Catalogue reads the ERP's states and types, for an admin to pick from.
+type Catalogue interface {
+	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+}
+
+// Deps are what the function works with.
+type Deps struct {
+	Store     Store
+	Settings  Settings
+	Catalogue Catalogue
+	Publisher queue.Publisher
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+type handler struct {
+	Deps
+	cfg            Config
+	oauth, console signin.Site
+	admins         signin.AllowList
+	sessions       *signin.Sessions
+	routes         http.Handler
+	assets         assets
+}
+
+// New makes the function's handler. The only errors are malformed public URLs and
+// a session key of a wrong length.
+func New(cfg Config, deps Deps) (http.Handler, error) {
+	oauthSite, err := signin.NewSite(cfg.OAuthURL)
+	if err != nil {
+		return nil, fmt.Errorf("OAUTH_URL: %w", err)
+	}
+	consoleSite, err := signin.NewSite(cfg.ConsoleURL)
+	if err != nil {
+		return nil, fmt.Errorf("CONSOLE_URL: %w", err)
+	}
+	sessions, err := signin.NewSessions(cfg.SessionKey, deps.Now)
+	if err != nil {
+		return nil, fmt.Errorf("SESSION_KEY: %w", err)
+	}
+	files, err := loadAssets()
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite,
+		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, assets: files}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /signin", h.signIn)
+	mux.HandleFunc("GET /signin/finish", h.finish)
+	mux.HandleFunc("GET /signin/out", h.signedOut)
+	mux.HandleFunc("GET /static/{file}", h.static)
+	mux.HandleFunc("GET /{$}", h.page(h.home))
+	mux.HandleFunc("GET /connect", h.page(h.connect))
+	mux.HandleFunc("GET /settings", h.page(h.showSettings))
+	mux.HandleFunc("GET /api/status", h.apiStatus)
+	mux.HandleFunc("POST /signout", h.action(h.signOut))
+	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
+	mux.HandleFunc("POST /run", h.action(h.run))
+	mux.HandleFunc("POST /employees/{id}/sync", h.action(h.syncEmployee))
+	mux.HandleFunc("POST /tasks/{id}/sync", h.action(h.syncTask))
+	mux.HandleFunc("/", h.page(h.notFound))
+
+	// Sec-Fetch-Site and Origin say whether a POST comes from our own pages; the
+	// CSRF token holds where a browser sends neither.
+	guard := http.NewCrossOriginProtection()
+	if err := guard.AddTrustedOrigin(consoleSite.Origin()); err != nil {
+		return nil, fmt.Errorf("CONSOLE_URL: %w", err)
+	}
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.message(w, r, http.StatusForbidden, message{Title: "This request came from another site",
+			Text: "Nothing was done. Buttons of the console work only on the console's own pages.", Link: h.console.URL("/", nil), LinkText: "Open the console"})
+	}))
+	h.routes = guard.Handler(mux)
+	return h, nil
+}
+
+// ServeHTTP sets the headers of every answer, whatever becomes of it.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// same-origin, so that older browsers still send Origin with our forms; the one
+	// address that holds a ticket sets no-referrer.
+	signin.SetHeaders(w.Header(), policy, "same-origin")
+	if !strings.HasPrefix(r.URL.Path, "/") {
+		// A host that strips "/Console" leaves nothing of the address without slash.
+		u := *r.URL
+		u.Path = "/" + u.Path
+		q := *r
+		q.URL = &u
+		r = &q
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	h.routes.ServeHTTP(w, r)
+}
+
+// withSession is a page or action for an admin who is signed in.
+type withSession func(w http.ResponseWriter, r *http.Request, s signin.Session)
+
+// session gives the session of a request. allowed is false where the address is
+// not, or no longer, on the list.
+func (h *handler) session(r *http.Request) (s signin.Session, found, allowed bool) {
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return signin.Session{}, false, false
+	}
+	s, err = h.sessions.Read(cookie.Value)
+	if err != nil {
+		return signin.Session{}, false, false
+	}
+	return s, true, h.admins.Allows(s.Email)
+}
+
+// page serves a page to admins and sends everybody else to sign in.
+func (h *handler) page(next withSession) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s, _, allowed := h.session(r)
+		if !allowed {
+			h.redirect(w, h.console.URL("/signin", nil))
+			return
+		}
+		next(w, r, s)
+	}
+}
+
+// action serves a form that an admin sent, if it carries the session's token.
+func (h *handler) action(next withSession) http.HandlerFunc {
+	return h.page(func(w http.ResponseWriter, r *http.Request, s signin.Session) {
+		if err := r.ParseForm(); err != nil {
+			h.message(w, r, http.StatusBadRequest, message{Title: "The form could not be read",
+				Text: "It is too large or was cut off on the way. Nothing was changed.", Link: h.console.URL("/", nil), LinkText: "Open the console"})
+			return
+		}
+		if !h.sessions.ValidCSRF(s, r.PostForm.Get("csrf")) {
+			h.message(w, r, http.StatusForbidden, message{Title: "This page is out of date",
+				Text: "It was opened before you last signed in, or it was not ours. Nothing was changed. Open the page again and repeat what you did.",
+				Link: h.console.URL("/", nil), LinkText: "Open the console"})
+			return
+		}
+		next(w, r, s)
+	})
+}
+
+// redirect answers 303 with the address in the header only.
+func (h *handler) redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func (h *handler) notFound(w http.ResponseWriter, r *http.Request, _ signin.Session) {
+	h.message(w, r, http.StatusNotFound, message{Title: "There is no such page", Text: "The address may be mistyped, or the page has moved.",
+		Link: h.console.URL("/", nil), LinkText: "Open the status page"})
+}
+
+// trouble shows that the database did not answer.
+func (h *handler) trouble(w http.ResponseWriter, r *http.Request, what string, err error) {
+	h.Log.ErrorContext(r.Context(), what, "error", err)
+	h.message(w, r, http.StatusServiceUnavailable, message{Title: "The database did not answer",
+		Text: "What this page shows could not be read or written just now. Wait a minute and try again; the log says more.",
+		Link: h.console.URL("/", nil), LinkText: "Try again"})
+}

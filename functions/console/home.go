@@ -1,0 +1,383 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+const (
+	// expiryWarning is how long before a grant's end the page says so.
+	expiryWarning = 48 * time.Hour
+	// pollSilent is how long a poll, due every 5 minutes, may be missing.
+	pollSilent = 15 * time.Minute
+	// lateChange is from what age on a change not applied is worth a remark.
+	lateChange = 10 * time.Minute
+)
+
+// notice is something an admin has to know; Level is "bad", "warn" or "good".
+type notice struct {
+	Level, Title, Text, Link, LinkText string
+}
+
+type tile struct {
+	Label, Value, Level string
+	When                stamp
+}
+
+// stamp is a moment as a page shows it.
+type stamp struct{ Ago, Full, Machine string }
+
+type employeeRow struct {
+	ID                     int64
+	Name, Address          string
+	State, Label, Why      string
+	Calendar, CalendarLink string
+	Pending                stamp
+	Waiting                int // tasks with a change not yet applied
+	Failure                string
+	FailedAt               stamp
+	Invited                string
+}
+
+type taskRow struct {
+	ID      int64
+	Link    string
+	Failure string
+	At      stamp
+	Count   int
+	Since   stamp
+}
+
+type deadRow struct {
+	Kind, Path, Link string
+	ID               int64
+	Cause            string
+	Attempts         int
+	At               stamp
+}
+
+type activityRow struct {
+	At               stamp
+	What, Result     string
+	Level, Cause     string
+	Task, Employee   int64
+	TaskLink, Person string
+}
+
+type connection struct {
+	Level, Title, Text    string
+	Account, Button       string
+	Since, Expires        stamp
+	RedirectURI, Expected string
+}
+
+type homeView struct {
+	Flash      *notice
+	Notices    []notice
+	Tiles      []tile
+	Connection connection
+	Employees  []employeeRow
+	Without    []employeeRow
+	Tasks      []taskRow
+	Dead       []deadRow
+	Activity   []activityRow
+	Now        stamp
+}
+
+// home serves the status page.
+func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	o, err := h.look(ctx)
+	if err != nil {
+		h.trouble(w, r, "read the status", err)
+		return
+	}
+	failed, err := h.Store.FailedTasks(ctx, mostFailed)
+	if err != nil {
+		h.trouble(w, r, "read the failed tasks", err)
+		return
+	}
+	activity, err := h.Store.RecentActivity(ctx, mostActivity)
+	if err != nil {
+		h.trouble(w, r, "read the activity", err)
+		return
+	}
+	c := h.clock(o.saved.Settings.TimeZone)
+	v := homeView{Flash: flash(r.URL.Query()), Connection: h.connection(c, o), Now: c.stamp(c.now)}
+	v.Notices = h.notices(c, o, len(failed))
+	v.Tiles = h.tiles(c, o)
+	v.Employees, v.Without = h.people(c, o)
+	link := taskLink(o.saved.Settings.TaskURL)
+	for _, t := range failed {
+		v.Tasks = append(v.Tasks, failedTask(c, t, link))
+	}
+	for _, d := range o.dead {
+		row := deadRow{Kind: "Task", Path: "tasks", ID: d.Key, Cause: causeWords(d.Cause), Attempts: d.Attempts, At: c.stamp(d.At)}
+		if d.Collection == string(store.Employees) {
+			row.Kind, row.Path = "Employee", "employees"
+		} else {
+			row.Link = link(d.Key)
+		}
+		v.Dead = append(v.Dead, row)
+	}
+	names := map[int64]string{}
+	for _, e := range o.employees {
+		names[e.ID] = e.Name
+	}
+	for _, a := range activity {
+		v.Activity = append(v.Activity, activityOf(c, a, names, link))
+	}
+	h.show(w, r, http.StatusOK, view{Page: "home", Title: "Status", Session: &s, Home: &v})
+}
+
+// flash puts a fixed query value into words; free text never comes from a link.
+func flash(q url.Values) *notice {
+	switch q.Get("connected") {
+	case "1":
+		return &notice{Level: "good", Title: "The account is connected.", Text: "All calendars are being checked now; this page follows it."}
+	case "unqueued":
+		return &notice{Level: "warn", Title: "The account is connected, but the first check could not be queued.", Text: "Press “Check everything now”."}
+	}
+	id, _ := strconv.ParseInt(q.Get("id"), 10, 64)
+	switch q.Get("queued") {
+	case "all":
+		return &notice{Level: "good", Title: "A check of all calendars is queued.", Text: "It takes some minutes; this page follows it."}
+	case "employee", "task":
+		return &notice{Level: "good", Title: fmt.Sprintf("The %s %d is queued.", q.Get("queued"), id), Text: "It is looked at within seconds."}
+	}
+	return nil
+}
+
+// notices lists what needs an admin, the worst first.
+func (h *handler) notices(c clock, o overview, failed int) []notice {
+	var bad, warn []notice
+	add := func(list *[]notice, level, title, text, path, linkText string) {
+		n := notice{Level: level, Title: title, Text: text, LinkText: linkText}
+		if path != "" {
+			n.Link = h.console.URL(path, nil)
+		}
+		*list = append(*list, n)
+	}
+	s := o.saved
+	switch {
+	case len(s.Faults) > 0:
+		add(&bad, "bad", "The settings cannot be used.", s.Faults.Error()+". Nothing is written until they are mended.", "/settings", "Open the settings")
+	case len(s.Missing) > 0:
+		add(&bad, "bad", "The settings are not complete.", "Still to be set: "+fieldLabels(s.Missing)+". Nothing is written until then.", "/settings", "Open the settings")
+	case !s.Settings.Enabled:
+		add(&warn, "warn", "Syncing is paused.", "Calendars stay as they are: nothing is written or deleted.", "/settings", "Open the settings")
+	case !s.Settings.Confirmed:
+		add(&warn, "warn", "The settings are not confirmed.", "Until they are, calendars are only looked at: none is made, shared or deleted.", "/settings", "Check and confirm")
+	}
+	if o.connected && c.now.Before(o.account.PausedUntil) {
+		add(&warn, "warn", "Google has asked for a pause.", "The account reached a usage limit; writing goes on by itself in "+age(o.account.PausedUntil.Sub(c.now))+".", "", "")
+	}
+	if !o.lastPoll.IsZero() && c.now.Sub(o.lastPoll) > pollSilent {
+		add(&bad, "bad", "The poll is overdue.", "It runs every 5 minutes, but the last one was "+age(c.now.Sub(o.lastPoll))+" ago. Lost notifications stay unnoticed. Check the Scheduler job and the log of Poll.", "", "")
+	}
+	n := o.counts()
+	if n.Held > 0 {
+		add(&bad, "bad", plural(n.Held, "deletion is held.", "deletions are held."), "More calendars would be deleted than is usual in a day. Check in the ERP whether that is meant.", "", "")
+	}
+	if n.Error > 0 {
+		add(&bad, "bad", plural(n.Error, "employee has no calendar because of an error.", "employees have no calendar because of an error."), "The table below says why.", "", "")
+	}
+	if len(o.dead) > 0 {
+		add(&bad, "bad", plural(len(o.dead), "message gave up.", "messages gave up."), "It was tried again and again without success; see the list below.", "", "")
+	}
+	if failed > 0 {
+		add(&warn, "warn", plural(failed, "task could not be applied.", "tasks could not be applied."), "It is tried again by itself; see the list below.", "", "")
+	}
+	if since := o.oldestPending(); !since.IsZero() && c.now.Sub(since) > lateChange {
+		add(&warn, "warn", "A change has been waiting for "+age(c.now.Sub(since))+".", "The table below shows whose.", "", "")
+	}
+	if len(bad)+len(warn) == 0 && o.connected {
+		return []notice{{Level: "good", Title: "Everything is up to date.", Text: "Every change known from the ERP is in the calendars, or on its way for less than ten minutes."}}
+	}
+	return append(bad, warn...)
+}
+
+func (h *handler) tiles(c clock, o overview) []tile {
+	n := o.counts()
+	level := func(n int, otherwise string) string {
+		if n > 0 {
+			return otherwise
+		}
+		return ""
+	}
+	tiles := []tile{
+		{Label: "Calendars", Value: strconv.Itoa(n.Active)},
+		{Label: "On their way", Value: strconv.Itoa(n.Pending)},
+		{Label: "Held", Value: strconv.Itoa(n.Held), Level: level(n.Held, "bad")},
+		{Label: "Errors", Value: strconv.Itoa(n.Error), Level: level(n.Error, "bad")},
+	}
+	oldest := tile{Label: "Oldest change waiting", Value: "none"}
+	if since := o.oldestPending(); !since.IsZero() {
+		oldest.Value, oldest.When = age(c.now.Sub(since)), c.stamp(since)
+		if c.now.Sub(since) > lateChange {
+			oldest.Level = "warn"
+		}
+	}
+	poll := tile{Label: "Last poll", Value: "never"}
+	if !o.lastPoll.IsZero() {
+		poll.Value, poll.When = age(c.now.Sub(o.lastPoll))+" ago", c.stamp(o.lastPoll)
+	}
+	run := tile{Label: "Last full check", Value: "never"}
+	switch {
+	case o.run == nil:
+	case o.run.Ended.IsZero():
+		run.Value, run.When = fmt.Sprintf("%d of %d", o.run.Done, o.run.Total), c.stamp(o.run.Started)
+	default:
+		run.Value, run.When = age(c.now.Sub(o.run.Ended))+" ago, "+plural(o.run.Repaired, "repair", "repairs"), c.stamp(o.run.Ended)
+	}
+	return append(tiles, oldest, poll, run)
+}
+
+// connection puts the state of the central account into words.
+func (h *handler) connection(c clock, o overview) connection {
+	v := connection{RedirectURI: h.oauth.URL("/callback", nil), Expected: h.cfg.IntegrationAccount, Account: o.account.Email, Button: "Connect"}
+	a := o.account
+	switch {
+	case !o.ever:
+		v.Level, v.Title = "bad", "No Google account is connected"
+		v.Text = "Connect " + h.cfg.IntegrationAccount + ", the account that will own the calendars. Before the first time, register the redirect URI below at the OAuth client in the Google Cloud console, character by character."
+		return v
+	case !o.connected:
+		v.Level, v.Title = "bad", "The connection is lost"
+		v.Text = "Google no longer accepts the permission of " + a.Email + " (" + disconnectedWords(a.Disconnected) + "). Nothing was deleted; changes are kept and applied once you connect again."
+		v.Since, v.Button = c.stamp(a.DisconnectedAt), "Connect again"
+		return v
+	}
+	v.Level, v.Title, v.Button = "good", "Connected", "Connect again"
+	v.Since = c.stamp(a.ConnectedAt)
+	if !signin.SameAddress(a.Email, h.cfg.IntegrationAccount) {
+		v.Level, v.Title = "warn", "Connected to another account than configured"
+		v.Text = "INTEGRATION_ACCOUNT is " + h.cfg.IntegrationAccount + ", but the calendars belong to " + a.Email + "."
+	}
+	if !a.SuspectSince.IsZero() {
+		v.Level, v.Title = "warn", "Google refused the connection once"
+		v.Text = "It is asked again in a moment. If it refuses again, you have to connect again."
+	}
+	if !a.GrantExpiresAt.IsZero() {
+		v.Expires = c.stamp(a.GrantExpiresAt)
+		left := a.GrantExpiresAt.Sub(c.now)
+		switch {
+		case left <= 0:
+			v.Level, v.Title = "bad", "The permission has expired"
+		case left <= expiryWarning:
+			v.Level, v.Title = "warn", "The permission ends in "+age(left)
+		}
+		if left <= expiryWarning {
+			v.Text = "Google ends permissions after 7 days while the OAuth consent screen is in test mode. Connect again now, and publish the app (or make it Internal) to end this for good."
+		}
+	}
+	return v
+}
+
+func disconnectedWords(reason string) string {
+	if reason == "invalid_grant" {
+		return "invalid_grant: it was revoked, has expired, or was not used for six months"
+	}
+	return cmp.Or(reason, "no reason given")
+}
+
+// people makes the rows of those with, and of those without a calendar.
+func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
+	type waiting struct {
+		since time.Time
+		tasks int
+	}
+	waits := map[int64]waiting{}
+	for _, t := range o.pending {
+		for _, e := range t.Employees {
+			w := waits[e]
+			waits[e] = waiting{earlier(w.since, t.PendingSince), w.tasks + 1}
+		}
+	}
+	for _, e := range o.employees {
+		row := employeeRow{ID: e.ID, Name: cmp.Or(e.Name, "Employee "+strconv.FormatInt(e.ID, 10)), Address: e.Address,
+			State: string(e.State), Label: stateWords(e.State), Why: reasonWords(e.Reason), Waiting: waits[e.ID].tasks,
+			Pending: c.stamp(earlier(e.PendingSince, waits[e.ID].since))}
+		if e.Calendar != nil && e.Calendar.ID != "" {
+			row.Calendar, row.CalendarLink = e.Calendar.ID, calendarsync.AddURL(e.Calendar.ID)
+			if e.State == store.StateActive && !e.Calendar.RuleSeen {
+				row.Invited = "invited"
+			}
+		}
+		if e.Failure != nil {
+			row.Failure, row.FailedAt = e.Failure.Message, c.stamp(e.Failure.At)
+		}
+		if e.State == store.StateNone && row.Calendar == "" && len(e.Leaving) == 0 {
+			without = append(without, row)
+		} else {
+			with = append(with, row)
+		}
+	}
+	byName := func(a, b employeeRow) int {
+		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
+	}
+	slices.SortFunc(with, byName)
+	slices.SortFunc(without, byName)
+	return with, without
+}
+
+// urgency puts what needs a look first.
+func urgency(r employeeRow) int {
+	switch store.EmployeeState(r.State) {
+	case store.StateError, store.StateHeld:
+		return 0
+	case store.StatePending, store.StateDeleting:
+		return 2
+	case store.StateActive, store.StateNone:
+	}
+	if r.Failure != "" {
+		return 1
+	}
+	return 3
+}
+
+func failedTask(c clock, t store.TaskRecord, link func(int64) string) taskRow {
+	row := taskRow{ID: t.ID, Link: link(t.ID), Since: c.stamp(t.PendingSince)}
+	if t.Failure != nil {
+		row.Failure, row.At, row.Count = t.Failure.Message, c.stamp(t.Failure.At), t.Failure.Count
+	}
+	return row
+}
+
+func activityOf(c clock, a store.ActivityRecord, names map[int64]string, link func(int64) string) activityRow {
+	row := activityRow{At: c.stamp(a.At), What: actionWords(a.Action), Cause: causeWords(a.Cause), Task: a.Task, Employee: a.Employee, Person: names[a.Employee]}
+	if a.Task > 0 {
+		row.TaskLink = link(a.Task)
+	}
+	switch a.Result {
+	case "":
+		row.Result = "under way"
+	case "done":
+		row.Result, row.Level = "done", "good"
+	default:
+		row.Result, row.Level = a.Result, "warn"
+	}
+	return row
+}
+
+// taskLink gives the links that open tasks in the ERP; without an http address none.
+func taskLink(form string) func(int64) string {
+	return func(id int64) string {
+		if !strings.HasPrefix(form, "https://") && !strings.HasPrefix(form, "http://") {
+			return ""
+		}
+		return strings.ReplaceAll(form, "{id}", strconv.FormatInt(id, 10))
+	}
+}

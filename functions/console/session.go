@@ -1,0 +1,117 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+const (
+	sessionCookie = "erp_calendar_session"
+	// handoverCookie is N of design.md §2: it ties the ticket to this browser.
+	handoverCookie = "erp_calendar_handover"
+	handoverLasts  = 10 * time.Minute
+	ticketLasts    = 60 * time.Second
+)
+
+// signIn starts the hand-over: N stays in this browser, OAuth learns its hash.
+func (h *handler) signIn(w http.ResponseWriter, r *http.Request) {
+	n := signin.Random()
+	// Two tabs that sign in at once share N, so that the first is not cut off.
+	if c, err := r.Cookie(handoverCookie); err == nil && signin.WellFormed(c.Value) {
+		n = c.Value
+	}
+	http.SetCookie(w, h.console.Cookie(handoverCookie, n, handoverLasts))
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	h.redirect(w, h.oauth.URL("/signin", url.Values{"n": {signin.Hash(n)}}))
+}
+
+// finish takes the ticket that OAuth issued, once, and makes a fresh session.
+func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if r.Method != http.MethodGet { // a HEAD must not use the ticket up
+		w.Header().Set("Allow", http.MethodGet)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	value := r.URL.Query().Get("ticket")
+	cookie, noCookie := r.Cookie(handoverCookie)
+	refuse := func(status int, log, text string) {
+		h.Log.InfoContext(r.Context(), "sign-in refused", "cause", log)
+		h.message(w, r, status, message{Title: "You are not signed in", Text: text, Link: h.console.URL("/signin", nil), LinkText: "Sign in"})
+	}
+	if !signin.WellFormed(value) {
+		refuse(http.StatusBadRequest, "ticket malformed", "The address carries no ticket from the sign-in. Please start again.")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	ticket, found, err := h.Store.TakeTicket(ctx, signin.Hash(value))
+	if err != nil {
+		h.trouble(w, r, "take a ticket", err)
+		return
+	}
+	switch {
+	case !found:
+		if _, _, allowed := h.session(r); allowed { // reloaded, or a second tab: signed in already
+			h.redirect(w, h.console.URL("/", nil))
+			return
+		}
+		refuse(http.StatusBadRequest, "ticket unknown", "The sign-in took too long or was finished before: it works once and within a minute. Please start again.")
+	case ticket.Purpose != string(signin.SignIn):
+		refuse(http.StatusBadRequest, "ticket of another purpose", "The address was made for something else. Please start again.")
+	case noCookie != nil:
+		refuse(http.StatusBadRequest, "cookie missing", "The cookie set at the start did not come back. Allow cookies for this site, and finish in the browser in which you started.")
+	case !signin.Matches(cookie.Value, ticket.Console):
+		refuse(http.StatusBadRequest, "cookie of another browser", "The sign-in was started in another browser. Please start again in this one.")
+	case !h.admins.Allows(ticket.Email):
+		refuse(http.StatusForbidden, "not on the allow-list", "This account is not on the list of admins. Sign in with another one, or ask for it to be added to ADMIN_EMAILS.")
+	default:
+		h.begin(w, r, ticket)
+	}
+}
+
+func (h *handler) begin(w http.ResponseWriter, r *http.Request, ticket store.TicketRecord) {
+	_, value, err := h.sessions.Issue(ticket.Sub, ticket.Email)
+	if err != nil {
+		h.trouble(w, r, "issue a session", err)
+		return
+	}
+	http.SetCookie(w, h.console.Cookie(sessionCookie, value, signin.SessionLasts))
+	http.SetCookie(w, h.console.Cookie(handoverCookie, "", 0))
+	h.redirect(w, h.console.URL("/", nil))
+}
+
+func (h *handler) signOut(w http.ResponseWriter, _ *http.Request, _ signin.Session) {
+	http.SetCookie(w, h.console.Cookie(sessionCookie, "", 0))
+	h.redirect(w, h.console.URL("/signin/out", nil))
+}
+
+func (h *handler) signedOut(w http.ResponseWriter, r *http.Request) {
+	h.message(w, r, http.StatusOK, message{Title: "You are signed out", Text: "Your session on this browser has ended. On a shared computer, sign out of Google, too.",
+		Link: h.console.URL("/signin", nil), LinkText: "Sign in again"})
+}
+
+// connect hands this admin over to OAuth with a ticket for connecting.
+func (h *handler) connect(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	value := signin.Random()
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	err := h.Store.PutTicket(ctx, store.TicketRecord{ID: signin.Hash(value), Sub: s.Sub, Email: s.Email,
+		Purpose: string(signin.Connect), Console: signin.Hash(s.ID)}, ticketLasts)
+	if err != nil {
+		h.trouble(w, r, "keep a ticket", err)
+		return
+	}
+	h.redirect(w, h.oauth.URL("/connect", url.Values{"ticket": {value}}))
+}

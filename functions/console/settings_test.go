@@ -1,0 +1,219 @@
+package console_test
+
+import (
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+)
+
+// filled is the form as a browser sends it for sound settings.
+func filled() url.Values {
+	return url.Values{
+		"version": {"0"}, "enabled": {"true"}, "confirmed": {"true"}, "time_zone": {"Europe/Warsaw"}, "shown_roles": {"1", "3", " 9, 10"},
+		"binding_field": {"7"}, "calendar_id_field": {"8"}, "backfill_hours": {"48"}, "default_duration_minutes": {"90"},
+		"midnight_is_all_day": {"true"}, "calendar_name": {"{{.Employee.Name}}"}, "event_title": {"{{.Task.Type}}"},
+		"event_description": {"a\r\n{{.Task.URL}}"}, "task_url": {"https://erp.example/t/{id}"}, "color_5": {"11"}, "color_6": {""},
+		"language": {"uk"}, "delete_guard_percent": {"30"},
+	}
+}
+
+func (w *world) saved() settings.Saved {
+	w.t.Helper()
+	s, err := w.deps.Settings.Saved(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func TestSettingsAreSavedAndARunIsStarted(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	p := b.post("/settings", filled())
+	if p.status != http.StatusOK || p.at.String() != w.base+"/console/settings?saved=1" || !strings.Contains(p.body, "Saved.") {
+		t.Fatalf("got %d at %s:\n%s", p.status, p.at, p.body)
+	}
+	got := w.saved()
+	want := calendarsync.Settings{Enabled: true, Confirmed: true, TimeZone: "Europe/Warsaw", ShownRoles: []calendarsync.RoleID{1, 3, 9, 10},
+		BindingField: 7, CalendarIDField: 8, BackfillHours: 48, DefaultDurationMinutes: 90, MidnightIsAllDay: true,
+		CalendarName: "{{.Employee.Name}}", EventTitle: "{{.Task.Type}}", EventDescription: "a\n{{.Task.URL}}",
+		TaskURL: "https://erp.example/t/{id}", Colors: map[string]int{"5": 11}, Language: "uk", DeleteGuardPercent: 30}
+	if !reflect.DeepEqual(got.Settings, want) || got.By != admin || got.Version != 1 {
+		t.Errorf("saved %+v by %s, version %d\nwant %+v", got.Settings, got.By, got.Version, want)
+	}
+	if m := w.sent.all("employee-changes"); !reflect.DeepEqual(m, []queue.Message{{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}}) {
+		t.Errorf("published %+v", m)
+	}
+	for _, shown := range []string{`value="Europe/Warsaw"`, `value="9, 10"`, `<option value="11" selected>`, "states: Assigned, New", "by " + admin} {
+		if !strings.Contains(p.body, shown) {
+			t.Errorf("the form lacks %s", shown)
+		}
+	}
+}
+
+func TestFaultsAreShownBesideTheirFieldsAndNothingTypedIsLost(t *testing.T) {
+	for _, row := range []struct {
+		field, typed, says, kept string
+	}{
+		{"time_zone", "Kyiv/Europe", "not the name of a time zone", `value="Kyiv/Europe"`},
+		{"time_zone", "", "must be set", `name="time_zone" value=""`},
+		{"shown_roles", "two", "is not the number of a system role", `value="two"`},
+		{"shown_roles", "", "at least one system role", ""},
+		{"backfill_hours", "a day", "must be a whole number", `value="a day"`},
+		{"backfill_hours", "9999", "between 0 and 8760", `value="9999"`},
+		{"default_duration_minutes", "0", "between 1 and", `value="0"`},
+		{"event_title", "{{.Task.Nope}}", "Nope", `value="{{.Task.Nope}}"`},
+		{"event_description", "{{", "unclosed", "\n{{</textarea>"},
+		{"task_url", "erp/{id}", "full address", `value="erp/{id}"`},
+		{"colors", "red = 3", "not the number of a task type", ""},
+		{"color_5", "99", "between 1 and 11", ""},
+		{"language", "de", "one of en, uk, ru", ""},
+		{"delete_guard_percent", "", "whole number", ""},
+		{"calendar_id_field", "7", "another field", `value="7"`},
+	} {
+		t.Run(row.field+"="+row.typed, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.signedIn()
+			form := filled()
+			form[row.field] = []string{row.typed}
+			form.Set("calendar_name", "kept {{.Employee.ID}}")
+			p := b.post("/settings", form)
+			if p.status != http.StatusUnprocessableEntity {
+				t.Fatalf("got %d", p.status)
+			}
+			body := strings.NewReplacer("&#34;", `"`, "&#39;", "'").Replace(p.body)
+			name := row.field
+			if strings.HasPrefix(name, "color") {
+				name = "colors"
+			}
+			fault := regexp.MustCompile(`<p class="fault" id="e-` + name + `">([^<]*)</p>`).FindStringSubmatch(body)
+			if fault == nil || !strings.Contains(fault[1], row.says) {
+				t.Errorf("beside the field stands %q, want %q", fault, row.says)
+			}
+			for _, kept := range []string{row.kept, "kept {{.Employee.ID}}", "Nothing was saved."} {
+				if !strings.Contains(body, kept) {
+					t.Errorf("the form lacks %q", kept)
+				}
+			}
+			if w.saved().Version != 0 || len(w.sent.messages) > 0 {
+				t.Error("something was saved or started")
+			}
+		})
+	}
+}
+
+func TestSomebodySavedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	theirs := w.saved().Settings
+	theirs.Language, theirs.BackfillHours = "ru", 12
+	if err := w.deps.Settings.Save(t.Context(), theirs, "petro@example.com", 0); err != nil {
+		t.Fatal(err)
+	}
+	p := b.post("/settings", filled())
+	if p.status != http.StatusConflict {
+		t.Fatalf("got %d", p.status)
+	}
+	for _, want := range []string{"petro@example.com saved the settings", `<td data-label="Saved now">ru</td><td data-label="Yours">uk</td>`, `value="Europe/Warsaw"`, `name="version" value="1"`} {
+		if !strings.Contains(p.body, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if now := w.saved(); now.Settings.Language != "ru" || now.Version != 1 {
+		t.Errorf("the other's save was lost: %+v", now)
+	}
+	// Saving again, knowingly.
+	again := filled()
+	again.Set("version", "1")
+	if p := b.post("/settings", again); p.status != http.StatusOK || w.saved().Settings.Language != "uk" {
+		t.Errorf("saving again: %d", p.status)
+	}
+}
+
+func TestUntickedBoxesAreOff(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	form := filled()
+	for _, box := range []string{"enabled", "confirmed", "midnight_is_all_day", "include_departments"} {
+		form.Del(box)
+	}
+	b.post("/settings", form)
+	if s := w.saved().Settings; s.Enabled || s.Confirmed || s.MidnightIsAllDay || s.IncludeDepartments {
+		t.Errorf("saved %+v", s)
+	}
+	if body := b.get("/").body; !strings.Contains(body, "Syncing is paused.") {
+		t.Error("the status page does not say that it is paused")
+	}
+}
+
+func TestFirstFormIsTickedAsConfirmed(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	ticked := regexp.MustCompile(`name="confirmed" value="true" checked`)
+	if !ticked.MatchString(b.get("/settings").body) {
+		t.Error("saving the first form would not confirm (protocol.md §4.7)")
+	}
+	form := filled()
+	form.Del("confirmed")
+	b.post("/settings", form)
+	if ticked.MatchString(b.get("/settings").body) {
+		t.Error("an admin's refusal to confirm is not kept")
+	}
+}
+
+func TestWithoutTheERPNumbersAreTyped(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	w.erp.err = errDown
+	body := b.get("/settings").body
+	for _, want := range []string{"The ERP could not be read just now.", `name="shown_roles" value="1, 2"`, `<textarea name="colors"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the form lacks %q", want)
+		}
+	}
+	form := filled()
+	form.Del("color_5")
+	form.Del("color_6")
+	form.Set("shown_roles", "4; 5")
+	form.Set("colors", "12 = 3\r\n\r\n 13=4 ")
+	b.post("/settings", form)
+	if s := w.saved().Settings; !reflect.DeepEqual(s.Colors, map[string]int{"12": 3, "13": 4}) || !reflect.DeepEqual(s.ShownRoles, []calendarsync.RoleID{4, 5}) {
+		t.Errorf("saved %v and %v", s.Colors, s.ShownRoles)
+	}
+	w.erp.err = nil
+	if body := b.get("/settings").body; !strings.Contains(body, "Type 12 (not in the ERP)") {
+		t.Error("a colour of a type that the ERP lacks is not shown")
+	}
+}
+
+func TestFaultyStoredSettingsCanBeMended(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	if err := w.store.SaveSettings(t.Context(), `{"time_zone":"Gone/Zone","shown_roles":[1]}`, "x", 0); err != nil {
+		t.Fatal(err)
+	}
+	if body := b.get("/").body; !strings.Contains(body, "The settings cannot be used.") {
+		t.Error("the status page does not say so")
+	}
+	form := filled()
+	form.Set("version", "1")
+	if p := b.post("/settings", form); p.status != http.StatusOK || !w.saved().Ready() {
+		t.Errorf("got %d", p.status)
+	}
+}
+
+func TestSavedButNotQueued(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	w.sent.err = errDown
+	if p := b.post("/settings", filled()); !strings.Contains(p.body, "could not be queued") || w.saved().Version != 1 {
+		t.Errorf("got %d: %s", p.status, p.body)
+	}
+}

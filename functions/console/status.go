@@ -1,0 +1,180 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// How many records a page reads at most.
+const (
+	mostPending     = 1000
+	mostFailed      = 100
+	mostDeadLetters = 1000
+	mostActivity    = 25
+)
+
+// overview is the state that both the page and the API tell of.
+type overview struct {
+	account   store.AccountRecord
+	connected bool
+	ever      bool // an account was connected at some time
+	saved     settings.Saved
+	employees []store.EmployeeRecord
+	pending   []store.TaskRecord // the oldest first
+	dead      []store.DeadLetterRecord
+	lastPoll  time.Time
+	run       *store.RunRecord
+}
+
+// look reads the overview; the readings go side by side.
+func (h *handler) look(ctx context.Context) (overview, error) {
+	var o overview
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		o.account, err = h.Store.Account(ctx)
+		if errors.Is(err, store.ErrNotConnected) {
+			return nil
+		}
+		o.ever, o.connected = err == nil, err == nil && o.account.Connected
+		return err
+	})
+	g.Go(func() (err error) { o.saved, err = h.Settings.Saved(ctx); return err })
+	g.Go(func() (err error) { o.employees, err = h.Store.Employees(ctx); return err })
+	g.Go(func() (err error) { o.pending, err = h.Store.PendingTasks(ctx, mostPending); return err })
+	g.Go(func() (err error) { o.dead, err = h.Store.DeadLetters(ctx, mostDeadLetters); return err })
+	g.Go(func() error {
+		poll, _, err := h.Store.Poll(ctx, "tasks")
+		o.lastPoll = poll.RanAt
+		return err
+	})
+	g.Go(func() error {
+		run, found, err := h.Store.LatestRun(ctx)
+		if found {
+			o.run = &run
+		}
+		return err
+	})
+	return o, g.Wait()
+}
+
+// counts are the employees by the state of their calendars.
+type counts struct {
+	Active  int `json:"active"`
+	Pending int `json:"pending"`
+	Held    int `json:"held"`
+	Error   int `json:"error"`
+}
+
+func (o overview) counts() counts {
+	var c counts
+	for _, e := range o.employees {
+		switch e.State {
+		case store.StateActive:
+			c.Active++
+		case store.StatePending:
+			c.Pending++
+		case store.StateHeld:
+			c.Held++
+		case store.StateError:
+			c.Error++
+		case store.StateNone, store.StateDeleting:
+		}
+	}
+	return c
+}
+
+// oldestPending gives since when the oldest change not yet applied is known; zero
+// if everything is applied.
+func (o overview) oldestPending() time.Time {
+	var oldest time.Time
+	for _, t := range o.pending {
+		oldest = earlier(oldest, t.PendingSince)
+	}
+	for _, e := range o.employees {
+		oldest = earlier(oldest, e.PendingSince)
+	}
+	return oldest
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// apiRun and apiAnswer are the JSON of design.md §2, Status.
+type apiRun struct {
+	Started  *time.Time `json:"started"`
+	Ended    *time.Time `json:"ended"`
+	Repaired int        `json:"repaired"`
+}
+
+type apiAnswer struct {
+	Connected     bool       `json:"connected"`
+	Account       string     `json:"account"`
+	Enabled       bool       `json:"enabled"`
+	Confirmed     bool       `json:"confirmed"`
+	Employees     counts     `json:"employees"`
+	OldestPending int64      `json:"oldest_pending_seconds"`
+	HeldDeletions int        `json:"held_deletions"`
+	DeadLetters   int        `json:"dead_letters"`
+	LastPoll      *time.Time `json:"last_poll"`
+	LastReconcile *apiRun    `json:"last_reconcile"`
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (h *handler) answer(o overview) apiAnswer {
+	c := o.counts()
+	a := apiAnswer{
+		Connected: o.connected, Account: o.account.Email,
+		Enabled:   o.saved.Settings.Enabled,
+		Confirmed: o.saved.Settings.Confirmed && o.saved.Ready(),
+		Employees: c, HeldDeletions: c.Held, DeadLetters: len(o.dead), LastPoll: moment(o.lastPoll),
+	}
+	if since := o.oldestPending(); !since.IsZero() {
+		a.OldestPending = max(0, int64(h.Now().Sub(since)/time.Second))
+	}
+	if o.run != nil {
+		a.LastReconcile = &apiRun{Started: moment(o.run.Started), Ended: moment(o.run.Ended), Repaired: o.run.Repaired}
+	}
+	return a
+}
+
+// apiStatus answers GET /api/status. Without a session it says so in its own
+// form; a redirect to a page would be taken for an answer.
+func (h *handler) apiStatus(w http.ResponseWriter, r *http.Request) {
+	_, found, allowed := h.session(r)
+	switch {
+	case !found:
+		serve.Problem(w, http.StatusUnauthorized, "Not signed in", "There is no session, or it has expired. Sign in at the console.")
+		return
+	case !allowed:
+		serve.Problem(w, http.StatusForbidden, "Not allowed", "This account is not on the list of admins.")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	o, err := h.look(ctx)
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "read the status", "error", err)
+		serve.Problem(w, http.StatusServiceUnavailable, "No database", "The database did not answer.")
+		return
+	}
+	serve.JSON(w, http.StatusOK, h.answer(o))
+}

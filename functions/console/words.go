@@ -1,0 +1,141 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// clock tells times in the installation's zone.
+type clock struct {
+	now  time.Time
+	zone *time.Location
+}
+
+func (h *handler) clock(zone string) clock {
+	loc, err := time.LoadLocation(zone)
+	if err != nil || zone == "" || strings.EqualFold(zone, "local") {
+		loc = time.UTC
+	}
+	return clock{now: h.Now(), zone: loc}
+}
+
+func (c clock) stamp(t time.Time) stamp {
+	if t.IsZero() {
+		return stamp{}
+	}
+	return stamp{Ago: age(c.now.Sub(t)), Full: t.In(c.zone).Format("2 Jan 2006, 15:04:05 MST"), Machine: t.UTC().Format(time.RFC3339)}
+}
+
+// age tells how long something takes or lies back.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "0 s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 10*time.Hour:
+		if m := int(d.Minutes()) % 60; m > 0 {
+			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
+		}
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+func stateWords(s store.EmployeeState) string {
+	switch s {
+	case store.StateNone:
+		return "No calendar"
+	case store.StatePending:
+		return "On its way"
+	case store.StateActive:
+		return "Active"
+	case store.StateHeld:
+		return "Deletion held"
+	case store.StateDeleting:
+		return "Being deleted"
+	case store.StateError:
+		return "Error"
+	}
+	return string(s)
+}
+
+// reasonWords says in a sentence what a recorded reason means; one that is not
+// known is shown as it is.
+func reasonWords(reason string) string {
+	switch calendarsync.Reason(reason) {
+	case calendarsync.ReasonDismissed:
+		return "Does not work here any more."
+	case calendarsync.ReasonNoAddress:
+		return "Has no e-mail address in the ERP."
+	case calendarsync.ReasonInvalidAddress:
+		return "The e-mail address in the ERP is not valid."
+	case calendarsync.ReasonUnbound:
+		return "The calendar is not ticked on the employee's card."
+	case calendarsync.ReasonDeleted:
+		return "Was deleted from the ERP."
+	case calendarsync.ReasonMissing:
+		return "Is not in the ERP's list any more; it is read a second time before anything is deleted."
+	case calendarsync.ReasonInvalid:
+		return "The ERP gave data that cannot be believed."
+	case calendarsync.ReasonWorkMissing:
+		return "The ERP does not say whether this employee works here."
+	case calendarsync.ReasonAddressMissing:
+		return "The ERP did not give the e-mail field."
+	case calendarsync.ReasonBindingMissing:
+		return "The ERP did not give the checkbox field named in the settings."
+	case calendarsync.ReasonUnconfirmed:
+		return "Waits until the settings are confirmed."
+	case calendarsync.ReasonPaused:
+		return "Waits until syncing is switched on."
+	case calendarsync.ReasonNotConnected:
+		return "Waits until a Google account is connected."
+	}
+	return reason
+}
+
+func causeWords(cause string) string {
+	switch queue.Cause(cause) {
+	case queue.CauseNotify:
+		return "notification"
+	case queue.CausePoll:
+		return "poll"
+	case queue.CauseReconcile:
+		return "nightly check"
+	case queue.CauseConsole:
+		return "console"
+	case queue.CauseFill:
+		return "new calendar"
+	case queue.CauseRetry:
+		return "repetition"
+	}
+	return cause
+}
+
+// actionWords reads actions such as "event.update".
+func actionWords(action string) string {
+	what, verb, _ := strings.Cut(action, ".")
+	what = cmp.Or(map[string]string{"event": "Event", "calendar": "Calendar", "share": "Share", "acl": "Share", "card": "Card"}[what], what)
+	verb = cmp.Or(map[string]string{"insert": "made", "create": "made", "update": "changed", "patch": "changed", "delete": "deleted",
+		"adopt": "adopted", "revive": "restored", "rename": "renamed"}[verb], verb)
+	return strings.TrimSpace(what + " " + verb)
+}

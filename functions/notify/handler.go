@@ -1,0 +1,293 @@
+// Package notify is the function Notify: it takes the ERP's signed notifications,
+// publishes what they point to and answers within milliseconds, and shows an
+// employee's calendar card (design.md §2). It must never call the ERP or Google's
+// Calendar, never act on a request whose signature it has not checked, and never
+// log a payload.
+package notify
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/cloud"
+	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/webhook"
+)
+
+const (
+	// MaxBody and MaxIDs bound a notification.
+	MaxBody = 256 << 10
+	MaxIDs  = 1000
+
+	publishDeadline = 10 * time.Second
+	storeDeadline   = 5 * time.Second
+
+	cardPrefix = "/employees/"
+)
+
+// Config is what the function has to know.
+type Config struct {
+	// Keys are the webhook secrets valid at once.
+	Keys                     []webhook.Key
+	TaskTopic, EmployeeTopic string
+}
+
+// Employees reads what is known of one employee; store.Store does.
+type Employees interface {
+	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
+}
+
+// Deps are what the function works with.
+type Deps struct {
+	Publisher queue.Publisher
+	Employees Employees
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+type handler struct {
+	Deps
+	cfg      Config
+	verifier *webhook.Verifier
+}
+
+// New makes the function's handler.
+func New(cfg Config, deps Deps) http.Handler {
+	return &handler{deps, cfg, webhook.NewVerifier(cfg.Keys, deps.Now)}
+}
+
+// FromEnvironment makes the handler with the real dependencies.
+func FromEnvironment(ctx context.Context) (http.Handler, error) {
+	type environment struct {
+		config.Store
+		config.NotifySecrets
+		config.Topics
+	}
+	env, err := config.Load[environment](ctx, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := env.Keys()
+	if err != nil {
+		return nil, err
+	}
+	employees, err := cloud.Store(ctx, env.Store)
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := cloud.Publisher(ctx, env.Project)
+	if err != nil {
+		return nil, errors.Join(err, employees.Close())
+	}
+	return New(Config{keys, env.Task, env.Topics.Employee},
+		Deps{publisher, employees, time.Now, logging.From(ctx)}), nil
+}
+
+// refusal is an answer other than success.
+type refusal struct {
+	status        int
+	title, detail string
+	header        [2]string // one header of the answer
+}
+
+func refuse(status int, title, detail string) *refusal {
+	return &refusal{status: status, title: title, detail: detail}
+}
+
+func malformed(detail string) *refusal { return refuse(http.StatusBadRequest, "Malformed", detail) }
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var no *refusal
+	switch {
+	case r.URL.Path == "/" || r.URL.Path == "":
+		no = h.notification(w, r)
+	case strings.HasPrefix(r.URL.Path, cardPrefix):
+		no = h.card(w, r)
+	default:
+		no = refuse(http.StatusNotFound, "Not found", "There is nothing at this path.")
+	}
+	if no == nil {
+		return
+	}
+	if no.header[0] != "" {
+		w.Header().Set(no.header[0], no.header[1])
+	}
+	level := slog.LevelWarn
+	if no.status == http.StatusNotFound || no.status == http.StatusMethodNotAllowed {
+		level = slog.LevelInfo // scanners, mostly
+	}
+	h.Log.Log(r.Context(), level, "refused", "status", no.status, "detail", no.detail, "webhook_id", webhookID(r))
+	serve.Problem(w, no.status, no.title, no.detail)
+}
+
+// notification answers POST / by the contract's checks, in its order.
+func (h *handler) notification(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodPost {
+		return notAllowed(http.MethodPost)
+	}
+	if no := jsonOnly(r.Header); no != nil {
+		return no
+	}
+	if r.ContentLength > MaxBody {
+		return tooLarge()
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if len(body) > MaxBody {
+		return tooLarge()
+	}
+	if err != nil {
+		return malformed("The body broke off.")
+	}
+	if no := h.verify(r, body); no != nil {
+		return no
+	}
+	n, no := parse(body)
+	if no != nil {
+		return no
+	}
+	topic := h.cfg.TaskTopic
+	if n.employees {
+		topic = h.cfg.EmployeeTopic
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), publishDeadline)
+	defer cancel()
+	messages := queue.Split(queue.Message{IDs: n.ids, Cause: queue.CauseNotify, Deleted: n.deleted, Lane: queue.LaneLive})
+	if err := h.Publisher.Publish(ctx, topic, messages...); err != nil {
+		h.Log.ErrorContext(r.Context(), "not published", "error", err, "topic", topic, "webhook_id", webhookID(r))
+		no := refuse(http.StatusServiceUnavailable, "Not published", "The notification was not published; keep it and send it again.")
+		no.header = [2]string{"Retry-After", "5"}
+		return no
+	}
+	h.Log.InfoContext(r.Context(), "accepted", "type", n.name, "accepted", len(n.ids), "webhook_id", webhookID(r))
+	serve.JSON(w, http.StatusAccepted, struct {
+		Accepted int `json:"accepted"`
+	}{len(n.ids)})
+	return nil
+}
+
+// card answers GET /employees/{id}; the signed payload is the request's own line
+// without the version, so that a signature for one card shows no other.
+func (h *handler) card(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodGet {
+		return notAllowed(http.MethodGet)
+	}
+	if no := h.verify(r, []byte(http.MethodGet+" "+r.URL.Path)); no != nil {
+		return no
+	}
+	text := strings.TrimPrefix(r.URL.Path, cardPrefix)
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != text {
+		return unknownEmployee()
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	rec, found, err := h.Employees.Employee(ctx, id)
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "card not read", "error", err, "employee", id)
+		no := refuse(http.StatusServiceUnavailable, "Not read", "The employee's record could not be read; try again.")
+		no.header = [2]string{"Retry-After", "5"}
+		return no
+	}
+	if !found {
+		return unknownEmployee()
+	}
+	c := cardOf(id, rec)
+	h.Log.InfoContext(r.Context(), "card shown", "employee", id, "state", c.State)
+	serve.JSON(w, http.StatusOK, c)
+	return nil
+}
+
+// Card is the answer to GET /employees/{id} (design.md §2, Card).
+type Card struct {
+	EmployeeID int64               `json:"employee_id"`
+	State      store.EmployeeState `json:"state"`
+	CalendarID string              `json:"calendar_id,omitempty"`
+	AddURL     string              `json:"add_url,omitempty"`
+}
+
+// cardOf shows the calendar's id where the employee has a calendar to look at:
+// active, or held, whose deletion waits. One that is still being made or already
+// going would only be a link to nothing.
+func cardOf(id int64, rec store.EmployeeRecord) Card {
+	c := Card{EmployeeID: id, State: rec.State}
+	switch rec.State {
+	case store.StateActive, store.StateHeld:
+		if rec.Calendar != nil && rec.Calendar.ID != "" {
+			c.CalendarID, c.AddURL = rec.Calendar.ID, addURL(rec.Calendar.ID)
+		}
+	case store.StatePending, store.StateDeleting, store.StateError, store.StateNone:
+	case "":
+		c.State = store.StateNone
+	default:
+		// Of a newer version of this program: the contract's nearest word.
+		c.State = store.StateError
+	}
+	return c
+}
+
+// addURL is the link by which somebody adds a calendar shared with them (google.md
+// §1). Like Google's own links it has no padding; ids are ASCII, of which the
+// standard and the URL alphabet make the same text.
+func addURL(calendar string) string {
+	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendar))
+}
+
+func (h *handler) verify(r *http.Request, payload []byte) *refusal {
+	err := h.verifier.Verify(r.Header, payload)
+	if err == nil {
+		return nil
+	}
+	detail := "The request is not signed."
+	if why, ok := errors.AsType[*webhook.Error](err); ok {
+		detail = "Not believed: " + why.Error() + "."
+	}
+	no := refuse(http.StatusUnauthorized, "Not signed", detail)
+	// RFC 9110 §11.6.1 asks for a challenge; Standard Webhooks registers no scheme.
+	no.header = [2]string{"WWW-Authenticate", "Standard-Webhooks"}
+	return no
+}
+
+func jsonOnly(header http.Header) *refusal {
+	mediaType, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
+	charset := strings.ToLower(parameters["charset"])
+	if err != nil || mediaType != "application/json" || (charset != "" && charset != "utf-8") {
+		return refuse(http.StatusUnsupportedMediaType, "Unsupported media type", "The header Content-Type must be application/json.")
+	}
+	if e := header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return refuse(http.StatusUnsupportedMediaType, "Unsupported media type", "The header Content-Encoding must be absent: a body is not compressed.")
+	}
+	return nil
+}
+
+func tooLarge() *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, "Too large", "The body is over 256 KiB.")
+}
+
+func unknownEmployee() *refusal {
+	return refuse(http.StatusNotFound, "Unknown employee", "No employee of this id is known.")
+}
+
+func notAllowed(allowed string) *refusal {
+	no := refuse(http.StatusMethodNotAllowed, "Method not allowed", "Only "+allowed+" is served here.")
+	no.header = [2]string{"Allow", allowed}
+	return no
+}
+
+// webhookID is for logs: the sender's own id, cut because it may not be believed yet.
+func webhookID(r *http.Request) string {
+	id := r.Header.Get(webhook.HeaderID)
+	return id[:min(len(id), 64)]
+}

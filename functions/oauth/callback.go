@@ -1,0 +1,299 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/seal"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// callback takes Google's answer. The state is used up before anything else is
+// looked at, so that no answer can be played twice.
+func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	state := query.Get("state")
+	if !signin.WellFormed(state) {
+		return h.startAgain("state missing", "The address lacks the mark that ties it to a sign-in begun here.")
+	}
+	id := signin.Hash(state)
+	cookie, noCookie := r.Cookie(cookieName(id))
+	http.SetCookie(w, h.oauth.Cookie(cookieName(id), "", 0))
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	begun, found, err := h.Store.TakeSignIn(ctx, id)
+	if err != nil {
+		return h.storeTrouble(err)
+	}
+	if !found {
+		return h.startAgain("state unknown", "Each sign-in works once and for ten minutes; this one was finished before or took too long. Going back in the browser can cause it, too.")
+	}
+	if noCookie != nil {
+		return h.startAgain("cookie missing", "The cookie set at the start did not come back. The browser refuses cookies, or the answer was opened in another browser.",
+			"Allow cookies for this site, and finish in the browser in which you started.")
+	}
+	if !signin.Matches(cookie.Value, begun.Browser) {
+		return h.startAgain("cookie of another browser", "It was started in another browser or by somebody else.",
+			"Start and finish in the same browser.")
+	}
+	if refused := query.Get("error"); refused != "" {
+		return h.googleRefused(refused, signin.Purpose(begun.Purpose))
+	}
+	code := query.Get("code")
+	if code == "" {
+		return h.startAgain("code missing", "Google's answer is incomplete.")
+	}
+	google, err := h.discover(r.Context())
+	if err != nil {
+		return err
+	}
+	token, who, err := h.exchange(r.Context(), google, code, begun.Verifier, begun.Nonce)
+	switch {
+	case signin.Purpose(begun.Purpose) == signin.Connect:
+		if err == nil {
+			err = h.connected(w, r, google, token, who)
+		} else if token != nil {
+			// Whose grant it is is unknown, so it may be the one in use: see refuse.
+			h.Log.WarnContext(r.Context(), "a grant without trusted identity was left unrevoked")
+		}
+	case signin.Purpose(begun.Purpose) == signin.SignIn:
+		if err == nil {
+			err = h.signedIn(w, r, who, begun.Console)
+		}
+	default:
+		err = h.startAgain("purpose unknown", "It was started by another version of this program.")
+	}
+	return err
+}
+
+func (h *handler) startAgain(log, cause string, cures ...string) error {
+	return &refusal{status: http.StatusBadRequest, log: log, title: "This sign-in cannot be finished", cause: cause + " Nothing was changed.",
+		cures: append(cures, "Open the console and start again."), link: h.console.URL("/", nil), linkText: "Open the console"}
+}
+
+// googleRefused explains the errors that Google sends to the callback.
+func (h *handler) googleRefused(code string, purpose signin.Purpose) error {
+	r := &refusal{status: http.StatusBadGateway, log: "google refused", reason: "other", title: "Google refused",
+		cause: "Google ended the sign-in with an error of its own. Nothing was changed.",
+		cures: []string{"Start again from the console."}, link: h.console.URL("/", nil), linkText: "Open the console"}
+	switch code {
+	case "access_denied":
+		r.status, r.reason, r.title = http.StatusForbidden, code, "Access was not granted"
+		r.cause = "Google reports access_denied: somebody pressed Cancel, or the account is not allowed to use this application. Nothing was changed."
+		if purpose == signin.Connect {
+			r.cures = []string{
+				"Press Connect again, choose the account " + h.cfg.IntegrationAccount + " and allow what is asked for.",
+				"If Google says that the app is being tested: add the account as a test user on the OAuth consent screen (Google Cloud console, Audience). In test mode each connection ends after 7 days; publish the app, or make it Internal, to end that.",
+				"If Google says that an administrator blocks the app: let the Workspace admin trust its client id (Admin console, Security, API controls).",
+			}
+		}
+	case "admin_policy_enforced":
+		r.status, r.reason = http.StatusForbidden, code
+		r.cause = "The Google Workspace administrator does not allow this application. Nothing was changed."
+		r.cures = []string{"Let the Workspace admin trust the client id (Admin console, Security, API controls), then start again from the console."}
+	case "temporarily_unavailable", "server_error":
+		r.status, r.reason = http.StatusBadGateway, code
+		r.cause = "Google's sign-in service is out of order for the moment. Nothing was changed."
+		r.cures = []string{"Wait a few minutes and start again from the console."}
+	case "invalid_scope":
+		r.status, r.reason = http.StatusInternalServerError, code
+		r.cause = "Google does not let this OAuth client ask for the calendar permissions. Nothing was changed."
+		r.cures = []string{"In the Google Cloud console, enable the Google Calendar API and add the scopes on the page Data Access, then start again from the console."}
+	}
+	return r
+}
+
+// signedIn gives the console a ticket for an admin; Google's tokens are dropped.
+func (h *handler) signedIn(w http.ResponseWriter, r *http.Request, who identity, console string) error {
+	if !who.Verified {
+		return h.unverified()
+	}
+	if !h.admins.Allows(who.Email) {
+		return h.notListed()
+	}
+	value := signin.Random()
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	err := h.Store.PutTicket(ctx, store.TicketRecord{ID: signin.Hash(value), Sub: who.Sub, Email: who.Email,
+		Purpose: string(signin.SignIn), Console: console}, ticketLasts)
+	if err != nil {
+		return h.storeTrouble(err)
+	}
+	h.Log.InfoContext(r.Context(), "an admin signed in", "sub", who.Sub)
+	h.toConsole(w, "/signin/finish", url.Values{"ticket": {value}})
+	return nil
+}
+
+func (h *handler) unverified() error {
+	return &refusal{status: http.StatusForbidden, log: "e-mail not verified", title: "The account's e-mail address is not verified",
+		cause: "Google does not vouch that this address belongs to the account, so it proves nothing.",
+		cures: []string{"Verify the address at https://myaccount.google.com/email, then start again."}, link: h.console.URL("/signin", nil), linkText: "Sign in again"}
+}
+
+// connected checks a grant and records it; whatever is refused is given back.
+func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *provider, token *oauth2.Token, who identity) error {
+	if err := h.checkGrant(token, who); err != nil {
+		return h.refuse(r.Context(), google, token, who, err)
+	}
+	now := h.Now().UTC()
+	rec := store.AccountRecord{Sub: who.Sub, Email: who.Email, ClientID: h.cfg.ClientID, Scopes: granted(token)}
+	if s, ok := token.Extra("refresh_token_expires_in").(float64); ok && s > 0 {
+		rec.GrantExpiresAt = now.Add(time.Duration(s) * time.Second)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callDeadline)
+	defer cancel()
+	var err error
+	rec.Sealed, err = h.Sealer.Seal(ctx, []byte(token.RefreshToken), seal.Additional(store.SealPath(who.Sub), who.Sub))
+	if err != nil {
+		return h.refuse(r.Context(), google, token, who, &refusal{status: http.StatusServiceUnavailable, log: "seal", err: err,
+			title: "The connection could not be locked away", cause: "The key that encrypts the connection could not be used, so nothing was stored.",
+			cures: []string{"Check TOKEN_KEY and that this function may encrypt with it, then press Connect again."}})
+	}
+	known, err := h.ownsCalendars(ctx)
+	if err != nil {
+		return h.refuse(r.Context(), google, token, who, h.storeTrouble(err))
+	}
+	before, err := h.Store.Account(ctx)
+	if err != nil && !errors.Is(err, store.ErrNotConnected) {
+		return h.refuse(r.Context(), google, token, who, h.storeTrouble(err))
+	}
+	rec, err = h.Store.Connect(ctx, rec, known)
+	if errors.Is(err, store.ErrOtherAccount) {
+		return h.refuse(r.Context(), google, token, who, h.otherOwner(before))
+	}
+	if err != nil {
+		// It may have been recorded although the answer was lost: revoking the grant
+		// now could kill the connection in use.
+		return h.storeTrouble(err)
+	}
+	h.Log.InfoContext(r.Context(), "the central account is connected", "sub", rec.Sub, "version", rec.Version)
+	h.endIncident(r.Context(), before)
+	done := "1"
+	err = h.Publisher.Publish(ctx, h.cfg.EmployeeTopic, queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk})
+	if err != nil {
+		h.Log.ErrorContext(r.Context(), "the full run after connecting could not be queued", "error", err)
+		done = "unqueued"
+	}
+	h.toConsole(w, "/", url.Values{"connected": {done}})
+	return nil
+}
+
+// checkGrant tells what a grant lacks for a connection.
+func (h *handler) checkGrant(token *oauth2.Token, who identity) *refusal {
+	if !signin.SameAddress(who.Email, h.cfg.IntegrationAccount) {
+		return &refusal{status: http.StatusForbidden, log: "wrong account", title: "This is not the integration account",
+			cause: "The calendars may belong to " + h.cfg.IntegrationAccount + " only, but you chose " + who.Email + ".",
+			cures: []string{"Press Connect again and choose " + h.cfg.IntegrationAccount + ".",
+				"If another account is to own the calendars, change INTEGRATION_ACCOUNT first."}}
+	}
+	if !who.Verified {
+		r := *h.unverified().(*refusal)
+		return &r
+	}
+	if missing := lacking(token); len(missing) > 0 {
+		return &refusal{status: http.StatusForbidden, log: "scopes missing", title: "A permission was not granted",
+			cause: "Without these permissions the calendars cannot be kept right:", list: missing,
+			cures: []string{"Press Connect again and tick every box that Google shows."}}
+	}
+	if token.RefreshToken == "" {
+		return &refusal{status: http.StatusBadGateway, log: "no refresh token", title: "Google gave no lasting permission",
+			cause: "The answer holds no refresh token, so the connection would end within the hour.",
+			cures: []string{"Open https://myaccount.google.com/connections as " + h.cfg.IntegrationAccount + ", remove this application's access, then press Connect again."}}
+	}
+	return nil
+}
+
+func granted(token *oauth2.Token) []string {
+	text, _ := token.Extra("scope").(string)
+	scopes := strings.Fields(text)
+	slices.Sort(scopes)
+	return scopes
+}
+
+// lacking names the permissions that a grant lacks, in Google's words and ours.
+// openid and email need no look: the id_token with its address proves them.
+func lacking(token *oauth2.Token) []string {
+	var missing []string
+	scopes := granted(token)
+	for _, s := range []struct{ scope, words string }{
+		{scopeApp, "make calendars and change the events in them (calendar.app.created)"},
+		{scopeACLs, "share those calendars with employees (calendar.acls)"},
+		{scopeList, "see the list of calendars, to find its own again (calendar.calendarlist.readonly)"},
+	} {
+		if !slices.Contains(scopes, s.scope) {
+			missing = append(missing, s.words)
+		}
+	}
+	return missing
+}
+
+// refuse explains a refusal and gives the new grant back. The grant of an account
+// that is connected at this moment is left: Google revokes per account and
+// client, so that the connection in use would die with the refused one.
+func (h *handler) refuse(ctx context.Context, google *provider, token *oauth2.Token, who identity, why error) error {
+	r, ok := errors.AsType[*refusal](why)
+	if !ok {
+		return why
+	}
+	if r.link == "" {
+		r.link, r.linkText = h.console.URL("/", nil), "Open the console"
+	}
+	lookup, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeDeadline)
+	defer cancel()
+	now, err := h.Store.Account(lookup)
+	switch {
+	case err == nil && now.Connected && now.Sub == who.Sub:
+		r.note = "Nothing was stored. The connection made before stays as it is and goes on working."
+	case err == nil || errors.Is(err, store.ErrNotConnected):
+		r.note = "Nothing was stored, and the permission given just now was handed back to Google."
+		h.revoke(ctx, google, token)
+	default:
+		// Not knowing whether it is in use, it must not be revoked.
+		r.note = "Nothing was stored."
+	}
+	return r
+}
+
+// ownsCalendars tells whether any calendar is known (protocol.md §3.7).
+func (h *handler) ownsCalendars(ctx context.Context) (bool, error) {
+	employees, err := h.Store.Employees(ctx)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(employees, func(e store.EmployeeRecord) bool {
+		return e.Calendar != nil || len(e.Leaving) > 0
+	}), nil
+}
+
+func (h *handler) otherOwner(before store.AccountRecord) *refusal {
+	r := &refusal{status: http.StatusConflict, log: "other owner", title: "Another account owns the calendars",
+		cause: "The employees' calendars were made by the account " + before.Email + ". A new account could neither see nor change them, and every employee would get everything twice.",
+		cures: []string{"Set INTEGRATION_ACCOUNT back to " + before.Email + " and connect that account.",
+			"Or delete the calendars first, with the old account connected, and connect the new one after that."}}
+	if signin.SameAddress(before.Email, h.cfg.IntegrationAccount) {
+		r.title = "Another OAuth client made the calendars"
+		r.cause = "The calendars were made with another OAuth client id. Google lets an application change only calendars that it made itself, so they would be out of reach."
+		r.cures = []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client that was used before.",
+			"Or delete the calendars first, with the old client, and connect with the new one after that."}
+	}
+	return r
+}
+
+// endIncident ends the alarm that grant began when the connection was lost.
+func (h *handler) endIncident(ctx context.Context, before store.AccountRecord) {
+	if before.Sub == "" || before.Connected {
+		return
+	}
+	logging.AlarmEnded(ctx, h.Log, "grant-revoked", "grant-"+strconv.FormatInt(before.Version, 10), "The central account is connected again")
+}

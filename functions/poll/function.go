@@ -1,0 +1,11 @@
+package poll
+
+import (
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+)
+
+func init() {
+	functions.HTTP("Poll", serve.OnFirstRequest("Poll", FromEnvironment))
+}

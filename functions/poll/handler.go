@@ -1,0 +1,252 @@
+// Package poll is the function Poll, the net under lost notifications: every few
+// minutes it publishes the keys that are due and whatever changed in the ERP
+// without being told (protocol.md §1.4, §8.1, §8.2). It must never look at a
+// calendar, never decide what a change leads to, and never move its watermark
+// past something that was not published.
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/cloud"
+	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
+)
+
+const (
+	storeDeadline = 15 * time.Second
+	erpDeadline   = 3 * time.Minute // a whole reading; userside bounds each attempt
+	// maxDue is how many due keys of a collection one poll publishes; what is left
+	// is due still at the next.
+	maxDue = 2000
+	// maxLive is how many tasks one poll sends on the live lane; beyond, a poll's
+	// changes go by employee (protocol.md §6.3).
+	maxLive = 100
+)
+
+// The names under which Poll remembers; the console reads the tasks' one.
+const (
+	RecordTasks     = "tasks"
+	RecordEmployees = "employees"
+)
+
+// Config is what the function has to know.
+type Config struct{ TaskTopic, EmployeeTopic string }
+
+// ERP reads the ERP; userside.Client does.
+type ERP interface {
+	Clock(ctx context.Context) (userside.Clock, error)
+	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
+	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
+}
+
+// Settings gives the settings in force; settings.Source does.
+type Settings interface {
+	Settings(ctx context.Context) (calendarsync.Settings, error)
+}
+
+// Store is what the function needs of store.Store.
+type Store interface {
+	Now(ctx context.Context) (time.Time, error)
+	DueKeys(ctx context.Context, c store.Collection, now time.Time, limit int) ([]int64, error)
+	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
+	SavePoll(ctx context.Context, what string, rec store.PollRecord) error
+	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
+	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+}
+
+// Deps are what the function works with.
+type Deps struct {
+	ERP       ERP
+	Settings  Settings
+	Store     Store
+	Publisher queue.Publisher
+	Log       *slog.Logger
+}
+
+type handler struct {
+	Deps
+	cfg Config
+}
+
+// New makes the function's handler: POST / runs one poll and answers 200 with its
+// counts, or 503 when a part of it failed; the other parts are done all the same.
+func New(cfg Config, deps Deps) http.Handler {
+	h := &handler{deps, cfg}
+	return serve.PostOnly(h.serve)
+}
+
+// Summary is what one poll published.
+type Summary struct {
+	// Paused tells that settings are off or incomplete: nothing was published and
+	// the watermark stays, so that the changes of the pause are found afterwards.
+	Paused       bool `json:"paused"`
+	DueTasks     int  `json:"due_tasks"`
+	DueEmployees int  `json:"due_employees"`
+	Changed      int  `json:"changed"`
+	Missing      int  `json:"missing"`
+	Employees    int  `json:"employees"`
+	// Everybody tells that so much had changed that a full run was started instead.
+	Everybody bool `json:"everybody,omitempty"`
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	sum, err := h.run(ctx)
+	attrs := []any{"due_tasks", sum.DueTasks, "due_employees", sum.DueEmployees, "changed", sum.Changed,
+		"missing", sum.Missing, "employees", sum.Employees, "everybody", sum.Everybody, "paused", sum.Paused}
+	if err != nil {
+		h.Log.ErrorContext(ctx, "poll failed in part", append(attrs, "error", err, "kind", string(failure.KindOf(err)))...)
+		serve.Problem(w, http.StatusServiceUnavailable, "Poll failed", "A part of the poll failed; the next one takes it up.")
+		return
+	}
+	h.Log.InfoContext(ctx, "polled", attrs...)
+	serve.JSON(w, http.StatusOK, sum)
+}
+
+func (h *handler) run(ctx context.Context) (Summary, error) {
+	var sum Summary
+	in, err := h.Settings.Settings(ctx)
+	switch {
+	case failure.Is(err, failure.Misconfigured):
+		// Until an admin completes the settings nothing can be judged.
+		h.Log.WarnContext(ctx, "the settings are incomplete: nothing is polled", "error", err)
+		sum.Paused = true
+		return sum, nil
+	case err != nil:
+		return sum, fmt.Errorf("poll: %w", err)
+	case !in.Enabled:
+		sum.Paused = true
+		return sum, nil
+	}
+	p := &pass{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
+	// Each part stands by itself: an ERP that is down must not keep due keys waiting.
+	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx))
+	return sum, err
+}
+
+// pass is one run.
+type pass struct {
+	*handler
+	settings calendarsync.Settings
+	sum      *Summary
+	// sent are the tasks published in this run: one message each is enough.
+	sent map[int64]bool
+}
+
+// due publishes what waits for its time: leases whose holder died, failures whose
+// pause is over, second looks.
+func (p *pass) due(ctx context.Context) error {
+	now, err := p.now(ctx)
+	if err != nil {
+		return fmt.Errorf("poll: read the store's clock: %w", err)
+	}
+	read := func(c store.Collection) ([]int64, error) {
+		ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+		defer cancel()
+		return p.Store.DueKeys(ctx, c, now, maxDue)
+	}
+	tasks, err := read(store.Tasks)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	// Also what is beyond the live share goes by task: only a look at the task itself
+	// ends its being due.
+	live := min(len(tasks), maxLive)
+	if err := p.publish(ctx, p.cfg.TaskTopic, queue.CauseRetry, queue.LaneLive, tasks[:live]); err != nil {
+		return err
+	}
+	if err := p.publish(ctx, p.cfg.TaskTopic, queue.CauseRetry, queue.LaneBulk, tasks[live:]); err != nil {
+		return err
+	}
+	for _, id := range tasks {
+		p.sent[id] = true
+	}
+	p.sum.DueTasks = len(tasks)
+	employees, err := read(store.Employees)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CauseRetry, queue.LaneBulk, employees); err != nil {
+		return err
+	}
+	p.sum.DueEmployees = len(employees)
+	return nil
+}
+
+func (p *pass) now(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	return p.Store.Now(ctx)
+}
+
+func (p *pass) publish(ctx context.Context, topic string, cause queue.Cause, lane queue.Lane, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	messages := queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: lane})
+	if err := p.Publisher.Publish(ctx, topic, messages...); err != nil {
+		return fmt.Errorf("poll: publish %d ids: %w", len(ids), err)
+	}
+	return nil
+}
+
+func (p *pass) remembered(ctx context.Context, what string) (store.PollRecord, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	return p.Store.Poll(ctx, what)
+}
+
+func (p *pass) remember(ctx context.Context, what string, rec store.PollRecord) error {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	return p.Store.SavePoll(ctx, what, rec)
+}
+
+// FromEnvironment makes the handler with the real dependencies.
+func FromEnvironment(ctx context.Context) (http.Handler, error) {
+	type environment struct {
+		config.Store
+		config.ERP
+		config.Topics
+		config.DefaultSettings
+	}
+	env, err := config.Load[environment](ctx, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	base, err := url.Parse(env.URL)
+	if err != nil {
+		return nil, errors.New("poll: ERP_URL cannot be read")
+	}
+	erp, err := userside.New(userside.Config{URL: base, Key: env.APIKey.Text(), KeyInQuery: env.KeyInQuery, AllowHTTP: env.AllowHTTP}, nil, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	s, err := cloud.Store(ctx, env.Store)
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := cloud.Publisher(ctx, env.Project)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	source := settings.NewSource(s, env.DefaultSettings.JSON, env.URL, time.Now)
+	return New(Config{env.Task, env.Topics.Employee}, Deps{erp, source, s, publisher, logging.From(ctx)}), nil
+}

@@ -1,0 +1,231 @@
+package calendarsync_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	. "github.com/erp-calendar/erp-calendar/shared/calendarsync" //nolint:revive // the package under test, seen from outside
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+)
+
+// Explicit evidence removes, absence only raises doubt, what cannot be believed
+// changes nothing (protocol.md §4.1).
+func TestTaskIsJudgedByEvidence(t *testing.T) {
+	withDepartments := func(s *Settings) { s.IncludeDepartments = true }
+	inNorth := func(e *Recipient) { e.Divisions = []DivisionID{north} }
+	byDivision := func(e *Recipient) { e.Divisions, e.Via = []DivisionID{north}, ViaDivision }
+	nobody := func(t *Task) { t.Executors = Say([]EmployeeID{}) }
+	unlisted := func(t *Task) { t.Executors = Given[[]EmployeeID]{} }
+	forNorth := func(t *Task) { t.Divisions = Say([]DivisionID{south, north}) }
+	noDivisions := func(t *Task) { t.Divisions = Given[[]DivisionID]{} }
+	change := func(changes ...func(*Task)) TaskReading { return read(task(changes...)) }
+
+	for _, row := range []struct {
+		name     string
+		settings func(*Settings)
+		reading  TaskReading
+		employee func(*Recipient)
+		vouched  bool
+		verdict  Verdict
+		reason   Reason
+		via      string
+		err      failure.Kind
+	}{
+		{name: "executor of an open task has it", reading: change(), verdict: Keep, via: ViaExecutor},
+		{name: "second shown role counts too", reading: change(func(t *Task) { t.State = Say(stateOnSite) }), verdict: Keep, via: ViaExecutor},
+		{name: "a notice of deletion does not outweigh a task that is there", reading: change(), vouched: true, verdict: Keep, via: ViaExecutor},
+
+		{name: "missing from a complete reading is absence", reading: TaskReading{Absent: ProofKnownID}, verdict: Doubt, reason: ReasonMissing},
+		{name: "missing and vouched for is evidence", reading: TaskReading{Absent: ProofKnownID}, vouched: true, verdict: Remove, reason: ReasonDeleted},
+		{name: "an ERP without any task proves nothing", reading: TaskReading{Absent: ProofEmptyList}, verdict: Leave, reason: ReasonMissing, err: failure.SourceInvalid},
+		{name: "an ERP without any task confirms a signed deletion", reading: TaskReading{Absent: ProofEmptyList}, vouched: true, verdict: Remove, reason: ReasonDeleted},
+		{name: "no reading at all leaves everything", reading: TaskReading{}, verdict: Leave, reason: ReasonMissing, err: failure.Source},
+		{name: "no reading at all does not confirm a deletion", reading: TaskReading{}, vouched: true, verdict: Leave, reason: ReasonMissing, err: failure.Source},
+		{name: "unbelievable data leaves everything", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, verdict: Leave, reason: ReasonInvalid, err: failure.SourceInvalid},
+		{name: "unbelievable data does not confirm a deletion", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, vouched: true, verdict: Leave, reason: ReasonInvalid, err: failure.SourceInvalid},
+
+		{name: "a state with another role is evidence", reading: change(func(t *Task) { t.State = Say(stateDone) }), verdict: Remove, reason: ReasonState},
+		{name: "a state that the task does not say is absence", reading: change(func(t *Task) { t.State = Given[StateID]{} }), verdict: Doubt, reason: ReasonStateMissing},
+		{name: "a state that the catalogue lacks is absence", reading: change(func(t *Task) { t.State = Say(StateID(99)) }), verdict: Doubt, reason: ReasonUnknownState},
+		{name: "a shown role gone from the catalogue makes other roles absence",
+			settings: func(s *Settings) { s.ShownRoles = []RoleID{roleOpen, 77} },
+			reading:  change(func(t *Task) { t.State = Say(stateDone) }), verdict: Doubt, reason: ReasonCatalogue},
+		{name: "a shown role gone from the catalogue takes nothing from the others",
+			settings: func(s *Settings) { s.ShownRoles = []RoleID{roleOpen, 77} }, reading: change(), verdict: Keep, via: ViaExecutor},
+		{name: "the catalogue says the role, not the name that the task gives its state",
+			reading: change(func(t *Task) { t.StateName = "Done" }), verdict: Keep, via: ViaExecutor},
+
+		{name: "no date, said, is evidence", reading: change(func(t *Task) { t.Start = Say(LocalTime{}) }), verdict: Remove, reason: ReasonUndated},
+		{name: "no word of a date is absence", reading: change(func(t *Task) { t.Start = Given[LocalTime]{} }), verdict: Doubt, reason: ReasonDateMissing},
+
+		{name: "executors without the employee are evidence", reading: change(func(t *Task) { t.Executors = Say([]EmployeeID{petro}) }), verdict: Remove, reason: ReasonReassigned},
+		{name: "executors said to be nobody are evidence", reading: change(nobody), verdict: Remove, reason: ReasonReassigned},
+		{name: "no word of executors is absence", reading: change(unlisted), verdict: Doubt, reason: ReasonStaffMissing},
+		{name: "one executor among several has it", reading: change(func(t *Task) { t.Executors = Say([]EmployeeID{petro, olena}) }), verdict: Keep, via: ViaExecutor},
+
+		{name: "a member of the task's department has it", settings: withDepartments, reading: change(nobody, forNorth), employee: inNorth, verdict: Keep, via: ViaDivision},
+		{name: "a department's member needs no word of executors", settings: withDepartments, reading: change(unlisted, forNorth), employee: inNorth, verdict: Keep, via: ViaDivision},
+		{name: "executor and member at once is the executor", settings: withDepartments, reading: change(forNorth), employee: inNorth, verdict: Keep, via: ViaExecutor},
+		{name: "departments count only where the setting is on", reading: change(nobody, forNorth), employee: inNorth, verdict: Remove, reason: ReasonReassigned},
+		{name: "members of other departments do not have it", settings: withDepartments, reading: change(nobody, forNorth),
+			employee: func(e *Recipient) { e.Divisions = []DivisionID{9} }, verdict: Remove, reason: ReasonReassigned},
+		{name: "departments said to be none are evidence", settings: withDepartments, reading: change(nobody), employee: byDivision, verdict: Remove, reason: ReasonReassigned},
+		{name: "no word of departments is absence for who had it by one", settings: withDepartments, reading: change(nobody, noDivisions), employee: byDivision, verdict: Doubt, reason: ReasonStaffMissing},
+		{name: "no word of departments does not matter to a former executor", settings: withDepartments, reading: change(nobody, noDivisions),
+			employee: func(e *Recipient) { e.Via = ViaExecutor }, verdict: Remove, reason: ReasonReassigned},
+		{name: "no word of departments does not matter where the setting is off", reading: change(nobody, noDivisions), employee: byDivision, verdict: Remove, reason: ReasonReassigned},
+		{name: "no word of executors nor departments is absence", settings: withDepartments, reading: change(unlisted, noDivisions), employee: byDivision, verdict: Doubt, reason: ReasonStaffMissing},
+
+		{name: "what starts before the calendar's tasks is not in it",
+			reading: change(), employee: func(e *Recipient) { e.From = time.Date(2026, 12, 10, 7, 30, 1, 0, time.UTC) }, verdict: Remove, reason: ReasonBefore},
+		{name: "what starts with the calendar's tasks is in it",
+			reading: change(), employee: func(e *Recipient) { e.From = time.Date(2026, 12, 10, 7, 30, 0, 0, time.UTC) }, verdict: Keep, via: ViaExecutor},
+		{name: "a template that fails on the task leaves its event",
+			settings: func(s *Settings) { s.EventTitle = `{{slice .Task.Customer 0 99}}` }, reading: change(), verdict: Leave, reason: ReasonRefusedContent, err: failure.Invalid},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := settings()
+			if row.settings != nil {
+				row.settings(&s)
+			}
+			e := recipient()
+			if row.employee != nil {
+				row.employee(&e)
+			}
+			d := rulesOf(t, s).Decide(row.reading, e, row.vouched)
+			if d.Verdict != row.verdict || d.Reason != row.reason || d.Via != row.via {
+				t.Errorf("verdict %v, reason %q, via %q; want %v, %q, %q", d.Verdict, d.Reason, d.Via, row.verdict, row.reason, row.via)
+			}
+			if (d.Err != nil) != (row.verdict == Leave) || failure.KindOf(d.Err) != row.err {
+				t.Errorf("error %v, want kind %q", d.Err, row.err)
+			}
+			if (d.Event != Event{}) != (row.verdict == Keep) {
+				t.Errorf("event %+v with verdict %v", d.Event, d.Verdict)
+			}
+		})
+	}
+}
+
+// protocol.md §3.5: a task enters by its end if all-day, by its start otherwise.
+func TestFromBoundsAllDayByEndAndTimedByStart(t *testing.T) {
+	// Kyiv is at +02:00 in December.
+	for _, row := range []struct {
+		name, start, from string
+		hours             int64
+		verdict           Verdict
+	}{
+		{"timed, started a second before", "2026-12-10 09:30", "2026-12-10T07:30:01Z", 8, Remove},
+		{"timed, starts just then", "2026-12-10 09:30", "2026-12-10T07:30:00Z", 8, Keep},
+		{"all-day, over just then", "2026-12-10", "2026-12-10T22:00:00Z", 0, Remove},
+		{"all-day, over a second later", "2026-12-10", "2026-12-10T21:59:59Z", 0, Keep},
+		{"all-day over two days, on the second", "2026-12-10", "2026-12-11T12:00:00Z", 25, Keep},
+		{"all-day over two days, after both", "2026-12-10", "2026-12-11T22:00:00Z", 25, Remove},
+		{"all-day before summer time ends a day of 25 hours", "2026-10-25", "2026-10-25T21:59:59Z", 0, Keep},
+		{"all-day after summer time began, a day of 23 hours", "2026-03-29", "2026-03-29T21:00:00Z", 0, Remove},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			task := task(func(x *Task) { x.Start, x.RuntimeHours = Say(wall(t, row.start)), row.hours })
+			d := rulesOf(t, settings()).Decide(read(task), recipient(func(e *Recipient) { e.From = instant(t, row.from) }), false)
+			if d.Verdict != row.verdict {
+				t.Errorf("verdict %v for %q, want %v", d.Verdict, d.Reason, row.verdict)
+			}
+		})
+	}
+}
+
+func TestTargetsNameEachOnce(t *testing.T) {
+	x := task(func(t *Task) {
+		t.Executors = Say([]EmployeeID{petro, olena, petro})
+		t.Divisions = Say([]DivisionID{south, north, south, north})
+	})
+	on := rulesOf(t, settings(func(s *Settings) { s.IncludeDepartments = true }))
+	executors, divisions := on.Targets(x)
+	if !slices.Equal(executors, []EmployeeID{olena, petro}) || !slices.Equal(divisions, []DivisionID{north, south}) {
+		t.Errorf("targets %v, %v", executors, divisions)
+	}
+	if given, _ := x.Executors.Get(); !slices.Equal(given, []EmployeeID{petro, olena, petro}) {
+		t.Errorf("the task's own list became %v", given)
+	}
+	if _, divisions = rulesOf(t, settings()).Targets(x); len(divisions) != 0 {
+		t.Errorf("divisions %v although the setting is off", divisions)
+	}
+	executors, divisions = on.Targets(Task{ID: 1})
+	if len(executors) != 0 || len(divisions) != 0 {
+		t.Errorf("a task that says nothing concerns %v, %v", executors, divisions)
+	}
+}
+
+// Executor and member of two of the task's departments at once: one decision,
+// one id, so one event.
+func TestDepartmentMembershipCountsOnce(t *testing.T) {
+	r := rulesOf(t, settings(func(s *Settings) { s.IncludeDepartments = true }))
+	x := task(func(t *Task) { t.Divisions = Say([]DivisionID{north, south}) })
+	e := recipient(func(e *Recipient) { e.Divisions = []DivisionID{south, north} })
+	decisions := map[string]Decision{}
+	executors, divisions := r.Targets(x)
+	for range len(executors) + len(divisions) {
+		decisions[EventID("t", x.ID, e.ID, 0)] = r.Decide(read(x), e, false)
+	}
+	if got := Difference(decisions, nil); len(got) != 1 || got[0].Action != Insert {
+		t.Errorf("changes %v, want one insert", got)
+	}
+}
+
+func TestRulesRefuseSettingsThatCannotWork(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(*Settings)
+		field  string
+	}{
+		{"no zone", func(s *Settings) { s.TimeZone = "" }, "time_zone"},
+		{"a zone that is none", func(s *Settings) { s.TimeZone = "Europe/Atlantis" }, "time_zone"},
+		{"the machine's own zone", func(s *Settings) { s.TimeZone = "Local" }, "time_zone"},
+		{"no shown roles", func(s *Settings) { s.ShownRoles = nil }, "shown_roles"},
+		{"a broken name", func(s *Settings) { s.CalendarName = "{{" }, "calendar_name"},
+		{"a broken title", func(s *Settings) { s.EventTitle = "{{if}}" }, "event_title"},
+		{"a broken description", func(s *Settings) { s.EventDescription = "{{nosuch}}" }, "event_description"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r, err := NewRules(settings(row.change), catalogue(), nil)
+			if r != nil || !failure.Is(err, failure.Misconfigured) || !names(err, row.field) {
+				t.Errorf("got %v, %v; want a fault of %s", r, err, row.field)
+			}
+		})
+	}
+	if _, err := NewRules(settings(), Catalogue{}, nil); err != nil {
+		t.Errorf("an empty catalogue is no fault of the settings: %v", err)
+	}
+}
+
+func TestStatesWithRolesAscend(t *testing.T) {
+	c := catalogue()
+	c.States[3] = State{ID: 3, Role: roleOpen}
+	if got := c.StatesWithRoles([]RoleID{roleStarted, roleOpen, roleOpen}); !slices.Equal(got, []StateID{3, stateNew, stateOnSite}) {
+		t.Errorf("states %v", got)
+	}
+	if got := c.StatesWithRoles([]RoleID{77}); len(got) != 0 {
+		t.Errorf("states %v of a role that there is not", got)
+	}
+}
+
+func TestGivenKeepsSaidAndUnsaidApart(t *testing.T) {
+	said, unsaid := Say(0), Given[int]{}
+	if v, ok := said.Get(); v != 0 || !ok || !said.Present() || said.Or(5) != 0 {
+		t.Error("a zero that was said is lost")
+	}
+	if _, ok := unsaid.Get(); ok || unsaid.Present() || unsaid.Or(5) != 5 {
+		t.Error("what was not said is there")
+	}
+}
+
+// The cause of a refused text stays reachable without reading its sentence.
+func TestRefusedContentKeepsItsCause(t *testing.T) {
+	s := settings(func(s *Settings) { s.EventTitle = `{{slice .Task.Customer 0 99}}` })
+	d := rulesOf(t, s).Decide(read(task()), recipient(), false)
+	e, ok := errors.AsType[*failure.Error](d.Err)
+	if !ok || e.Err == nil || !names(e.Err, "event_title") {
+		t.Errorf("error %v does not name the field", d.Err)
+	}
+}

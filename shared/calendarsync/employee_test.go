@@ -1,0 +1,194 @@
+package calendarsync_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/erp-calendar/erp-calendar/shared/calendarsync" //nolint:revive // the package under test, seen from outside
+)
+
+const checkbox FieldID = 17
+
+func TestEmployeeIsJudgedByEvidence(t *testing.T) {
+	bound := func(s *Settings) { s.BindingField = checkbox }
+	works := func(change ...func(*Employee)) EmployeeReading {
+		e := Employee{ID: olena, Name: "Olena", Working: Say(true), Email: Say("olena@example.com"), Fields: Say(map[FieldID]string{checkbox: "1"})}
+		for _, c := range change {
+			c(&e)
+		}
+		return EmployeeReading{Employee: &e}
+	}
+	email := func(s string) func(*Employee) { return func(e *Employee) { e.Email = Say(s) } }
+	field := func(s string) func(*Employee) {
+		return func(e *Employee) { e.Fields = Say(map[FieldID]string{checkbox: s}) }
+	}
+	for _, row := range []struct {
+		name     string
+		settings func(*Settings)
+		reading  EmployeeReading
+		vouched  bool
+		verdict  Verdict
+		reason   Reason
+	}{
+		{name: "works and has an address", reading: works(), verdict: Keep},
+		{name: "a notice of deletion does not outweigh somebody who is there", reading: works(), vouched: true, verdict: Keep},
+		{name: "bound", settings: bound, reading: works(), verdict: Keep},
+
+		{name: "missing from a complete reading is absence", reading: EmployeeReading{Absent: ProofKnownID}, verdict: Doubt, reason: ReasonMissing},
+		{name: "missing and vouched for is evidence", reading: EmployeeReading{Absent: ProofKnownID}, vouched: true, verdict: Remove, reason: ReasonDeleted},
+		{name: "an ERP without employees proves nothing", reading: EmployeeReading{Absent: ProofEmptyList}, verdict: Leave, reason: ReasonMissing},
+		{name: "an ERP without employees confirms a signed deletion", reading: EmployeeReading{Absent: ProofEmptyList}, vouched: true, verdict: Remove, reason: ReasonDeleted},
+		{name: "no reading at all leaves everything", verdict: Leave, reason: ReasonMissing},
+		{name: "no reading at all does not confirm a deletion", vouched: true, verdict: Leave, reason: ReasonMissing},
+		{name: "unbelievable data leaves everything", reading: EmployeeReading{Invalid: errors.New("no employee")}, vouched: true, verdict: Leave, reason: ReasonInvalid},
+
+		{name: "dismissed is evidence", reading: works(func(e *Employee) { e.Working = Say(false) }), verdict: Remove, reason: ReasonDismissed},
+		{name: "dismissed is evidence whatever else is missing",
+			reading: works(func(e *Employee) { *e = Employee{ID: olena, Working: Say(false)} }), verdict: Remove, reason: ReasonDismissed},
+		{name: "no word of working is absence", reading: works(func(e *Employee) { e.Working = Given[bool]{} }), verdict: Doubt, reason: ReasonWorkMissing},
+
+		{name: "an empty address is evidence", reading: works(email("")), verdict: Remove, reason: ReasonNoAddress},
+		{name: "a blank address is an empty one", reading: works(email(" \t")), verdict: Remove, reason: ReasonNoAddress},
+		{name: "no word of an address is absence", reading: works(func(e *Employee) { e.Email = Given[string]{} }), verdict: Doubt, reason: ReasonAddressMissing},
+		{name: "a mistyped address costs no calendar at once", reading: works(email("olena@example")), verdict: Doubt, reason: ReasonInvalidAddress},
+
+		{name: "an unticked checkbox is evidence", settings: bound, reading: works(field("0")), verdict: Remove, reason: ReasonUnbound},
+		{name: "an empty checkbox is evidence", settings: bound, reading: works(field("")), verdict: Remove, reason: ReasonUnbound},
+		{name: "a checkbox that is not there is absence", settings: bound,
+			reading: works(func(e *Employee) { e.Fields = Say(map[FieldID]string{99: "1"}) }), verdict: Doubt, reason: ReasonBindingMissing},
+		{name: "fields that are not there are absence", settings: bound,
+			reading: works(func(e *Employee) { e.Fields = Given[map[FieldID]string]{} }), verdict: Doubt, reason: ReasonBindingMissing},
+		{name: "without a binding field everybody is bound", reading: works(field("0")), verdict: Keep},
+		{name: "unbound is evidence before a missing address is looked at", settings: bound,
+			reading: works(field("off"), func(e *Employee) { e.Email = Given[string]{} }), verdict: Remove, reason: ReasonUnbound},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := settings()
+			if row.settings != nil {
+				row.settings(&s)
+			}
+			if verdict, reason := DecideEmployee(s, row.reading, row.vouched); verdict != row.verdict || reason != row.reason {
+				t.Errorf("verdict %v, reason %q; want %v, %q", verdict, reason, row.verdict, row.reason)
+			}
+		})
+	}
+}
+
+func TestCheckboxValues(t *testing.T) {
+	for value, on := range map[string]bool{
+		"": false, " ": false, "0": false, " 0 ": false, "false": false, "FALSE": false, "No": false, "off": false,
+		"1": true, "true": true, "yes": true, "on": true, "2": true, "так": true,
+	} {
+		if On(value) != on {
+			t.Errorf("On(%q) = %v", value, !on)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	long := strings.Repeat("a", 64) + "@" + strings.Repeat("b.", 94) + "c"
+	for address, valid := range map[string]bool{
+		"olena@example.com":                      true,
+		"  olena@example.com\t":                  true,
+		"o.kovalenko+erp@sub.example.co":         true,
+		"o'neil@example.com":                     true,
+		long:                                     true,  // 254 characters
+		"x" + long:                               false, // and one more, in the local part
+		strings.Repeat("a", 65) + "@example.com": false,
+		"a@" + strings.Repeat("b.", 127) + "c":   false,
+		"":                                       false,
+		"olena":                                  false,
+		"olena@":                                 false,
+		"@example.com":                           false,
+		"olena@example":                          false,
+		"olena@example..com":                     false,
+		"olena@-example.com":                     false,
+		"olena@example.com.":                     false,
+		"olena@[10.0.0.1]":                       false,
+		"Olena <olena@example.com>":              false,
+		"<olena@example.com>":                    false,
+		"olena@example.com, p@example.com":       false,
+		"olena @example.com":                     false,
+		`"olena k"@example.com`:                  false,
+		"olena@exam ple.com":                     false,
+		"olena@example.com\r\nBcc: x@y.zz":       false,
+		"olena@приклад.укр":                      false,
+		"a@b@example.com":                        false,
+	} {
+		if ValidAddress(address) != valid {
+			t.Errorf("ValidAddress(%q) = %v", address, !valid)
+		}
+	}
+	if NormalAddress("  Olena@Example.COM \n") != NormalAddress("olena@example.com") {
+		t.Error("addresses are compared with case or blanks (protocol.md §5.1)")
+	}
+	if NormalAddress("olena@example.com") == NormalAddress("petro@example.com") {
+		t.Error("two addresses are one")
+	}
+}
+
+func TestCalendarMarkIsFoundInItsDescription(t *testing.T) {
+	from := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	mark := CalendarMark{Tenant: "6f1d3a52-5a0c-4a0e-9d5b-0f6c3a1b2c3d", Employee: 42, Epoch: "n0nce_-A", From: from}
+	line := "erp-calendar/1 tenant=6f1d3a52-5a0c-4a0e-9d5b-0f6c3a1b2c3d employee=42 epoch=n0nce_-A from=2026-11-21T10:00:00Z"
+	if mark.Line() != line {
+		t.Fatalf("line %q", mark.Line())
+	}
+	inKyiv := mark
+	inKyiv.From = from.In(time.FixedZone("", 7200))
+	if inKyiv.Line() != line {
+		t.Errorf("the line depends on the zone of from: %q", inKyiv.Line())
+	}
+	other := strings.Replace(line, "employee=42", "employee=41", 1)
+	for _, row := range []struct {
+		name, description string
+		found             bool
+	}{
+		{"alone", line, true},
+		{"last after a text", "The tasks of Olena.\n\n" + line, true},
+		{"with line ends of another system", "The tasks of Olena.\r\n" + line + "\r\n", true},
+		{"with blanks after it", line + " \n\n", true},
+		{"the last of two", other + "\n" + line, true},
+		{"none", "The tasks of Olena.", false},
+		{"nothing", "", false},
+		{"in the middle of a line", "see " + line, false},
+		{"another version", strings.Replace(line, "/1 ", "/2 ", 1), false},
+		{"no employee", strings.Replace(line, "employee=42", "employee=0", 1), false},
+		{"an employee beyond all numbers", strings.Replace(line, "employee=42", "employee=99999999999999999999", 1), false},
+		{"no time", strings.Replace(line, "2026-11-21T10:00:00Z", "yesterday", 1), false},
+		{"without its end", line[:len(line)-30], false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, found := ReadCalendarMark(row.description)
+			if found != row.found {
+				t.Fatalf("found %v, want %v", found, row.found)
+			}
+			if found && (got.Tenant != mark.Tenant || got.Employee != mark.Employee || got.Epoch != mark.Epoch || !got.From.Equal(from)) {
+				t.Errorf("read %+v", got)
+			}
+			if !found && got != (CalendarMark{}) {
+				t.Errorf("read %+v where there is no mark", got)
+			}
+		})
+	}
+}
+
+func TestAddURLCarriesTheCalendarsID(t *testing.T) {
+	// printf '%s' abc123@group.calendar.google.com | base64, without its padding.
+	want := "https://calendar.google.com/calendar/r?cid=YWJjMTIzQGdyb3VwLmNhbGVuZGFyLmdvb2dsZS5jb20"
+	if got := AddURL("abc123@group.calendar.google.com"); got != want {
+		t.Errorf("link %q, want %q", got, want)
+	}
+	// Whatever the id, nothing in the link needs escaping and the id comes back.
+	id := "c_~\xff\xfe?>@group.calendar.google.com"
+	value := strings.TrimPrefix(AddURL(id), "https://calendar.google.com/calendar/r?cid=")
+	if strings.ContainsAny(value, "+/=&?# ") {
+		t.Errorf("the link's value %q means something else in a URL", value)
+	}
+	if back, err := base64.RawURLEncoding.DecodeString(value); err != nil || string(back) != id {
+		t.Errorf("the link gives %q, %v", back, err)
+	}
+}

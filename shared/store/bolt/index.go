@@ -1,0 +1,112 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+)
+
+// An index bucket maps value + id to id. The value is a byte for its type, in
+// Firestore's order of types, and a form whose byte order is the value's order.
+const (
+	kindInt     = 0x10
+	kindTime    = 0x20
+	kindString  = 0x30
+	kindElement = 0x40 // one entry per distinct element of an array of int64
+)
+
+// expiry is indexed in every collection, for Purge; Indexed need not name it.
+const expiry = "expires_at"
+
+// indexedFields lists what is indexed in a collection.
+func indexedFields(c store.Collection) []string {
+	fields := slices.Clone(store.Indexed()[c])
+	if !slices.Contains(fields, expiry) {
+		fields = append(fields, expiry)
+	}
+	slices.Sort(fields)
+	return fields
+}
+
+func documentsBucket(c store.Collection) []byte { return []byte(documentsPrefix + string(c)) }
+
+func indexBucket(c store.Collection, field string) []byte {
+	return []byte("index/" + string(c) + "/" + field)
+}
+
+func ordered(kind byte, n int64) []byte {
+	// With the sign bit flipped, big-endian bytes sort as the numbers do.
+	return binary.BigEndian.AppendUint64([]byte{kind}, uint64(n)^1<<63)
+}
+
+// prefixOf gives the bytes with which all entries of one value begin; nil if the
+// value is none that an index keeps.
+func prefixOf(value any) []byte {
+	switch x := value.(type) {
+	case int64:
+		return ordered(kindInt, x)
+	case time.Time:
+		return ordered(kindTime, x.UnixMicro())
+	case string:
+		// 00 ends the string; within it 00 becomes 00 FF, which keeps the order.
+		p := []byte{kindString}
+		for i := range len(x) {
+			p = append(p, x[i])
+			if x[i] == 0 {
+				p = append(p, 0xFF)
+			}
+		}
+		return append(p, 0, 1)
+	}
+	return nil
+}
+
+// entries gives the set of index keys of one field of a document.
+func entries(value any, id string) map[string]bool {
+	keys := map[string]bool{}
+	if p := prefixOf(value); p != nil {
+		keys[string(p)+id] = true
+	}
+	if array, ok := value.([]any); ok {
+		for _, e := range array {
+			if n, ok := e.(int64); ok {
+				keys[string(ordered(kindElement, n))+id] = true
+			}
+		}
+	}
+	return keys
+}
+
+// reindex replaces a document's entries; before or after may be nil.
+func reindex(btx *bbolt.Tx, ref store.Ref, before, after document.Tree) error {
+	for _, field := range indexedFields(ref.Collection) {
+		bucket, err := btx.CreateBucketIfNotExists(indexBucket(ref.Collection, field))
+		if err != nil {
+			return fmt.Errorf("open index %s.%s: %w", ref.Collection, field, err)
+		}
+		old, fresh := entries(before[field], ref.ID), entries(after[field], ref.ID)
+		for k := range old {
+			if fresh[k] {
+				continue
+			}
+			if err := bucket.Delete([]byte(k)); err != nil {
+				return fmt.Errorf("remove from index %s.%s: %w", ref.Collection, field, err)
+			}
+		}
+		for k := range fresh {
+			if old[k] {
+				continue
+			}
+			if err := bucket.Put([]byte(k), []byte(ref.ID)); err != nil {
+				return fmt.Errorf("add to index %s.%s: %w", ref.Collection, field, err)
+			}
+		}
+	}
+	return nil
+}

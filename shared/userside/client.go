@@ -1,0 +1,329 @@
+package userside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+)
+
+const (
+	usualTimeout = 10 * time.Second // one attempt of an ordinary call
+	longTimeout  = 60 * time.Second // one attempt of a call that returns much (userside.md §1)
+	manyIDs      = 10               // more ids than this get the long time-out
+	maxAttempts  = 3
+	maxBody      = 32 << 20 // bytes of one reply, decompressed
+	// patience limits all attempts together where the context has no deadline.
+	patience = 4 * time.Minute
+)
+
+// Config says where the ERP is and how it wants to be asked.
+type Config struct {
+	// URL is the ERP's base; "api.php" is appended. A query in it is dropped.
+	URL *url.URL
+	// Key is the API key.
+	Key string
+	// KeyInQuery sends the key in the URL's query instead of the form body.
+	KeyInQuery bool
+	// AllowHTTP permits a plain http URL.
+	AllowHTTP bool
+}
+
+// String hides the key from anything that prints a Config.
+func (Config) String() string { return "userside.Config" }
+
+// GoString hides the key from %#v.
+func (Config) GoString() string { return "userside.Config" }
+
+// Client asks one ERP. It is safe for concurrent use.
+type Client struct {
+	endpoint   url.URL
+	key        string
+	keyInQuery bool
+	http       *http.Client
+	now        func() time.Time
+
+	mu sync.Mutex
+	// known is a task that came back lately, to be asked for together with
+	// missing ones (protocol.md §4.2); 0: none.
+	known calendarsync.TaskID
+}
+
+// String hides the key from anything that prints a Client.
+func (*Client) String() string { return "userside.Client" }
+
+// GoString hides the key from %#v.
+func (*Client) GoString() string { return "userside.Client" }
+
+// New makes a client. A nil transport is http.DefaultTransport. A fault of the
+// configuration, plain http without AllowHTTP among them, is of kind
+// misconfigured. now is used only to read a Retry-After given as a date.
+func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client, error) {
+	const op = "userside: configure"
+	switch {
+	case cfg.URL == nil || cfg.URL.Host == "":
+		return nil, failure.New(failure.Misconfigured, op, "the ERP's URL has no host")
+	case cfg.URL.Scheme != "https" && cfg.URL.Scheme != "http":
+		return nil, failure.New(failure.Misconfigured, op, "the ERP's URL is neither https nor http")
+	case cfg.URL.Scheme == "http" && !cfg.AllowHTTP:
+		return nil, failure.New(failure.Misconfigured, op, "plain http would show the API key to the network and is not allowed")
+	case cfg.Key == "":
+		return nil, failure.New(failure.Misconfigured, op, "the ERP's API key is empty")
+	case now == nil:
+		return nil, failure.New(failure.Misconfigured, op, "no clock")
+	}
+	base := *cfg.URL
+	base.RawQuery, base.ForceQuery, base.Fragment, base.RawFragment = "", false, "", ""
+	endpoint := base.JoinPath("api.php")
+	if strings.HasSuffix(strings.TrimSuffix(base.Path, "/"), "/api.php") {
+		// Somebody gave the script itself: that is what the ERP's own page shows.
+		endpoint = base.JoinPath()
+	}
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	return &Client{
+		endpoint:   *endpoint,
+		key:        cfg.Key,
+		keyInQuery: cfg.KeyInQuery,
+		now:        now,
+		http: &http.Client{
+			Transport: transport,
+			// Following would hand the key to wherever a login page lives (protocol.md §10).
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// call is one question to the ERP.
+type call struct {
+	op          string // for errors: what is being done and to which id
+	cat, action string
+	params      url.Values
+	timeout     time.Duration // of one attempt
+	write       bool          // never repeated
+	// tolerate gives a well-formed ERROR answer back as a refused reply: what
+	// show says about a single unknown id is documented nowhere (userside.md §3).
+	tolerate bool
+}
+
+// fault is how one attempt failed.
+type fault struct {
+	err   *failure.Error
+	again bool // another attempt may help
+	// refusal is set where the answer was a well-formed ERROR all the same.
+	refusal *reply
+}
+
+// do asks with retries (reads only) and gives the ERP's well-formed answer.
+func (c *Client) do(ctx context.Context, q call) (reply, error) {
+	if q.write {
+		rep, bad := c.attempt(ctx, q)
+		if bad != nil {
+			return reply{}, bad.err
+		}
+		return rep, nil
+	}
+	limit := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		// A wait that would outlast the deadline is not begun; the last fault is told
+		// instead. At least a nanosecond, because zero means "no limit" to backoff.
+		limit = max(time.Until(deadline), 1)
+	}
+	pace := &pacing{backOff: &backoff.ExponentialBackOff{
+		InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 5 * time.Second,
+	}}
+	var rep reply
+	var last *fault
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		rep, last = c.attempt(ctx, q)
+		switch {
+		case last == nil:
+			return struct{}{}, nil
+		case !last.again:
+			return struct{}{}, backoff.Permanent(last.err)
+		}
+		pace.after = last.err.RetryAfter
+		return struct{}{}, last.err
+	}, backoff.WithBackOff(pace), backoff.WithMaxTries(maxAttempts), backoff.WithMaxElapsedTime(limit))
+	if err == nil {
+		return rep, nil
+	}
+	if last.refusal != nil && q.tolerate && ctx.Err() == nil {
+		return *last.refusal, nil
+	}
+	// Not err itself: Retry replaces it by the context's, which has no kind.
+	return reply{}, last.err
+}
+
+// pacing waits exponentially, and at least as long as the ERP asked for.
+type pacing struct {
+	backOff *backoff.ExponentialBackOff
+	after   time.Duration
+}
+
+func (p *pacing) Reset() { p.backOff.Reset() }
+
+func (p *pacing) NextBackOff() time.Duration { return max(p.backOff.NextBackOff(), p.after) }
+
+// attempt asks once.
+func (c *Client) attempt(ctx context.Context, q call) (reply, *fault) {
+	if ctx.Err() != nil {
+		f := c.broken(ctx, q, 0, ctx.Err())
+		f.err.Ambiguous = false // nothing was sent
+		return reply{}, f
+	}
+	attempt, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+
+	form := url.Values{}
+	for k, v := range q.params {
+		form[k] = v
+	}
+	form.Set("cat", q.cat)
+	// Old releases know only subcat (userside.md §1).
+	form.Set("action", q.action)
+	form.Set("subcat", q.action)
+	endpoint := c.endpoint
+	if c.keyInQuery {
+		endpoint.RawQuery = url.Values{"key": {c.key}}.Encode()
+	} else {
+		form.Set("key", c.key)
+	}
+	req, err := http.NewRequestWithContext(attempt, http.MethodPost, endpoint.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		// The text would hold the URL.
+		return reply{}, &fault{err: failure.New(failure.Misconfigured, q.op, "the ERP's URL makes no request")}
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "erp-calendar")
+
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return reply{}, c.broken(ctx, q, 0, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		return reply{}, &fault{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
+			Detail: "the ERP's answer is larger than 32 MiB", Ambiguous: q.write}}
+	}
+	if err != nil {
+		return reply{}, c.broken(ctx, q, resp.StatusCode, err)
+	}
+	return c.judge(q, resp, body)
+}
+
+// broken makes a fault of a connection that failed before a whole answer came.
+func (c *Client) broken(ctx context.Context, q call, status int, err error) *fault {
+	var dialing *net.OpError
+	e := &failure.Error{Kind: failure.Source, Op: q.op, Status: status, Detail: "the connection to the ERP failed",
+		// Nothing was sent where not even a connection came about.
+		Ambiguous: q.write && !(errors.As(err, &dialing) && dialing.Op == "dial")}
+	var timeout net.Error
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		// Our own doing: says nothing about the ERP.
+		e.Kind, e.Detail, e.Err = failure.Transient, "cancelled", context.Canceled
+		return &fault{err: e}
+	case ctx.Err() != nil:
+		e.Detail, e.Err = "the ERP did not answer in time", context.DeadlineExceeded
+		return &fault{err: e}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		e.Detail, e.Err = "the ERP did not answer in time", context.DeadlineExceeded
+	default:
+		e.Err = c.clean(err)
+	}
+	return &fault{err: e, again: true}
+}
+
+// clean takes the URL, which may carry the key, off an error (protocol.md §10).
+func (c *Client) clean(err error) error {
+	for {
+		var withURL *url.Error
+		if !errors.As(err, &withURL) || withURL.Err == nil {
+			break
+		}
+		err = withURL.Err
+	}
+	// A transport may have put the request into a text of its own; such a text is
+	// withheld rather than searched and mended.
+	text := err.Error()
+	for _, s := range []string{c.key, url.QueryEscape(c.key), url.PathEscape(c.key), "://" + c.endpoint.Host, "@" + c.endpoint.Host} {
+		if strings.Contains(text, s) {
+			return errors.New("cause withheld because it quotes the request")
+		}
+	}
+	return err
+}
+
+// judge makes a reply or a fault of a whole HTTP answer.
+func (c *Client) judge(q call, resp *http.Response, body []byte) (reply, *fault) {
+	status := resp.StatusCode
+	bad := func(kind failure.Kind, again bool, detail string) (reply, *fault) {
+		return reply{}, &fault{again: again, err: &failure.Error{Kind: kind, Op: q.op, Status: status, Detail: detail,
+			RetryAfter: c.retryAfter(resp), Ambiguous: q.write && (status >= 500 || status < 300)}}
+	}
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return bad(failure.Misconfigured, false, "the ERP refused the API key, our address or the section")
+	}
+	if status >= 300 && status < 400 {
+		return bad(failure.Source, false, "redirected to a login page")
+	}
+	again := status < 300 || status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+	rep, what := parseReply(body)
+	switch what {
+	case replyPage:
+		return bad(failure.Source, again, "the ERP answered with a page instead of JSON")
+	case replyCut:
+		return bad(failure.Source, again, "the ERP answered with broken JSON")
+	}
+	if what == replyShape && status < 300 {
+		return bad(failure.SourceInvalid, false, "the ERP's answer is not of the documented shape")
+	}
+	if status < 300 && !rep.refused {
+		return rep, nil
+	}
+	_, f := bad(failure.Source, again && status >= 300, "the ERP answered with an error")
+	if !rep.refused {
+		return reply{}, f
+	}
+	f.err.Reason, f.refusal = "ERROR", &rep
+	if status < 500 {
+		f.err.Ambiguous = false // it said, in so many words, that it did not do it
+	}
+	if q.tolerate && !f.again {
+		return rep, nil
+	}
+	return reply{}, f
+}
+
+// retryAfter reads the header's both forms; 0 where there is none.
+func (c *Client) retryAfter(resp *http.Response) time.Duration {
+	h := resp.Header.Get("Retry-After")
+	if s, err := strconv.ParseUint(h, 10, 31); err == nil {
+		return time.Duration(s) * time.Second
+	}
+	if at, err := http.ParseTime(h); err == nil {
+		return max(at.Sub(c.now()), 0)
+	}
+	return 0
+}
+
+// distrust is an answer that is well formed and not believable.
+func distrust(op, format string, args ...any) *failure.Error {
+	return failure.New(failure.SourceInvalid, op, fmt.Sprintf(format, args...))
+}
