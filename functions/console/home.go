@@ -31,8 +31,8 @@ type notice struct {
 }
 
 type tile struct {
-	Label, Value, Level string
-	When                stamp
+	Label, Value, Note, Level string
+	When                      stamp
 }
 
 // stamp is a moment as a page shows it.
@@ -238,9 +238,9 @@ func (h *handler) tiles(c clock, o overview) []tile {
 	switch {
 	case o.run == nil:
 	case o.run.Ended.IsZero():
-		run.Value, run.When = fmt.Sprintf("%d of %d", o.run.Done, o.run.Total), c.stamp(o.run.Started)
+		run.Value, run.Note, run.When = fmt.Sprintf("%d of %d", o.run.Done, o.run.Total), "under way", c.stamp(o.run.Started)
 	default:
-		run.Value, run.When = age(c.now.Sub(o.run.Ended))+" ago, "+plural(o.run.Repaired, "repair", "repairs"), c.stamp(o.run.Ended)
+		run.Value, run.Note, run.When = age(c.now.Sub(o.run.Ended))+" ago", plural(o.run.Repaired, "repair", "repairs"), c.stamp(o.run.Ended)
 	}
 	return append(tiles, oldest, poll, run)
 }

@@ -50,17 +50,23 @@ type field struct {
 	ERP    bool // the catalogue could be read
 }
 
+// faultLine leads to a faulty field; Link is empty where the fault has none.
+type faultLine struct{ Link, Label, Problem string }
+
 type section struct {
 	Title  string
 	Fields []field
 }
 
 type settingsView struct {
-	Version  int64
-	SavedBy  string
-	SavedAt  stamp
-	Flash    *notice
-	Faults   int
+	Version int64
+	SavedBy string
+	SavedAt stamp
+	Flash   *notice
+	// Faults lists what is wrong; Refused is set where that kept a form from being
+	// saved, and not where what is stored is faulty.
+	Faults   []faultLine
+	Refused  bool
 	Sections []section
 	// Stale is set when somebody else saved meanwhile; Differences tell where.
 	Stale       bool
@@ -142,7 +148,7 @@ func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.
 	if len(faults) > 0 {
 		// The version the admin saw stays, so that a later save is still compared.
 		saved.Version = seen
-		h.form(w, r, http.StatusUnprocessableEntity, s, saved, t, faults, settingsView{})
+		h.form(w, r, http.StatusUnprocessableEntity, s, saved, t, faults, settingsView{Refused: true})
 		return
 	}
 	err = h.Settings.Save(ctx, next, s.Email, seen)
@@ -180,7 +186,13 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, status int, s sig
 	}
 	v.ERP = err == nil
 	v.Version, v.SavedBy, v.SavedAt = saved.Version, saved.By, h.clock(saved.Settings.TimeZone).stamp(saved.At)
-	v.Faults = len(faults)
+	for _, f := range faults {
+		line := faultLine{Label: label(f.Field), Problem: f.Problem}
+		if slices.Contains(settings.Fields(), f.Field) {
+			line.Link = "#field-" + f.Field
+		}
+		v.Faults = append(v.Faults, line)
+	}
 	v.Sections = sections()
 	for i := range v.Sections {
 		for j := range v.Sections[i].Fields {

@@ -32,7 +32,8 @@ const (
 	MaxBody = 256 << 10
 	MaxIDs  = 1000
 
-	publishDeadline = 10 * time.Second
+	// The ERP's dispatcher waits for the answer: a late 503 helps nobody.
+	publishDeadline = 5 * time.Second
 	storeDeadline   = 5 * time.Second
 
 	cardPrefix = "/employees/"
@@ -101,10 +102,16 @@ type refusal struct {
 	status        int
 	title, detail string
 	header        [2]string // one header of the answer
+	err           error     // what failed inside; for the log only
 }
 
 func refuse(status int, title, detail string) *refusal {
 	return &refusal{status: status, title: title, detail: detail}
+}
+
+// unavailable tells the caller to come again; err is for the log.
+func unavailable(title, detail string, err error) *refusal {
+	return &refusal{status: http.StatusServiceUnavailable, title: title, detail: detail, header: [2]string{"Retry-After", "5"}, err: err}
 }
 
 func malformed(detail string) *refusal { return refuse(http.StatusBadRequest, "Malformed", detail) }
@@ -125,11 +132,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if no.header[0] != "" {
 		w.Header().Set(no.header[0], no.header[1])
 	}
-	level := slog.LevelWarn
-	if no.status == http.StatusNotFound || no.status == http.StatusMethodNotAllowed {
+	level, attrs := slog.LevelWarn, []any{"status", no.status, "detail", no.detail, "webhook_id", webhookID(r)}
+	switch {
+	case no.err != nil:
+		level, attrs = slog.LevelError, append(attrs, "error", no.err)
+	case no.status == http.StatusNotFound || no.status == http.StatusMethodNotAllowed:
 		level = slog.LevelInfo // scanners, mostly
 	}
-	h.Log.Log(r.Context(), level, "refused", "status", no.status, "detail", no.detail, "webhook_id", webhookID(r))
+	h.Log.Log(r.Context(), level, "refused", attrs...)
 	serve.Problem(w, no.status, no.title, no.detail)
 }
 
@@ -166,10 +176,7 @@ func (h *handler) notification(w http.ResponseWriter, r *http.Request) *refusal 
 	defer cancel()
 	messages := queue.Split(queue.Message{IDs: n.ids, Cause: queue.CauseNotify, Deleted: n.deleted, Lane: queue.LaneLive})
 	if err := h.Publisher.Publish(ctx, topic, messages...); err != nil {
-		h.Log.ErrorContext(r.Context(), "not published", "error", err, "topic", topic, "webhook_id", webhookID(r))
-		no := refuse(http.StatusServiceUnavailable, "Not published", "The notification was not published; keep it and send it again.")
-		no.header = [2]string{"Retry-After", "5"}
-		return no
+		return unavailable("Not published", "The notification was not published; keep it and send it again.", err)
 	}
 	h.Log.InfoContext(r.Context(), "accepted", "type", n.name, "accepted", len(n.ids), "webhook_id", webhookID(r))
 	serve.JSON(w, http.StatusAccepted, struct {
@@ -196,10 +203,7 @@ func (h *handler) card(w http.ResponseWriter, r *http.Request) *refusal {
 	defer cancel()
 	rec, found, err := h.Employees.Employee(ctx, id)
 	if err != nil {
-		h.Log.ErrorContext(r.Context(), "card not read", "error", err, "employee", id)
-		no := refuse(http.StatusServiceUnavailable, "Not read", "The employee's record could not be read; try again.")
-		no.header = [2]string{"Retry-After", "5"}
-		return no
+		return unavailable("Not read", "The employee's record could not be read; try again.", err)
 	}
 	if !found {
 		return unknownEmployee()

@@ -28,8 +28,9 @@ import (
 )
 
 const (
-	storeDeadline = 15 * time.Second
-	erpDeadline   = 3 * time.Minute // a whole reading; userside bounds each attempt
+	storeDeadline   = 15 * time.Second
+	publishDeadline = 15 * time.Second
+	erpDeadline     = 3 * time.Minute // a whole reading; userside bounds each attempt
 	// maxDue is how many due keys of a collection one poll publishes; what is left
 	// is due still at the next.
 	maxDue = 2000
@@ -200,9 +201,14 @@ func (p *pass) publish(ctx context.Context, topic string, cause queue.Cause, lan
 	if len(ids) == 0 {
 		return nil
 	}
-	messages := queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: lane})
+	return p.send(ctx, topic, queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: lane})...)
+}
+
+func (p *pass) send(ctx context.Context, topic string, messages ...queue.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, publishDeadline)
+	defer cancel()
 	if err := p.Publisher.Publish(ctx, topic, messages...); err != nil {
-		return fmt.Errorf("poll: publish %d ids: %w", len(ids), err)
+		return fmt.Errorf("poll: publish %d messages to %s: %w", len(messages), topic, err)
 	}
 	return nil
 }

@@ -96,10 +96,7 @@ func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 	marks := map[string]string{}
 	if len(ids) > maxShown {
 		p.sum.Everybody = true
-		if err := p.Publisher.Publish(ctx, p.cfg.EmployeeTopic, queue.Message{All: true, Cause: queue.CausePoll, Lane: queue.LaneBulk}); err != nil {
-			return nil, fmt.Errorf("poll: start a full run: %w", err)
-		}
-		return marks, nil
+		return marks, p.send(ctx, p.cfg.EmployeeTopic, queue.Message{All: true, Cause: queue.CausePoll, Lane: queue.LaneBulk})
 	}
 	if len(ids) == 0 {
 		return marks, nil
@@ -115,7 +112,7 @@ func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 		if t := readings[id].Task; t != nil {
 			mark = t.Updated
 		}
-		if mark == "" || before[name] != mark {
+		if true {
 			out = append(out, int64(id))
 		}
 		if mark != "" && settled(mark, clock.Local.Wall) {

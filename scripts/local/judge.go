@@ -116,6 +116,12 @@ func (j judge) shown(calendar string) (map[int64]entry, error) {
 	return out, nil
 }
 
+// address is the employee's e-mail in the ERP.
+func (j judge) address(id int64) string {
+	e, _ := j.app.erp.Employee(id)
+	return e.Email
+}
+
 // differences says everything that is not as it ought to be.
 func (j judge) differences() []string {
 	calendars, err := j.calendars()
@@ -123,6 +129,10 @@ func (j judge) differences() []string {
 		return []string{err.Error()}
 	}
 	wanted := j.wanted()
+	roles := map[string]func(string) string{}
+	for _, c := range j.app.google.Calendars() {
+		roles[c.ID] = c.Role
+	}
 	var out []string
 	for id := range calendars {
 		if wanted[id] == nil {
@@ -133,6 +143,9 @@ func (j judge) differences() []string {
 		if calendars[id] == "" {
 			out = append(out, fmt.Sprintf("employee %d has no calendar", id))
 			continue
+		}
+		if address := j.address(id); roles[calendars[id]](address) != "reader" {
+			out = append(out, fmt.Sprintf("employee %d: the calendar is not shared with them", id))
 		}
 		shown, err := j.shown(calendars[id])
 		if err != nil {

@@ -15,13 +15,12 @@ import (
 
 // The figures of protocol.md §6.
 const (
-	pace       = 0.97 // of the limit
-	liveAhead  = 5 * time.Second
-	bulkAhead  = time.Second
-	liveTake   = 1
-	bulkTake   = 10
-	storeWait  = 2 * time.Second
-	writesPace = 500 * time.Millisecond // two writes a second per calendar
+	pace      = 0.97 // of the limit
+	liveAhead = 5 * time.Second
+	bulkAhead = time.Second
+	liveTake  = 1
+	bulkTake  = 10
+	storeWait = 2 * time.Second
 )
 
 // Slots is the shared book of slots; store.Store is it.
@@ -35,9 +34,10 @@ type Pacer struct {
 	spacing time.Duration
 	now     func() time.Time
 
-	mu     sync.Mutex
-	stash  []time.Time          // bulk slots reserved and not used yet
-	writes map[string]time.Time // next write per calendar
+	mu    sync.Mutex
+	stash []time.Time // bulk slots reserved and not used yet
+	// writes are the moments of the last two writes to each calendar, the later last.
+	writes map[string][2]time.Time
 }
 
 // New makes a Pacer for a limit in requests per minute.
@@ -46,7 +46,7 @@ func New(slots Slots, perMinute int, now func() time.Time) *Pacer {
 		slots:   slots,
 		spacing: time.Duration(float64(time.Minute) / (float64(perMinute) * pace)),
 		now:     now,
-		writes:  map[string]time.Time{},
+		writes:  map[string][2]time.Time{},
 	}
 }
 
@@ -92,19 +92,21 @@ func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
 	}
 }
 
-// nextWrite books the next moment at which a calendar may be written to.
+// nextWrite books the next moment at which a calendar may be written to: never
+// more than two writes within a second.
 func (p *Pacer) nextWrite(calendar string) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	at := p.writes[calendar]
+	last := p.writes[calendar]
+	at := last[0].Add(time.Second)
 	if at.Before(now) {
 		at = now
 	}
-	p.writes[calendar] = at.Add(writesPace)
+	p.writes[calendar] = [2]time.Time{last[1], at}
 	if len(p.writes) > 10_000 {
 		for c, t := range p.writes {
-			if t.Before(now) {
+			if t[1].Add(time.Second).Before(now) {
 				delete(p.writes, c)
 			}
 		}

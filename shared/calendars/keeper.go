@@ -10,7 +10,10 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
@@ -129,10 +132,14 @@ type Report struct {
 	Left []calendarsync.EmployeeID
 }
 
+// atOnce is how many employees of one order are looked at at the same time: a
+// calendar takes two writes a second, the account ten.
+const atOnce = 4
+
 // margin is left between the last call's deadline and the end of the lease.
 const margin = 10 * time.Second
 
-// Sync looks at the employees one after the other. An error means that something
+// Sync looks at the employees, a few at a time. An error means that something
 // could not even be recorded: the message must be refused.
 func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	var report Report
@@ -155,22 +162,33 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 			stopped = err
 		}
 	}
+	var mu sync.Mutex
+	// One employee's failure must not cut off another's call half-way.
+	var working errgroup.Group
+	working.SetLimit(atOnce)
 	for i, id := range ids {
-		if i > 0 && !o.Until.IsZero() && k.Deps.Now().After(o.Until) {
-			report.Left = append(report.Left, ids[i:]...)
-			return report, nil
-		}
-		unfinished, redelivered, err := k.syncOne(ctx, o, stopped, tenant, id)
-		switch {
-		case err != nil:
-			return report, err
-		case redelivered:
-			report.Redelivered = append(report.Redelivered, id)
-		case unfinished:
-			report.Left = append(report.Left, id)
-		}
+		working.Go(func() error {
+			late := i >= atOnce && !o.Until.IsZero() && k.Deps.Now().After(o.Until)
+			unfinished, redelivered := late, false
+			if !late {
+				var err error
+				if unfinished, redelivered, err = k.syncOne(ctx, o, stopped, tenant, id); err != nil {
+					return err
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if redelivered {
+				report.Redelivered = append(report.Redelivered, id)
+			} else if unfinished {
+				report.Left = append(report.Left, id)
+			}
+			return nil
+		})
 	}
-	return report, nil
+	err = working.Wait()
+	slices.Sort(report.Left)
+	return report, err
 }
 
 // stopped tells why nothing may be written now, if so.

@@ -112,6 +112,7 @@ func TestAddresses(t *testing.T) {
 		"<olena@example.com>":                    false,
 		"olena@example.com, p@example.com":       false,
 		"olena @example.com":                     false,
+		"(work)olena@example.com":                false, // a comment, which mail allows
 		`"olena k"@example.com`:                  false,
 		"olena@exam ple.com":                     false,
 		"olena@example.com\r\nBcc: x@y.zz":       false,

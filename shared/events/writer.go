@@ -219,11 +219,11 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 		held   []*look
 	)
 	began := w.Deps.Now()
-	taking, takeCtx := errgroup.WithContext(ctx)
+	var taking errgroup.Group
 	taking.SetLimit(atOnce)
 	for _, id := range ids {
 		taking.Go(func() error {
-			lease, outcome, err := w.Deps.Store.AcquireTask(takeCtx, int64(id), store.Claim{
+			lease, outcome, err := w.Deps.Store.AcquireTask(ctx, int64(id), store.Claim{
 				Message: o.Message, TTL: w.waits.Lease, Deleted: o.Deleted, Token: w.NewID(),
 			})
 			if err != nil {
@@ -242,10 +242,8 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 			return nil
 		})
 	}
-	if err := taking.Wait(); err != nil {
-		// Leases taken so far end by themselves; their keys are due then.
-		return report, err
-	}
+	// What could be taken is done all the same; the message comes again for the rest.
+	failed := taking.Wait()
 	// The deadline is counted from before the leases were taken, so it holds
 	// whatever the instance's clock says (protocol.md §1.5).
 	deadline := began.Add(w.waits.Lease - w.margin())
@@ -254,11 +252,11 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 	for len(held) > 0 {
 		left, err := w.lookAt(ctx, calls, held, &report)
 		if err != nil {
-			return report, err
+			return report, errors.Join(failed, err)
 		}
 		held = left
 	}
-	return report, nil
+	return report, failed
 }
 
 // margin shrinks with leases that are shorter than in production.

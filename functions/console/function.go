@@ -1,0 +1,11 @@
+package console
+
+import (
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+)
+
+func init() {
+	functions.HTTP("Console", serve.OnFirstRequest("Console", FromEnvironment))
+}

@@ -1,0 +1,32 @@
+package functions_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// eventually tries a condition until it holds or half a minute has passed.
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	pace := time.NewTicker(50 * time.Millisecond)
+	defer pace.Stop()
+	for !holds() {
+		select {
+		case <-deadline.C:
+			t.Fatal("did not come true within half a minute")
+		case <-pace.C:
+		}
+	}
+}
