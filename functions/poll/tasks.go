@@ -112,7 +112,7 @@ func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 		if t := readings[id].Task; t != nil {
 			mark = t.Updated
 		}
-		if true {
+		if mark == "" || before[name] != mark {
 			out = append(out, int64(id))
 		}
 		if mark != "" && settled(mark, clock.Local.Wall) {
@@ -218,7 +218,8 @@ func settled(mark string, now time.Time) bool {
 
 // vanished compares the ids of all tasks in shown states with those of the last
 // poll. An id must be missing in two polls, because a task moves through the ERP's
-// lists while they are read; one that is listed as changed was published as such.
+// lists while they are read; one that is listed as changed when it is first missed
+// was published as such.
 func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.PollRecord, inList map[int64]bool) ([]int64, error) {
 	catalogue, err := p.ERP.Catalogue(ctx)
 	if err != nil {
@@ -253,7 +254,7 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 	there := func(id int64) bool { _, ok := slices.BinarySearch(now, id); return ok }
 	var gone []int64
 	for _, id := range rec.Missing {
-		if !there(id) && !inList[id] {
+		if !there(id) {
 			gone = append(gone, id)
 		}
 	}

@@ -7,6 +7,7 @@ package budget
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -16,28 +17,47 @@ import (
 // The figures of protocol.md §6.
 const (
 	pace      = 0.97 // of the limit
-	liveAhead = 5 * time.Second
-	bulkAhead = time.Second
-	liveTake  = 1
-	bulkTake  = 10
 	storeWait = 2 * time.Second
 )
+
+// share is what a lane may take of the book at a time.
+type share struct {
+	take  int           // slots in one reservation
+	ahead time.Duration // how far from now they may start
+}
+
+func shareOf(lane queue.Lane) share {
+	if lane == queue.LaneLive {
+		return share{3, 5 * time.Second}
+	}
+	return share{10, time.Second}
+}
 
 // Slots is the shared book of slots; store.Store is it.
 type Slots interface {
 	ReserveSlots(ctx context.Context, account string, k int, spacing, ahead time.Duration) (got int, wait time.Duration, err error)
 }
 
-// Pacer hands out slots of one account. It is safe for concurrent use.
+// Pacer hands out slots of one account. It is safe for concurrent use: callers of
+// one process reserve together, so that they do not contend for the shared book.
 type Pacer struct {
 	slots   Slots
 	spacing time.Duration
 	now     func() time.Time
 
-	mu    sync.Mutex
-	stash []time.Time // bulk slots reserved and not used yet
+	live, bulk desk
+
+	mu sync.Mutex
 	// writes are the moments of the last two writes to each calendar, the later last.
 	writes map[string][2]time.Time
+}
+
+// desk is where the callers of one lane queue for slots.
+type desk struct {
+	waiting atomic.Int32
+	// turn is held by the one who reserves.
+	turn  chan struct{}
+	stash []time.Time // reserved for those who wait; guarded by turn
 }
 
 // New makes a Pacer for a limit in requests per minute.
@@ -46,6 +66,8 @@ func New(slots Slots, perMinute int, now func() time.Time) *Pacer {
 		slots:   slots,
 		spacing: time.Duration(float64(time.Minute) / (float64(perMinute) * pace)),
 		now:     now,
+		live:    desk{turn: make(chan struct{}, 1)},
+		bulk:    desk{turn: make(chan struct{}, 1)},
 		writes:  map[string][2]time.Time{},
 	}
 }
@@ -75,11 +97,14 @@ func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
 			return err
 		}
 	}
+	d, s := &p.bulk, shareOf(LaneOf(ctx))
+	if LaneOf(ctx) == queue.LaneLive {
+		d = &p.live
+	}
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
 	for {
-		if at, ok := p.stashed(ctx); ok {
-			return p.sleepUntil(ctx, at)
-		}
-		at, got, err := p.reserve(ctx, account)
+		at, got, err := p.slot(ctx, d, s, account)
 		if err != nil {
 			return err
 		}
@@ -90,6 +115,40 @@ func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
 			return nil
 		}
 	}
+}
+
+// slot takes a slot reserved by another caller of the process, or reserves for
+// all who wait. Without one, got is false and at says when to ask again.
+func (p *Pacer) slot(ctx context.Context, d *desk, s share, account string) (at time.Time, got bool, err error) {
+	select {
+	case <-ctx.Done():
+		return time.Time{}, false, failure.Wrap(failure.Transient, "wait for a slot of Google's budget", ctx.Err())
+	case d.turn <- struct{}{}:
+	}
+	defer func() { <-d.turn }()
+	now := p.now()
+	for len(d.stash) > 0 {
+		at, d.stash = d.stash[0], d.stash[1:]
+		// A slot whose time has passed lapses: others may be using the time since.
+		if !now.After(at.Add(p.spacing)) {
+			return at, true, nil
+		}
+	}
+	asking, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	n, wait, err := p.slots.ReserveSlots(asking, account, min(int(d.waiting.Load()), s.take), p.spacing, s.ahead)
+	if err != nil {
+		return time.Time{}, false, failure.Wrap(failure.Transient, "reserve a slot of Google's budget", err)
+	}
+	now = p.now()
+	if n == 0 {
+		return now.Add(max(wait-s.ahead, p.spacing)), false, nil
+	}
+	at = now.Add(wait)
+	for i := 1; i < n; i++ {
+		d.stash = append(d.stash, at.Add(time.Duration(i)*p.spacing))
+	}
+	return at, true, nil
 }
 
 // nextWrite books the next moment at which a calendar may be written to: never
@@ -112,51 +171,6 @@ func (p *Pacer) nextWrite(calendar string) time.Time {
 		}
 	}
 	return at
-}
-
-// stashed takes a bulk slot reserved before; those whose time has passed lapse.
-func (p *Pacer) stashed(ctx context.Context) (time.Time, bool) {
-	if LaneOf(ctx) != queue.LaneBulk {
-		return time.Time{}, false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := p.now()
-	for len(p.stash) > 0 {
-		at := p.stash[0]
-		p.stash = p.stash[1:]
-		if !now.After(at.Add(p.spacing)) {
-			return at, true
-		}
-	}
-	return time.Time{}, false
-}
-
-// reserve books slots. Without one, got is false and at says when to ask again.
-func (p *Pacer) reserve(ctx context.Context, account string) (at time.Time, got bool, err error) {
-	take, ahead := bulkTake, bulkAhead
-	if LaneOf(ctx) == queue.LaneLive {
-		take, ahead = liveTake, liveAhead
-	}
-	asking, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
-	n, wait, err := p.slots.ReserveSlots(asking, account, take, p.spacing, ahead)
-	if err != nil {
-		return time.Time{}, false, failure.Wrap(failure.Transient, "reserve a slot of Google's budget", err)
-	}
-	now := p.now()
-	if n == 0 {
-		return now.Add(max(wait-ahead, p.spacing)), false, nil
-	}
-	first := now.Add(wait)
-	if n > 1 {
-		p.mu.Lock()
-		for i := 1; i < n; i++ {
-			p.stash = append(p.stash, first.Add(time.Duration(i)*p.spacing))
-		}
-		p.mu.Unlock()
-	}
-	return first, true, nil
 }
 
 func (p *Pacer) sleepUntil(ctx context.Context, at time.Time) error {

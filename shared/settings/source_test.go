@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -194,5 +195,31 @@ func TestSaveRefuses(t *testing.T) {
 	}
 	if saved, err := src.Saved(t.Context()); err != nil || saved.Settings.Language != "en" || saved.By != "a" {
 		t.Errorf("saved are now %+v, %v", saved, err)
+	}
+}
+
+func TestSourceServesManyAtOnce(t *testing.T) {
+	s, c := newStore(t)
+	src := source(s, c, good)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 20 {
+				got, err := src.Settings(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got.Language, got.Colors["1"] = "uk", i+1
+				// One of them wins; the others are told.
+				if err := src.Save(t.Context(), got, "a", 0); err != nil && !errors.Is(err, store.ErrStale) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if saved, err := src.Saved(t.Context()); err != nil || saved.Version != 1 || saved.Settings.Language != "uk" {
+		t.Errorf("saved %+v, %v", saved, err)
 	}
 }

@@ -3,7 +3,9 @@
 "use strict";
 
 (() => {
-  const everyMs = 15000;
+  // Quick while somebody works here; slower on a page left open, since each
+  // refresh reads every employee's record.
+  const quickMs = 15000, slowMs = 60000, quickTimes = 20;
   const live = () => document.querySelectorAll("[data-live][id]");
   const filterBox = document.querySelector("input[data-filter]");
 
@@ -48,8 +50,11 @@
   }
 
   if (document.getElementById("stale")) {
-    setInterval(refresh, everyMs);
-    document.addEventListener("visibilitychange", refresh);
+    let times = 0;
+    const again = () => setTimeout(async () => { times++; await refresh(); again(); }, times < quickTimes ? quickMs : slowMs);
+    again();
+    document.addEventListener("pointerdown", () => { times = 0; });
+    document.addEventListener("visibilitychange", () => { times = 0; refresh(); });
     // A message shown once should not come back with a reload.
     if (location.search) history.replaceState(null, "", location.pathname);
   }

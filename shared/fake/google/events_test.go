@@ -379,6 +379,29 @@ func TestSyncToken(t *testing.T) {
 	w.want(err, "410 fullSyncRequired")
 }
 
+// A change of what an earlier page already showed must come with the sync token
+// of the last page.
+func TestSyncTokenCoversChangesWhilePaging(t *testing.T) {
+	w := newWorld(t)
+	svc := w.api(owner)
+	cal := w.newCal(svc)
+	for i, id := range []string{"aaaaa0", "aaaaa1"} {
+		_, err := svc.Events.Insert(cal, sample(id, i)).SendUpdates("none").Do()
+		w.ok(err)
+	}
+	first, err := svc.Events.List(cal).MaxResults(1).Do()
+	w.ok(err)
+	_, err = svc.Events.Update(cal, "aaaaa0", sample("", 4)).SendUpdates("none").Do()
+	w.ok(err)
+	last, err := svc.Events.List(cal).MaxResults(1).PageToken(first.NextPageToken).Do()
+	w.ok(err)
+	diff, err := svc.Events.List(cal).SyncToken(last.NextSyncToken).Do()
+	w.ok(err)
+	if got := ids(diff.Items); !slices.Contains(got, "aaaaa0") {
+		t.Fatalf("the change between the pages is lost: %v", got)
+	}
+}
+
 func TestWhatReadersSee(t *testing.T) {
 	w := newWorld(t)
 	svc := w.api(owner)

@@ -233,13 +233,15 @@ func TestTokenEndpointRefusals(t *testing.T) {
 	if status, out := post("code", used); status != 200 {
 		t.Fatalf("good exchange: %d %v", status, out)
 	}
+	if status, out := post("code", used); status != 400 || out["error"] != "invalid_grant" {
+		t.Fatalf("a code reused at once: %d %v", status, out)
+	}
 	late := code()
 	w.clock.advance(11 * time.Minute)
 	for name, row := range map[string]struct {
 		change []string
 		want   string
 	}{
-		"reused code":     {[]string{"code", used}, "400 invalid_grant"},
 		"expired code":    {[]string{"code", late}, "400 invalid_grant"},
 		"unknown code":    {[]string{"code", "4/x"}, "400 invalid_grant"},
 		"wrong verifier":  {[]string{"code", code(), "code_verifier", "wrong"}, "400 invalid_grant"},
