@@ -64,6 +64,7 @@ type Settings interface {
 
 // Store is what the function needs of store.Store.
 type Store interface {
+	Account(ctx context.Context) (store.AccountRecord, error)
 	Now(ctx context.Context) (time.Time, error)
 	DueKeys(ctx context.Context, c store.Collection, now time.Time, limit int) ([]int64, error)
 	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
@@ -154,6 +155,9 @@ type pass struct {
 // due publishes what waits for its time: leases whose holder died, failures whose
 // pause is over, second looks.
 func (p *pass) due(ctx context.Context) error {
+	if may, err := p.mayWrite(ctx); err != nil || !may {
+		return err
+	}
 	now, err := p.now(ctx)
 	if err != nil {
 		return fmt.Errorf("poll: read the store's clock: %w", err)
@@ -189,6 +193,19 @@ func (p *pass) due(ctx context.Context) error {
 	}
 	p.sum.DueEmployees = len(employees)
 	return nil
+}
+
+// mayWrite tells whether a look could write anything: without a confirmation or
+// an account, due keys would only be read from the ERP and parked again, every
+// poll anew (protocol.md §4.7, §7.5).
+func (p *pass) mayWrite(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	a, err := p.Store.Account(ctx)
+	if err != nil && !errors.Is(err, store.ErrNotConnected) {
+		return false, fmt.Errorf("poll: %w", err)
+	}
+	return err == nil && a.Connected && p.settings.Confirmed, nil
 }
 
 func (p *pass) now(ctx context.Context) (time.Time, error) {

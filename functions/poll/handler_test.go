@@ -72,9 +72,16 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = b.Close() })
 	w.store = store.New(b)
+	w.connect()
 	w.handler = poll.New(poll.Config{TaskTopic: "tasks", EmployeeTopic: "employees"},
 		poll.Deps{ERP: w, Settings: w, Store: w.store, Publisher: w, Log: slog.New(slog.DiscardHandler)})
 	return w
+}
+
+func (w *world) connect() {
+	if _, err := w.store.Connect(w.t.Context(), store.AccountRecord{Sub: "1", Email: "calendars@provider.example", ClientID: "client"}, false); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 var errDown = failure.New(failure.Source, "test", "the ERP is down")
@@ -328,6 +335,29 @@ func TestDueKeys(t *testing.T) {
 	if diff := cmp.Diff(due, w.published); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// While nothing could be written, due keys wait: a look would only read the ERP
+// and park them again, at every poll anew.
+func TestDueKeysWaitForAnAccountAndAConfirmation(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	if err := w.store.MarkDirty(t.Context(), store.TaskKey(1), w.now); err != nil {
+		t.Fatal(err)
+	}
+	due := sent{"tasks": {message(queue.CauseRetry, queue.LaneLive, 1)}}
+	w.set.Confirmed = false
+	w.must("unconfirmed", nil)
+	w.set.Confirmed = true
+	w.must("confirmed", due)
+	for range 2 { // the first refusal only makes the grant suspect
+		if _, err := w.store.GrantRefused(t.Context(), "1", 1, "invalid_grant", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.must("disconnected", nil)
+	w.connect()
+	w.must("connected again", due)
 }
 
 // A task that is due and changed is sent once.

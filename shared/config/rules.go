@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
 
@@ -66,7 +68,7 @@ func rules() map[string]rule {
 
 		"GOOGLE_ISSUER":     optional("https://accounts.google.com", googleURL("")),
 		"CALENDAR_ENDPOINT": optional("https://www.googleapis.com/calendar/v3/", googleURL("/")),
-		"DEFAULT_SETTINGS":  optional("", jsonObject),
+		"DEFAULT_SETTINGS":  optional("", defaultSettings),
 	}
 }
 
@@ -259,13 +261,16 @@ func tokenKey(text string, env environment) (string, string) {
 	return localPrefix + base64.StdEncoding.EncodeToString(b), ""
 }
 
-func jsonObject(text string, _ environment) (string, string) {
+func defaultSettings(text string, _ environment) (string, string) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return "", fmt.Sprintf("is not a JSON object: it breaks at character %d", syntax.Offset)
 		}
 		return "", "is not a JSON object"
+	}
+	if _, err := settings.Parse([]byte(text), calendarsync.DefaultSettings()); err != nil {
+		return "", "cannot be used: " + err.Error()
 	}
 	return text, ""
 }

@@ -52,6 +52,8 @@ type Source struct {
 	kept   calendarsync.Settings
 	err    error
 	readAt time.Time
+	// age grows when what was read is dropped: a read under way then is not kept.
+	age int
 }
 
 // NewSource makes a Source on a store. defaultsJSON is DEFAULT_SETTINGS (may be
@@ -70,6 +72,7 @@ func (s *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
 		defer s.mu.Unlock()
 		return clone(s.kept), s.err
 	}
+	age := s.age
 	s.mu.Unlock()
 	saved, err := s.Saved(ctx)
 	if err != nil {
@@ -84,7 +87,7 @@ func (s *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A slow read must not undo a later one.
-	if start.After(s.readAt) {
+	if start.After(s.readAt) && age == s.age {
 		s.kept, s.err, s.readAt = got, err, start
 	}
 	return clone(got), err
@@ -147,10 +150,7 @@ func (s *Source) Save(ctx context.Context, next calendarsync.Settings, by string
 	if err := s.store.SaveSettings(ctx, string(data), by, version); err != nil {
 		return fmt.Errorf("save settings: %w", err)
 	}
-	// This instance uses them at once.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.readAt = time.Time{}
+	s.Forget() // this instance uses them at once
 	return nil
 }
 
@@ -160,4 +160,5 @@ func (s *Source) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readAt = time.Time{}
+	s.age++
 }

@@ -105,8 +105,17 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
-// New starts a world with no employees and no tasks.
+// New starts a world with no employees and no tasks, and the product in it.
 func New(t *testing.T, o Options) *World {
+	t.Helper()
+	w := NewOutside(t, o)
+	w.start(o)
+	return w
+}
+
+// NewOutside starts a world without the product: what Serve is given serves its
+// functions.
+func NewOutside(t *testing.T, o Options) *World {
 	t.Helper()
 	w := &World{T: t, Log: &Buffer{}, quiet: o.Quiet}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -162,8 +171,17 @@ func New(t *testing.T, o Options) *World {
 			t.Logf("the functions' log:\n%s", w.Log)
 		}
 	})
-	w.start(o)
+	if o.Backend != nil {
+		w.Store = store.New(o.Backend)
+	}
 	return w
+}
+
+// Serve makes the world's URL serve a product that a test has set up itself.
+func (w *World) Serve(h http.Handler) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.product = h
 }
 
 // Again stops the product and starts it anew beside the same ERP and Google, on
@@ -177,19 +195,10 @@ func (w *World) Again(o Options) *World {
 	return w
 }
 
-// start deploys the product on a store.
-func (w *World) start(o Options) {
+// Environment is what the functions need to live in this world.
+func (w *World) Environment(o Options) map[string]string {
 	t := w.T
 	t.Helper()
-	var err error
-	backend := o.Backend
-	if backend == nil {
-		if backend, err = bolt.Open(filepath.Join(t.TempDir(), "state.db"), time.Now); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = backend.Close() })
-	}
-	w.Store = store.New(backend)
 	settings := map[string]any{
 		"enabled": true, "confirmed": true, "time_zone": Zone,
 		"shown_roles": []int64{fakeerp.RoleNotCompleted, fakeerp.RoleInProgress}, "binding_field": Binding,
@@ -215,6 +224,23 @@ func (w *World) start(o Options) {
 	for k, v := range o.Env {
 		env[k] = v
 	}
+	return env
+}
+
+// start deploys the product on a store.
+func (w *World) start(o Options) {
+	t := w.T
+	t.Helper()
+	var err error
+	backend := o.Backend
+	if backend == nil {
+		if backend, err = bolt.Open(filepath.Join(t.TempDir(), "state.db"), time.Now); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = backend.Close() })
+	}
+	w.Store = store.New(backend)
+	env := w.Environment(o)
 	d, err := deployment.Start(t.Context(), deployment.Options{
 		Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		Store:  w.Store, Transport: http.DefaultTransport, Now: time.Now, Log: logging.New(w.Log, "world-test"),
@@ -223,9 +249,8 @@ func (w *World) start(o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.mu.Lock()
-	w.Deployment, w.product, w.Since = d, d.Handler, time.Now()
-	w.mu.Unlock()
+	w.Deployment, w.Since = d, time.Now()
+	w.Serve(d.Handler)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Logf("closing the deployment: %v", err)

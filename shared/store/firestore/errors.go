@@ -11,8 +11,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-func aborted(err error) bool { return status.Code(err) == codes.Aborted }
-
 // kindOf says what a status means for us. All that may pass by itself is
 // Transient, as is anything unknown.
 func kindOf(code codes.Code) failure.Kind {
@@ -26,39 +24,37 @@ func kindOf(code codes.Code) failure.Kind {
 	return failure.Transient
 }
 
-// classify gives the error of a read its kind. The cause stays in the chain, for
-// RunTransaction recognises ABORTED by it.
-func classify(ctx context.Context, op string, err error) error {
+// classify gives the error of a call before any commit its kind.
+func classify(ctx context.Context, op string, err error) *failure.Error {
 	code := status.Code(err)
 	e := &failure.Error{Kind: kindOf(code), Op: op, Reason: code.String(), Err: describe(code, err)}
+	if code == codes.Aborted {
+		e.Err = fmt.Errorf("%w: %w", store.ErrContention, e.Err)
+	}
 	if ended := ctx.Err(); ended != nil {
 		e.Kind, e.Err = failure.Transient, fmt.Errorf("%w: %w", ended, e.Err)
-	} else if code == codes.Aborted {
-		e.Err = fmt.Errorf("%w: %w", store.ErrContention, e.Err)
 	}
 	return e
 }
 
-// classifyCommit gives the error of a whole transaction its kind. sent tells
-// whether a commit may have arrived, repeated whether others interfered before.
-func classifyCommit(ctx context.Context, op string, err error, sent, repeated bool) error {
-	code := status.Code(err)
-	e := &failure.Error{Kind: kindOf(code), Op: op, Reason: code.String(), Err: describe(code, err)}
-	ended := ctx.Err()
-	if code == codes.Aborted || ended != nil && repeated {
-		// The deadline mostly comes while the library waits for its next attempt.
-		e.Err = fmt.Errorf("%w: %w", store.ErrContention, e.Err)
-	}
-	if ended != nil {
-		e.Kind, e.Err = failure.Transient, fmt.Errorf("%w: %w", ended, e.Err)
-	}
-	if code == codes.InvalidArgument && sent {
+// classifyCommit gives the error of a commit its kind. unknown tells that the
+// commit may have taken effect.
+func classifyCommit(ctx context.Context, err error, unknown bool) *failure.Error {
+	e := classify(ctx, transaction, err)
+	if status.Code(err) == codes.InvalidArgument {
 		// Documents were checked before; what is left is a transaction that took
-		// too long and was forgotten by the server.
+		// too long and was forgotten by the server, or that it had committed.
 		e.Kind = failure.Transient
 	}
-	e.Ambiguous = sent && e.Kind == failure.Transient && code != codes.Aborted
+	e.Ambiguous = unknown && e.Kind == failure.Transient
 	return e
+}
+
+// interrupted is the error of a transaction that lost, err, and whose time ended
+// before it could run again: nothing of it took effect.
+func interrupted(ctx context.Context, err error) error {
+	return &failure.Error{Kind: failure.Transient, Op: transaction, Reason: status.Code(err).String(),
+		Err: fmt.Errorf("%w: %w", ctx.Err(), err)}
 }
 
 // hidden keeps a status without its message, which may quote a value.

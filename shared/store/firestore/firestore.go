@@ -6,10 +6,11 @@ package firestore
 
 import (
 	"context"
-	"errors"
+	"strings"
 	"time"
 
-	"cloud.google.com/go/firestore"
+	vkit "cloud.google.com/go/firestore/apiv1"
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/api/option"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -18,35 +19,39 @@ import (
 )
 
 const (
+	defaultDatabase = "(default)"
 	// operationTimeout bounds a read when ctx has no deadline, transactTimeout a
 	// whole transaction with its repetitions.
 	operationTimeout = 10 * time.Second
 	transactTimeout  = 30 * time.Second
-	// attempts of a transaction that loses against others. The client library
-	// waits up to 1, 2, 4 ... 30 s between them, so that mostly the deadline ends
-	// them. They must be one call of RunTransaction: it names the transaction that
-	// lost to the server, without which 20 writers of one document starve each other.
-	attempts = 10
 )
 
 // Backend is a store.Backend in one Firestore database. It is safe for concurrent use.
 type Backend struct {
-	client *firestore.Client
+	client            *vkit.Client
+	project, database string
+	// path is the database's resource name.
+	path string
 }
 
 var _ store.Backend = (*Backend)(nil)
 
 // New makes a backend for a database; an empty name means "(default)". ctx is
-// for making the client only. FIRESTORE_EMULATOR_HOST is honoured.
+// for making the client only. Without opts, FIRESTORE_EMULATOR_HOST is honoured.
 func New(ctx context.Context, projectID, database string, opts ...option.ClientOption) (*Backend, error) {
 	if database == "" {
-		database = firestore.DefaultDatabaseID
+		database = defaultDatabase
 	}
-	client, err := firestore.NewClientWithDatabase(ctx, projectID, database, opts...)
+	op := "open Firestore database " + projectID + "/" + database
+	if projectID == "" || strings.Contains(projectID+database, "/") {
+		return nil, failure.New(failure.Misconfigured, op, "the project or the database is not named")
+	}
+	client, err := dial(ctx, opts)
 	if err != nil {
-		return nil, failure.Wrap(failure.Misconfigured, "open Firestore database "+projectID+"/"+database, err)
+		return nil, failure.Wrap(failure.Misconfigured, op, err)
 	}
-	return &Backend{client: client}, nil
+	path := "projects/" + projectID + "/databases/" + database
+	return &Backend{client: client, project: projectID, database: database, path: path}, nil
 }
 
 // Close closes the connections.
@@ -60,30 +65,38 @@ func limited(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return context.WithTimeout(ctx, d)
 }
 
-func (b *Backend) ref(ref store.Ref) *firestore.DocumentRef {
-	return b.client.Collection(string(ref.Collection)).Doc(ref.ID)
+// read reads one document outside a transaction: without a consistency selector
+// Firestore gives the latest state.
+func (b *Backend) read(ctx context.Context, op string, ref store.Ref) (snapshot, error) {
+	ctx, cancel := limited(ctx, operationTimeout)
+	defer cancel()
+	// BatchGetDocuments rather than GetDocument: there NotFound could be the
+	// document or the database.
+	req := &pb.BatchGetDocumentsRequest{Database: b.path, Documents: []string{b.name(ref)}}
+	s, err := repeat(ctx, func() (snapshot, error) { return b.lookUp(b.outgoing(ctx, false), req) })
+	if err != nil {
+		return s, classify(ctx, op, err)
+	}
+	return s, nil
 }
 
 // Get reads one document.
 func (b *Backend) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
-	ctx, cancel := limited(ctx, operationTimeout)
-	defer cancel()
 	if err := document.Check(ref); err != nil {
 		return false, err
 	}
-	// GetAll rather than Get: there NotFound could be the document or the database.
-	snaps, err := b.client.GetAll(ctx, []*firestore.DocumentRef{b.ref(ref)})
+	s, err := b.read(ctx, "read "+document.Name(ref), ref)
 	if err != nil {
-		return false, classify(ctx, "read "+document.Name(ref), err)
+		return false, err
 	}
-	return decode(ref, snaps[0], into)
+	return decode(ref, s.doc, into)
 }
 
-func decode(ref store.Ref, snap *firestore.DocumentSnapshot, into any) (bool, error) {
-	if !snap.Exists() {
+func decode(ref store.Ref, doc *pb.Document, into any) (bool, error) {
+	if doc == nil {
 		return false, nil
 	}
-	if err := document.Decode(snap.Data(), into); err != nil {
+	if err := document.Decode(fromFields(doc.Fields), into); err != nil {
 		return false, failure.Wrap(failure.Invalid, "read "+document.Name(ref), err)
 	}
 	return true, nil
@@ -91,49 +104,8 @@ func decode(ref store.Ref, snap *firestore.DocumentSnapshot, into any) (bool, er
 
 // Now gives the read time of a read of a document that need not exist.
 func (b *Backend) Now(ctx context.Context) (time.Time, error) {
-	ctx, cancel := limited(ctx, operationTimeout)
-	defer cancel()
-	snaps, err := b.client.GetAll(ctx, []*firestore.DocumentRef{b.ref(store.Ref{Collection: store.Installation, ID: "clock"})})
-	if err != nil {
-		return time.Time{}, classify(ctx, "read Firestore's clock", err)
-	}
-	return document.Time(snaps[0].ReadTime), nil
-}
-
-// Transact runs f in a Firestore transaction, up to 10 times if others interfere;
-// then the error is store.ErrContention. f's own error is returned as it is.
-// Without a deadline in ctx, all together is given 30 s.
-func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error {
-	const op = "transaction"
-	ctx, cancel := limited(ctx, transactTimeout)
-	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return failure.Wrap(failure.Transient, op, err)
-	}
-	// own is f's error of the latest run; sent tells whether a commit may have
-	// reached the server.
-	var own error
-	sent, runs := false, 0
-	err := b.client.RunTransaction(ctx, func(ctx context.Context, ftx *firestore.Transaction) error {
-		t := &tx{ctx: ctx, b: b, ftx: ftx}
-		runs++
-		own = f(t)
-		if own == nil {
-			own = t.err
-		}
-		if own == nil && ctx.Err() != nil {
-			own = failure.Wrap(failure.Transient, op, ctx.Err())
-		}
-		sent = sent || own == nil
-		return own
-	}, firestore.MaxAttempts(attempts))
-	if err == nil {
-		return nil
-	}
-	if own != nil && errors.Is(err, own) && !aborted(err) {
-		return own
-	}
-	return classifyCommit(ctx, op, err, sent, runs > 1)
+	s, err := b.read(ctx, "read Firestore's clock", store.Ref{Collection: store.Installation, ID: "clock"})
+	return s.at, err
 }
 
 // Query runs the query outside any transaction.
@@ -144,41 +116,20 @@ func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, e
 	if err != nil {
 		return nil, err
 	}
-	fq := b.client.Collection(string(q.Collection)).Query
-	direction := firestore.Asc
-	if q.Descending {
-		direction = firestore.Desc
+	if q.Op == store.ContainsAny && len(s.Any) == 0 {
+		return nil, nil // Firestore refuses an empty list
 	}
-	switch q.Op {
-	case store.Every:
-		fq = fq.OrderBy(firestore.DocumentID, firestore.Asc)
-		if q.After != "" {
-			fq = fq.StartAfter(q.After)
-		}
-	case store.Equal:
-		fq = fq.Where(q.Field, "==", s.Bound)
-	case store.AtMost:
-		fq = fq.Where(q.Field, "<=", s.Bound).OrderBy(q.Field, direction)
-	case store.Exists:
-		fq = fq.OrderBy(q.Field, direction)
-	case store.ContainsAny:
-		if len(s.Any) == 0 {
-			return nil, nil
-		}
-		fq = fq.Where(q.Field, "array-contains-any", s.Any)
-	}
-	if q.Limit > 0 {
-		fq = fq.Limit(q.Limit)
-	}
-	snaps, err := fq.Documents(ctx).GetAll()
+	found, err := repeat(ctx, func() ([]*pb.Document, error) {
+		return b.run(b.outgoing(ctx, false), b.structured(s))
+	})
 	if err != nil {
 		return nil, classify(ctx, document.Describe(q), err)
 	}
-	docs := make([]store.Document, len(snaps))
-	for i, snap := range snaps {
-		ref := store.Ref{Collection: q.Collection, ID: snap.Ref.ID}
+	docs := make([]store.Document, len(found))
+	for i, doc := range found {
+		ref := store.Ref{Collection: q.Collection, ID: doc.Name[strings.LastIndex(doc.Name, "/")+1:]}
 		docs[i] = store.Document{ID: ref.ID, Decode: func(into any) error {
-			_, err := decode(ref, snap, into)
+			_, err := decode(ref, doc, into)
 			return err
 		}}
 	}

@@ -2,9 +2,12 @@ package firestore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
-	"cloud.google.com/go/firestore"
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -13,14 +16,22 @@ import (
 
 // tx is one run of a transaction.
 type tx struct {
-	ctx   context.Context
-	b     *Backend
-	ftx   *firestore.Transaction
-	wrote bool
-	size  int
-	read  time.Time
+	ctx context.Context
+	b   *Backend
+	// id names the transaction at the server; nil until the first read began it.
+	id []byte
+	// lost is the id of the run before, which others made fail.
+	lost []byte
+	// repeated tells that others made a run before fail.
+	repeated bool
+	writes   []*pb.Write
+	size     int
+	read     time.Time
 	// err makes the transaction fail even if f overlooks it.
 	err error
+	// again tells that the failure was a read that others, or a broken connection,
+	// made fail: nothing happened, and f can be run again.
+	again bool
 }
 
 func (t *tx) fail(err error) error {
@@ -28,6 +39,21 @@ func (t *tx) fail(err error) error {
 		t.err = err
 	}
 	return err
+}
+
+// options of the transaction at its begin. The mode is left to the database's
+// default, which for the Standard edition is pessimistic: a read locks the
+// document (shared), the commit waits for the others' locks, and of two that wait
+// for each other one gets ABORTED. That suits short transactions on one hot
+// document, for the server queues them instead of letting all but one work in
+// vain. Correctness does not rest on it: with an optimistic database the commit
+// fails instead, and f runs again just so.
+func (t *tx) options() *pb.TransactionOptions {
+	// Named as a retry, the transaction keeps its age among its rivals; without
+	// it, many writers of one document starve each other.
+	return &pb.TransactionOptions{Mode: &pb.TransactionOptions_ReadWrite_{
+		ReadWrite: &pb.TransactionOptions_ReadWrite{RetryTransaction: t.lost},
+	}}
 }
 
 // Get reads a document, before the first write.
@@ -39,18 +65,37 @@ func (t *tx) Get(ref store.Ref, into any) (bool, error) {
 		return false, t.fail(err)
 	}
 	op := "read " + document.Name(ref)
-	if t.wrote {
+	if len(t.writes) > 0 {
 		return false, t.fail(failure.Wrap(failure.Invalid, op, document.ErrReadAfterWrite))
 	}
-	snaps, err := t.ftx.GetAll([]*firestore.DocumentRef{t.b.ref(ref)})
+	req := &pb.BatchGetDocumentsRequest{Database: t.b.path, Documents: []string{t.b.name(ref)}}
+	if t.id == nil {
+		// The first read begins the transaction: no call of its own for that.
+		req.ConsistencySelector = &pb.BatchGetDocumentsRequest_NewTransaction{NewTransaction: t.options()}
+	} else {
+		req.ConsistencySelector = &pb.BatchGetDocumentsRequest_Transaction{Transaction: t.id}
+	}
+	s, err := t.b.lookUp(t.ctx, req)
+	if t.id == nil {
+		t.id = s.transaction
+	}
+	if err == nil && t.id == nil {
+		err = status.Error(codes.Internal, "an answer without a transaction")
+	}
 	if err != nil {
-		return false, t.fail(classify(t.ctx, op, err))
+		t.again = lost(err)
+		e := classify(t.ctx, op, err)
+		if t.repeated && t.ctx.Err() != nil {
+			// The time ended in a wait for a lock: it was others who took it.
+			e.Err = fmt.Errorf("%w: %w", store.ErrContention, e.Err)
+		}
+		return false, t.fail(e)
 	}
 	// Each read has a time of its own; the clock must not step back between them.
-	if at := document.Time(snaps[0].ReadTime); at.After(t.read) {
-		t.read = at
+	if s.at.After(t.read) {
+		t.read = s.at
 	}
-	found, err := decode(ref, snaps[0], into)
+	found, err := decode(ref, s.doc, into)
 	if err != nil {
 		return false, t.fail(err)
 	}
@@ -66,15 +111,13 @@ func (t *tx) Set(ref store.Ref, doc any) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	op := "write " + document.Name(ref)
 	t.size += size
 	if t.size > document.MaxTransaction {
-		return t.fail(failure.New(failure.Invalid, op, "the transaction is larger than 10 MiB"))
+		return t.fail(failure.New(failure.Invalid, "write "+document.Name(ref), "the transaction is larger than 10 MiB"))
 	}
-	t.wrote = true
-	if err := t.ftx.Set(t.b.ref(ref), tree); err != nil {
-		return t.fail(failure.Wrap(failure.Invalid, op, err))
-	}
+	t.writes = append(t.writes, &pb.Write{Operation: &pb.Write_Update{
+		Update: &pb.Document{Name: t.b.name(ref), Fields: toFields(tree)},
+	}})
 	return nil
 }
 
@@ -86,10 +129,7 @@ func (t *tx) Delete(ref store.Ref) error {
 	if err := document.Check(ref); err != nil {
 		return t.fail(err)
 	}
-	t.wrote = true
-	if err := t.ftx.Delete(t.b.ref(ref)); err != nil {
-		return t.fail(failure.Wrap(failure.Invalid, "delete "+document.Name(ref), err))
-	}
+	t.writes = append(t.writes, &pb.Write{Operation: &pb.Write_Delete{Delete: t.b.name(ref)}})
 	return nil
 }
 

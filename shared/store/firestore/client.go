@@ -1,0 +1,190 @@
+package firestore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	vkit "cloud.google.com/go/firestore/apiv1"
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+)
+
+const (
+	emulatorHost = "FIRESTORE_EMULATOR_HOST"
+	// readAttempts of one read outside a transaction, if the connection broke.
+	readAttempts = 5
+)
+
+// dial makes the client. Options of the caller's go before the environment.
+func dial(ctx context.Context, opts []option.ClientOption) (*vkit.Client, error) {
+	var conn *grpc.ClientConn
+	if host := os.Getenv(emulatorHost); host != "" && len(opts) == 0 {
+		host = strings.TrimPrefix(strings.TrimPrefix(host, "http://"), "https://")
+		var err error
+		conn, err = grpc.NewClient("passthrough:///"+host,
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithPerRPCCredentials(owner{}),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+		if err != nil {
+			return nil, err
+		}
+		opts = []option.ClientOption{option.WithGRPCConn(conn)}
+	}
+	client, err := vkit.NewClient(ctx, opts...)
+	if err != nil {
+		if conn != nil {
+			err = errors.Join(err, conn.Close())
+		}
+		return nil, err
+	}
+	// The client would send a commit again after UNAVAILABLE and tell only the last
+	// answer, which then says nothing of what became of the first: see commit.
+	client.CallOptions.Commit = nil
+	return client, nil
+}
+
+// owner is the emulator's fixed token that passes every security rule.
+type owner struct{}
+
+func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer owner"}, nil
+}
+
+func (owner) RequireTransportSecurity() bool { return false }
+
+// outgoing adds the headers by which Firestore finds the database: the generated
+// client sends `database` alone, with which reads of a named database fail. They
+// are those of cloud.google.com/go/firestore.
+func (b *Backend) outgoing(ctx context.Context, inTransaction bool) context.Context {
+	is := "false"
+	if inTransaction {
+		is = "true"
+	}
+	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", b.path, "x-goog-is-transaction", is)
+}
+
+// routed adds what a read by name needs besides.
+func (b *Backend) routed(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "x-goog-request-params",
+		"project_id="+url.QueryEscape(b.project)+"&database_id="+url.QueryEscape(b.database))
+}
+
+func (b *Backend) name(ref store.Ref) string {
+	return b.path + "/documents/" + string(ref.Collection) + "/" + ref.ID
+}
+
+// snapshot is what a read found: fields is nil if there is no document.
+type snapshot struct {
+	doc *pb.Document
+	at  time.Time
+	// transaction is the id of the transaction that the read began, if it was to.
+	transaction []byte
+}
+
+// lookUp reads the one document that req names; what came before an error is
+// given with it. The error is that of the call.
+func (b *Backend) lookUp(ctx context.Context, req *pb.BatchGetDocumentsRequest) (s snapshot, err error) {
+	ctx, cancel := context.WithCancel(ctx) // ends the stream in every case
+	defer cancel()
+	stream, err := b.client.BatchGetDocuments(b.routed(ctx), req)
+	if err != nil {
+		return s, err
+	}
+	answered := false
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			if !answered {
+				return s, status.Error(codes.Internal, "an answer without the document")
+			}
+			return s, nil
+		}
+		if err != nil {
+			return s, err
+		}
+		if len(resp.Transaction) > 0 {
+			s.transaction = resp.Transaction
+		}
+		// A result may be missing: then the message brings but the transaction.
+		switch r := resp.Result.(type) {
+		case *pb.BatchGetDocumentsResponse_Found:
+			s.doc, answered = r.Found, true
+		case *pb.BatchGetDocumentsResponse_Missing:
+			answered = true
+		}
+		if at := document.Time(resp.ReadTime.AsTime()); at.After(s.at) && resp.ReadTime != nil {
+			s.at = at
+		}
+	}
+}
+
+// run collects the results of a query.
+func (b *Backend) run(ctx context.Context, q *pb.StructuredQuery) ([]*pb.Document, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := b.client.RunQuery(ctx, &pb.RunQueryRequest{
+		Parent:    b.path + "/documents",
+		QueryType: &pb.RunQueryRequest_StructuredQuery{StructuredQuery: q},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var docs []*pb.Document
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if resp.Document != nil { // else it tells of progress
+			docs = append(docs, resp.Document)
+		}
+	}
+}
+
+// passing tells that the way to the server failed: a read may be sent again.
+func passing(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unavailable || code == codes.Internal
+}
+
+// repeat does a read again if the way to the server failed, within some 2 s.
+func repeat[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = 50*time.Millisecond, time.Second, 2
+	for n := 1; ; n++ {
+		out, err := read()
+		if err == nil || !passing(err) || n == readAttempts || !pause(ctx, pauses.NextBackOff()) {
+			return out, err
+		}
+	}
+}
+
+// pause waits; false if ctx ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
