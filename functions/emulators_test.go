@@ -81,7 +81,7 @@ func TestTheFunctionsOnGooglesEmulators(t *testing.T) {
 	// What cannot be understood ends as a dead letter; what can is not lost there.
 	client, err := gcp.NewClient(t.Context(), fs.Project)
 	must(t, err)
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	_, err = client.Publisher("dead-letters").Publish(t.Context(), &gcp.Message{
 		Data: []byte(`{"ids":[77],"cause":"notify"}`), Attributes: map[string]string{"lane": "live", "topic": "task-changes"},
 	}).Get(t.Context())
@@ -126,7 +126,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // TestEachFunctionIsRegisteredAndNamesEveryFaultyVariable starts each function
@@ -148,7 +148,7 @@ func TestEachFunctionIsRegisteredAndNamesEveryFaultyVariable(t *testing.T) {
 			port := freePort(t)
 			var log world.Buffer
 			ctx, cancel := context.WithCancel(t.Context())
-			cmd := exec.CommandContext(ctx, os.Args[0]) //nolint:gosec // this very test binary
+			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = []string{"FUNCTION_TARGET=" + name, "SERVE_FUNCTION_ON=" + port, "LEASE_SECONDS=soon", "TASK_TOPIC=?", "EMPLOYEE_TOPIC=?"}
 			cmd.Stdout, cmd.Stderr = &log, &log
 			must(t, cmd.Start())
@@ -156,11 +156,11 @@ func TestEachFunctionIsRegisteredAndNamesEveryFaultyVariable(t *testing.T) {
 				cancel()
 				_ = cmd.Wait()
 			}()
-			status := 0
+			client, status := &http.Client{Timeout: 20 * time.Second}, 0
 			eventually(t, func() bool {
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/", strings.NewReader("{}"))
 				must(t, err)
-				res, err := http.DefaultClient.Do(req)
+				res, err := client.Do(req)
 				if err != nil {
 					return false // not listening yet
 				}
@@ -199,7 +199,7 @@ func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	must(t, err)
 	return port

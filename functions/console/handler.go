@@ -215,7 +215,7 @@ func (h *handler) notFound(w http.ResponseWriter, r *http.Request, _ signin.Sess
 
 // trouble shows that the database did not answer.
 func (h *handler) trouble(w http.ResponseWriter, r *http.Request, what string, err error) {
-	h.Log.ErrorContext(r.Context(), what, "error", err)
+	h.Log.ErrorContext(r.Context(), "the database did not answer", "doing", what, "error", err)
 	h.message(w, r, http.StatusServiceUnavailable, message{Title: "The database did not answer",
 		Text: "What this page shows could not be read or written just now. Wait a minute and try again; the log says more.",
 		Link: h.console.URL("/", nil), LinkText: "Try again"})

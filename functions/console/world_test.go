@@ -267,8 +267,6 @@ func (b *browser) stay() *browser {
 	return b
 }
 
-func (b *browser) follow() *browser { b.CheckRedirect = nil; return b }
-
 // signedIn gives a browser in which the admin is signed in, by the whole way
 // through OAuth and Google. The stand-in consents as its first account.
 func (w *world) signedIn() *browser {

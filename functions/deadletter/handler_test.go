@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func take(s deadletter.Store, body string) (status int, log string) {
 	var out bytes.Buffer
 	w := httptest.NewRecorder()
 	deadletter.New(deadletter.Config{TaskTopic: "projects/p/topics/work-a", EmployeeTopic: "work-b"}, deadletter.Deps{Store: s, Log: logging.New(&out, "p")}).
-		ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader(body)))
+		ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
 	return w.Code, out.String()
 }
 

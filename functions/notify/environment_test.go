@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -59,7 +60,7 @@ func TestFromEnvironmentPublishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := body("employee.deleted", 7)
-	r := httptest.NewRequest("POST", "/", strings.NewReader(text))
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text))
 	if r.Header, err = webhook.Sign(key, "m", time.Now(), []byte(text)); err != nil {
 		t.Fatal(err)
 	}

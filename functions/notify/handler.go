@@ -28,9 +28,10 @@ import (
 )
 
 const (
-	// MaxBody and MaxIDs bound a notification.
+	// MaxBody is the most bytes a notification may have.
 	MaxBody = 256 << 10
-	MaxIDs  = 1000
+	// MaxIDs is the most ids one notification may name.
+	MaxIDs = 1000
 
 	// The ERP's dispatcher waits for the answer: a late 503 helps nobody.
 	publishDeadline = 5 * time.Second

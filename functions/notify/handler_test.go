@@ -228,8 +228,8 @@ func faults() []fault {
 		{"Latin-1", 415, "Content-Type", header("Content-Type", "application/json; charset=iso-8859-1")},
 		{"compressed", 415, "Content-Encoding", header("Content-Encoding", "gzip")},
 		{"too large", 413, "256 KiB", sends(large)},
-		{"too large, length not told", 413, "256 KiB", func(t *testing.T, w *world, r *http.Request) *http.Request {
-			r = w.signed(t, "POST", "/", large, noon)
+		{"too large, length not told", 413, "256 KiB", func(t *testing.T, w *world, _ *http.Request) *http.Request {
+			r := w.signed(t, "POST", "/", large, noon)
 			r.ContentLength = -1
 			return r
 		}},
@@ -428,7 +428,7 @@ func FuzzNotification(f *testing.F) {
 		p := &topics{}
 		h := notify.New(notify.Config{Keys: []webhook.Key{key}, TaskTopic: "tasks", EmployeeTopic: "employees"},
 			notify.Deps{Publisher: p, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler)})
-		r := httptest.NewRequest("POST", "/", bytes.NewReader(text))
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(text))
 		if r.Header, err = webhook.Sign(key, "m", noon, text); err != nil {
 			t.Fatal(err)
 		}

@@ -135,7 +135,7 @@ func (h *handler) signedIn(w http.ResponseWriter, r *http.Request, who identity,
 	return nil
 }
 
-func (h *handler) unverified() error {
+func (h *handler) unverified() *refusal {
 	return &refusal{status: http.StatusForbidden, log: "e-mail not verified", title: "The account's e-mail address is not verified",
 		cause: "Google does not vouch that this address belongs to the account, so it proves nothing.",
 		cures: []string{"Verify the address at https://myaccount.google.com/email, then start again."}, link: h.console.URL("/signin", nil), linkText: "Sign in again"}
@@ -198,8 +198,7 @@ func (h *handler) checkGrant(token *oauth2.Token, who identity) *refusal {
 				"If another account is to own the calendars, change INTEGRATION_ACCOUNT first."}}
 	}
 	if !who.Verified {
-		r := *h.unverified().(*refusal)
-		return &r
+		return h.unverified()
 	}
 	if missing := lacking(token); len(missing) > 0 {
 		return &refusal{status: http.StatusForbidden, log: "scopes missing", title: "A permission was not granted",

@@ -81,7 +81,7 @@ func TestCallbackRefuses(t *testing.T) {
 			// under that name does not match.
 			u, _ := url.Parse(oauthURL)
 			name := "erp_calendar_oauth_" + signin.Hash(param(back, "state"))[:12]
-			victim.jar.SetCookies(u, []*http.Cookie{{Name: name, Value: signin.Random(), Path: "/oauth", Secure: true}})
+			victim.jar.SetCookies(u, []*http.Cookie{{Name: name, Value: signin.Random(), Path: "/oauth", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}})
 			*b = victim
 			return back
 		}, 400, other},

@@ -179,7 +179,7 @@ func (w *world) pollNow() (int, poll.Summary) {
 	w.t.Helper()
 	w.published = map[string][]queue.Message{}
 	answer := httptest.NewRecorder()
-	w.handler.ServeHTTP(answer, httptest.NewRequest("POST", "/", nil))
+	w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/", nil))
 	var sum poll.Summary
 	if answer.Code == 200 {
 		if err := json.Unmarshal(answer.Body.Bytes(), &sum); err != nil {
@@ -217,7 +217,7 @@ func TestOnlyPostToTheRoot(t *testing.T) {
 	w := newWorld(t)
 	for path, want := range map[string]int{"/": 405, "/x": 404} {
 		answer := httptest.NewRecorder()
-		w.handler.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+		w.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
 		if answer.Code != want {
 			t.Errorf("GET %s: %d", path, answer.Code)
 		}

@@ -27,7 +27,7 @@ const (
 type sides struct{ realERP, realGoogle bool }
 
 func sidesOf(lookup func(string) (string, bool)) sides {
-	any := func(names ...string) bool {
+	anyOf := func(names ...string) bool {
 		for _, n := range names {
 			if v, ok := lookup(n); ok && v != "" {
 				return true
@@ -36,8 +36,8 @@ func sidesOf(lookup func(string) (string, bool)) sides {
 		return false
 	}
 	return sides{
-		realERP:    any("ERP_URL", "ERP_API_KEY"),
-		realGoogle: any("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "INTEGRATION_ACCOUNT"),
+		realERP:    anyOf("ERP_URL", "ERP_API_KEY"),
+		realGoogle: anyOf("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "INTEGRATION_ACCOUNT"),
 	}
 }
 
@@ -65,7 +65,7 @@ func keptKeys(path string) (keys, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {
 		k := newKeys()
-		if data, err = json.MarshalIndent(k, "", "  "); err != nil {
+		if data, err = json.MarshalIndent(k, "", "  "); err != nil { //nolint:gosec // keeping them is the point: a file only its owner may read
 			return keys{}, err
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -263,7 +263,7 @@ func (t *teller) conclude(ctx context.Context) error {
 	shares := map[string]int{}
 	for _, m := range t.app.google.Mails() {
 		if m.Kind != "share" {
-			return fmt.Errorf("Google sent a mail of kind %s to %s", m.Kind, m.To)
+			return fmt.Errorf("a mail of kind %s was sent to %s", m.Kind, m.To)
 		}
 		shares[m.CalendarID]++
 	}

@@ -116,21 +116,14 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 	}, result(activity, nil))
 }
 
-// takeDownLeaving deletes the calendars that leave, each only after its mark was
-// read in this very pass (protocol.md §3.6), and forgets their events.
+// takeDownLeaving forgets the events of the calendars that leave and deletes
+// them, each only after its mark was read in this very pass (protocol.md §3.6).
 func (l *look) takeDownLeaving(ctx context.Context) error {
 	if len(l.rec().Leaving) == 0 {
 		return nil
 	}
-	for _, c := range slices.Clone(l.rec().Leaving) {
-		if err := l.extend(ctx); err != nil {
-			return err
-		}
-		if err := l.takeDown(ctx, c); err != nil {
-			return err
-		}
-	}
 	// Their mappings are of a dead epoch; each task forgets its own under its lease.
+	// First, because nobody would look for them once the calendars are forgotten.
 	recs, err := l.k.Store.TasksOf(ctx, int64(l.id))
 	if err != nil {
 		return err
@@ -146,6 +139,14 @@ func (l *look) takeDownLeaving(ctx context.Context) error {
 			return err
 		}
 		if _, err := l.k.Events.Sync(ctx, events.Order{Tasks: batch, Cause: l.order.Cause}); err != nil {
+			return err
+		}
+	}
+	for _, c := range slices.Clone(l.rec().Leaving) {
+		if err := l.extend(ctx); err != nil {
+			return err
+		}
+		if err := l.takeDown(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -60,11 +60,11 @@ func rules() map[string]rule {
 		"TASK_TOPIC":     optional("task-changes", matching(topicForm, "is not the name of a Pub/Sub topic")),
 		"EMPLOYEE_TOPIC": optional("employee-changes", matching(topicForm, "is not the name of a Pub/Sub topic")),
 
-		"CALENDAR_REQUESTS_PER_MINUTE": optional("600", number(1, 1_000_000, "")),
-		"CALENDARS_PER_HOUR":           optional("20", number(1, 10_000, "")),
-		"LEASE_SECONDS":                optional("90", number(1, 3600, "s")),
-		"INTENT_SECONDS":               optional("600", number(1, 24*3600, "s")),
-		"ABSENCE_SECONDS":              optional("600", number(1, 24*3600, "s")),
+		"CALENDAR_REQUESTS_PER_MINUTE": optional("600", number(1_000_000, "")),
+		"CALENDARS_PER_HOUR":           optional("20", number(10_000, "")),
+		"LEASE_SECONDS":                optional("90", number(3600, "s")),
+		"INTENT_SECONDS":               optional("600", number(24*3600, "s")),
+		"ABSENCE_SECONDS":              optional("600", number(24*3600, "s")),
 
 		"GOOGLE_ISSUER":     optional("https://accounts.google.com", googleURL("")),
 		"CALENDAR_ENDPOINT": optional("https://www.googleapis.com/calendar/v3/", googleURL("/")),
@@ -107,11 +107,11 @@ func boolean(text string, _ environment) (string, string) {
 	return text, ""
 }
 
-func number(least, most int, unit string) func(string, environment) (string, string) {
+func number(most int, unit string) func(string, environment) (string, string) {
 	return func(text string, _ environment) (string, string) {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < least || n > most {
-			return "", fmt.Sprintf("is not a whole number from %d to %d", least, most)
+		if err != nil || n < 1 || n > most {
+			return "", fmt.Sprintf("is not a whole number from 1 to %d", most)
 		}
 		return strconv.Itoa(n) + unit, ""
 	}

@@ -28,7 +28,7 @@ const maxGenerations = 3
 // act announces the writes in one transaction and makes them one by one.
 func (l *look) act(ctx context.Context, todo []step) {
 	for i := range todo {
-		l.prepare(ctx, &todo[i])
+		l.prepare(&todo[i])
 	}
 	refused, err := l.announce(ctx, todo)
 	if err != nil {
@@ -45,7 +45,7 @@ func (l *look) act(ctx context.Context, todo []step) {
 	}
 }
 
-func (l *look) prepare(ctx context.Context, s *step) {
+func (l *look) prepare(s *step) {
 	p := s.party
 	m := p.mapping
 	if !p.mapped {
@@ -97,7 +97,7 @@ func (l *look) write(ctx context.Context, s *step) written {
 	case calendarsync.Update:
 		return l.update(ctx, s, s.party.sequence, s.party.etag, 1)
 	case calendarsync.Revive:
-		return l.examine(ctx, s, 1)
+		return l.examine(ctx, s, 1, false)
 	case calendarsync.Delete:
 		return l.delete(ctx, s)
 	}
@@ -120,16 +120,20 @@ func (l *look) insert(ctx context.Context, s *step, try int) written {
 	l.writes++
 	ev, err := l.w.Google.InsertEvent(ctx, s.party.record.Calendar.ID, l.draft(s, 0, ""))
 	if failure.Is(err, failure.Conflict) {
-		return l.examine(ctx, s, try)
+		return l.examine(ctx, s, try, true)
 	}
 	return written{event: ev, err: err}
 }
 
 // examine reads the event under the intent's id and goes on from what is there:
-// nothing, a cancelled event, ours, or somebody's.
-func (l *look) examine(ctx context.Context, s *step, try int) written {
+// nothing, a cancelled event, ours, or somebody's. taken tells that an insert was
+// refused because the id is taken.
+func (l *look) examine(ctx context.Context, s *step, try int, taken bool) written {
 	ev, err := l.w.Google.Event(ctx, s.party.record.Calendar.ID, s.intent.EventID)
 	switch {
+	case failure.Is(err, failure.Gone) && taken:
+		// Taken and not to be found: deleted for good, its id with it.
+		return l.nextGeneration(ctx, s, try, err)
 	case failure.Is(err, failure.Gone) && try == 1:
 		return l.insert(ctx, s, try+1)
 	case err != nil:
@@ -182,7 +186,7 @@ func (l *look) update(ctx context.Context, s *step, sequence int64, etag string,
 		// Changed since (412), a stale sequence (400), or no longer there: what is
 		// there decides (protocol.md §2.2). A second refusal is final.
 		if try == 1 {
-			return l.examine(ctx, s, try)
+			return l.examine(ctx, s, try, false)
 		}
 	}
 	return written{event: ev, err: err}
@@ -246,11 +250,7 @@ func (l *look) afterFailure(ctx context.Context, s *step, err error) {
 	}
 	p := s.party
 	if p.mapped {
-		m := p.mapping
-		if m.Open() {
-			m.State = l.stateOf(p)
-			m.Owner, m.Deadline = "", time.Time{}
-		}
+		m := l.found(p)
 		l.mappings[p.id] = &m
 	} else {
 		l.mappings[p.id] = nil

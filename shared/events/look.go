@@ -43,6 +43,7 @@ type party struct {
 	mapping  store.Mapping
 	mapped   bool
 	open     bool // an intent of somebody else, read before writing
+	asked    bool // Google was asked for the event: actual is what it said
 	actual   calendarsync.Actual
 	sequence int64
 	etag     string
@@ -113,12 +114,13 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	var todo []step
 	for i := range parties {
 		p := &parties[i]
-		if p.active || p.mapped {
-			l.concerned = append(l.concerned, p.id)
-		}
 		s, ok := l.decide(calls, reading, p)
 		if ok {
 			todo = append(todo, s)
+		}
+		// After the decision: a mapping into a calendar that is gone concerns nobody.
+		if p.active || p.mapped {
+			l.concerned = append(l.concerned, p.id)
 		}
 	}
 	if l.concerned == nil {
@@ -215,7 +217,11 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 	}
 	via := ""
 	if p.actual.Presence == calendarsync.Live {
-		via = p.mapping.Via
+		if via = p.mapping.Via; via == "" {
+			// An adopted event tells not why it is there; it may have come by a
+			// division, so that divisions left out are no evidence (protocol.md §4.1).
+			via = calendarsync.ViaDivision
+		}
 	}
 	p.decision = l.rules.Decide(reading, recipient(p.record, via), l.lease.Record.Vouched || l.order.Deleted)
 	d := p.decision
@@ -242,10 +248,18 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 	}
 	action := calendarsync.Step(d, p.actual)
 	if action == calendarsync.Nothing {
-		if p.mapped && (!p.mapping.AbsentSince.Equal(absent) || p.mapping.State != l.stateOf(p)) {
-			m := p.mapping
-			m.AbsentSince, m.State, m.Owner, m.Deadline = absent, l.stateOf(p), "", time.Time{}
-			l.mappings[p.id] = &m
+		if m := l.found(p); p.mapped {
+			m.AbsentSince = absent
+			if d.Verdict == calendarsync.Keep {
+				m.Via = d.Via
+				if p.asked {
+					// It is as it ought to be, so what Google gives back is what to expect.
+					m.Returned = p.actual.Observed.Hash()
+				}
+			}
+			if m != p.mapping || l.mappings[p.id] != nil {
+				l.mappings[p.id] = &m
+			}
 		}
 		return step{}, false
 	}
@@ -256,6 +270,18 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		return step{}, false
 	}
 	return step{party: p, action: action, decision: d}, true
+}
+
+// found is the mapping of an event that is left as it is: what was remembered or,
+// where Google was asked, what Google said. An intent whose maker died may have
+// taken effect, so what was remembered before it must not outlive it.
+func (l *look) found(p *party) store.Mapping {
+	m := p.mapping
+	m.State, m.Owner, m.Deadline = l.stateOf(p), "", time.Time{}
+	if p.asked {
+		m.Sequence, m.ETag, m.Sent, m.Returned = p.sequence, p.etag, p.actual.Sent, p.actual.Returned
+	}
+	return m
 }
 
 func (l *look) stateOf(p *party) store.MappingState {
@@ -331,22 +357,26 @@ func (l *look) read(ctx context.Context, p *party) error {
 	ev, err := l.w.Google.Event(ctx, p.record.Calendar.ID, p.mapping.EventID)
 	switch {
 	case failure.Is(err, failure.Gone):
-		// The id was never used: an announced insert that was never made.
-		p.actual.Presence = calendarsync.Never
+		// Never used, as by an announced insert that was never made; or deleted for
+		// good, which the insert finds out.
+		p.asked = true
+		p.actual = calendarsync.Actual{Presence: calendarsync.Never}
+		p.sequence, p.etag = 0, ""
 		return nil
 	case err != nil:
 		return err
 	}
+	p.asked = true
 	p.sequence, p.etag = ev.Sequence, ev.ETag
-	if ev.Cancelled {
-		p.actual.Presence = calendarsync.Cancelled
+	if ev.Cancelled || !ev.Ours(l.tenant, l.id, calendarsync.EmployeeID(p.id)) {
+		// Either way the id is taken and nothing of ours is under it. An event
+		// without our mark is never touched (protocol.md §3.2).
+		p.actual = calendarsync.Actual{Presence: calendarsync.Cancelled}
 		return nil
 	}
 	p.actual.Presence = calendarsync.Live
 	p.actual.Observed = &ev.Fields
-	if ev.Marked {
-		p.actual.Sent = ev.Mark.Hash
-	}
+	p.actual.Sent = ev.Mark.Hash
 	if p.mapping.Open() {
 		// What Google returned for the lost write is not known.
 		p.actual.Returned = ""

@@ -7,6 +7,7 @@ package googlecalendar
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do fun
 			return err
 		}
 		pause := wait.NextBackOff()
-		if f := err.(*failure.Error); f.RetryAfter > pause { //nolint:errorlint,forcetypeassert // classify made it
+		if f, ok := errors.AsType[*failure.Error](err); ok && f.RetryAfter > pause {
 			pause = f.RetryAfter
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause+time.Second {

@@ -203,10 +203,10 @@ func From(ctx context.Context) *slog.Logger {
 // The caller sees to it that an incident is told once. attrs are as for
 // slog.Logger.Log.
 func Alarm(ctx context.Context, l *slog.Logger, kind, incident, msg string, attrs ...any) {
-	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, kind, KeyIncident, incident}, attrs...)...)
+	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, kind, KeyIncident, incident}, attrs...)...) //nolint:sloglint // the caller's message is constant
 }
 
 // AlarmEnded writes the one entry that ends it.
 func AlarmEnded(ctx context.Context, l *slog.Logger, kind, incident, msg string, attrs ...any) {
-	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, kind, KeyIncident, incident, KeyEnded, true}, attrs...)...)
+	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, kind, KeyIncident, incident, KeyEnded, true}, attrs...)...) //nolint:sloglint // as above
 }

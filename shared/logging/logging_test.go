@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"testing/slogtest"
@@ -56,10 +58,10 @@ func TestSeverities(t *testing.T) {
 	l.Error("c")
 	var got []string
 	for _, e := range entries(t, &out) {
-		if _, err := time.Parse(time.RFC3339Nano, e["time"].(string)); err != nil {
+		if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(e["time"])); err != nil {
 			t.Error(err)
 		}
-		got = append(got, e["severity"].(string)+" "+e["message"].(string))
+		got = append(got, fmt.Sprint(e["severity"], " ", e["message"]))
 	}
 	if diff := cmp.Diff([]string{"INFO a", "WARNING b", "ERROR c"}, got); diff != "" {
 		t.Error(diff)
@@ -81,7 +83,7 @@ func TestTrace(t *testing.T) {
 		{"none", "Accept", "*/*", "p", want{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest("POST", "/", nil)
+			r := httptest.NewRequest(http.MethodPost, "/", nil)
 			r.Header.Set(c.header, c.value)
 			var out bytes.Buffer
 			// Even inside a group the trace is where Cloud Logging looks.

@@ -30,7 +30,7 @@ func envelope(data string, attributes map[string]string) string {
 }
 
 func push(body string, headers ...string) *http.Request {
-	r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -120,7 +120,7 @@ type broken struct{}
 func (broken) Read([]byte) (int, error) { return 0, http.ErrBodyReadAfterClose }
 
 func TestABodyThatBreaksOffIsTriedAgain(t *testing.T) {
-	r := httptest.NewRequest("POST", "/", broken{})
+	r := httptest.NewRequest(http.MethodPost, "/", broken{})
 	if _, err := queue.FromPush(r); queue.Status(err) != 503 {
 		t.Errorf("got %v", err)
 	}
@@ -187,7 +187,7 @@ func FuzzFromPush(f *testing.F) {
 	f.Add([]byte(`{"id":"e1","data":`+envelope(good, nil)+`}`), "application/cloudevents+json", "e")
 	f.Add([]byte(`{"message":{"data":"e30=","messageId":"1"}}`), "", "x")
 	f.Fuzz(func(t *testing.T, body []byte, mediaType, event string) {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(string(body)))
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(body)))
 		r.Header.Set("Content-Type", mediaType)
 		r.Header.Set("ce-id", event)
 		d, err := queue.FromPush(r)

@@ -6,6 +6,7 @@ package rulebook
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -97,7 +98,9 @@ func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules
 			return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
 		}
 	} else {
-		catalogue, names = b.rules.Catalogue, b.rules.Names
+		// A copy: rules handed out before are in use and must not change beneath.
+		catalogue = b.rules.Catalogue
+		maps.Copy(names, b.rules.Names)
 	}
 	rules, err := calendarsync.NewRules(s, catalogue, names)
 	if err != nil {

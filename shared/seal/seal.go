@@ -58,7 +58,7 @@ func (l *Local) Seal(_ context.Context, plaintext, additional []byte) ([]byte, e
 	if len(plaintext) > MaxPlaintext {
 		return nil, fmt.Errorf("seal: %d bytes are more than %d", len(plaintext), MaxPlaintext)
 	}
-	return l.aead.Seal([]byte{version1}, nil, plaintext, additional), nil
+	return l.aead.Seal([]byte{version1}, nil, plaintext, additional), nil //nolint:gosec // nil: NewGCMWithRandomNonce takes a nonce of its own
 }
 
 // Open decrypts what Seal made, or gives ErrOpen.

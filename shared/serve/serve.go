@@ -150,11 +150,11 @@ func (l *lazy) build(request context.Context, a *attempt) {
 			a.err = fmt.Errorf("start %s: no handler", l.name)
 		}
 		if faults, ok := errors.AsType[*config.Faults](a.err); ok {
-			var attrs []any
+			var variables []any
 			for _, f := range faults.List {
-				attrs = append(attrs, slog.String(f.Variable, f.Problem))
+				variables = append(variables, slog.String(f.Variable, f.Problem))
 			}
-			l.logger.ErrorContext(trace, faults.Error(), slog.Group("variables", attrs...))
+			l.logger.ErrorContext(trace, "the configuration is wrong", slog.Group("variables", variables...))
 			a.err = errConfiguration
 		} else if a.err != nil {
 			l.logger.ErrorContext(trace, "the function could not start", "error", a.err)
@@ -182,7 +182,7 @@ func Recover(logger *slog.Logger, next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(p)
+				panic(http.ErrAbortHandler)
 			}
 			logger.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
 			if !tracked.began {

@@ -38,7 +38,7 @@ func (o *output) logger() *slog.Logger { return logging.New(o, "p") }
 
 func ask(h http.Handler) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
 	return w
 }
 
@@ -156,16 +156,17 @@ func TestAPassingFailureIsTriedAgain(t *testing.T) {
 func TestConnectGetsTheLoggerAndALastingContext(t *testing.T) {
 	var out output
 	logger := out.logger()
-	var kept context.Context
+	kept := make(chan context.Context, 1)
 	h := serve.New("F", logger, time.Minute, func(ctx context.Context) (http.Handler, error) {
-		kept = ctx
+		kept <- ctx
 		if logging.From(ctx) != logger {
 			t.Error("another logger")
 		}
 		return http.HandlerFunc(ok), nil
 	})
 	ask(h)
-	if _, limited := kept.Deadline(); limited || kept.Err() != nil {
+	ctx := <-kept
+	if _, limited := ctx.Deadline(); limited || ctx.Err() != nil {
 		t.Error("the clients' context ends with the request")
 	}
 }
@@ -179,14 +180,14 @@ func TestPanicDeadlineAndTrace(t *testing.T) {
 					t.Errorf("deadline %v", until)
 				}
 				if r.URL.Path == "/late" {
-					w.WriteHeader(202)
+					w.WriteHeader(http.StatusAccepted)
 				}
 				panic("SECRET thing")
 			}), nil
 		})
 		for path, want := range map[string]int{"/": 500, "/late": 202} {
 			w := httptest.NewRecorder()
-			r := httptest.NewRequest("POST", path, nil)
+			r := httptest.NewRequest(http.MethodPost, path, nil)
 			r.Header.Set("X-Cloud-Trace-Context", "105445aa7843bc8bf206b12000100000/1")
 			h(w, r)
 			if w.Code != want || strings.Contains(w.Body.String(), "SECRET") {
@@ -198,7 +199,7 @@ func TestPanicDeadlineAndTrace(t *testing.T) {
 		}
 		func() {
 			defer func() {
-				if recover() != http.ErrAbortHandler {
+				if err, ok := recover().(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 					t.Error("ErrAbortHandler was swallowed")
 				}
 			}()

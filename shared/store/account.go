@@ -48,9 +48,11 @@ var (
 	ErrOtherAccount = errors.New("store: another account or client owns the calendars")
 )
 
-func installationRef() Ref       { return Ref{Installation, "current"} }
-func accountRef(sub string) Ref  { return Ref{Accounts, sub} }
+// SealPath names the record of the account sub; its Sealed is bound to this name.
 func SealPath(sub string) string { return string(Accounts) + "/" + sub }
+
+func installationRef() Ref      { return Ref{Installation, "current"} }
+func accountRef(sub string) Ref { return Ref{Accounts, sub} }
 func deadLetterRef(key Key) Ref {
 	return Ref{DeadLetters, string(key.Collection) + "-" + docID(key.ID)}
 }

@@ -372,7 +372,7 @@ func TestBodyLimit(t *testing.T) {
 	calls := 0
 	c := clientFor(t, roundTrip(func(r *http.Request) (*http.Response, error) {
 		calls++
-		return &http.Response{StatusCode: 200, Body: body, Request: r}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: body, Request: r}, nil
 	}))
 	_, err := c.Divisions(t.Context())
 	if !failure.Is(err, failure.Source) || calls != 1 || body.read > maxBody+1<<20 {
@@ -398,12 +398,12 @@ func TestNoErrorHoldsTheKey(t *testing.T) {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 			},
 			"bad location": func(r *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 302, Header: http.Header{"Location": {"%zz" + r.URL.RawQuery}}, Body: http.NoBody, Request: r}, nil
+				return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {"%zz" + r.URL.RawQuery}}, Body: http.NoBody, Request: r}, nil
 			},
 			"echo": func(r *http.Request) (*http.Response, error) {
 				rec := httptest.NewRecorder()
 				_ = r.ParseForm()
-				rec.WriteHeader(500)
+				rec.WriteHeader(http.StatusInternalServerError)
 				_, _ = rec.WriteString(r.Form.Encode() + r.Form.Get("key"))
 				return rec.Result(), nil
 			},

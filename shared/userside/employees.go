@@ -17,7 +17,7 @@ type employeeReadings = map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 // Employees reads employees. Either every asked id has a reading or the whole
 // call is an error. Whoever does not come back is looked for among all employees:
 // Absent is only who is missing there (userside.md §4).
-func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (employeeReadings, error) {
+func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	ids = distinct(ids)
 	op := "userside: read " + describe("employee", ids)
 	if len(ids) > 0 && ids[0] <= 0 {
@@ -94,7 +94,7 @@ func takeEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out empl
 
 // AllEmployees reads everybody. Nobody at all, or nobody readable, is an error of
 // kind source-invalid: who is missing here counts as dismissed.
-func (c *Client) AllEmployees(ctx context.Context) (employeeReadings, error) {
+func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	const op = "userside: read all employees"
 	rep, err := c.do(ctx, call{op: op, cat: "employee", action: "get_data", timeout: longTimeout})
 	if err != nil {

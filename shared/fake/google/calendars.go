@@ -242,7 +242,7 @@ func calendarsClear(c *call) (obj, *apiError) {
 	}
 	for _, ev := range cal.eventOrder {
 		if !ev.cancelled() {
-			c.s.cancelEvent(cal, ev, false)
+			c.s.cancelEvent(ev, false)
 		}
 	}
 	c.noContent = true

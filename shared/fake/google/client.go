@@ -151,7 +151,7 @@ func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
 		if p := recover(); p != nil {
 			err, ok := p.(error)
 			if !ok || !errors.Is(err, http.ErrAbortHandler) {
-				panic(p)
+				panic(p) //nolint:forbidigo // not ours to swallow
 			}
 			broken = true
 		}

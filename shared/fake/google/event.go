@@ -334,7 +334,7 @@ func significant(a, b obj) bool {
 }
 
 // put stores data as ev's new state. sequence is what the writer asked for.
-func (s *Server) put(cal *calendarState, ev *event, data obj, start, end time.Time, sequence int64) {
+func (s *Server) put(ev *event, data obj, start, end time.Time, sequence int64) {
 	if sequence <= ev.sequence {
 		sequence = ev.sequence
 		if ev.data != nil && significant(ev.data, data) {
@@ -370,15 +370,15 @@ func (s *Server) addEvent(cal *calendarState, id string, creator, clientID strin
 	}
 	cal.events[id] = ev
 	cal.eventOrder = append(cal.eventOrder, ev)
-	s.put(cal, ev, data, start, end, sequence)
+	s.put(ev, data, start, end, sequence)
 	return ev
 }
 
 // cancelEvent deletes: the tombstone keeps the id and the details.
-func (s *Server) cancelEvent(cal *calendarState, ev *event, web bool) {
+func (s *Server) cancelEvent(ev *event, web bool) {
 	data := maps.Clone(ev.data)
 	data["status"] = "cancelled"
-	s.put(cal, ev, data, ev.start, ev.end, ev.sequence)
+	s.put(ev, data, ev.start, ev.end, ev.sequence)
 	ev.webDeleted = web
 }
 

@@ -86,7 +86,7 @@ func (c *call) insertEvent(importing bool) (obj, *apiError) {
 				return nil, sequenceError()
 			}
 			data["iCalUID"] = uid
-			c.s.put(cal, ev, withStatus(data, ev), start, end, sequence)
+			c.s.put(ev, withStatus(data, ev), start, end, sequence)
 			return c.reply(cal, ev, role)
 		}
 		data["iCalUID"] = uid
@@ -161,7 +161,7 @@ func eventsWrite(c *call) (obj, *apiError) {
 	case !ev.cancelled() && str(data, "status") == "cancelled":
 		kind = "cancellation"
 	}
-	c.s.put(cal, ev, data, start, end, sequence)
+	c.s.put(ev, data, start, end, sequence)
 	c.eventMail(cal, ev, kind)
 	return c.reply(cal, ev, role)
 }
@@ -177,7 +177,7 @@ func eventsDelete(c *call) (obj, *apiError) {
 	if err := c.ifMatch(quoteETag(ev.etag)); err != nil {
 		return nil, err
 	}
-	c.s.cancelEvent(cal, ev, false)
+	c.s.cancelEvent(ev, false)
 	c.eventMail(cal, ev, "cancellation")
 	c.noContent = true
 	return nil, nil
@@ -206,7 +206,7 @@ func eventsMove(c *call) (obj, *apiError) {
 // moveEvent takes ev to another calendar; a tombstone stays behind.
 func (s *Server) moveEvent(from, to *calendarState, ev *event) *event {
 	data := mergePatch(ev.data, nil)
-	s.cancelEvent(from, ev, false)
+	s.cancelEvent(ev, false)
 	return s.addEvent(to, ev.id, ev.creator, ev.clientID, data, ev.start, ev.end, ev.sequence)
 }
 

@@ -510,7 +510,7 @@ func TestPartialResponse(t *testing.T) {
 	if e := got.Items[0]; e.Id != "task0001" || e.Start.DateTime == "" || e.Start.TimeZone != "" || e.Summary != "" || got.NextSyncToken != "" {
 		t.Fatalf("masked: %s", jsonText(got))
 	}
-	_, err = svc.Events.List(cal).Fields("items(id,sumary)").Do()
+	_, err = svc.Events.List(cal).Fields("items(id,topic)").Do()
 	w.want(err, "400 invalidParameter")
 }
 

@@ -123,7 +123,7 @@ func TestBrokenConnections(t *testing.T) {
 			body := jsonText(sample("task0001", 0))
 			for name, post := range map[string]func() (*http.Response, error){
 				"network": func() (*http.Response, error) {
-					req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/google/calendar/v3/calendars/"+cal+"/events?sendUpdates=none", strings.NewReader(body))
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/google/calendar/v3/calendars/"+cal+"/events?sendUpdates=none", strings.NewReader(body))
 					if err != nil {
 						return nil, err
 					}

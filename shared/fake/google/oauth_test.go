@@ -2,6 +2,7 @@ package google
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -21,7 +22,7 @@ func (w *world) form(path string, kv ...string) (int, map[string]any) {
 	for i := 0; i+1 < len(kv); i += 2 {
 		v.Add(kv[i], kv[i+1])
 	}
-	req, err := http.NewRequestWithContext(w.t.Context(), "POST", w.opt.BaseURL+path, strings.NewReader(v.Encode()))
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.opt.BaseURL+path, strings.NewReader(v.Encode()))
 	w.ok(err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := w.Transport().RoundTrip(req)
@@ -151,7 +152,7 @@ func TestConsentForm(t *testing.T) {
 		kv = append(kv, k, v[0])
 	}
 	status, out := w.form("/o/oauth2/v2/auth", append(slices.Clone(kv), "account", reader, "grant", scopePrefix+"calendar.acls", "decision", "allow")...)
-	loc, err := url.Parse(out["location"].(string))
+	loc, err := url.Parse(fmt.Sprint(out["location"]))
 	w.ok(err)
 	if status != http.StatusFound || loc.Query().Get("code") == "" || loc.Query().Get("state") != "s&<>" || strings.Contains(loc.Query().Get("scope"), "app.created") {
 		t.Fatalf("allowed: %d %v", status, loc)
@@ -169,7 +170,7 @@ func TestConsentForm(t *testing.T) {
 
 func TestAutoApprove(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.AutoApprove = true })
-	req, err := http.NewRequestWithContext(t.Context(), "GET", w.config().AuthCodeURL("s", oauth2.SetAuthURLParam("login_hint", reader)), nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.config().AuthCodeURL("s", oauth2.SetAuthURLParam("login_hint", reader)), nil)
 	w.ok(err)
 	resp, err := w.Transport().RoundTrip(req)
 	w.ok(err)

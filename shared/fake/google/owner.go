@@ -99,7 +99,7 @@ func (s *Server) EditEvent(calendarID, eventID string, edit func(*calendar.Event
 		return fmt.Errorf("editing event %s: %w", eventID, err)
 	}
 	data["iCalUID"] = ev.data["iCalUID"]
-	s.put(cal, ev, withStatus(data, ev), start, end, ev.sequence)
+	s.put(ev, withStatus(data, ev), start, end, ev.sequence)
 	return nil
 }
 
@@ -127,7 +127,7 @@ func (s *Server) MoveEvent(calendarID, eventID string, start time.Time) error {
 			data[k] = mergePatch(before, obj{"dateTime": t.UTC().Truncate(time.Second).Format(time.RFC3339)})
 		}
 	}
-	s.put(cal, ev, data, start.UTC(), end.UTC(), ev.sequence)
+	s.put(ev, data, start.UTC(), end.UTC(), ev.sequence)
 	return nil
 }
 
@@ -173,11 +173,11 @@ func (s *Server) CopyEvent(calendarID, eventID, toCalendarID string) (string, er
 func (s *Server) DeleteEvent(calendarID, eventID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cal, ev, err := s.liveEvent(calendarID, eventID)
+	_, ev, err := s.liveEvent(calendarID, eventID)
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
 	}
-	s.cancelEvent(cal, ev, true)
+	s.cancelEvent(ev, true)
 	return nil
 }
 
@@ -195,7 +195,7 @@ func (s *Server) RestoreEvent(calendarID, eventID string) error {
 	}
 	data := maps.Clone(ev.data)
 	data["status"] = "confirmed"
-	s.put(cal, ev, data, ev.start, ev.end, ev.sequence)
+	s.put(ev, data, ev.start, ev.end, ev.sequence)
 	return nil
 }
 

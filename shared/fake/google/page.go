@@ -206,7 +206,7 @@ func (s *Server) ownerForm(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(&pageError{status, "not_done", err.Error()}).send(w)
 		return
 	}
-	http.Redirect(w, r, s.basePath+"/?"+back.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, s.basePath+"/?"+back.Encode(), http.StatusSeeOther) //nolint:gosec // this page itself; only its query, encoded, is the caller's
 }
 
 // ownerAction does what the form asks; it drops from back what is gone.

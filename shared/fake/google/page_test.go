@@ -44,8 +44,11 @@ func TestPageShowsTheWeek(t *testing.T) {
 	w.ok(err)
 	_, err = svc.Acl.Insert(cal, user(reader, "reader")).Do()
 	w.ok(err)
-	if text := w.page(""); strings.Contains(text, "Main St 1") || !strings.Contains(text, "16 – 22 November 2026") {
-		t.Fatal("the week of 22 November must not show an event of the 23rd")
+	if text := w.page("day=2026-11-18"); strings.Contains(text, "Main St 1") || !strings.Contains(text, "16 – 22 November 2026") {
+		t.Fatal("the week of 18 November must not show an event of the 23rd")
+	}
+	if text := w.page(""); !strings.Contains(text, "Main St 1") || !strings.Contains(text, "21 – 27 November 2026") {
+		t.Fatal("near the week's end the page is to show the days to come")
 	}
 	text := w.page("day=2026-11-25")
 	for _, want := range []string{"23 – 29 November 2026", "&lt;script&gt;", "12:00 – 13:00", "Main St 1", "Stocktaking", "all day", "Invitation to " + reader, "acl.insert"} {
@@ -146,7 +149,7 @@ func TestEventStreamTellsChanges(t *testing.T) {
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/google/events-stream", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/google/events-stream", nil)
 	w.ok(err)
 	resp, err := srv.Client().Do(req)
 	w.ok(err)

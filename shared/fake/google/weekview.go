@@ -151,6 +151,11 @@ func (s *Server) weekPage(q url.Values) pageData {
 	p.DayURL = link(func(v *viewState) { v.byCalendar = true })
 
 	monday := st.day.AddDate(0, 0, -(int(st.day.Weekday())+6)%7)
+	if st.day.Equal(today) && st.day.Sub(monday) >= 4*24*time.Hour {
+		// Near its end the week that matters is mostly the next one: seven days from
+		// yesterday on.
+		monday = st.day.AddDate(0, 0, -1)
+	}
 	first, last := 8, 18 // hours shown at least
 	if st.byCalendar {
 		p.Range = st.day.Format("Monday, 2 January 2006")

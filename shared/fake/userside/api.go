@@ -177,7 +177,7 @@ func (s *Server) readCall(w http.ResponseWriter, r *http.Request) (call, keysSen
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
 	if err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
-		err = r.ParseMultipartForm(maxBody)
+		err = r.ParseMultipartForm(maxBody) //nolint:gosec // MaxBytesReader bounds the body above
 	}
 	if err != nil {
 		return c, keysSent{}, fail(http.StatusBadRequest, "Unreadable request")

@@ -18,7 +18,8 @@ import (
 // browser is the fixture behind a real server under a prefix, as a host mounts it.
 type browser struct {
 	*fixture
-	base string
+	base   string
+	client *http.Client
 }
 
 func browse(t *testing.T) browser {
@@ -27,13 +28,13 @@ func browse(t *testing.T) browser {
 	SampleCompany(f.Server, f.clock.now())
 	srv := httptest.NewServer(http.StripPrefix("/erp", f))
 	t.Cleanup(srv.Close)
-	return browser{f, srv.URL + "/erp/"}
+	return browser{f, srv.URL + "/erp/", clientOf(srv)}
 }
 
 // open gets a page and its text.
 func (b browser) open(path string) (int, string, *http.Response) {
 	b.t.Helper()
-	res, err := http.Get(b.base + path)
+	res, err := b.client.Get(b.base + path)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func (b browser) submit(path string, pairs ...string) (int, string) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		v.Add(pairs[i], pairs[i+1])
 	}
-	res, err := http.PostForm(b.base+path, v)
+	res, err := b.client.PostForm(b.base+path, v)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -370,7 +371,7 @@ func TestPagesUseRelativeLinksAndNothingInline(t *testing.T) {
 				continue
 			}
 		}
-		res, err := http.Get(link)
+		res, err := b.client.Get(link)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -173,7 +173,7 @@ func TestRedirectToLoginPage(t *testing.T) {
 	f.Inject(Rule{Fault: RedirectToLogin()})
 	srv := httptest.NewServer(http.StripPrefix("/erp", f))
 	defer srv.Close()
-	res, err := http.PostForm(srv.URL+"/erp/api.php", form("key", testKey))
+	res, err := clientOf(srv).PostForm(srv.URL+"/erp/api.php", form("key", testKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestDroppedConnection(t *testing.T) {
 	f.Inject(Rule{Fault: Drop()})
 	srv := httptest.NewServer(f)
 	defer srv.Close()
-	res, err := http.PostForm(srv.URL+"/api.php", form("key", testKey, "cat", "task", "action", "get_list"))
+	res, err := clientOf(srv).PostForm(srv.URL+"/api.php", form("key", testKey, "cat", "task", "action", "get_list"))
 	if err == nil {
 		res.Body.Close()
 		t.Fatal("an answer came")
@@ -244,7 +244,8 @@ func TestDroppedConnectionThatCannotBeTakenOver(t *testing.T) {
 	f := setup(t, nil)
 	f.Inject(Rule{Fault: Drop()})
 	defer func() {
-		if got := recover(); got != http.ErrAbortHandler {
+		got := recover()
+		if err, ok := got.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 			t.Errorf("recovered %v", got)
 		}
 	}()

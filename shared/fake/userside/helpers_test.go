@@ -108,6 +108,13 @@ func (f *fixture) at(hours int) time.Time {
 	return time.Date(2026, 11, 22, 10, 0, 0, 0, f.loc).Add(time.Duration(hours) * time.Hour)
 }
 
+// clientOf is a client of srv that gives up on a server that hangs.
+func clientOf(srv *httptest.Server) *http.Client {
+	c := srv.Client()
+	c.Timeout = 20 * time.Second
+	return c
+}
+
 // answer is a reply of api.php.
 type answer struct {
 	status int
@@ -134,6 +141,22 @@ func (a answer) get(path string) any {
 		v = m[p]
 	}
 	return v
+}
+
+// objects is the list of objects at a path, which must be one.
+func (a answer) objects(t *testing.T, path string) []map[string]any {
+	t.Helper()
+	list, ok := a.get(path).([]any)
+	if !ok {
+		t.Fatalf("%s is no list: %s", path, a.text)
+	}
+	out := make([]map[string]any, len(list))
+	for i, v := range list {
+		if out[i], ok = v.(map[string]any); !ok {
+			t.Fatalf("%s.%d is no object: %s", path, i, a.text)
+		}
+	}
+	return out
 }
 
 // has tells whether a path exists, null included.

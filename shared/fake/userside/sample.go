@@ -23,7 +23,8 @@ const (
 	SampleUnbound      int64 = 201
 
 	SampleFirstTask int64 = 1001
-	SampleTaskCount       = 60
+
+	SampleTaskCount = 60
 )
 
 const sampleSeed = 20261122

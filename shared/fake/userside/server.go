@@ -76,7 +76,6 @@ type Server struct {
 	rules       []*activeRule
 	nextRule    int
 	log         []*Request
-	logged      int
 }
 
 // shadow is what api.php still shows of an object whose change is not visible yet.

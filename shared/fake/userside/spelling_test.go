@@ -246,15 +246,15 @@ func TestDivisions(t *testing.T) {
 	want(t, "parent", a.get("data.2.parent_id"), any(1.))
 	want(t, "root", a.get("data.1.parent_id"), any(0.))
 	want(t, "comment", a.get("data.2.comment"), any("a&#047;b"))
-	work := f.ok("employee", "get_division", "id", "1").get("data.staff.work").([]any)
-	if len(work) != 1 || work[0].(map[string]any)["employee_id"] != 10. {
+	work := f.ok("employee", "get_division", "id", "1").objects(t, "data.staff.work")
+	if len(work) != 1 || work[0]["employee_id"] != 10. {
 		t.Errorf("work: %v", work)
 	}
 	a = f.ok("employee", "get_division", "id", "2")
-	if ex := a.get("data.staff.ex").([]any); len(ex) != 1 || ex[0].(map[string]any)["date_out"] == nil {
+	if ex := a.objects(t, "data.staff.ex"); len(ex) != 1 || ex[0]["date_out"] == nil {
 		t.Errorf("ex: %v", ex)
 	}
-	if work := a.get("data.staff.work").([]any); len(work) != 0 {
+	if work := a.objects(t, "data.staff.work"); len(work) != 0 {
 		t.Errorf("work: %v", work)
 	}
 }

@@ -315,7 +315,7 @@ func (w *World) Post(path string, body []byte, header http.Header, want int) []b
 		w.T.Fatal(err)
 	}
 	req.Header = header
-	res, err := http.DefaultClient.Do(req)
+	res, err := new(http.Client).Do(req)
 	if err != nil {
 		w.T.Fatal(err)
 	}

@@ -35,15 +35,21 @@ type server struct {
 
 func crc(b []byte) int64 { return int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))) }
 
-func (s *server) check(name string, parts ...any) error {
+// part is a request's field with its checksum.
+type part struct {
+	data []byte
+	sum  *wrapperspb.Int64Value
+}
+
+func (s *server) check(name string, parts ...part) error {
 	if s.refuse != codes.OK {
 		return status.Error(s.refuse, "refused")
 	}
 	if name != keyName {
 		return status.Error(codes.NotFound, "no such key")
 	}
-	for i := 0; i < len(parts); i += 2 {
-		if sum, _ := parts[i+1].(*wrapperspb.Int64Value); sum == nil || sum.GetValue() != crc(parts[i].([]byte)) {
+	for _, p := range parts {
+		if p.sum == nil || p.sum.GetValue() != crc(p.data) {
 			return status.Error(codes.InvalidArgument, "checksum")
 		}
 	}
@@ -51,7 +57,7 @@ func (s *server) check(name string, parts ...any) error {
 }
 
 func (s *server) Encrypt(ctx context.Context, r *kmspb.EncryptRequest) (*kmspb.EncryptResponse, error) {
-	if err := s.check(r.Name, r.Plaintext, r.PlaintextCrc32C, r.AdditionalAuthenticatedData, r.AdditionalAuthenticatedDataCrc32C); err != nil {
+	if err := s.check(r.Name, part{r.Plaintext, r.PlaintextCrc32C}, part{r.AdditionalAuthenticatedData, r.AdditionalAuthenticatedDataCrc32C}); err != nil {
 		return nil, err
 	}
 	sealed, err := s.key.Seal(ctx, r.Plaintext, r.AdditionalAuthenticatedData)
@@ -69,7 +75,7 @@ func (s *server) Encrypt(ctx context.Context, r *kmspb.EncryptRequest) (*kmspb.E
 }
 
 func (s *server) Decrypt(ctx context.Context, r *kmspb.DecryptRequest) (*kmspb.DecryptResponse, error) {
-	if err := s.check(r.Name, r.Ciphertext, r.CiphertextCrc32C, r.AdditionalAuthenticatedData, r.AdditionalAuthenticatedDataCrc32C); err != nil {
+	if err := s.check(r.Name, part{r.Ciphertext, r.CiphertextCrc32C}, part{r.AdditionalAuthenticatedData, r.AdditionalAuthenticatedDataCrc32C}); err != nil {
 		return nil, err
 	}
 	plain, err := s.key.Open(ctx, r.Ciphertext, r.AdditionalAuthenticatedData)

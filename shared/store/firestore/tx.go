@@ -52,7 +52,7 @@ func (t *tx) options() *pb.TransactionOptions {
 	// Named as a retry, the transaction keeps its age among its rivals; without
 	// it, many writers of one document starve each other.
 	return &pb.TransactionOptions{Mode: &pb.TransactionOptions_ReadWrite_{
-		ReadWrite: &pb.TransactionOptions_ReadWrite{RetryTransaction: t.lost},
+		ReadWrite: &pb.TransactionOptions_ReadWrite{RetryTransaction: t.lost, ConcurrencyMode: pb.TransactionOptions_OPTIMISTIC},
 	}}
 }
 

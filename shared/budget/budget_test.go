@@ -1,0 +1,440 @@
+package budget_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/budget"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/bolt"
+)
+
+const (
+	account = "1001"
+	limit   = 600
+	spacing = time.Minute * 100 / (97 * limit) // protocol.md §6.1
+)
+
+// slack is for the store's clock, which counts in microseconds.
+const slack = 100 * time.Microsecond
+
+// book is the real store on bolt, slowed down as the cloud's is, with a count of
+// the transactions.
+type book struct {
+	store *store.Store
+	// latency bounds the time one answer takes; half before the transaction.
+	latency time.Duration
+	asked   atomic.Int64
+}
+
+func newBook(t *testing.T, latency time.Duration) *book {
+	t.Helper()
+	b, err := bolt.Open(filepath.Join(t.TempDir(), "store"), time.Now, bolt.NoSync())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &book{store: store.New(b), latency: latency}
+}
+
+func (b *book) ReserveSlots(ctx context.Context, account string, k int, spacing, ahead time.Duration) (int, time.Duration, error) {
+	b.asked.Add(1)
+	b.lag()
+	defer b.lag()
+	return b.store.ReserveSlots(ctx, account, k, spacing, ahead)
+}
+
+// lag waits on the bubble's clock for a part of the latency.
+func (b *book) lag() {
+	if b.latency > 0 {
+		<-time.After(rand.N(b.latency / 2))
+	}
+}
+
+// calls are the moments at which calls were made.
+type calls struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (c *calls) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = append(c.at, time.Now())
+}
+
+// most is the largest number of calls in any window of that length.
+func (c *calls) most(window time.Duration) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortFunc(c.at, time.Time.Compare)
+	most, first := 0, 0
+	for i, at := range c.at {
+		for at.Sub(c.at[first]) >= window {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+func (c *calls) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.at)
+}
+
+// keepCalling makes calls one after another until ctx ends.
+func keepCalling(ctx context.Context, p *budget.Pacer, calendar string, made *calls) {
+	for p.Wait(ctx, account, calendar) == nil {
+		made.add()
+	}
+}
+
+func TestPaceOfManyCallersAndPacers(t *testing.T) {
+	for _, row := range []struct {
+		name                  string
+		pacers, callers, live int
+		latency               time.Duration
+		// least is how much of the pace must be used, in percent.
+		least int
+	}{
+		{"one caller alone", 1, 1, 0, 0, 99},
+		{"many callers", 3, 40, 0, 0, 99},
+		{"both lanes", 3, 30, 10, 0, 99},
+		{"a store that takes its time", 3, 40, 0, 80 * time.Millisecond, 90},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const span = 3 * time.Minute
+				b, made := newBook(t, row.latency), &calls{}
+				ctx, cancel := context.WithTimeout(t.Context(), span)
+				defer cancel()
+				var wg sync.WaitGroup
+				for range row.pacers {
+					p := budget.New(b, limit, time.Now)
+					for i := range row.callers {
+						lane := queue.LaneBulk
+						if i < row.live {
+							lane = queue.LaneLive
+						}
+						wg.Go(func() { keepCalling(budget.WithLane(ctx, lane), p, "", made) })
+					}
+				}
+				wg.Wait()
+				// Two more than the pace: windows are closed on one side only, and a slot may
+				// be used up to one spacing late.
+				if got, most := made.most(time.Minute), limit*97/100+2; row.latency == 0 && got > most {
+					t.Errorf("%d calls within a minute, at most %d keep the pace", got, most)
+				}
+				if got := made.most(time.Minute); got > limit {
+					t.Errorf("%d calls within a minute are over Google's limit of %d", got, limit)
+				}
+				if got, least := made.len(), int(span/spacing)*row.least/100; got < least {
+					t.Errorf("%d calls in %s; the pace allows %d, and at least %d must be used", got, span, span/spacing, least)
+				}
+			})
+		})
+	}
+}
+
+func TestLiveWaitsAtMostASecondBehindBulk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t, 0)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 2 {
+			p := budget.New(b, limit, time.Now)
+			for range 50 {
+				wg.Go(func() { keepCalling(ctx, p, "", &calls{}) })
+			}
+		}
+		live := budget.New(b, limit, time.Now)
+		longest := time.Duration(0)
+		for i := range 40 {
+			// At changing moments of the bulk's rhythm.
+			<-time.After(time.Second + time.Duration(i)*37*time.Millisecond)
+			from := time.Now()
+			if err := live.Wait(budget.WithLane(ctx, queue.LaneLive), account, ""); err != nil {
+				t.Fatal(err)
+			}
+			longest = max(longest, time.Since(from))
+		}
+		cancel()
+		wg.Wait()
+		if longest > time.Second+2*spacing {
+			t.Errorf("a live call waited %s behind bulk work", longest)
+		}
+		if longest == 0 {
+			t.Error("the budget was never taken by bulk: the test shows nothing")
+		}
+	})
+}
+
+func TestBulkLooksASecondAheadAndLiveFive(t *testing.T) {
+	for lane, ahead := range map[queue.Lane]time.Duration{queue.LaneBulk: time.Second, queue.LaneLive: 5 * time.Second, "": time.Second} {
+		t.Run("lane "+string(lane), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBook(t, 0)
+				ctx := t.Context()
+				if lane != "" {
+					ctx = budget.WithLane(ctx, lane)
+				}
+				// Many at one moment: what the book then holds is what the lane took ahead.
+				ctx, cancel := context.WithCancel(ctx)
+				p := budget.New(b, limit, time.Now)
+				var wg sync.WaitGroup
+				for range 200 {
+					wg.Go(func() { keepCalling(ctx, p, "", &calls{}) })
+				}
+				synctest.Wait()
+				_, wait, err := b.store.ReserveSlots(t.Context(), account, 1, spacing, time.Hour)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if wait < ahead-2*spacing || wait > ahead+spacing {
+					t.Errorf("the book is taken for the next %s, want about %s", wait, ahead)
+				}
+				cancel()
+				wg.Wait()
+			})
+		})
+	}
+}
+
+func TestUnusedSlotsLapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t, 0)
+		p := budget.New(b, limit, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				for p.Wait(ctx, account, "") == nil {
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+
+		// Half a minute of slots went unused: they must not be made up for.
+		<-time.After(30 * time.Second)
+		made := &calls{}
+		start := time.Now()
+		for range 20 {
+			wg.Go(func() {
+				if err := p.Wait(t.Context(), account, ""); err != nil {
+					t.Error(err)
+				}
+				made.add()
+			})
+		}
+		wg.Wait()
+		if got := time.Since(start); got < 19*spacing-slack || got > 20*spacing {
+			t.Errorf("20 calls after an idle time took %s, want 19 times %s", got, spacing)
+		}
+		if got := made.most(spacing - slack); got > 1 {
+			t.Errorf("%d calls within one slot's time", got)
+		}
+	})
+}
+
+// Every waiting caller asked the store again for each single slot: with 100 of
+// them, a hundred empty transactions on one document for one call.
+func TestFewerReservationsThanCallsWhenManyWait(t *testing.T) {
+	for lane, share := range map[queue.Lane]int64{queue.LaneBulk: 4, queue.LaneLive: 2} {
+		t.Run(string(lane), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, made := newBook(t, 0), &calls{}
+				p := budget.New(b, limit, time.Now)
+				var wg sync.WaitGroup
+				for range 200 {
+					wg.Go(func() {
+						if err := p.Wait(budget.WithLane(t.Context(), lane), account, ""); err != nil {
+							t.Error(err)
+						}
+						made.add()
+					})
+				}
+				wg.Wait()
+				if asked := b.asked.Load(); asked > 200/share {
+					t.Errorf("%d reservations for 200 calls, want at most %d", asked, 200/share)
+				}
+			})
+		})
+	}
+}
+
+// The moment of a write was booked before the wait for its slot: behind a full
+// budget, writes booked seconds apart came out together.
+func TestTwoWritesASecondPerCalendar(t *testing.T) {
+	for name, writers := range map[string]int{"many writers": 12, "one writer": 1} {
+		for _, crowd := range []int{0, 60} {
+			t.Run(fmt.Sprintf("%s, %d others", name, crowd), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := budget.New(newBook(t, 0), limit, time.Now)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					made, other := &calls{}, &calls{}
+					var wg sync.WaitGroup
+					for range crowd {
+						wg.Go(func() { keepCalling(ctx, p, "", &calls{}) })
+					}
+					for range writers {
+						wg.Go(func() { keepCalling(budget.WithLane(ctx, queue.LaneLive), p, "calendar-1", made) })
+					}
+					wg.Go(func() { keepCalling(budget.WithLane(ctx, queue.LaneLive), p, "calendar-2", other) })
+					wg.Wait()
+					for calendar, c := range map[string]*calls{"calendar-1": made, "calendar-2": other} {
+						if got := c.most(time.Second); got > 2 {
+							t.Errorf("%d writes to %s within a second, want 2 at most", got, calendar)
+						}
+						if got := c.len(); crowd == 0 && got < 110 {
+							t.Errorf("%d writes to %s in a minute, want about 120", got, calendar)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// silent never answers.
+type silent struct{ asked atomic.Int64 }
+
+func (s *silent) ReserveSlots(ctx context.Context, _ string, _ int, _, _ time.Duration) (int, time.Duration, error) {
+	s.asked.Add(1)
+	<-ctx.Done()
+	return 0, 0, ctx.Err()
+}
+
+// Those who queued behind the one who asked waited their two seconds one after
+// another: the eighth of a full instance 16 s, the time its lease needs.
+func TestSilentStoreRefusesEverybodyAfterTwoSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &silent{}
+		p := budget.New(s, limit, time.Now)
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 20 {
+			calendar := ""
+			if i%2 == 0 {
+				calendar = fmt.Sprintf("calendar-%d", i)
+			}
+			wg.Go(func() {
+				err := p.Wait(t.Context(), account, calendar)
+				if !failure.Is(err, failure.Transient) {
+					t.Errorf("error %v, want one of kind transient", err)
+				}
+				if failure.IsAmbiguous(err) {
+					t.Errorf("%v counts as ambiguous, but no call was made", err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := time.Since(start); got != 2*time.Second {
+			t.Errorf("refused after %s, want 2s", got)
+		}
+		// A later caller asks anew: the store may be back.
+		asked := s.asked.Load()
+		if err := p.Wait(t.Context(), account, ""); !failure.Is(err, failure.Transient) || s.asked.Load() != asked+1 {
+			t.Errorf("the next caller got %v after %d more questions, want one of its own", err, s.asked.Load()-asked)
+		}
+	})
+}
+
+// failing answers with an error at once.
+type failing struct{ err error }
+
+func (f failing) ReserveSlots(context.Context, string, int, time.Duration, time.Duration) (int, time.Duration, error) {
+	return 3, 0, f.err
+}
+
+func TestFailingStoreLetsNoCallPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := budget.New(failing{store.ErrContention}, limit, time.Now)
+		err := p.Wait(t.Context(), account, "")
+		if !failure.Is(err, failure.Transient) || !errors.Is(err, store.ErrContention) {
+			t.Errorf("error %v, want transient with its cause", err)
+		}
+	})
+}
+
+func TestDeadlineTooNearIsToldAtOnce(t *testing.T) {
+	for name, calendar := range map[string]string{"behind the budget": "", "behind the calendar's other writes": "calendar-1"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := budget.New(newBook(t, 0), limit, time.Now)
+				busy, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				for range 300 {
+					wg.Go(func() { keepCalling(busy, p, calendar, &calls{}) })
+				}
+				<-time.After(time.Second / 3)
+				synctest.Wait()
+				ctx, stop := context.WithTimeout(t.Context(), 80*time.Millisecond)
+				defer stop()
+				from := time.Now()
+				err := p.Wait(ctx, account, calendar)
+				if !failure.Is(err, failure.RateLimited) {
+					t.Errorf("error %v, want one of kind rate-limited", err)
+				}
+				if got := time.Since(from); got != 0 {
+					t.Errorf("told after %s, want at once", got)
+				}
+				cancel()
+				wg.Wait()
+			})
+		})
+	}
+}
+
+func TestEndedContextIsTransient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := budget.New(newBook(t, 0), limit, time.Now)
+		for _, calendar := range []string{"", "calendar-1"} {
+			var wg sync.WaitGroup
+			ctx, cancel := context.WithCancel(t.Context())
+			for range 30 {
+				wg.Go(func() {
+					if err := p.Wait(ctx, account, calendar); err != nil && (!failure.Is(err, failure.Transient) || !errors.Is(err, context.Canceled)) {
+						t.Errorf("error %v, want transient for the ended context", err)
+					}
+				})
+			}
+			synctest.Wait()
+			cancel()
+			from := time.Now()
+			wg.Wait()
+			if got := time.Since(from); got != 0 {
+				t.Errorf("waited %s after the end", got)
+			}
+		}
+	})
+}
+
+func TestLaneOfContext(t *testing.T) {
+	if got := budget.LaneOf(t.Context()); got != queue.LaneBulk {
+		t.Errorf("a context that says nothing is of lane %q, want bulk", got)
+	}
+	if got := budget.LaneOf(budget.WithLane(t.Context(), queue.LaneLive)); got != queue.LaneLive {
+		t.Errorf("lane %q, want live", got)
+	}
+}

@@ -1,0 +1,194 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+func savedSettings(r *rig) {
+	_, found, err := r.s.SavedSettings(r.ctx)
+	r.must(err)
+	equal(r, "found before", found, false)
+	r.is(r.s.SaveSettings(r.ctx, "{}", "early", 1), store.ErrStale)
+	for version := range int64(2) {
+		r.b.advance(time.Second)
+		text := fmt.Sprintf(`{"version": %d}`, version)
+		r.must(r.s.SaveSettings(r.ctx, text, "olena", version))
+		want := store.SettingsRecord{JSON: text, SavedAt: r.b.now(), SavedBy: "olena", Version: version + 1}
+		rec, found, err := r.s.SavedSettings(r.ctx)
+		r.must(err)
+		equal(r, "found", found, true)
+		equal(r, "settings", rec, want)
+	}
+	r.unchanged("what somebody else saved", func() {
+		for _, seen := range []int64{0, 1, 3} {
+			r.is(r.s.SaveSettings(r.ctx, "{}", "ivan", seen), store.ErrStale)
+		}
+		// The same admin with the same text, but on top of what is long replaced.
+		r.is(r.s.SaveSettings(r.ctx, `{"version": 0}`, "olena", 0), store.ErrStale)
+	})
+}
+
+func signInOnce(r *rig) {
+	rec := store.SignInRecord{ID: "state", Purpose: "signin", Browser: "b", Console: "c", Verifier: "v", Nonce: "n"}
+	put := func() {
+		r.Helper()
+		r.must(r.s.PutSignIn(r.ctx, rec, 10*time.Minute))
+	}
+	take := func(what string, want bool) {
+		r.Helper()
+		got, found, err := r.s.TakeSignIn(r.ctx, "state")
+		r.must(err)
+		equal(r, what, found, want)
+		if found {
+			expect := rec
+			expect.ExpiresAt = got.ExpiresAt
+			equal(r, what+": record", got, expect)
+		}
+		equal(r, what+": left behind", len(all[store.SignInRecord](r, store.SignIns)), 0)
+	}
+	take("never put", false)
+	put()
+	equal(r, "expires", all[store.SignInRecord](r, store.SignIns)[0].ExpiresAt, r.began.Add(10*time.Minute))
+	take("put", true)
+	take("taken already", false)
+	put()
+	r.b.advance(10*time.Minute - time.Microsecond)
+	take("at the last moment", true)
+	put()
+	r.b.advance(10 * time.Minute)
+	// No TTL policy has deleted it yet.
+	equal(r, "still stored", len(all[store.SignInRecord](r, store.SignIns)), 1)
+	take("expired", false)
+}
+
+func ticketOnce(r *rig) {
+	rec := store.TicketRecord{ID: "hash", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
+	take := func(what, id string, want bool) {
+		r.Helper()
+		got, found, err := r.s.TakeTicket(r.ctx, id)
+		r.must(err)
+		equal(r, what, found, want)
+		if found {
+			expect := rec
+			expect.ExpiresAt = got.ExpiresAt
+			equal(r, what+": record", got, expect)
+		}
+	}
+	r.must(r.s.PutTicket(r.ctx, rec, time.Minute))
+	take("another", "other", false)
+	r.b.advance(time.Minute - time.Microsecond)
+	take("at the last moment", "hash", true)
+	take("taken already", "hash", false)
+	r.must(r.s.PutTicket(r.ctx, rec, time.Minute))
+	r.b.advance(time.Minute)
+	take("expired", "hash", false)
+	equal(r, "left behind", len(all[store.TicketRecord](r, store.Tickets)), 0)
+}
+
+func pollRecords(r *rig) {
+	_, found, err := r.s.Poll(r.ctx, "tasks")
+	r.must(err)
+	equal(r, "found before", found, false)
+	rec := store.PollRecord{
+		Watermark: "2026-03-01 10:00:00", RanAt: time.Unix(1, 0), Offset: 7200, Shown: []byte{1, 0, 255}, Missing: []int64{3, 4},
+		Changed: map[string]string{"17": "2026-03-01 09:59:59"}, Hashes: map[string]string{"5": "h"},
+	}
+	r.must(r.s.SavePoll(r.ctx, "tasks", rec))
+	rec.RanAt = r.began // the database's time, not the caller's
+	got, found, err := r.s.Poll(r.ctx, "tasks")
+	r.must(err)
+	equal(r, "found", found, true)
+	equal(r, "poll of tasks", got, rec)
+	if _, found, err := r.s.Poll(r.ctx, "employees"); found || err != nil {
+		r.Errorf("poll of employees: found %v, error %v", found, err)
+	}
+
+	r.b.advance(time.Minute)
+	r.must(r.s.SavePoll(r.ctx, "tasks", store.PollRecord{Watermark: "2026-03-01 10:01:00"}))
+	got, _, err = r.s.Poll(r.ctx, "tasks")
+	r.must(err)
+	equal(r, "nothing of the poll before", got, store.PollRecord{Watermark: "2026-03-01 10:01:00", RanAt: r.b.now()})
+}
+
+func fullRuns(r *rig) {
+	run := func(what string, want store.RunRecord) {
+		r.Helper()
+		got, found, err := r.s.LatestRun(r.ctx)
+		r.must(err)
+		equal(r, what+": found", found, want.ID != "")
+		equal(r, what, got, want)
+	}
+	run("before the first", store.RunRecord{})
+	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 0))
+	run("never started", store.RunRecord{})
+
+	r.must(r.s.StartRun(r.ctx, "one", 3))
+	want := store.RunRecord{ID: "one", Started: r.began, Total: 3}
+	run("started", want)
+	r.b.advance(time.Second)
+	r.must(r.s.AdvanceRun(r.ctx, "one", 2, 5))
+	want.Done, want.Repaired = 2, 5
+	run("under way", want)
+	// The message that starts it came again.
+	r.must(r.s.StartRun(r.ctx, "one", 3))
+	run("started twice", want)
+	r.must(r.s.AdvanceRun(r.ctx, "other", 1, 1))
+	run("another's progress", want)
+	r.b.advance(time.Second)
+	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 1))
+	want.Done, want.Repaired, want.Ended = 3, 6, r.b.now()
+	run("ended", want)
+
+	r.b.advance(time.Second)
+	r.must(r.s.StartRun(r.ctx, "two", 1))
+	want = store.RunRecord{ID: "two", Started: r.b.now(), Total: 1}
+	run("the next", want)
+	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 1))
+	run("late progress of the one before", want)
+
+	r.must(r.s.StartRun(r.ctx, "nobody", 0))
+	run("over nobody", store.RunRecord{ID: "nobody", Started: r.b.now(), Ended: r.b.now()})
+}
+
+func activityOrder(r *rig) {
+	recs, err := r.s.RecentActivity(r.ctx, 10)
+	r.must(err)
+	equal(r, "before", len(recs), 0)
+	record := func(id string, at time.Duration) store.ActivityRecord {
+		return store.ActivityRecord{
+			ID: id, At: r.began.Add(at), Action: "acl.insert", Employee: 7, Calendar: "c", Cause: "notify",
+			Before: "h1", After: "h2", Result: "done", ExpiresAt: r.began.Add(at + store.ActivityKept),
+		}
+	}
+	h := r.take(store.Employees, 7, "m")
+	write := func(a ...store.ActivityRecord) {
+		r.Helper()
+		r.must(r.s.SaveEmployee(r.ctx, h.employee, func(*store.EmployeeRecord) {}, a...))
+	}
+	write(record("m", time.Second), record("a", 3*time.Second))
+	write(record("z", 2*time.Second))
+	ids := func(limit int) []string {
+		r.Helper()
+		recs, err := r.s.RecentActivity(r.ctx, limit)
+		r.must(err)
+		out := []string{}
+		for _, rec := range recs {
+			out = append(out, rec.ID)
+		}
+		return out
+	}
+	equal(r, "the latest first", ids(10), []string{"a", "z", "m"})
+	equal(r, "at most two", ids(2), []string{"a", "z"})
+
+	// An announced write is completed under the same id.
+	done := record("m", 4*time.Second)
+	done.Result = "gone"
+	write(done)
+	equal(r, "completed", ids(10), []string{"m", "a", "z"})
+	recs, err = r.s.RecentActivity(r.ctx, 1)
+	r.must(err)
+	equal(r, "record", recs, []store.ActivityRecord{done})
+}
