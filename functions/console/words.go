@@ -133,9 +133,10 @@ func causeWords(cause string) string {
 
 // actionWords reads actions such as "event.update".
 func actionWords(action string) string {
-	what, verb, _ := strings.Cut(action, ".")
-	what = cmp.Or(map[string]string{"event": "Event", "calendar": "Calendar", "share": "Share", "acl": "Share", "card": "Card"}[what], what)
-	verb = cmp.Or(map[string]string{"insert": "made", "create": "made", "update": "changed", "patch": "changed", "delete": "deleted",
-		"adopt": "adopted", "revive": "restored", "rename": "renamed"}[verb], verb)
-	return strings.TrimSpace(what + " " + verb)
+	return cmp.Or(map[string]string{
+		"calendar.create": "Calendar made", "calendar.update": "Calendar renamed", "calendar.delete": "Calendar deleted",
+		"rule.insert": "Calendar shared", "rule.narrow": "Share set back to reading", "rule.delete": "Share removed",
+		"event.insert": "Event made", "event.update": "Event changed", "event.revive": "Event restored",
+		"event.delete": "Event deleted", "event.delete-double": "Double event deleted",
+	}[action], action)
 }

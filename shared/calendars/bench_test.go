@@ -650,3 +650,8 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// orderUntil is an order whose time is over at a moment.
+func orderUntil(employee int64, until time.Time) calendars.Order {
+	return calendars.Order{Employees: []calendarsync.EmployeeID{calendarsync.EmployeeID(employee)}, Cause: queue.CauseNotify, Until: until}
+}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,13 +162,24 @@ func (g *Gateway) Calendar(ctx context.Context, id string) (Calendar, error) {
 // the account's owner wrote in its description and renewing the mark.
 func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone string, mark calendarsync.CalendarMark) error {
 	description := c.Description
-	if !c.Marked || c.Mark != mark {
-		description = strings.TrimSpace(description + "\n" + mark.Line())
+	// Compared as written: the mark knows no fractions of a second.
+	if !c.Marked || c.Mark.Line() != mark.Line() {
+		description = strings.TrimSpace(withoutMarks(description) + "\n" + mark.Line())
 	}
 	return g.call(ctx, "update calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
+}
+
+// withoutMarks leaves out the lines that are marks, so that a renewed one is the
+// only one.
+func withoutMarks(description string) string {
+	lines := strings.Split(description, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool {
+		_, marked := calendarsync.ReadCalendarMark(line)
+		return marked
+	}), "\n")
 }
 
 // DeleteCalendar deletes a calendar; one that is gone already is no error.

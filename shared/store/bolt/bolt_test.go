@@ -39,6 +39,12 @@ func TestContract(t *testing.T) {
 	})
 }
 
+func TestProduct(t *testing.T) {
+	storetest.Product(t, func(t *testing.T) store.Backend {
+		return open(t, filepath.Join(t.TempDir(), "store"), time.Now, bolt.NoSync())
+	})
+}
+
 func employeeRef(id string) store.Ref { return store.Ref{Collection: store.Employees, ID: id} }
 
 type expiring struct {

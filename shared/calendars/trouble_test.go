@@ -1,0 +1,427 @@
+package calendars_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/api/calendar/v3"
+
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// A creation of unknown outcome whose employee gets another address is
+// re-targeted, not forgotten: the calendar may be there (protocol.md §5.2, §3.6).
+func TestANewAddressWhileACreationIsUnknownMakesNoSecondCalendar(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.hire("Olena")
+	i.google.after = func(call, _ string) error {
+		if call == "create" {
+			return lost()
+		}
+		return nil
+	}
+	i.employee(queue.CauseNotify, who)
+	if len(b.live(who)) != 1 || b.record(who).Calendar.ID != "" {
+		t.Fatal("the creation's outcome is known")
+	}
+	i.google.after = nil
+	must(t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Email = "new@provider.example" }))
+	i.employee(queue.CauseNotify, who)
+	i.rest()
+	if n := len(b.live(who)); n != 1 {
+		t.Fatalf("%d calendars", n)
+	}
+	wantShares(b, "new@provider.example", 1)
+	wantShares(b, "olena@provider.example", 0)
+	b.wantQuiet(who)
+}
+
+func TestACreationOfUnknownOutcomeIsFoundByItsMark(t *testing.T) {
+	t.Parallel()
+	for name, made := range map[string]bool{"it was made": true, "it never was": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i := b.start(0)
+			who := b.hire("Olena")
+			b.addTask(b.hour(9), who)
+			hook := func(call, _ string) error {
+				if call == "create" {
+					return lost()
+				}
+				return nil
+			}
+			if made {
+				i.google.after = hook
+			} else {
+				i.google.before = hook
+			}
+			began := b.clock.Now()
+			i.employee(queue.CauseNotify, who)
+			i.google.after, i.google.before = nil, nil
+			b.google.ResetRequests()
+			// Looked at before its time, nothing is searched and nothing made.
+			i.employee(queue.CauseReconcile, who)
+			if calls := b.google.Requests(fakegoogle.Filter{Method: "calendar.*"}); len(calls) != 0 {
+				t.Fatalf("called %s before the wait was over", calls[0].Method)
+			}
+			i.rest()
+			lists := b.google.Requests(fakegoogle.Filter{Method: "calendar.calendarList.list"})
+			inserts := b.google.Requests(fakegoogle.Filter{Method: "calendar.calendars.insert"})
+			if made && (len(lists) != 1 || len(inserts) != 0) || !made && (len(lists) != 2 || len(inserts) != 1) {
+				t.Fatalf("%d lists, %d inserts", len(lists), len(inserts))
+			}
+			if first := lists[0].Time.Sub(began); first < intentTime {
+				t.Errorf("searched after %v", first)
+			}
+			if !made {
+				if apart := lists[1].Time.Sub(lists[0].Time); apart < intentTime/5 {
+					t.Errorf("searches %v apart", apart)
+				}
+			}
+			b.want(who, b.hour(9))
+			wantShares(b, "olena@provider.example", 1)
+			b.wantQuiet(who)
+		})
+	}
+}
+
+// The second search waits for its time even where the first came late.
+func TestSearchesForACreationAreApartEvenAfterALongPause(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.hire("Olena")
+	i.google.before = func(call, _ string) error {
+		if call == "create" {
+			return lost()
+		}
+		return nil
+	}
+	i.employee(queue.CauseNotify, who)
+	i.google.before = nil
+	b.clock.advance(24 * time.Hour)
+	i.employee(queue.CauseNotify, who)
+	i.employee(queue.CauseNotify, who)
+	if n := len(b.google.Requests(fakegoogle.Filter{Method: "calendar.calendarList.list"})); n != 2 { // one is the tenant's
+		t.Fatalf("%d searches at one moment", n-1)
+	}
+	if n := len(b.live(who)); n != 0 {
+		t.Fatalf("%d calendars", n)
+	}
+	i.rest()
+	if b.calendar(who) == "" {
+		t.Fatal("no calendar")
+	}
+}
+
+// A message that finds the lease taken may ask for more than the holder's does:
+// the holder then looks at everything.
+func TestAFullLookAskedForDuringACardLookIsNotLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	task := b.addTask(b.hour(9), ids[0])
+	i.task(task)
+	i.rest()
+	event := b.events(ids[0])[0]
+	must(t, b.google.MoveEvent(b.calendar(ids[0]), event.Id, b.hour(20)))
+	lease, outcome, err := b.store.AcquireEmployee(t.Context(), ids[0], store.Claim{Message: "other", TTL: leaseTime, Token: "other"})
+	if err != nil || outcome != store.Taken {
+		t.Fatal(outcome, err)
+	}
+	// The reconcile's message is left to the holder, who dies.
+	i.employee(queue.CauseReconcile, ids[0])
+	_ = lease
+	b.clock.advance(2 * leaseTime)
+	// Whoever comes first has only a card in mind.
+	i.employee(queue.CausePoll, ids[0])
+	b.want(ids[0], b.hour(9))
+}
+
+func TestTheCentralAccountsOwnAddressLosesItsCalendarWithoutItsRule(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.erp.AddEmployee(fakeerp.Employee{Name: "Self", Email: account, Fields: map[int64]string{binding: "1"}})
+	b.addTask(b.hour(9), who)
+	i.employee(queue.CauseNotify, who)
+	i.rest()
+	b.want(who, b.hour(9))
+	wantShares(b, account, 0)
+	must(t, b.erp.DismissEmployee(who))
+	i.employee(queue.CauseNotify, who)
+	if c := b.calendar(who); c != "" {
+		t.Fatalf("calendar %s stays, record %+v", c, b.record(who))
+	}
+}
+
+func TestOurRuleIsForcedBackToReaderAndOthersStay(t *testing.T) {
+	t.Parallel()
+	for _, role := range []string{"writer", "owner", "freeBusyReader"} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena")
+			c := b.calendar(ids[0])
+			must(t, b.google.SetShare(c, "olena@provider.example", role))
+			must(t, b.google.SetShare(c, "boss@provider.example", "writer"))
+			i.employee(queue.CauseReconcile, ids[0])
+			got := b.live(ids[0])[0]
+			if r := got.Role("olena@provider.example"); r != "reader" {
+				t.Errorf("our rule is %s", r)
+			}
+			if r := got.Role("boss@provider.example"); r != "writer" {
+				t.Errorf("a foreign rule is %s", r)
+			}
+			if r := got.Role(account); r != "owner" {
+				t.Errorf("the account's own rule is %s", r)
+			}
+			wantShares(b, "olena@provider.example", 1)
+			b.wantQuiet(ids...)
+		})
+	}
+}
+
+func TestARuleRemovedByHandComesBackOnlyIfItWasVisibleOnce(t *testing.T) {
+	t.Parallel()
+	for name, hidden := range map[string]bool{"visible": false, "never visible": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *fakegoogle.Options) { o.InviteHidden = func(string) bool { return hidden } })
+			i, ids := b.staffed("Olena")
+			i.employee(queue.CauseReconcile, ids[0]) // sees the rule, if it shows
+			must(t, b.google.RemoveShare(b.calendar(ids[0]), "olena@provider.example"))
+			i.employee(queue.CauseReconcile, ids[0])
+			i.employee(queue.CauseReconcile, ids[0])
+			want := 2
+			if hidden {
+				want = 1
+			}
+			wantShares(b, "olena@provider.example", want)
+		})
+	}
+}
+
+// A calendar that its owner deletes before it could be shared is made anew.
+func TestACalendarDeletedBeforeItWasSharedComesBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.hire("Olena")
+	b.addTask(b.hour(9), who)
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.insert", Status: 403, Reason: "forbidden"})
+	i.employee(queue.CauseNotify, who)
+	first := b.calendar(who)
+	must(t, b.google.DeleteCalendar(first))
+	i.rest()
+	if c := b.calendar(who); c == "" || c == first {
+		t.Fatalf("calendar %q, record %+v", c, b.record(who))
+	}
+	b.want(who, b.hour(9))
+	b.wantQuiet(who)
+}
+
+// Google answers 404 for a calendar that is there after all: the second one made
+// for it must not stay beside it.
+func TestACalendarThatWasOnlySaidToBeGoneIsNotDoubled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	i.task(b.addTask(b.hour(9), ids[0]))
+	from := b.record(ids[0]).Calendar.From
+	b.clock.advance(48 * time.Hour)
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.list", Status: 404})
+	i.employee(queue.CauseReconcile, ids[0])
+	i.rest()
+	if n := len(b.live(ids[0])); n != 1 {
+		t.Fatalf("%d calendars", n)
+	}
+	if got := b.record(ids[0]).Calendar.From; !got.Equal(from) {
+		t.Errorf("from %v, want %v", got, from)
+	}
+	b.wantQuiet(ids...)
+}
+
+// Found anew after the loss of the database, a calendar is audited before
+// anything is inserted, also where the event has a higher generation.
+func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
+	i, ids := b.staffed("Olena")
+	task := b.addTask(b.hour(9), ids[0])
+	i.task(task)
+	must(t, b.google.DeleteEvent(b.calendar(ids[0]), b.events(ids[0])[0].Id))
+	i.employee(queue.CauseReconcile, ids[0])
+	i.rest()
+	if m := b.mapping(task, ids[0]); m.Generation != 1 {
+		t.Fatalf("generation %d", m.Generation)
+	}
+	b.freshStore()
+	i = b.start(0)
+	if _, err := i.keeper.Tenant(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.google.ResetRequests()
+	i.task(task)
+	if w := b.writes(); len(w) != 0 {
+		t.Fatalf("wrote %v before the audit", w)
+	}
+	// The audit finds the task taken: it must not believe that it has seen it.
+	_, outcome, err := b.store.AcquireTask(t.Context(), task, store.Claim{TTL: leaseTime, Token: "other"})
+	if err != nil || outcome != store.Taken {
+		t.Fatal(outcome, err)
+	}
+	i.employee(queue.CauseFill, ids[0])
+	i.rest()
+	if m := b.mapping(task, ids[0]); m.Generation != 1 {
+		t.Fatalf("adopted generation %d", m.Generation)
+	}
+	if w := slices.DeleteFunc(b.writes(), func(s string) bool { return strings.HasPrefix(s, "acl") }); len(w) != 0 {
+		t.Errorf("rebuilding wrote %v", w)
+	}
+	b.want(ids[0], b.hour(9))
+	b.wantQuiet(ids...)
+}
+
+// An audit during a pause of Google's has seen nothing either.
+func TestAnAuditDuringAPauseDoesNotCountAsOne(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	task := b.addTask(b.hour(9), ids[0])
+	i.task(task)
+	b.freshStore()
+	i = b.start(0)
+	if _, err := i.keeper.Tenant(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	must(t, b.store.PauseWrites(t.Context(), sub, b.clock.Now().Add(time.Hour)))
+	i.employee(queue.CauseFill, ids[0])
+	if c := b.record(ids[0]).Calendar; c.Listed {
+		t.Fatal("counts as listed, though nothing was adopted")
+	}
+	i.rest()
+	b.want(ids[0], b.hour(9))
+	b.wantQuiet(ids...)
+}
+
+func TestOfTwoLiveGenerationsTheLowerGoes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
+	i, ids := b.staffed("Olena")
+	task := b.addTask(b.hour(9), ids[0])
+	i.task(task)
+	lower := b.events(ids[0])[0].Id
+	must(t, b.google.DeleteEvent(b.calendar(ids[0]), lower))
+	i.employee(queue.CauseReconcile, ids[0])
+	i.rest()
+	b.want(ids[0], b.hour(9))
+	must(t, b.google.RestoreEvent(b.calendar(ids[0]), lower))
+	b.want(ids[0], b.hour(9), b.hour(9))
+	i.employee(queue.CauseReconcile, ids[0])
+	if e := b.events(ids[0]); len(e) != 1 || e[0].Id == lower {
+		t.Fatalf("%d events", len(e))
+	}
+	b.wantQuiet(ids...)
+}
+
+func TestWhatIsNotOursStays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena", "Petro")
+	task := b.addTask(b.hour(9), ids[0])
+	i.task(task)
+	c, own := b.calendar(ids[0]), b.events(ids[0])[0].Id
+	foreign, err := b.google.CreateEvent(c, &calendar.Event{Summary: "Dentist",
+		Start: &calendar.EventDateTime{DateTime: "2026-03-04T09:00:00+02:00"}, End: &calendar.EventDateTime{DateTime: "2026-03-04T10:00:00+02:00"}})
+	must(t, err)
+	copied, err := b.google.CopyEvent(c, own, c)
+	must(t, err)
+	elsewhere, err := b.google.CopyEvent(c, own, b.calendar(ids[1]))
+	must(t, err)
+	must(t, b.erp.CloseTask(task))
+	i.task(task)
+	i.employee(queue.CauseReconcile, ids...)
+	i.rest()
+	left := map[string]bool{}
+	for _, who := range ids {
+		for _, e := range b.events(who) {
+			left[e.Id] = true
+		}
+	}
+	if len(left) != 3 || !left[foreign] || !left[copied] || !left[elsewhere] {
+		t.Fatalf("left: %v", left)
+	}
+}
+
+// An event whose mark somebody took away is nobody's any more: it stays, and the
+// task gets another.
+func TestAnEventWithoutItsMarkIsNotTouched(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []string{"message", "audit", "closed"} {
+		t.Run(cause, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena")
+			task := b.addTask(b.hour(9), ids[0])
+			i.task(task)
+			stripped := b.events(ids[0])[0].Id
+			must(t, b.google.EditEvent(b.calendar(ids[0]), stripped, func(e *calendar.Event) {
+				e.ExtendedProperties, e.Summary = nil, "Mine"
+			}))
+			want := 2
+			if cause == "closed" {
+				must(t, b.erp.CloseTask(task))
+				want = 1
+			} else {
+				must(t, b.erp.MoveTask(task, b.hour(11)))
+			}
+			if cause == "audit" {
+				i.employee(queue.CauseReconcile, ids[0])
+			} else {
+				i.task(task)
+			}
+			i.rest()
+			all := b.events(ids[0])
+			kept := slices.ContainsFunc(all, func(e *calendar.Event) bool { return e.Id == stripped && e.Summary == "Mine" })
+			if len(all) != want || !kept {
+				t.Fatalf("%d events, kept %v", len(all), kept)
+			}
+			b.wantQuiet(ids...)
+		})
+	}
+}
+
+// Old calendars go only after the new one is filled (protocol.md §5.2).
+func TestTheOldCalendarStaysUntilTheNewOneIsFilled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	for h := range 24 {
+		b.addTask(b.hour(h), ids[0])
+	}
+	i.employee(queue.CauseReconcile, ids[0])
+	first := b.calendar(ids[0])
+	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "new@provider.example" }))
+	report, err := i.keeper.Sync(t.Context(), orderUntil(ids[0], b.clock.Now().Add(-time.Second)))
+	must(t, err)
+	if len(report.Left) != 1 {
+		t.Fatalf("left %v", report.Left)
+	}
+	if !b.isLive(first) {
+		t.Fatal("the old calendar went before the new one was filled")
+	}
+	i.employee(queue.CauseFill, ids[0])
+	if b.isLive(first) || len(b.events(ids[0])) != 24 {
+		t.Fatalf("old one live: %v, %d events", b.isLive(first), len(b.events(ids[0])))
+	}
+	b.wantQuiet(ids...)
+}

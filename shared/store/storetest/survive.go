@@ -1,0 +1,516 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// call is one call of a method of Store that writes, ready to be made.
+type call struct {
+	do func() (any, error)
+	// lease is the one that the call is given, if any.
+	lease func() any
+}
+
+// method is a method of Store in one situation.
+type method struct {
+	name string
+	// prepare brings the situation about.
+	prepare func(r *rig) call
+	// What differs when the call was committed, its answer lost and the call made
+	// again; by default nothing: same state, same result.
+	lostState func(s *state)
+	lostErr   error
+	// lostResult tells that the second call says something else, as the comment on
+	// the row explains.
+	lostResult any
+}
+
+// survives makes every writing call in every situation under every fault, and wants
+// the database to end as it does without one.
+func survives(t *testing.T, open func(t *testing.T) store.Backend) {
+	for _, m := range methods() {
+		t.Run(m.name, func(t *testing.T) {
+			calm := newRig(t, open(t))
+			calm.b.trial = false
+			c := m.prepare(calm)
+			result, err := c.do()
+			if err != nil {
+				t.Fatalf("without a fault: %v", err)
+			}
+			final := calm.state()
+			lost := calm.state()
+			if m.lostState != nil {
+				m.lostState(&lost)
+			}
+			if m.lostResult == nil {
+				m.lostResult = result
+			}
+
+			t.Run("run again", func(t *testing.T) {
+				r := newRig(t, open(t))
+				got, err := m.prepare(r).do()
+				r.must(err)
+				equal(r, "result", got, result)
+				equal(r, "state", r.state(), final)
+			})
+			t.Run("refused", func(t *testing.T) {
+				r := newRig(t, open(t))
+				c := m.prepare(r)
+				before, lease := r.state(), c.held()
+				r.b.inject(refused)
+				_, err := c.do()
+				r.is(err, errInjected)
+				equal(r, "state after the error", r.state(), before)
+				equal(r, "lease after the error", c.held(), lease)
+				got, err := c.do()
+				r.must(err)
+				equal(r, "result of the retry", got, result)
+				equal(r, "state after the retry", r.state(), final)
+			})
+			t.Run("answer lost", func(t *testing.T) {
+				r := newRig(t, open(t))
+				c := m.prepare(r)
+				lease := c.held()
+				r.b.inject(answerLost)
+				_, err := c.do()
+				r.is(err, errInjected)
+				equal(r, "state after the error", r.state(), final)
+				equal(r, "lease after the error", c.held(), lease)
+				got, err := c.do()
+				m.again(r, got, err)
+				equal(r, "state after the retry", r.state(), lost)
+			})
+			t.Run("committed and run again", func(t *testing.T) {
+				r := newRig(t, open(t))
+				c := m.prepare(r)
+				r.b.inject(ranAgain)
+				got, err := c.do()
+				m.again(r, got, err)
+				equal(r, "state", r.state(), lost)
+			})
+		})
+	}
+}
+
+// again judges the answer to what was committed before.
+func (m method) again(r *rig, got any, err error) {
+	r.Helper()
+	if m.lostErr != nil {
+		r.is(err, m.lostErr)
+		return
+	}
+	r.must(err)
+	equal(r, "result after the commit", got, m.lostResult)
+}
+
+func (c call) held() any {
+	if c.lease == nil {
+		return nil
+	}
+	return c.lease()
+}
+
+// taken is the result of a claim.
+type taken struct {
+	Lease   any
+	Outcome store.Outcome
+}
+
+// reserved is the result of reserving slots.
+type reserved struct {
+	Slots int
+	Wait  time.Duration
+}
+
+// consumed is the result of taking what can be taken once.
+type consumed struct {
+	Record any
+	Found  bool
+}
+
+func methods() []method {
+	// Counters that only call for another look may count a lost answer twice.
+	dirtier := func(s *state) {
+		for i := range s.Tasks {
+			s.Tasks[i].Dirty++
+		}
+		for i := range s.Employees {
+			s.Employees[i].Dirty++
+		}
+	}
+	onTask := func(id int64, message, token string) func(r *rig) call {
+		return func(r *rig) call {
+			return call{do: func() (any, error) {
+				l, outcome, err := r.s.AcquireTask(r.ctx, id, store.Claim{Message: message, TTL: ttl, Token: token})
+				return taken{l, outcome}, err
+			}}
+		}
+	}
+	onEmployee := func(id int64, message, token string) func(r *rig) call {
+		return func(r *rig) call {
+			return call{do: func() (any, error) {
+				l, outcome, err := r.s.AcquireEmployee(r.ctx, id, store.Claim{Message: message, TTL: ttl, Token: token})
+				return taken{l, outcome}, err
+			}}
+		}
+	}
+	after := func(given func(r *rig), prepare func(r *rig) call) func(r *rig) call {
+		return func(r *rig) call {
+			given(r)
+			return prepare(r)
+		}
+	}
+	heldTask := func(r *rig) { r.take(store.Tasks, 70, "m1") }
+	heldEmployee := func(r *rig) { r.take(store.Employees, 7, "m1") }
+	settleTask := func(given func(r *rig, h held), o store.TaskOutcome) func(r *rig) call {
+		return func(r *rig) call {
+			h := r.take(store.Tasks, 70, "m1")
+			given(r, h)
+			return call{
+				do: func() (any, error) {
+					released, err := r.s.SettleTask(r.ctx, h.task, o)
+					return released, err
+				},
+				lease: func() any { return *h.task },
+			}
+		}
+	}
+	nothing := func(*rig, held) {}
+	notified := func(r *rig, h held) { r.acquire(h.lease().Key.Collection, h.lease().Key.ID, r.claim("m2")) }
+	gaveUp := func(c store.Collection, id int64) func(r *rig) {
+		return func(r *rig) { r.must(r.s.RecordDeadLetter(r.ctx, key(c, id), "notify", 100)) }
+	}
+	settleEmployee := func(given func(r *rig, h held), result store.Result) func(r *rig) call {
+		return func(r *rig) call {
+			h := r.take(store.Employees, 7, "m1")
+			given(r, h)
+			return call{
+				do: func() (any, error) {
+					released, err := r.s.SettleEmployee(r.ctx, h.employee, result)
+					return released, err
+				},
+				lease: func() any { return *h.employee },
+			}
+		}
+	}
+	began := time.Date(2041, 5, 6, 7, 8, 9, 0, time.UTC)
+	live := store.Mapping{Epoch: "now", EventID: "e", State: store.MappingLive, Sequence: 1, ETag: "x"}
+	activity := store.ActivityRecord{ID: "a", At: began, Action: "event.update", Result: "done", ExpiresAt: began.Add(time.Hour)}
+	fails := store.Result{Err: errors.New("x"), RetryAt: began.Add(time.Hour)}
+	cal := store.CalendarRecord{ID: "c", Epoch: "now", From: began}
+	simple := func(do func(r *rig) (any, error)) func(r *rig) call {
+		return func(r *rig) call { return call{do: func() (any, error) { return do(r) }} }
+	}
+	grant := func(r *rig) { r.connected("a", "client", false) }
+	suspect := func(r *rig) {
+		grant(r)
+		r.refuse("a", 1, false)
+		r.b.advance(time.Minute)
+	}
+	started := func(r *rig) { r.must(r.s.StartRun(r.ctx, "run", 3)) }
+	signIn := store.SignInRecord{ID: "s", Purpose: "signin", Browser: "b", Console: "c", Verifier: "v", Nonce: "n"}
+	ticket := store.TicketRecord{ID: "t", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
+
+	return []method{
+		{name: "AcquireTask", prepare: onTask(70, "m", "mine")},
+		{name: "AcquireTask, busy", prepare: after(heldTask, onTask(70, "m2", "mine")), lostState: dirtier},
+		{name: "AcquireTask, redelivered", prepare: after(heldTask, onTask(70, "m1", "mine"))},
+		{name: "AcquireTask, expired", prepare: after(func(r *rig) { heldTask(r); r.b.advance(ttl) }, onTask(70, "m1", "mine"))},
+		{name: "AcquireEmployee", prepare: onEmployee(7, "m", "mine")},
+		{name: "AcquireEmployee, busy", prepare: after(heldEmployee, onEmployee(7, "m2", "mine")), lostState: dirtier},
+		{name: "AcquireEmployee, redelivered", prepare: after(heldEmployee, onEmployee(7, "m1", "mine"))},
+		{name: "AcquireEmployee, expired", prepare: after(func(r *rig) { heldEmployee(r); r.b.advance(ttl) }, onEmployee(7, "m1", "mine"))},
+		{name: "Extend", prepare: func(r *rig) call {
+			h := r.take(store.Tasks, 70, "m1")
+			r.b.advance(time.Second)
+			return call{
+				do:    func() (any, error) { err := r.s.Extend(r.ctx, h.lease(), ttl); return *h.lease(), err },
+				lease: func() any { return *h.lease() },
+			}
+		}},
+		{name: "MarkDirty", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.MarkDirty(r.ctx, store.EmployeeKey(7), began.Add(time.Minute))
+		}), lostState: dirtier},
+		{name: "IntendTask", prepare: func(r *rig) call {
+			r.active(1, "now")
+			r.active(2, "other")
+			h := r.take(store.Tasks, 70, "m1")
+			return call{
+				do: func() (any, error) {
+					refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{r.intent(1, "now"), r.intent(2, "now")})
+					return refused, err
+				},
+				lease: func() any { return *h.task },
+			}
+		}},
+		// What was released before the answer was lost is no longer the caller's:
+		// "lost" is the truth, and whoever hears it touches nothing more.
+		{name: "SettleTask", lostErr: store.ErrLeaseLost, prepare: settleTask(nothing, store.TaskOutcome{
+			Mappings: map[int64]*store.Mapping{1: &live}, Concerned: []int64{2}, Activity: []store.ActivityRecord{activity},
+		})},
+		{name: "SettleTask, failed", lostErr: store.ErrLeaseLost, prepare: settleTask(nothing, store.TaskOutcome{Result: fails, Concerned: []int64{2}})},
+		{name: "SettleTask, idle", lostErr: store.ErrLeaseLost, prepare: settleTask(nothing, store.TaskOutcome{Concerned: []int64{}})},
+		{name: "SettleTask, dead letter", lostErr: store.ErrLeaseLost, prepare: after(gaveUp(store.Tasks, 70), settleTask(nothing, store.TaskOutcome{Concerned: []int64{2}}))},
+		{name: "SettleTask, notified meanwhile", prepare: settleTask(notified, store.TaskOutcome{
+			Mappings: map[int64]*store.Mapping{1: &live}, Concerned: []int64{2}, Activity: []store.ActivityRecord{activity},
+		})},
+		{name: "SaveEmployee", prepare: func(r *rig) call {
+			h := r.take(store.Employees, 7, "m1")
+			return call{
+				do: func() (any, error) {
+					// A change that would add up if it were applied to its own result.
+					err := r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Calendar, e.Name = &cal, "Olena" }, activity)
+					return *h.employee, err
+				},
+				lease: func() any { return *h.employee },
+			}
+		}},
+		{name: "SettleEmployee", lostErr: store.ErrLeaseLost, prepare: settleEmployee(nothing, store.Result{RetryAt: began.Add(time.Hour)})},
+		{name: "SettleEmployee, failed", lostErr: store.ErrLeaseLost, prepare: settleEmployee(nothing, fails)},
+		{name: "SettleEmployee, dead letter", lostErr: store.ErrLeaseLost, prepare: after(gaveUp(store.Employees, 7), settleEmployee(nothing, store.Result{}))},
+		{name: "SettleEmployee, notified meanwhile", prepare: settleEmployee(notified, store.Result{})},
+		{name: "ForgetEmployee", lostErr: store.ErrLeaseLost, prepare: after(gaveUp(store.Employees, 7), func(r *rig) call {
+			h := r.take(store.Employees, 7, "m1")
+			return call{
+				do:    func() (any, error) { return nil, r.s.ForgetEmployee(r.ctx, h.employee) },
+				lease: func() any { return *h.employee },
+			}
+		})},
+		// Adopted already: nothing more to do, and the answer is only logged.
+		{name: "AdoptCalendar", lostResult: false, prepare: simple(func(r *rig) (any, error) {
+			adopted, err := r.s.AdoptCalendar(r.ctx, 7, cal)
+			return adopted, err
+		})},
+		// Versions only ever grow; another one for the same grant does no harm, but
+		// the caller must use the one it is told.
+		{name: "Connect", prepare: simple(func(r *rig) (any, error) { a, err := r.connect("a", "client", true); a.Version = 0; return a, err }),
+			lostState: func(s *state) { s.Accounts[0].Version++ }},
+		{name: "SetTenant", prepare: simple(func(r *rig) (any, error) { tenant, err := r.s.SetTenant(r.ctx, "t"); return tenant, err })},
+		{name: "GrantRefused, once", prepare: after(grant, simple(func(r *rig) (any, error) {
+			gone, err := r.s.GrantRefused(r.ctx, "a", 1, "invalid_grant", 30*time.Second)
+			return gone, err
+		}))},
+		// Disconnected, but not by the second call.
+		{name: "GrantRefused, repeated", lostResult: false, prepare: after(suspect, simple(func(r *rig) (any, error) {
+			gone, err := r.s.GrantRefused(r.ctx, "a", 1, "invalid_grant", 30*time.Second)
+			return gone, err
+		}))},
+		{name: "GrantWorks", prepare: after(suspect, simple(func(r *rig) (any, error) { return nil, r.s.GrantWorks(r.ctx, "a", 1) }))},
+		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) {
+			return nil, r.s.PauseWrites(r.ctx, "a", began.Add(time.Hour))
+		}))},
+		// Slots nobody heard of lapse unused.
+		{name: "ReserveSlots", lostResult: reserved{3, 3 * time.Second}, prepare: simple(func(r *rig) (any, error) {
+			got, wait, err := r.s.ReserveSlots(r.ctx, "a", 3, time.Second, 10*time.Second)
+			return reserved{got, wait}, err
+		}), lostState: func(s *state) { s.Budgets[0].Next = s.Budgets[0].Next.Add(3 * time.Second) }},
+		{name: "ReserveCreation", prepare: simple(func(r *rig) (any, error) { wait, err := r.s.ReserveCreation(r.ctx, "a", 5); return wait, err }),
+			lostState: func(s *state) { s.Budgets[0].Creations-- }},
+		{name: "SaveSettings", prepare: simple(func(r *rig) (any, error) { return nil, r.s.SaveSettings(r.ctx, "{}", "olena", 0) })},
+		{name: "PutSignIn", prepare: simple(func(r *rig) (any, error) { return nil, r.s.PutSignIn(r.ctx, signIn, time.Minute) })},
+		{name: "PutTicket", prepare: simple(func(r *rig) (any, error) { return nil, r.s.PutTicket(r.ctx, ticket, time.Minute) })},
+		// Never twice is worth more than once: the person signs in again.
+		{name: "TakeSignIn", lostResult: consumed{store.SignInRecord{}, false}, prepare: after(
+			func(r *rig) { r.must(r.s.PutSignIn(r.ctx, signIn, time.Minute)) },
+			simple(func(r *rig) (any, error) {
+				rec, found, err := r.s.TakeSignIn(r.ctx, "s")
+				return consumed{rec, found}, err
+			}))},
+		{name: "TakeTicket", lostResult: consumed{store.TicketRecord{}, false}, prepare: after(
+			func(r *rig) { r.must(r.s.PutTicket(r.ctx, ticket, time.Minute)) },
+			simple(func(r *rig) (any, error) {
+				rec, found, err := r.s.TakeTicket(r.ctx, "t")
+				return consumed{rec, found}, err
+			}))},
+		{name: "RecordDeadLetter", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.RecordDeadLetter(r.ctx, store.TaskKey(70), "notify", 100)
+		}), lostState: dirtier},
+		{name: "SavePoll", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.SavePoll(r.ctx, "tasks", store.PollRecord{Watermark: "w", Missing: []int64{1}})
+		})},
+		{name: "StartRun", prepare: simple(func(r *rig) (any, error) { return nil, r.s.StartRun(r.ctx, "run", 3) })},
+		// A run's progress counts what was done, and a repetition does it again.
+		{name: "AdvanceRun", prepare: after(started, simple(func(r *rig) (any, error) { return nil, r.s.AdvanceRun(r.ctx, "run", 1, 2) })),
+			lostState: func(s *state) { s.Runs[0].Done, s.Runs[0].Repaired = 2, 4 }},
+	}
+}
+
+// interleaved lets another transaction come between the run of a closure that loses
+// and the one that counts: nothing that the first run saw may be told or stored.
+func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
+	for _, c := range []struct {
+		name string
+		// run prepares, and gives what comes between, the call, and what it must give.
+		run func(r *rig) (between func(), do func() any, want any)
+	}{
+		{"a lease is taken first by another", func(r *rig) (func(), func() any, any) {
+			return func() { r.take(store.Tasks, 70, "m1") },
+				func() any {
+					l, outcome, err := r.s.AcquireTask(r.ctx, 70, r.claim("m2"))
+					r.must(err)
+					return taken{l.Lease, outcome}
+				},
+				taken{store.Lease{}, store.Busy}
+		}},
+		{"a lease ends in time", func(r *rig) (func(), func() any, any) {
+			r.take(store.Employees, 7, "m1")
+			return func() { r.b.advance(ttl) },
+				func() any {
+					_, outcome, err := r.s.AcquireEmployee(r.ctx, 7, r.claim("m1"))
+					r.must(err)
+					return outcome
+				},
+				store.Taken
+		}},
+		{"the lease ends before the intent", func(r *rig) (func(), func() any, any) {
+			r.active(1, "now")
+			r.active(2, "other")
+			h := r.take(store.Tasks, 70, "m1")
+			return func() { r.b.advance(ttl) },
+				func() any {
+					refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{r.intent(1, "now"), r.intent(2, "now")})
+					r.is(err, store.ErrLeaseLost)
+					return []any{len(refused), len(h.task.Record.Mappings), len(all[store.ActivityRecord](r, store.Activity))}
+				}, []any{0, 0, 0}
+		}},
+		{"a calendar becomes active before the intent", func(r *rig) (func(), func() any, any) {
+			h := r.take(store.Tasks, 70, "m1")
+			return func() { r.active(1, "now") },
+				func() any {
+					refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{r.intent(1, "now"), r.intent(2, "now")})
+					r.must(err)
+					return refused
+				}, []int64{2}
+		}},
+		{"a notification comes before the release", func(r *rig) (func(), func() any, any) {
+			h := r.take(store.Tasks, 70, "m1")
+			return func() { r.acquire(store.Tasks, 70, r.claim("m2")) },
+				func() any {
+					released, err := r.s.SettleTask(r.ctx, h.task, store.TaskOutcome{})
+					r.must(err)
+					return []any{released, h.task.Look, h.task.Dirty, r.work(store.Tasks, 70).Dirty}
+				}, []any{false, 2, int64(2), int64(2)}
+		}},
+		{"a message gives up before the release", func(r *rig) (func(), func() any, any) {
+			h := r.take(store.Employees, 7, "m1")
+			return func() { r.must(r.s.RecordDeadLetter(r.ctx, store.EmployeeKey(7), "poll", 100)) },
+				func() any {
+					released, err := r.s.SettleEmployee(r.ctx, h.employee, store.Result{})
+					r.must(err)
+					return []any{released, h.employee.Record.DeadLetter, len(all[store.DeadLetterRecord](r, store.DeadLetters))}
+				}, []any{false, true, 1}
+		}},
+		{"a dead letter is cleared before a look fails", func(r *rig) (func(), func() any, any) {
+			first := r.take(store.Employees, 7, "m1")
+			return func() { r.release(first, store.Result{}) },
+				func() any {
+					_, err := r.s.SettleEmployee(r.ctx, first.employee, store.Result{Err: errors.New("x")})
+					r.is(err, store.ErrLeaseLost)
+					return r.work(store.Employees, 7)
+				}, store.Work{}
+		}},
+		{"a record changes before it is saved", func(r *rig) (func(), func() any, any) {
+			h := r.take(store.Employees, 7, "m1")
+			found := store.CalendarRecord{ID: "c", Epoch: "e", From: r.began}
+			return func() {
+					_, err := r.s.AdoptCalendar(r.ctx, 7, found)
+					r.must(err)
+				},
+				func() any {
+					r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Name = "Olena" }))
+					return *h.employee.Record.Calendar
+				}, found
+		}},
+		{"a calendar is announced before one is adopted", func(r *rig) (func(), func() any, any) {
+			return func() { r.active(7, "other") },
+				func() any {
+					adopted, err := r.s.AdoptCalendar(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e", From: r.began})
+					r.must(err)
+					rec, _, err := r.s.Employee(r.ctx, 7)
+					r.must(err)
+					return []any{adopted, rec.Calendar.Epoch}
+				}, []any{false, "other"}
+		}},
+		{"another tenant is fixed first", func(r *rig) (func(), func() any, any) {
+			return func() { r.must1(r.s.SetTenant(r.ctx, "theirs")) },
+				func() any { got, err := r.s.SetTenant(r.ctx, "mine"); r.must(err); return got },
+				"theirs"
+		}},
+		{"another account is connected first", func(r *rig) (func(), func() any, any) {
+			return func() { r.connected("theirs", "client", false) },
+				func() any {
+					_, err := r.connect("mine", "client", true)
+					r.is(err, store.ErrOtherAccount)
+					return r.account().Sub
+				},
+				"theirs"
+		}},
+		{"a new grant comes before the old one's refusal", func(r *rig) (func(), func() any, any) {
+			r.connected("a", "client", false)
+			r.refuse("a", 1, false)
+			r.b.advance(time.Hour)
+			return func() { r.connected("a", "client", true) },
+				func() any {
+					gone, err := r.s.GrantRefused(r.ctx, "a", 1, "invalid_grant", time.Second)
+					r.must(err)
+					return []any{gone, r.account().Connected}
+				}, []any{false, true}
+		}},
+		{"others take the slots", func(r *rig) (func(), func() any, any) {
+			return func() { r.must1(r.slots(10, time.Minute)) },
+				func() any { got, err := r.slots(3, time.Second); r.must(err); return got },
+				reserved{0, 10 * time.Second}
+		}},
+		{"another takes the last creation", func(r *rig) (func(), func() any, any) {
+			return func() { r.must1(r.s.ReserveCreation(r.ctx, "a", 1)) },
+				func() any { wait, err := r.s.ReserveCreation(r.ctx, "a", 1); r.must(err); return wait },
+				time.Hour
+		}},
+		{"somebody saves settings first", func(r *rig) (func(), func() any, any) {
+			return func() { r.must(r.s.SaveSettings(r.ctx, "theirs", "ivan", 0)) },
+				func() any {
+					r.is(r.s.SaveSettings(r.ctx, "mine", "olena", 0), store.ErrStale)
+					rec, _, err := r.s.SavedSettings(r.ctx)
+					r.must(err)
+					return rec.JSON
+				}, "theirs"
+		}},
+		{"another takes the ticket", func(r *rig) (func(), func() any, any) {
+			r.must(r.s.PutTicket(r.ctx, store.TicketRecord{ID: "t", Email: "e"}, time.Minute))
+			return func() {
+					_, _, err := r.s.TakeTicket(r.ctx, "t")
+					r.must(err)
+				},
+				func() any { rec, found, err := r.s.TakeTicket(r.ctx, "t"); r.must(err); return consumed{rec, found} },
+				consumed{store.TicketRecord{}, false}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, open(t))
+			between, do, want := c.run(r)
+			came := false
+			r.b.mu.Lock()
+			r.b.between = func() { came = true; between() }
+			r.b.mu.Unlock()
+			got := do()
+			if diff := cmp.Diff(want, got); diff != "" {
+				r.Errorf("got + want -:\n%s", diff)
+			}
+			if !came {
+				r.Error("nothing came between")
+			}
+		})
+	}
+}
+
+// slots reserves slots of a second.
+func (r *rig) slots(k int, ahead time.Duration) (reserved, error) {
+	got, wait, err := r.s.ReserveSlots(r.ctx, "a", k, time.Second, ahead)
+	return reserved{got, wait}, err
+}
