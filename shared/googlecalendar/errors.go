@@ -26,7 +26,8 @@ func classify(op string, err error) error {
 	}
 	api, ok := errors.AsType[*googleapi.Error](err)
 	if !ok {
-		if ue, isURL := errors.AsType[*url.Error](err); isURL {
+		// Each layer of the way may have added the address once more.
+		for ue, isURL := errors.AsType[*url.Error](err); isURL; ue, isURL = errors.AsType[*url.Error](err) {
 			err = ue.Err
 		}
 		// No answer, or one cut short: the call may have taken effect.

@@ -137,7 +137,13 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 	const op = "refresh the access token"
 	refresh, err := s.opener.Open(ctx, a.Sealed, seal.Additional(store.SealPath(a.Sub), a.Sub))
 	if err != nil {
-		return nil, failure.Wrap(failure.Misconfigured, "open the sealed refresh token", err)
+		// KMS says itself what is only a passing fault; what is not sealed for this
+		// place needs a person.
+		kind := failure.Misconfigured
+		if known, ok := errors.AsType[*failure.Error](err); ok {
+			kind = known.Kind
+		}
+		return nil, failure.Wrap(kind, "open the sealed refresh token", err)
 	}
 	url, err := s.cfg.TokenURL(ctx)
 	if err != nil {
@@ -194,6 +200,11 @@ type Transport struct {
 
 // RoundTrip makes one call with a token, twice at most.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		// A RoundTripper closes the body in any case; each attempt has one of its own
+		// where it can be had again.
+		defer func() { _ = r.Body.Close() }()
+	}
 	for attempt := 1; ; attempt++ {
 		token, _, err := t.Source.Token(r.Context())
 		if err != nil {
