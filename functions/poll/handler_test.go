@@ -1,6 +1,7 @@
 package poll_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +44,7 @@ type erpTask struct {
 // world is an ERP, a real store on bolt, the queue and the settings in one, with
 // one clock: the instant, of which the ERP shows the wall clock of Kyiv.
 type world struct {
+	log       bytes.Buffer
 	t         *testing.T
 	now       time.Time
 	zone      *time.Location
@@ -74,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	w.store = store.New(b)
 	w.connect()
 	w.handler = poll.New(poll.Config{TaskTopic: "tasks", EmployeeTopic: "employees"},
-		poll.Deps{ERP: w, Settings: w, Store: w.store, Publisher: w, Log: slog.New(slog.DiscardHandler)})
+		poll.Deps{ERP: w, Settings: w, Store: w.store, Publisher: w, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	return w
 }
 
@@ -590,6 +593,34 @@ func TestOverlapAroundAZoneChange(t *testing.T) {
 	w.must("second", nil)
 	if want := []string{"2026-11-22 10:50:00"}; !slices.Equal(w.from, want) {
 		t.Errorf("listed from %v, want %v", w.from, want)
+	}
+}
+
+func TestAClockOffTheZoneAlarmsOnceAndSaysWhenItIsRight(t *testing.T) {
+	w := newWorld(t)
+	kyiv := w.zone
+	alarms := func(ended bool) int {
+		n := 0
+		for line := range strings.Lines(w.log.String()) {
+			if strings.Contains(line, "alarm=clock-wrong") && strings.Contains(line, "ended=true") == ended {
+				n++
+			}
+		}
+		return n
+	}
+	w.zone = time.UTC
+	for range 3 {
+		w.must("wrong", nil)
+	}
+	if alarms(false) != 1 || alarms(true) != 0 {
+		t.Fatalf("while it is wrong: %s", w.log.String())
+	}
+	w.zone = kyiv
+	for range 3 {
+		w.must("right", nil)
+	}
+	if alarms(false) != 1 || alarms(true) != 1 {
+		t.Fatalf("when it is right: %s", w.log.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
@@ -43,6 +44,7 @@ func (p *pass) tasks(ctx context.Context) error {
 		return fmt.Errorf("poll: %w", err)
 	}
 	next := store.PollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second)}
+	next.ClockWrong = p.checkClock(ctx, rec.ClockWrong, clock)
 	watermark, err := time.Parse(wallFormat, rec.Watermark)
 	first := !found || err != nil
 	inList := map[int64]bool{}
@@ -264,4 +266,26 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 		}
 	}
 	return gone, nil
+}
+
+// checkClock raises one alarm while the ERP's clock is not that of the settings'
+// zone, and ends it; the workers themselves refuse to write (protocol.md §9). It
+// gives since when it is wrong.
+func (p *pass) checkClock(ctx context.Context, since time.Time, clock userside.Clock) time.Time {
+	zone, err := time.LoadLocation(p.settings.TimeZone)
+	if err != nil {
+		return since
+	}
+	apart := calendarsync.Apart(zone, clock.Unix, clock.Offset)
+	wrong := apart > calendarsync.MaxApart
+	switch {
+	case wrong && since.IsZero():
+		since = clock.Unix.UTC()
+		logging.Alarm(ctx, p.Log, "clock-wrong", "clock-"+since.Format(time.RFC3339),
+			"The ERP's clock is not that of time_zone: nothing is written until they agree", "apart_minutes", int(apart.Minutes()))
+	case !wrong && !since.IsZero():
+		logging.AlarmEnded(ctx, p.Log, "clock-wrong", "clock-"+since.UTC().Format(time.RFC3339), "The ERP's clock agrees with time_zone again")
+		since = time.Time{}
+	}
+	return since
 }

@@ -27,3 +27,12 @@ func offsetAt(t time.Time, zone *time.Location) time.Duration {
 	_, seconds := t.In(zone).Zone()
 	return time.Duration(seconds) * time.Second
 }
+
+// MaxApart is how far the ERP's UTC offset may be from that of the settings' zone
+// (protocol.md §9). Beyond it every event would be at a wrong hour.
+const MaxApart = 10 * time.Minute
+
+// Apart is how far the ERP's UTC offset at an instant is from the zone's.
+func Apart(zone *time.Location, at time.Time, offset time.Duration) time.Duration {
+	return (offset - offsetAt(at, zone)).Abs()
+}

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // kept is how old catalogue and names may get: a change in the ERP or of the
@@ -24,9 +26,10 @@ type SettingsSource interface {
 	Settings(ctx context.Context) (calendarsync.Settings, error)
 }
 
-// CatalogueSource reads the ERP's states and types.
-type CatalogueSource interface {
+// ERP reads the ERP's states, types and clock; userside.Client does.
+type ERP interface {
 	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	Clock(ctx context.Context) (userside.Clock, error)
 }
 
 // NameSource lists the employees that are known.
@@ -36,10 +39,10 @@ type NameSource interface {
 
 // Book is safe for concurrent use.
 type Book struct {
-	settings  SettingsSource
-	catalogue CatalogueSource
-	names     NameSource
-	now       func() time.Time
+	settings SettingsSource
+	erp      ERP
+	names    NameSource
+	now      func() time.Time
 
 	mu     sync.Mutex
 	rules  *calendarsync.Rules
@@ -47,8 +50,8 @@ type Book struct {
 }
 
 // New makes a Book.
-func New(settings SettingsSource, catalogue CatalogueSource, names NameSource, now func() time.Time) *Book {
-	return &Book{settings: settings, catalogue: catalogue, names: names, now: now}
+func New(settings SettingsSource, erp ERP, names NameSource, now func() time.Time) *Book {
+	return &Book{settings: settings, erp: erp, names: names, now: now}
 }
 
 // Settings gives the settings in force.
@@ -57,7 +60,8 @@ func (b *Book) Settings(ctx context.Context) (calendarsync.Settings, error) {
 }
 
 // Rules gives the rules in force. Errors are of kind misconfigured (settings) or
-// source (the catalogue could not be read).
+// source (the ERP could not be read, or its clock is not that of time_zone:
+// protocol.md §9, every event would be at a wrong hour).
 func (b *Book) Rules(ctx context.Context) (*calendarsync.Rules, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +98,7 @@ func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules
 	var catalogue calendarsync.Catalogue
 	names := map[calendarsync.EmployeeID]string{}
 	if old {
-		if catalogue, err = b.catalogue.Catalogue(ctx); err != nil {
+		if catalogue, err = b.erp.Catalogue(ctx); err != nil {
 			return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
 		}
 	} else {
@@ -105,6 +109,11 @@ func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules
 	rules, err := calendarsync.NewRules(s, catalogue, names)
 	if err != nil {
 		return nil, err
+	}
+	if old || s.TimeZone != b.rules.Settings.TimeZone {
+		if err := b.checkClock(ctx, rules.Zone); err != nil {
+			return nil, err
+		}
 	}
 	if rules.Texts.NeedsExecutors {
 		known, err := b.names.Employees(ctx)
@@ -120,4 +129,17 @@ func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules
 		b.readAt = b.now()
 	}
 	return rules, nil
+}
+
+// checkClock refuses to go on while the ERP's clock is not that of the zone.
+func (b *Book) checkClock(ctx context.Context, zone *time.Location) error {
+	clock, err := b.erp.Clock(ctx)
+	if err != nil {
+		return fmt.Errorf("read the ERP's clock: %w", err)
+	}
+	if apart := calendarsync.Apart(zone, clock.Unix, clock.Offset); apart > calendarsync.MaxApart {
+		return failure.New(failure.Source, "read the ERP's clock",
+			fmt.Sprintf("it is %s off time_zone %s: nothing is written until they agree", apart, zone))
+	}
+	return nil
 }

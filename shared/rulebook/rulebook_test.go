@@ -11,6 +11,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/rulebook"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // world is what a Book reads, with counts of the readings.
@@ -23,6 +24,13 @@ type world struct {
 	// The errors are given together with what there is: a part of it.
 	settingsErr, catalogueErr, namesErr error
 	catalogues, names                   int
+	offset                              time.Duration // of the ERP's clock
+}
+
+func (w *world) Clock(context.Context) (userside.Clock, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return userside.Clock{Unix: w.now, Offset: w.offset}, nil
 }
 
 func (w *world) Settings(context.Context) (calendarsync.Settings, error) {
@@ -72,7 +80,7 @@ func newWorld() (*world, *rulebook.Book) {
 	s := calendarsync.DefaultSettings()
 	s.TimeZone, s.ShownRoles, s.EventTitle = "Europe/Kyiv", []calendarsync.RoleID{1}, withoutExecutors
 	w := &world{
-		now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), settings: s, catalogue: catalogue(1, 2),
+		now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), offset: 2 * time.Hour, settings: s, catalogue: catalogue(1, 2),
 		employees: []store.EmployeeRecord{{ID: 42, Name: "Olena"}},
 	}
 	return w, rulebook.New(w, w, w, w.clock)
@@ -280,5 +288,28 @@ func TestManyAskersReadOnce(t *testing.T) {
 	wg.Wait()
 	if w.catalogues != 1 {
 		t.Errorf("%d readings for 50 askers at once, want 1", w.catalogues)
+	}
+}
+
+func TestAnERPWhoseClockIsNotTheZonesGivesNoRules(t *testing.T) {
+	w, b := newWorld()
+	if _, err := b.Rules(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The server was moved to UTC: every hour it tells is two off.
+	w.change(func(w *world) { w.offset = 0 })
+	w.pass(time.Minute)
+	if _, err := b.Rules(t.Context()); !failure.Is(err, failure.Source) {
+		t.Fatalf("a clock two hours off: %v", err)
+	}
+	// A few minutes are an unset clock, not a wrong zone.
+	w.change(func(w *world) { w.offset = 2*time.Hour + 9*time.Minute })
+	if _, err := b.Rules(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// Another zone in the settings is checked at once.
+	w.change(func(w *world) { w.settings.TimeZone = "Europe/Lisbon" })
+	if _, err := b.Rules(t.Context()); !failure.Is(err, failure.Source) {
+		t.Fatalf("a zone that is not the ERP's: %v", err)
 	}
 }

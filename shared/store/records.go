@@ -63,6 +63,9 @@ func (s *Store) SaveSettings(ctx context.Context, json, by string, seen int64) e
 		if _, err := tx.Get(settingsRef(), &rec); err != nil {
 			return err
 		}
+		if rec.Version == seen+1 && rec.JSON == json && rec.SavedBy == by {
+			return nil // saved already: the answer to the commit was lost
+		}
 		if rec.Version != seen {
 			return ErrStale
 		}
@@ -175,6 +178,10 @@ func (s *Store) RecordDeadLetter(ctx context.Context, key Key, cause string, att
 		if w.PendingSince.IsZero() {
 			w.PendingSince = now
 		}
+		// Nobody else brings up a key at rest whose message is gone (protocol.md §1.4).
+		if w.DueAt.IsZero() {
+			w.DueAt = now
+		}
 		ref := deadLetterRef(key)
 		if err := tx.Set(ref, &DeadLetterRecord{ID: ref.ID, Collection: string(key.Collection), Key: key.ID, Cause: cause, Attempts: attempts, At: now}); err != nil {
 			return err
@@ -204,6 +211,9 @@ type PollRecord struct {
 	RanAt     time.Time `firestore:"ran_at,omitempty" json:"ran_at,omitzero"`
 	// Offset is the ERP's UTC offset in seconds at the last run.
 	Offset int `firestore:"offset,omitempty" json:"offset,omitempty"`
+	// ClockWrong is when the ERP's clock was first seen off the settings' zone; it
+	// names the incident of the alarm.
+	ClockWrong time.Time `firestore:"clock_wrong,omitempty" json:"clock_wrong,omitzero"`
 	// Shown is the compact set of the ids of tasks in shown states; Missing those
 	// that the last poll lacked for the first time.
 	Shown   []byte  `firestore:"shown,omitempty" json:"shown,omitempty"`
