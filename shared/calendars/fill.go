@@ -3,7 +3,9 @@ package calendars
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
@@ -26,7 +28,7 @@ const (
 func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, address string) error {
 	seen, err := l.list(ctx)
 	if failure.Is(err, failure.Gone) {
-		if err := l.replace(ctx, name, address); err != nil || l.failed != nil || !l.retryAt.IsZero() {
+		if waiting, err := l.replace(ctx, name, address); err != nil || waiting {
 			return err
 		}
 		seen, err = l.list(ctx)
@@ -70,6 +72,7 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	if len(differing) > 0 {
 		l.k.Log.InfoContext(ctx, "calendar differs", "employee", l.id, "tasks", len(differing), "of", len(ids), "cause", l.order.Cause)
 	}
+	unseen := 0
 	for part := range slices.Chunk(differing, batchSize) {
 		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
 			// The rest differs still when the next message looks (protocol.md §7.3).
@@ -84,8 +87,19 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 			return err
 		}
 		l.repaired += report.Writes
+		unseen += report.Unseen
 	}
-	if c := l.rec().Calendar; c.Listed && !c.Filled.IsZero() {
+	c := l.rec().Calendar
+	if l.rec().State != store.StateActive {
+		return failure.New(failure.Transient, fmt.Sprintf("fill the calendar of employee %d", l.id), "it is not shared yet")
+	}
+	if !c.Listed && unseen > 0 {
+		// What the list showed of those tasks is remembered nowhere yet, so that
+		// "no mapping" still does not mean "no event" (protocol.md §3.4).
+		l.again(l.taken().Add(time.Minute))
+		return nil
+	}
+	if c.Listed && !c.Filled.IsZero() {
 		return nil
 	}
 	now := l.k.Deps.Now().UTC()
@@ -167,16 +181,23 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 }
 
 // replace makes a new calendar for one that was deleted by hand: a new epoch,
-// the same from (protocol.md §3.5).
-func (l *look) replace(ctx context.Context, name, address string) error {
+// the same from (protocol.md §3.5). The old one is taken down like any that
+// leaves: should it be there after all, it does not stay beside the new one.
+func (l *look) replace(ctx context.Context, name, address string) (waiting bool, err error) {
 	gone := *l.rec().Calendar
-	l.k.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", l.id, "calendar", gone.ID)
-	if err := l.save(ctx, func(r *store.EmployeeRecord) { r.KeptFrom = gone.From }); err != nil {
-		return err
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	if _, err := l.k.Google.Calendar(calls, gone.ID); err == nil {
+		return false, failure.New(failure.Transient, "list the events of calendar "+gone.ID, "Google has the calendar, but not its events")
+	} else if !failure.Is(err, failure.Gone) {
+		return false, err
 	}
-	waiting, err := l.create(ctx, name, address)
-	if err != nil || waiting {
-		return err
+	l.k.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", l.id, "calendar", gone.ID)
+	if err := l.leave(ctx, gone.From); err != nil {
+		return false, err
+	}
+	if waiting, err := l.create(ctx, name, address); err != nil || waiting {
+		return waiting, err
 	}
 	l.repaired++
 	return l.share(ctx, address)

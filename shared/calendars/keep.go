@@ -28,7 +28,17 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", l.id), err)
 	}
 	if c := l.rec().Calendar; c != nil && c.Address != "" && calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
-		if err := l.leave(ctx); err != nil {
+		if c.ID == "" {
+			// Made or not, it was never shared: the pending creation gets the new
+			// address (protocol.md §5.2). Forgotten, its calendar would stay for ever.
+			if err := l.save(ctx, func(r *store.EmployeeRecord) {
+				c := *r.Calendar
+				c.Address = address
+				r.Calendar = &c
+			}); err != nil {
+				return err
+			}
+		} else if err := l.leave(ctx, time.Time{}); err != nil {
 			return err
 		}
 	}
@@ -53,7 +63,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 	}
 	c := l.rec().Calendar
 	if created || c.RuleID == "" || l.rec().State != store.StateActive || l.audits() {
-		if err := l.share(ctx, address); err != nil {
+		if waiting, err := l.share(ctx, address); err != nil || waiting {
 			return err
 		}
 	}
@@ -61,6 +71,10 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		if err := l.fill(ctx, rules, name, address); err != nil {
 			return err
 		}
+	}
+	if c := l.rec().Calendar; c == nil || c.ID == "" || l.unfinished {
+		// Only what is filled replaces what was there (protocol.md §5.2).
+		return nil
 	}
 	if err := l.takeDownLeaving(ctx); err != nil {
 		return err
@@ -92,7 +106,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 	if err != nil {
 		return false, err
 	}
-	if until := account.PausedUntil; l.k.Deps.Now().Before(until) {
+	if until := l.k.mayNot(account); !until.IsZero() {
 		l.again(until)
 		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
 	}
@@ -141,6 +155,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		}
 		return false, err
 	}
+	l.k.taken()
 	l.k.Log.InfoContext(ctx, "calendar created", "employee", l.id, "calendar", made.ID, "cause", l.order.Cause)
 	return false, l.save(ctx, func(r *store.EmployeeRecord) {
 		c := *r.Calendar
@@ -159,7 +174,12 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 		l.again(due)
 		return true, nil
 	}
-	list, err := l.k.Google.Calendars(ctx)
+	if err := l.extend(ctx); err != nil {
+		return false, err
+	}
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	list, err := l.k.Google.Calendars(calls)
 	if err != nil {
 		return false, err
 	}
@@ -185,6 +205,10 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 		return true, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
 			c.Searches = 1
+			// However late the first search came, the second keeps its distance.
+			if late := l.taken().Add(-l.k.waits.Intent); late.After(c.Deadline) {
+				c.Deadline = late
+			}
 			r.Calendar = &c
 		})
 	default:
@@ -245,41 +269,49 @@ func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {
 }
 
 // share gives the employee's address the role reader: the rules are listed
-// first and only what is missing is inserted (protocol.md §5.3).
-func (l *look) share(ctx context.Context, address string) error {
+// first and only what is missing is inserted (protocol.md §5.3). waiting tells
+// that Google wants no sharing now.
+func (l *look) share(ctx context.Context, address string) (waiting bool, err error) {
 	if err := l.extend(ctx); err != nil {
-		return err
+		return false, err
 	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	c := *l.rec().Calendar
 	rules, err := l.k.Google.Rules(calls, c.ID)
 	if err != nil {
-		if failure.Is(err, failure.Gone) && l.rec().State == store.StateActive {
-			return nil // the fill finds the calendar gone and makes another
+		// A fresh calendar can be unknown for a while; one that should be known by
+		// now is gone, and the fill makes another.
+		known := l.rec().State == store.StateActive || l.taken().After(c.Deadline.Add(l.k.waits.Intent))
+		if failure.Is(err, failure.Gone) && known {
+			return false, nil
 		}
-		return err
+		return false, err
+	}
+	account, err := l.k.Account.Account(calls)
+	if err != nil {
+		return false, err
 	}
 	rule, there := ruleFor(rules, c.RuleID, address)
 	if there {
-		if rule.Role != "reader" && rule.Role != "owner" {
+		if rule.Role != "reader" && !own(rule.ID, account) {
 			activity := l.activity("rule.narrow", c.ID)
 			if err := l.announced(ctx, activity, unchanged); err != nil {
-				return err
+				return false, err
 			}
 			err := l.k.Google.ForceReader(calls, c.ID, rule)
 			if saveErr := l.save(ctx, unchanged, result(activity, err)); saveErr != nil {
-				return saveErr
+				return false, saveErr
 			}
 			if err != nil {
-				return err
+				return false, err
 			}
 			l.repaired++
 		}
 		if c.RuleID == rule.ID && c.RuleSeen && l.rec().State == store.StateActive {
-			return nil
+			return false, nil
 		}
-		return l.save(ctx, func(r *store.EmployeeRecord) {
+		return false, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
 			c.RuleID, c.RuleSeen = rule.ID, true
 			r.Calendar, r.State, r.Reason = &c, store.StateActive, ""
@@ -287,14 +319,18 @@ func (l *look) share(ctx context.Context, address string) error {
 	}
 	if c.RuleID != "" && !c.RuleSeen {
 		// Invited, and never visible: an admin decides whether to invite again.
-		return nil
+		return false, nil
+	}
+	if until := l.k.mayNot(account); !until.IsZero() {
+		l.again(until)
+		return true, nil
 	}
 	if c.RuleID != "" {
 		l.repaired++
 	}
 	activity := l.activity("rule.insert", c.ID)
 	if err := l.announced(ctx, activity, unchanged); err != nil {
-		return err
+		return false, err
 	}
 	made, err := l.k.Google.Share(calls, c.ID, address)
 	at := l.k.Deps.Now().UTC()
@@ -307,12 +343,18 @@ func (l *look) share(ctx context.Context, address string) error {
 		r.Calendar, r.State, r.Reason = &c, store.StateActive, ""
 	}, result(activity, err))
 	if saveErr != nil {
-		return saveErr
+		return false, saveErr
 	}
 	if err == nil {
+		l.k.taken()
 		l.k.Log.InfoContext(ctx, "calendar shared", "employee", l.id, "calendar", c.ID)
 	}
-	return err
+	return false, err
+}
+
+// own tells whether a rule is the central account's own, which nobody may change.
+func own(ruleID string, a store.AccountRecord) bool {
+	return strings.EqualFold(ruleID, "user:"+strings.TrimSpace(a.Email))
 }
 
 // ruleFor finds the employee's rule by its id or else by the address, both

@@ -37,7 +37,6 @@ type Store interface {
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error)
-	PauseWrites(ctx context.Context, sub string, until time.Time) error
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)
 	StartRun(ctx context.Context, id string, total int) error
@@ -107,6 +106,45 @@ type Deps struct {
 type Keeper struct {
 	Deps
 	waits Waits
+
+	mu          sync.Mutex
+	pausedUntil time.Time     // of creating and sharing, by Google's refusal
+	pause       time.Duration // its length; doubles with each refusal in a row
+}
+
+// refused notes that Google wants no creating and sharing for a while, and gives
+// until when: 15 minutes, doubling to 6 hours. Event writes go on (protocol.md §6.6).
+func (k *Keeper) refused() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.Deps.Now()
+	if now.Before(k.pausedUntil) {
+		return k.pausedUntil
+	}
+	k.pause = min(max(15*time.Minute, 2*k.pause), 6*time.Hour)
+	k.pausedUntil = now.Add(k.pause)
+	return k.pausedUntil
+}
+
+// taken notes that Google created or shared again.
+func (k *Keeper) taken() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pause = 0
+}
+
+// mayNot gives until when Google wants no creating and sharing; zero if it does.
+func (k *Keeper) mayNot(a store.AccountRecord) time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	until := a.PausedUntil
+	if k.pausedUntil.After(until) {
+		until = k.pausedUntil
+	}
+	if !k.Deps.Now().Before(until) {
+		return time.Time{}
+	}
+	return until
 }
 
 // New makes a Keeper.

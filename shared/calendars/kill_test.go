@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/api/calendar/v3"
+
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
-	"google.golang.org/api/calendar/v3"
 )
 
 // story is one change, the messages that tell of it, and what must be so in the end.

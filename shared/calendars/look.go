@@ -128,19 +128,12 @@ func (l *look) run(ctx context.Context) {
 	if err := l.try(ctx); err != nil {
 		l.fail(err)
 		if failure.Is(err, failure.Exhausted) {
-			l.pauseWrites(ctx, err)
+			until := l.k.refused()
+			l.again(until)
+			l.k.Log.WarnContext(ctx, "Google refuses to create and share", "employee", l.id, "until", until, "error", err.Error())
 		}
 		l.showError(ctx)
 	}
-}
-
-func (l *look) pauseWrites(ctx context.Context, err error) {
-	if c := l.rec().Calendar; c != nil && c.Account != "" {
-		if err := l.k.Store.PauseWrites(ctx, c.Account, l.retryAt); err != nil {
-			l.k.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
-		}
-	}
-	l.k.Log.WarnContext(ctx, "Google refuses writes", "employee", l.id, "until", l.retryAt, "error", err.Error())
 }
 
 // showError makes a failure that needs a person visible as the card's state.
@@ -290,7 +283,8 @@ func (l *look) settle(ctx context.Context) (bool, error) {
 func (l *look) audits() bool {
 	switch l.order.Cause {
 	case queue.CauseNotify, queue.CausePoll:
-		return l.refill
+		// More marks than this message's own: one of them may have asked for more.
+		return l.refill || l.lease.Dirty > 1
 	}
 	return true
 }

@@ -22,7 +22,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 		}
 	}
 	if l.rec().Calendar != nil {
-		if err := l.leave(ctx); err != nil {
+		if err := l.leave(ctx, time.Time{}); err != nil {
 			return err
 		}
 	}
@@ -45,12 +45,15 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	if l.rec().State == store.StateNone && l.rec().Reason == string(reason) {
 		return nil
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateNone, string(reason) })
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		r.State, r.Reason, r.KeptFrom = store.StateNone, string(reason), time.Time{}
+	})
 }
 
 // leave moves the present calendar to those that are being taken down; from now
-// on no event is written to it (protocol.md §1.6).
-func (l *look) leave(ctx context.Context) error {
+// on no event is written to it (protocol.md §1.6). from is that of the calendar
+// to come, zero for one of its own (protocol.md §3.5).
+func (l *look) leave(ctx context.Context, from time.Time) error {
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		if r.Calendar == nil {
 			return
@@ -58,8 +61,7 @@ func (l *look) leave(ctx context.Context) error {
 		if r.Calendar.ID != "" {
 			r.Leaving = append(slices.Clone(r.Leaving), *r.Calendar)
 		}
-		// What comes after is another calendar, with a from of its own.
-		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, time.Time{}
+		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, from
 	})
 }
 
@@ -89,9 +91,16 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 		if err != nil && !failure.Is(err, failure.Gone) {
 			return err
 		}
-		if rule, there := ruleFor(rules, "", c.Address); there && rule.Role != "owner" {
+		if rule, there := ruleFor(rules, "", c.Address); there {
 			id = rule.ID
 		}
+	}
+	account, err := l.k.Account.Account(calls)
+	if err != nil {
+		return err
+	}
+	if own(id, account) {
+		id = ""
 	}
 	activity := l.activity("rule.delete", c.ID)
 	if id != "" {

@@ -91,6 +91,9 @@ func (l *look) write(ctx context.Context, s *step) written {
 	if l.tenant == "" {
 		return written{err: failure.New(failure.Misconfigured, "write an event", "the installation has no tenant yet")}
 	}
+	if until := l.w.refused(); l.w.Deps.Now().Before(until) {
+		return written{err: failure.New(failure.Transient, "write an event", "Google refuses writes until "+until.Format(time.RFC3339))}
+	}
 	switch s.action {
 	case calendarsync.Insert:
 		return l.insert(ctx, s, 1)
@@ -204,7 +207,9 @@ func (l *look) delete(ctx context.Context, s *step) written {
 		case readErr != nil:
 			return written{err: readErr}
 		case !ev.Ours(l.tenant, l.id, calendarsync.EmployeeID(s.party.id)):
-			return written{err: failure.New(failure.Forbidden, "delete "+ev.String(), "its mark is not ours")}
+			// Somebody took the mark away: the event is theirs now and stays.
+			l.w.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", l.id, "employee", s.party.id, "event", ev.ID)
+			return written{gone: true}
 		}
 		l.writes++
 		err = l.w.Google.DeleteEvent(ctx, calendar, s.intent.EventID, ev.ETag)
@@ -229,6 +234,7 @@ func (l *look) finish(ctx context.Context, s *step, w written) {
 		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
 		l.mappings[s.party.id] = &m
 	default:
+		l.w.accepted()
 		m.State, m.Sequence, m.ETag = store.MappingLive, w.event.Sequence, w.event.ETag
 		m.Sent, m.Returned, m.Via = s.decision.Event.Hash(), w.event.Fields.Hash(), s.decision.Via
 		l.mappings[s.party.id] = &m
@@ -260,7 +266,8 @@ func (l *look) afterFailure(ctx context.Context, s *step, err error) {
 		// The event's calendar may be gone: the employee's own look finds out.
 		l.audit = append(l.audit, p.id)
 	case failure.Exhausted:
-		if err := l.w.Deps.Store.PauseWrites(ctx, p.record.Calendar.Account, l.taken().Add(pause(err, nil))); err != nil {
+		until := l.w.refuse()
+		if err := l.w.Deps.Store.PauseWrites(ctx, p.record.Calendar.Account, until); err != nil {
 			l.w.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
 		}
 	}
@@ -269,6 +276,10 @@ func (l *look) afterFailure(ctx context.Context, s *step, err error) {
 // removeExtras deletes further owned events of the same task and employee: of
 // several the highest generation stays (protocol.md §3.3).
 func (l *look) removeExtras(ctx context.Context, parties []party) {
+	if l.failed != nil {
+		// The one that is to stay may not be there.
+		return
+	}
 	for i := range parties {
 		p := &parties[i]
 		for _, e := range p.extras {

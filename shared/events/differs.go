@@ -28,7 +28,7 @@ func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec st
 	d := rules.Decide(reading, recipient(e, m.Via), rec.Vouched)
 	switch d.Verdict {
 	case calendarsync.Leave:
-		return d.Err != nil
+		return troubles(d, actual)
 	case calendarsync.Doubt:
 		return actual.Presence == calendarsync.Live
 	}

@@ -31,6 +31,7 @@ type look struct {
 	updated   string
 	activity  []store.ActivityRecord
 	audit     []int64
+	unseen    bool // what there is to see was not looked at
 
 	writes int // over all looks
 }
@@ -54,6 +55,7 @@ type party struct {
 func (l *look) begin() {
 	l.failed, l.retryAt, l.updated = nil, time.Time{}, ""
 	l.mappings, l.concerned, l.activity, l.audit = map[int64]*store.Mapping{}, nil, nil, nil
+	l.unseen = true
 }
 
 // taken is when the lease was taken, by the database's clock.
@@ -111,6 +113,7 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 		l.fail(err)
 		return
 	}
+	l.unseen = false
 	var todo []step
 	for i := range parties {
 		p := &parties[i]
@@ -228,7 +231,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 	absent := time.Time{}
 	switch d.Verdict {
 	case calendarsync.Leave:
-		if d.Err != nil {
+		if troubles(d, p.actual) {
 			l.fail(d.Err)
 		}
 	case calendarsync.Doubt:
@@ -270,6 +273,12 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		return step{}, false
 	}
 	return step{party: p, action: action, decision: d}, true
+}
+
+// troubles tells whether a decision to leave things as they are has to be
+// recorded: a task that is missing, and has no event, troubles nobody.
+func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
+	return d.Err != nil && (d.Reason != calendarsync.ReasonMissing || a.Presence == calendarsync.Live)
 }
 
 // found is the mapping of an event that is left as it is: what was remembered or,

@@ -97,6 +97,10 @@ type Deps struct {
 type Writer struct {
 	Deps
 	waits Waits
+
+	mu          sync.Mutex
+	pausedUntil time.Time // as this process heard of it
+	pauseLength time.Duration
 }
 
 // New makes a Writer.
@@ -128,6 +132,9 @@ type Report struct {
 	Writes int
 	// Failed counts the tasks whose failure was recorded.
 	Failed int
+	// Unseen counts the tasks for which the order's Sighting was not made use of:
+	// held by another, parked, or not readable.
+	Unseen int
 	// Audit are the employees whose calendar must be listed before anything can
 	// be inserted (protocol.md §3.4).
 	Audit []int64
@@ -137,6 +144,7 @@ func (r *Report) add(o Report) {
 	r.Redelivered = append(r.Redelivered, o.Redelivered...)
 	r.Writes += o.Writes
 	r.Failed += o.Failed
+	r.Unseen += o.Unseen
 	r.Audit = append(r.Audit, o.Audit...)
 }
 
@@ -148,12 +156,15 @@ func (w *Writer) Sync(ctx context.Context, o Order) (Report, error) {
 	ids := slices.Clone(o.Tasks)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	if stopped, until, err := w.stopped(ctx); err != nil {
-		return report, err
-	} else if stopped != nil {
-		return report, w.park(ctx, ids, stopped, until)
-	}
-	for batch := range slices.Chunk(ids, maxLeases) {
+	for n := 0; n < len(ids); n += maxLeases {
+		// Before each batch, since the one before may have met Google's refusal.
+		if stopped, until, err := w.stopped(ctx); err != nil {
+			return report, err
+		} else if stopped != nil {
+			report.Unseen += len(ids) - n
+			return report, w.park(ctx, ids[n:], stopped, until)
+		}
+		batch := ids[n:min(n+maxLeases, len(ids))]
 		part, err := w.syncBatch(ctx, o, batch)
 		report.add(part)
 		if err != nil {
@@ -186,10 +197,40 @@ func (w *Writer) stopped(ctx context.Context) (why error, until time.Time, err e
 		}
 		return nil, time.Time{}, err
 	}
-	if w.Deps.Now().Before(a.PausedUntil) {
-		return failure.New(failure.Exhausted, "look at tasks", "Google refuses writes until "+a.PausedUntil.Format(time.RFC3339)), a.PausedUntil, nil
+	until = a.PausedUntil
+	if heard := w.refused(); heard.After(until) {
+		until = heard
+	}
+	if w.Deps.Now().Before(until) {
+		return failure.New(failure.Exhausted, "look at tasks", "Google refuses writes until "+until.Format(time.RFC3339)), until, nil
 	}
 	return nil, time.Time{}, nil
+}
+
+// refuse remembers Google's refusal of all writes for this process at once (what
+// is read of the account may be some seconds old) and gives its end: 15 minutes,
+// doubling to 6 hours with each refusal in a row (protocol.md §6.6).
+func (w *Writer) refuse() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := w.Deps.Now(); !now.Before(w.pausedUntil) {
+		w.pauseLength = min(max(15*time.Minute, 2*w.pauseLength), 6*time.Hour)
+		w.pausedUntil = now.Add(w.pauseLength)
+	}
+	return w.pausedUntil
+}
+
+// accepted notes that Google takes writes again.
+func (w *Writer) accepted() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pauseLength = 0
+}
+
+func (w *Writer) refused() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pausedUntil
 }
 
 // park keeps keys dirty without looking at them; Poll brings them up when it may.
@@ -237,6 +278,7 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 			case store.Redelivered:
 				report.Redelivered = append(report.Redelivered, id)
 			case store.Busy:
+				report.Unseen++
 				w.Log.InfoContext(ctx, "task left to its holder", "task", id)
 			}
 			return nil
@@ -308,14 +350,19 @@ func (w *Writer) lookAt(ctx, calls context.Context, held []*look, report *Report
 			switch {
 			case errors.Is(err, store.ErrLeaseLost):
 				// Somebody else has it, or Poll will find it due.
+				report.Unseen++
 				w.Log.WarnContext(ctx, "lease lost", "task", l.id)
 				return nil
 			case err != nil:
 				return err
 			case !released:
 				left = append(left, l)
+				return nil
 			case l.failed != nil:
 				report.Failed++
+			}
+			if l.unseen {
+				report.Unseen++
 			}
 			return nil
 		})

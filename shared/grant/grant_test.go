@@ -537,7 +537,7 @@ func TestSealThatCannotBeOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			s := grant.New(grant.Config{ClientID: clientID, ClientSecret: secret, Repeat: repeat}, w.accounts, opener{row.err}, http.DefaultClient, w.now, slog.New(slog.NewTextHandler(w, nil)))
+			s := grant.New(grant.Config{ClientID: clientID, ClientSecret: secret, Repeat: repeat}, w.accounts, opener{row.err}, &http.Client{}, w.now, slog.New(slog.NewTextHandler(w, nil)))
 			w.refusedAs(s, row.kind)
 			if a := w.account(); !a.Connected || w.refreshes() != 0 {
 				t.Errorf("connected %t, %d questions", a.Connected, w.refreshes())

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -97,7 +98,8 @@ func (s *Store) AcquireEmployee(ctx context.Context, id int64, c Claim) (Employe
 		if _, err := tx.Get(key.ref(), &rec); err != nil {
 			return err
 		}
-		if rec.LeaseToken == c.Token {
+		// See AcquireTask.
+		if rec.LeaseToken == c.Token && tx.Now().Before(rec.LeaseUntil) {
 			lease = EmployeeLease{Lease{key, c.Token, rec.LeaseUntil, rec.Dirty, 1}, rec}
 			outcome = Taken
 			return nil
@@ -129,6 +131,10 @@ func (s *Store) SaveEmployee(ctx context.Context, l *EmployeeLease, change func(
 			return ErrLeaseLost
 		}
 		work := rec.Work
+		if work.Failure != nil {
+			f := *work.Failure
+			work.Failure = &f
+		}
 		change(&rec)
 		rec.Work = work
 		record = rec
@@ -158,11 +164,11 @@ func (s *Store) SettleEmployee(ctx context.Context, l *EmployeeLease, r Result) 
 		if !rec.holds(l.Lease, tx.Now()) {
 			return ErrLeaseLost
 		}
-		cleared := rec.DeadLetter && r.Err == nil
+		released = rec.settle(&next.Lease, r, tx.Now())
+		cleared := released && rec.DeadLetter && r.Err == nil
 		if cleared {
 			rec.DeadLetter = false
 		}
-		released = rec.settle(&next.Lease, r, tx.Now())
 		next.Record = rec
 		if cleared {
 			if err := tx.Delete(deadLetterRef(l.Key)); err != nil {
@@ -204,7 +210,8 @@ func (s *Store) ForgetEmployee(ctx context.Context, l *EmployeeLease) error {
 
 // AdoptCalendar records a calendar found by its mark after the database was
 // lost: active, but not listed, so that it is audited before anything is
-// inserted (protocol.md §3.4). A record that has a calendar already stays.
+// inserted (protocol.md §3.4). A record that has a calendar already stays, and a
+// calendar that is being taken down does not come back.
 func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarRecord) (adopted bool, err error) {
 	key := EmployeeKey(employee)
 	err = s.b.Transact(ctx, func(tx Tx) error {
@@ -213,7 +220,8 @@ func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarR
 		if _, err := tx.Get(key.ref(), &rec); err != nil {
 			return err
 		}
-		if rec.Calendar != nil {
+		leaving := func(c CalendarRecord) bool { return c.ID == cal.ID }
+		if rec.Calendar != nil || slices.ContainsFunc(rec.Leaving, leaving) {
 			return nil
 		}
 		rec.State, rec.Calendar = StateActive, &cal

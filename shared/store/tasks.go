@@ -115,8 +115,9 @@ func (s *Store) AcquireTask(ctx context.Context, id int64, c Claim) (TaskLease, 
 		if _, err := tx.Get(key.ref(), &rec); err != nil {
 			return err
 		}
-		// A rerun after a commit whose answer was lost finds its own token.
-		if rec.LeaseToken == c.Token {
+		// A rerun after a commit whose answer was lost finds its own token; a lease
+		// that has ended since is taken anew.
+		if rec.LeaseToken == c.Token && tx.Now().Before(rec.LeaseUntil) {
 			lease = TaskLease{Lease{key, c.Token, rec.LeaseUntil, rec.Dirty, 1}, rec}
 			outcome = Taken
 			return nil
@@ -220,16 +221,20 @@ func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (re
 				rec.SetMapping(employee, *m)
 			}
 		}
-		if o.Concerned != nil {
-			rec.concern(o.Concerned)
+		concerned := o.Concerned
+		if concerned == nil {
+			concerned = rec.Employees
 		}
+		// Renewed in any case: mappings may have come by adoption, without an intent.
+		rec.concern(concerned)
 		if o.Updated != "" {
 			rec.Updated = o.Updated
 		}
-		if rec.DeadLetter && o.Err == nil {
+		released = rec.settle(&next.Lease, o.Result, tx.Now())
+		// Kept while the look has to be repeated: the letter may have come during it.
+		if released && rec.DeadLetter && o.Err == nil {
 			rec.DeadLetter, cleared = false, true
 		}
-		released = rec.settle(&next.Lease, o.Result, tx.Now())
 		next.Record = rec
 		for _, a := range o.Activity {
 			if err := tx.Set(Ref{Activity, a.ID}, a); err != nil {

@@ -171,7 +171,9 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 		w.Failure, w.Failed = FailureOf(r.Err, w.Failure, now), "yes"
 		return true
 	}
-	w.Dirty, w.PendingSince, w.Failure, w.Failed, w.Vouched = 0, time.Time{}, nil, "", false
+	w.Dirty, w.PendingSince, w.Failure, w.Failed = 0, time.Time{}, nil, ""
+	// What was vouched for holds for the look that is still to come.
+	w.Vouched = w.Vouched && !r.RetryAt.IsZero()
 	return true
 }
 
@@ -217,10 +219,14 @@ func (s *Store) MarkDirty(ctx context.Context, key Key, due time.Time) error {
 		}
 		w := rec.work()
 		w.Dirty++
+		now := tx.Now()
 		if w.PendingSince.IsZero() {
-			w.PendingSince = tx.Now()
+			w.PendingSince = now
 		}
-		if w.DueAt.IsZero() || due.Before(w.DueAt) {
+		// What was due has just been brought up, to be put off; left due it would
+		// come up at every poll. A live lease's end stays: its holder may die.
+		held := w.LeaseToken != "" && now.Before(w.LeaseUntil)
+		if w.DueAt.IsZero() || due.Before(w.DueAt) || (!held && !w.DueAt.After(now)) {
 			w.DueAt = due
 		}
 		return tx.Set(key.ref(), rec)

@@ -184,7 +184,7 @@ func eventsDelete(c *call) (obj, *apiError) {
 }
 
 func eventsMove(c *call) (obj, *apiError) {
-	cal, ev, role, err := c.event("writer")
+	_, ev, role, err := c.event("writer")
 	if err != nil {
 		return nil, err
 	}
@@ -198,13 +198,13 @@ func eventsMove(c *call) (obj, *apiError) {
 	if to.events[ev.id] != nil {
 		return nil, duplicate()
 	}
-	moved := c.s.moveEvent(cal, to, ev)
+	moved := c.s.moveEvent(to, ev)
 	c.eventMail(to, moved, "update")
 	return c.reply(to, moved, role)
 }
 
 // moveEvent takes ev to another calendar; a tombstone stays behind.
-func (s *Server) moveEvent(from, to *calendarState, ev *event) *event {
+func (s *Server) moveEvent(to *calendarState, ev *event) *event {
 	data := mergePatch(ev.data, nil)
 	s.cancelEvent(ev, false)
 	return s.addEvent(to, ev.id, ev.creator, ev.clientID, data, ev.start, ev.end, ev.sequence)

@@ -136,7 +136,7 @@ func (s *Server) MoveEvent(calendarID, eventID string, start time.Time) error {
 func (s *Server) MoveEventTo(calendarID, eventID, toCalendarID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cal, ev, err := s.liveEvent(calendarID, eventID)
+	_, ev, err := s.liveEvent(calendarID, eventID)
 	if err != nil {
 		return fmt.Errorf("moving: %w", err)
 	}
@@ -147,7 +147,7 @@ func (s *Server) MoveEventTo(calendarID, eventID, toCalendarID string) error {
 	if to.events[ev.id] != nil {
 		return fmt.Errorf("moving event %s: %s has one with that id", eventID, toCalendarID)
 	}
-	s.moveEvent(cal, to, ev)
+	s.moveEvent(to, ev)
 	return nil
 }
 

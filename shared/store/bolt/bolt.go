@@ -15,6 +15,7 @@ import (
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -80,7 +81,7 @@ func Open(path string, now func() time.Time, opts ...Option) (*Backend, error) {
 		InitialMmapSize: mapped,
 		NoStatistics:    true,
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, &failure.Error{Kind: failure.Misconfigured, Op: op, Detail: "the file is in use by another process", Err: err}
 	}
 	if err != nil {
@@ -232,43 +233,46 @@ func (b *Backend) takeTurn(ctx context.Context) error {
 func (b *Backend) Purge(ctx context.Context) (int, error) {
 	total := 0
 	for {
-		n, err := b.purgeSome(ctx)
+		n, more, err := b.purgeSome(ctx)
 		total += n
-		if err != nil || n < purgeBatch {
+		if err != nil || !more {
 			return total, err
 		}
 	}
 }
 
-func (b *Backend) purgeSome(ctx context.Context) (int, error) {
+// purgeSome deletes a batch and tells whether there may be more to do.
+func (b *Backend) purgeSome(ctx context.Context) (n int, more bool, err error) {
 	if err := b.takeTurn(ctx); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer func() { <-b.writer }()
-	n := 0
-	err := b.db.Update(func(btx *bbolt.Tx) error {
-		n = 0
+	err = b.db.Update(func(btx *bbolt.Tx) error {
 		all, err := collections(btx)
 		if err != nil {
 			return err
 		}
-		due := document.Selection{Query: store.Query{Field: expiry, Op: store.AtMost}, Bound: b.clock()}
+		now, room := b.clock(), purgeBatch
 		for _, c := range all {
-			due.Collection, due.Limit = c, purgeBatch-n
-			if due.Limit == 0 {
-				break
+			ids, done, err := expired(btx, c, now, room)
+			if err != nil {
+				return err
 			}
-			for _, id := range selected(btx, due) {
+			for _, id := range ids {
 				if err := (write{ref: store.Ref{Collection: c, ID: id}}).apply(btx); err != nil {
 					return err
 				}
-				n++
+			}
+			n += len(ids)
+			if room -= done; room == 0 {
+				more = true
+				return nil
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, failure.Wrap(failure.Transient, "purge expired documents", err)
+		return 0, false, failure.Wrap(failure.Transient, "purge expired documents", err)
 	}
-	return n, nil
+	return n, more, nil
 }

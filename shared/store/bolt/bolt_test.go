@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -169,6 +170,79 @@ func TestReopen(t *testing.T) {
 	docs, err = second.Query(t.Context(), store.Query{Collection: store.SignIns, Field: "expires_at", Op: store.Exists})
 	if err != nil || len(docs) != 0 {
 		t.Errorf("the index still has %d entries, error %v", len(docs), err)
+	}
+}
+
+// A damaged file: the index has entries without a document, or with one that does
+// not expire yet. They must neither hold up Open nor cost that document.
+func TestPurgeOfADamagedIndex(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	path := filepath.Join(t.TempDir(), "store")
+	b, err := bolt.Open(path, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket := func(id string) store.Ref { return store.Ref{Collection: store.Tickets, ID: id} }
+	err = b.Transact(t.Context(), func(tx store.Tx) error {
+		var errs []error
+		for i := range 501 { // more than a batch
+			errs = append(errs, tx.Set(ticket(fmt.Sprint(i)), expiring{now.Add(time.Minute)}))
+		}
+		return errors.Join(append(errs, tx.Set(ticket("passed"), expiring{now.Add(2 * time.Minute)}),
+			tx.Set(ticket("later"), expiring{now.Add(time.Minute)}))...)
+	})
+	if err := errors.Join(err, b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		docs := tx.Bucket([]byte("documents/tickets"))
+		later := bytes.ReplaceAll(docs.Get([]byte("later")), []byte("2026"), []byte("2027"))
+		if bytes.Equal(later, docs.Get([]byte("later"))) {
+			return errors.New("the year is not found in the document")
+		}
+		errs := []error{docs.Put([]byte("later"), later)}
+		for i := range 501 {
+			errs = append(errs, docs.Delete([]byte(fmt.Sprint(i))))
+		}
+		return errors.Join(errs...)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	entriesLeft := func(b *bolt.Backend) int {
+		t.Helper()
+		docs, err := b.Query(t.Context(), store.Query{Collection: store.Tickets, Field: "expires_at", Op: store.Exists})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(docs)
+	}
+	before, err := bolt.Open(path, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := entriesLeft(before); n != 2 {
+		t.Errorf("%d documents by an index of 503 entries for 2 documents", n)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	after := open(t, path, clock)
+	if has(t, after, ticket("passed")) {
+		t.Error("a document behind the damage was kept")
+	}
+	if !has(t, after, ticket("later")) {
+		t.Error("a document that does not expire yet was purged")
+	}
+	if n := entriesLeft(after); n != 0 {
+		t.Errorf("%d stale entries are left", n)
 	}
 }
 

@@ -110,3 +110,32 @@ func reindex(btx *bbolt.Tx, ref store.Ref, before, after document.Tree) error {
 	}
 	return nil
 }
+
+// expired gives the ids of the documents whose expiry has come, out of at most
+// limit index entries, and tells how many those were. An entry that its document
+// does not bear out, or that has none (a damaged file), is removed: it would be
+// found again each time.
+func expired(btx *bbolt.Tx, c store.Collection, now time.Time, limit int) (ids []string, done int, err error) {
+	bucket := btx.Bucket(indexBucket(c, expiry))
+	if bucket == nil {
+		return nil, 0, nil
+	}
+	bound := prefixOf(now)
+	found := map[string]string{} // entry to id
+	walk(bucket.Cursor(), bound[:1], bound, false, func(key, id []byte) bool {
+		found[string(key)] = string(id)
+		return len(found) < limit
+	})
+	for key, id := range found {
+		tree, err := load(btx, store.Ref{Collection: c, ID: id})
+		if err != nil {
+			return nil, 0, err
+		}
+		if entries(tree[expiry], id)[key] {
+			ids = append(ids, id)
+		} else if err := bucket.Delete([]byte(key)); err != nil {
+			return nil, 0, fmt.Errorf("remove from index %s.%s: %w", c, expiry, err)
+		}
+	}
+	return ids, len(found), nil
+}

@@ -33,6 +33,9 @@ func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, e
 			if err != nil {
 				return failure.Wrap(failure.Transient, "read "+document.Name(ref), err)
 			}
+			if tree == nil {
+				continue // an entry without its document: a damaged file
+			}
 			docs = append(docs, store.Document{ID: id, Decode: func(into any) error {
 				if err := document.Decode(tree, into); err != nil {
 					return failure.Wrap(failure.Invalid, "read "+document.Name(ref), err)
@@ -78,9 +81,9 @@ func selected(btx *bbolt.Tx, s document.Selection) []string {
 	case store.AtMost:
 		// Values of another type are not comparable, in Firestore too.
 		p := prefixOf(s.Bound)
-		walk(c, p[:1], p, s.Descending, func(id []byte) bool { ids = append(ids, string(id)); return !full() })
+		walk(c, p[:1], p, s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
 	case store.Exists:
-		walk(c, []byte{kindInt}, []byte{kindElement - 1}, s.Descending, func(id []byte) bool { ids = append(ids, string(id)); return !full() })
+		walk(c, []byte{kindInt}, []byte{kindElement - 1}, s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
 	case store.ContainsAny:
 		set := map[string]bool{}
 		for _, n := range s.Any {
@@ -99,12 +102,12 @@ func selected(btx *bbolt.Tx, s document.Selection) []string {
 
 // walk visits the entries from the prefix low up to and with those of the prefix
 // high, or the other way round, until visit says no.
-func walk(c *bbolt.Cursor, low, high []byte, descending bool, visit func(id []byte) bool) {
+func walk(c *bbolt.Cursor, low, high []byte, descending bool, visit func(key, id []byte) bool) {
 	within := func(k []byte) bool {
 		return k != nil && bytes.Compare(k, low) >= 0 && (bytes.Compare(k, high) < 0 || bytes.HasPrefix(k, high))
 	}
 	if !descending {
-		for k, id := c.Seek(low); within(k) && visit(id); k, id = c.Next() {
+		for k, id := c.Seek(low); within(k) && visit(k, id); k, id = c.Next() {
 		}
 		return
 	}
@@ -117,13 +120,13 @@ func walk(c *bbolt.Cursor, low, high []byte, descending bool, visit func(id []by
 			break
 		}
 	}
-	k, id := c.Seek(beyond)
-	if k == nil {
+	var k, id []byte
+	if past, _ := c.Seek(beyond); past == nil {
 		k, id = c.Last()
 	} else {
 		k, id = c.Prev()
 	}
-	for ; within(k) && visit(id); k, id = c.Prev() {
+	for ; within(k) && visit(k, id); k, id = c.Prev() {
 	}
 }
 

@@ -12,16 +12,15 @@ import (
 
 	vkit "cloud.google.com/go/firestore/apiv1"
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
-	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
 )
 
 const (
@@ -53,7 +52,7 @@ func dial(ctx context.Context, opts []option.ClientOption) (*vkit.Client, error)
 		return nil, err
 	}
 	// The client would send a commit again after UNAVAILABLE and tell only the last
-	// answer, which then says nothing of what became of the first: see commit.
+	// answer, which says nothing of what became of the first: see send.
 	client.CallOptions.Commit = nil
 	return client, nil
 }
@@ -75,7 +74,11 @@ func (b *Backend) outgoing(ctx context.Context, inTransaction bool) context.Cont
 	if inTransaction {
 		is = "true"
 	}
-	return metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", b.path, "x-goog-is-transaction", is)
+	md, _ := metadata.FromOutgoingContext(ctx)
+	md = md.Copy()
+	md.Set("google-cloud-resource-prefix", b.path)
+	md.Set("x-goog-is-transaction", is)
+	return metadata.NewOutgoingContext(ctx, md)
 }
 
 // routed adds what a read by name needs besides.
@@ -88,31 +91,30 @@ func (b *Backend) name(ref store.Ref) string {
 	return b.path + "/documents/" + string(ref.Collection) + "/" + ref.ID
 }
 
-// snapshot is what a read found: fields is nil if there is no document.
+// snapshot is what one call read.
 type snapshot struct {
-	doc *pb.Document
-	at  time.Time
-	// transaction is the id of the transaction that the read began, if it was to.
+	// docs holds what was asked for by resource name, nil where there is no document.
+	docs map[string]*pb.Document
+	// at is the time of the (latest) read.
+	at *timestamppb.Timestamp
+	// transaction is the id of the transaction that the call began, if it was to.
 	transaction []byte
 }
 
-// lookUp reads the one document that req names; what came before an error is
-// given with it. The error is that of the call.
-func (b *Backend) lookUp(ctx context.Context, req *pb.BatchGetDocumentsRequest) (s snapshot, err error) {
+// lookUp reads the documents that req names. With an error comes what was
+// answered before it. The error is that of the call.
+func (b *Backend) lookUp(ctx context.Context, req *pb.BatchGetDocumentsRequest) (snapshot, error) {
+	s := snapshot{docs: make(map[string]*pb.Document, len(req.Documents))}
 	ctx, cancel := context.WithCancel(ctx) // ends the stream in every case
 	defer cancel()
 	stream, err := b.client.BatchGetDocuments(b.routed(ctx), req)
 	if err != nil {
 		return s, err
 	}
-	answered := false
 	for {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			if !answered {
-				return s, status.Error(codes.Internal, "an answer without the document")
-			}
-			return s, nil
+			break
 		}
 		if err != nil {
 			return s, err
@@ -120,17 +122,21 @@ func (b *Backend) lookUp(ctx context.Context, req *pb.BatchGetDocumentsRequest) 
 		if len(resp.Transaction) > 0 {
 			s.transaction = resp.Transaction
 		}
-		// A result may be missing: then the message brings but the transaction.
+		// A message may bring the transaction and no result.
 		switch r := resp.Result.(type) {
 		case *pb.BatchGetDocumentsResponse_Found:
-			s.doc, answered = r.Found, true
+			s.docs[r.Found.Name] = r.Found
 		case *pb.BatchGetDocumentsResponse_Missing:
-			answered = true
+			s.docs[r.Missing] = nil
 		}
-		if at := document.Time(resp.ReadTime.AsTime()); at.After(s.at) && resp.ReadTime != nil {
-			s.at = at
+		if resp.ReadTime != nil {
+			s.at = resp.ReadTime // they never decrease within one answer
 		}
 	}
+	if len(s.docs) < len(req.Documents) || s.at == nil {
+		return s, status.Error(codes.Internal, "an incomplete answer")
+	}
+	return s, nil
 }
 
 // run collects the results of a query.
@@ -167,11 +173,10 @@ func passing(err error) bool {
 
 // repeat does a read again if the way to the server failed, within some 2 s.
 func repeat[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = 50*time.Millisecond, time.Second, 2
+	waits := pauses(50*time.Millisecond, time.Second, 2)
 	for n := 1; ; n++ {
 		out, err := read()
-		if err == nil || !passing(err) || n == readAttempts || !pause(ctx, pauses.NextBackOff()) {
+		if err == nil || !passing(err) || n == readAttempts || !pause(ctx, waits.NextBackOff()) {
 			return out, err
 		}
 	}

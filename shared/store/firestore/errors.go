@@ -37,16 +37,23 @@ func classify(ctx context.Context, op string, err error) *failure.Error {
 	return e
 }
 
-// classifyCommit gives the error of a commit its kind. unknown tells that the
-// commit may have taken effect.
-func classifyCommit(ctx context.Context, err error, unknown bool) *failure.Error {
+// classifyCommit gives the error of a commit its kind: of one that locks, in a
+// transaction of Firestore's, or not. Ambiguous is it whenever the commit may have
+// taken effect: if neither this answer rules it out nor, when the commit was sent
+// again (resent), anything can.
+func classifyCommit(ctx context.Context, err error, locks, resent bool) *failure.Error {
 	e := classify(ctx, transaction, err)
-	if status.Code(err) == codes.InvalidArgument {
-		// Documents were checked before; what is left is a transaction that took
-		// too long and was forgotten by the server, or that it had committed.
+	code := status.Code(err)
+	// Documents were checked before; what is left of InvalidArgument is a
+	// transaction that the server forgot, or that had committed.
+	forgotten := locks && code == codes.InvalidArgument
+	if resent || forgotten {
 		e.Kind = failure.Transient
 	}
-	e.Ambiguous = unknown && e.Kind == failure.Transient
+	e.Ambiguous = e.Kind == failure.Transient
+	if code == codes.Aborted && ctx.Err() == nil {
+		e.Err = describe(code, err) // of a commit sent again: no mere contention
+	}
 	return e
 }
 

@@ -65,9 +65,9 @@ func limited(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return context.WithTimeout(ctx, d)
 }
 
-// read reads one document outside a transaction: without a consistency selector
-// Firestore gives the latest state.
-func (b *Backend) read(ctx context.Context, op string, ref store.Ref) (snapshot, error) {
+// read reads one document outside a transaction, and the time of that: without a
+// consistency selector Firestore gives the latest state.
+func (b *Backend) read(ctx context.Context, op string, ref store.Ref) (*pb.Document, time.Time, error) {
 	ctx, cancel := limited(ctx, operationTimeout)
 	defer cancel()
 	// BatchGetDocuments rather than GetDocument: there NotFound could be the
@@ -75,9 +75,9 @@ func (b *Backend) read(ctx context.Context, op string, ref store.Ref) (snapshot,
 	req := &pb.BatchGetDocumentsRequest{Database: b.path, Documents: []string{b.name(ref)}}
 	s, err := repeat(ctx, func() (snapshot, error) { return b.lookUp(b.outgoing(ctx, false), req) })
 	if err != nil {
-		return s, classify(ctx, op, err)
+		return nil, time.Time{}, classify(ctx, op, err)
 	}
-	return s, nil
+	return s.docs[b.name(ref)], document.Time(s.at.AsTime()), nil
 }
 
 // Get reads one document.
@@ -85,11 +85,11 @@ func (b *Backend) Get(ctx context.Context, ref store.Ref, into any) (bool, error
 	if err := document.Check(ref); err != nil {
 		return false, err
 	}
-	s, err := b.read(ctx, "read "+document.Name(ref), ref)
+	doc, _, err := b.read(ctx, "read "+document.Name(ref), ref)
 	if err != nil {
 		return false, err
 	}
-	return decode(ref, s.doc, into)
+	return decode(ref, doc, into)
 }
 
 func decode(ref store.Ref, doc *pb.Document, into any) (bool, error) {
@@ -104,8 +104,8 @@ func decode(ref store.Ref, doc *pb.Document, into any) (bool, error) {
 
 // Now gives the read time of a read of a document that need not exist.
 func (b *Backend) Now(ctx context.Context) (time.Time, error) {
-	s, err := b.read(ctx, "read Firestore's clock", store.Ref{Collection: store.Installation, ID: "clock"})
-	return s.at, err
+	_, at, err := b.read(ctx, "read Firestore's clock", store.Ref{Collection: store.Installation, ID: "clock"})
+	return at, err
 }
 
 // Query runs the query outside any transaction.

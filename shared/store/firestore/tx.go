@@ -6,32 +6,33 @@ import (
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
 )
 
-// tx is one run of a transaction.
+// tx is one run of a transaction: a snapshot that f reads, and what f would write.
 type tx struct {
 	ctx context.Context
 	b   *Backend
-	// id names the transaction at the server; nil until the first read began it.
-	id []byte
-	// lost is the id of the run before, which others made fail.
-	lost []byte
-	// repeated tells that others made a run before fail.
-	repeated bool
-	writes   []*pb.Write
-	size     int
-	read     time.Time
+	// at is the time of the first read, and of all others: f sees one moment.
+	at *timestamppb.Timestamp
+	// seen holds each document that was read, by resource name, nil if missing.
+	seen map[string]*pb.Document
+	// writes holds one write for each document; the latest counts.
+	writes map[string]*pb.Write
+	size   int
 	// err makes the transaction fail even if f overlooks it.
 	err error
-	// again tells that the failure was a read that others, or a broken connection,
-	// made fail: nothing happened, and f can be run again.
-	again bool
+	// again tells that the run failed without any effect, because of others or of
+	// a broken connection, so that f can be run again; contended, that a run before
+	// did because of others.
+	again, contended bool
+	// lock is the transaction at the server that holds locks for the commit, if
+	// any; lost the one of the run before.
+	lock, lost []byte
 }
 
 func (t *tx) fail(err error) error {
@@ -39,21 +40,6 @@ func (t *tx) fail(err error) error {
 		t.err = err
 	}
 	return err
-}
-
-// options of the transaction at its begin. The mode is left to the database's
-// default, which for the Standard edition is pessimistic: a read locks the
-// document (shared), the commit waits for the others' locks, and of two that wait
-// for each other one gets ABORTED. That suits short transactions on one hot
-// document, for the server queues them instead of letting all but one work in
-// vain. Correctness does not rest on it: with an optimistic database the commit
-// fails instead, and f runs again just so.
-func (t *tx) options() *pb.TransactionOptions {
-	// Named as a retry, the transaction keeps its age among its rivals; without
-	// it, many writers of one document starve each other.
-	return &pb.TransactionOptions{Mode: &pb.TransactionOptions_ReadWrite_{
-		ReadWrite: &pb.TransactionOptions_ReadWrite{RetryTransaction: t.lost, ConcurrencyMode: pb.TransactionOptions_OPTIMISTIC},
-	}}
 }
 
 // Get reads a document, before the first write.
@@ -68,34 +54,27 @@ func (t *tx) Get(ref store.Ref, into any) (bool, error) {
 	if len(t.writes) > 0 {
 		return false, t.fail(failure.Wrap(failure.Invalid, op, document.ErrReadAfterWrite))
 	}
-	req := &pb.BatchGetDocumentsRequest{Database: t.b.path, Documents: []string{t.b.name(ref)}}
-	if t.id == nil {
-		// The first read begins the transaction: no call of its own for that.
-		req.ConsistencySelector = &pb.BatchGetDocumentsRequest_NewTransaction{NewTransaction: t.options()}
-	} else {
-		req.ConsistencySelector = &pb.BatchGetDocumentsRequest_Transaction{Transaction: t.id}
-	}
-	s, err := t.b.lookUp(t.ctx, req)
-	if t.id == nil {
-		t.id = s.transaction
-	}
-	if err == nil && t.id == nil {
-		err = status.Error(codes.Internal, "an answer without a transaction")
-	}
-	if err != nil {
-		t.again = lost(err)
-		e := classify(t.ctx, op, err)
-		if t.repeated && t.ctx.Err() != nil {
-			// The time ended in a wait for a lock: it was others who took it.
-			e.Err = fmt.Errorf("%w: %w", store.ErrContention, e.Err)
+	name := t.b.name(ref)
+	if _, known := t.seen[name]; !known {
+		req := &pb.BatchGetDocumentsRequest{Database: t.b.path, Documents: []string{name}}
+		if t.at != nil {
+			req.ConsistencySelector = &pb.BatchGetDocumentsRequest_ReadTime{ReadTime: t.at}
 		}
-		return false, t.fail(e)
+		s, err := t.b.lookUp(t.ctx, req)
+		if err != nil {
+			t.again = passed(err)
+			e := classify(t.ctx, op, err)
+			if t.contended && t.ctx.Err() != nil {
+				e.Err = fmt.Errorf("%w: %w", store.ErrContention, e.Err)
+			}
+			return false, t.fail(e)
+		}
+		if t.at == nil {
+			t.at = s.at
+		}
+		t.seen[name] = s.docs[name]
 	}
-	// Each read has a time of its own; the clock must not step back between them.
-	if s.at.After(t.read) {
-		t.read = s.at
-	}
-	found, err := decode(ref, s.doc, into)
+	found, err := decode(ref, t.seen[name], into)
 	if err != nil {
 		return false, t.fail(err)
 	}
@@ -115,9 +94,8 @@ func (t *tx) Set(ref store.Ref, doc any) error {
 	if t.size > document.MaxTransaction {
 		return t.fail(failure.New(failure.Invalid, "write "+document.Name(ref), "the transaction is larger than 10 MiB"))
 	}
-	t.writes = append(t.writes, &pb.Write{Operation: &pb.Write_Update{
-		Update: &pb.Document{Name: t.b.name(ref), Fields: toFields(tree)},
-	}})
+	name := t.b.name(ref)
+	t.writes[name] = &pb.Write{Operation: &pb.Write_Update{Update: &pb.Document{Name: name, Fields: toFields(tree)}}}
 	return nil
 }
 
@@ -129,14 +107,17 @@ func (t *tx) Delete(ref store.Ref) error {
 	if err := document.Check(ref); err != nil {
 		return t.fail(err)
 	}
-	t.writes = append(t.writes, &pb.Write{Operation: &pb.Write_Delete{Delete: t.b.name(ref)}})
+	name := t.b.name(ref)
+	t.writes[name] = &pb.Write{Operation: &pb.Write_Delete{Delete: name}}
 	return nil
 }
 
-// Now is the read time of the latest Get; without one the transaction fails.
+// Now is the moment that all reads of this run show; without one the transaction
+// fails.
 func (t *tx) Now() time.Time {
-	if t.read.IsZero() {
+	if t.at == nil {
 		_ = t.fail(failure.Wrap(failure.Invalid, "transaction", document.ErrNowBeforeGet))
+		return time.Time{}
 	}
-	return t.read
+	return document.Time(t.at.AsTime())
 }

@@ -55,6 +55,13 @@ func connections(r *rig) {
 	want.Version, want.ConnectedAt, want.PausedUntil = 2, r.b.now(), until
 	equal(r, "connected anew", r.connected("a", "client", true), want)
 	equal(r, "connected anew, stored", r.account(), want)
+	r.refuse("a", 2, false)
+	r.b.advance(time.Minute)
+	r.refuse("a", 2, true)
+	revived, err := r.s.Connect(r.ctx, r.account(), true)
+	r.must(err)
+	want.Version, want.ConnectedAt = 3, r.b.now()
+	equal(r, "connected anew with all that was recorded", revived, want)
 
 	r.must1(r.s.SetTenant(r.ctx, "tenant"))
 	b := r.connected("b", "client", false)
@@ -63,7 +70,7 @@ func connections(r *rig) {
 	in, err = r.s.Installation(r.ctx)
 	r.must(err)
 	equal(r, "installation", in, store.InstallationRecord{Tenant: "tenant", Account: "b"})
-	equal(r, "version of the first account, connected again", r.connected("a", "client", false).Version, 3)
+	equal(r, "version of the first account, connected again", r.connected("a", "client", false).Version, 4)
 }
 
 // must1 is must for a value that does not matter.
@@ -87,7 +94,10 @@ func otherAccount(r *rig) {
 	})
 	equal(r, "another client, no calendars known", r.connected("a", "other", false).ClientID, "other")
 	equal(r, "another account, no calendars known", r.connected("b", "other", false).Sub, "b")
-	// A database that was lost knows of no account; the marks alone do not name it.
+	r.unchanged("an account of earlier, while calendars are known", func() {
+		_, err := r.connect("a", "other", true)
+		r.is(err, store.ErrOtherAccount)
+	})
 }
 
 // refuse tells the store that Google refused a version, which disconnects or not.

@@ -32,8 +32,8 @@ func saveKeepsWork(r *rig) {
 
 	// The change is made to what is stored, not to what the lease remembers.
 	h.employee.Record.Name, h.employee.Record.Calendar = "forgotten", nil
-	r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Reason = "x" }))
-	want.Reason = "x"
+	r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Reason += "x" }))
+	want.Reason = "x" // and not "xx": the run for nothing left no trace
 	equal(r, "record saved twice", h.employee.Record, want)
 
 	// A notification during the look is not overwritten.

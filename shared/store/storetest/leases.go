@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,6 +130,37 @@ func leaseTaken(r *rig, c store.Collection) {
 	equal(r, "work of the lease", h.work(), want)
 	equal(r, "work stored", r.work(c, 7), want)
 	equal(r, "another key", r.work(c, 8), store.Work{})
+}
+
+// Without the moved clock, a lease is reckoned from the backend's.
+func ownClock(t *testing.T, b store.Backend) {
+	s := store.New(b)
+	ctx := testContext(t)
+	now := func() time.Time {
+		t.Helper()
+		now, err := s.Now(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	before := now()
+	l, outcome, err := s.AcquireTask(ctx, 7, store.Claim{Message: "m1", TTL: time.Hour, Token: "mine"})
+	if err != nil || outcome != store.Taken {
+		t.Fatalf("outcome %v, error %v", outcome, err)
+	}
+	if earliest, latest := before.Add(time.Hour), now().Add(time.Hour); l.Until.Before(earliest) || l.Until.After(latest) {
+		t.Errorf("an hour's lease lasts until %v, want %v to %v", l.Until, earliest, latest)
+	}
+	if _, outcome, err := s.AcquireTask(ctx, 7, store.Claim{Message: "m2", TTL: time.Hour, Token: "other"}); err != nil || outcome != store.Busy {
+		t.Errorf("while held: outcome %v, error %v", outcome, err)
+	}
+	if released, err := s.SettleTask(ctx, &l, store.TaskOutcome{}); err != nil || released {
+		t.Errorf("released %v although notified, error %v", released, err)
+	}
+	if released, err := s.SettleTask(ctx, &l, store.TaskOutcome{}); err != nil || !released {
+		t.Errorf("released %v, error %v", released, err)
+	}
 }
 
 func leaseBusy(r *rig, c store.Collection) {
@@ -402,6 +434,25 @@ func markedDirty(r *rig) {
 		sooner := due.Add(-time.Minute)
 		r.must(r.s.MarkDirty(r.ctx, key(c, 7), sooner))
 		equal(r, "due sooner", r.work(c, 7), store.Work{Dirty: 3, DueAt: sooner, PendingSince: now})
+
+		// Brought up and put off: left due, it would come up at every poll.
+		r.b.advance(sooner.Sub(r.b.now()))
+		later := r.b.now().Add(time.Hour)
+		r.must(r.s.MarkDirty(r.ctx, key(c, 7), later))
+		equal(r, "due already, put off", r.work(c, 7), store.Work{Dirty: 4, DueAt: later, PendingSince: now})
+
+		// While somebody holds it, the lease's end stays: they may die.
+		h := r.take(c, 7, "m")
+		r.must(r.s.MarkDirty(r.ctx, key(c, 7), later))
+		equal(r, "put off while held", r.work(c, 7).DueAt, h.lease().Until)
+		soon := r.b.now().Add(time.Second)
+		r.must(r.s.MarkDirty(r.ctx, key(c, 7), soon))
+		r.b.advance(time.Second)
+		r.must(r.s.MarkDirty(r.ctx, key(c, 7), later))
+		equal(r, "due already while held", r.work(c, 7).DueAt, soon)
+		r.b.advance(ttl)
+		r.must(r.s.MarkDirty(r.ctx, key(c, 7), later))
+		equal(r, "put off after the holder's death", r.work(c, 7).DueAt, later)
 	}
 	rec, found, err := r.s.Employee(r.ctx, 7)
 	r.must(err)
@@ -432,6 +483,9 @@ func vouched(r *rig) {
 		r.release(h, store.Result{Err: errors.New("x"), RetryAt: r.began})
 		h = r.take(c, 7, "m3")
 		equal(r, "vouched, after a failure", h.work().Vouched, true)
+		r.release(h, store.Result{RetryAt: r.began})
+		h = r.take(c, 7, "m4")
+		equal(r, "vouched, for the second look", h.work().Vouched, true)
 		r.release(h, store.Result{})
 		equal(r, "vouched, after success", r.work(c, 7).Vouched, false)
 	}

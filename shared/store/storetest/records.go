@@ -26,6 +26,9 @@ func savedSettings(r *rig) {
 		for _, seen := range []int64{0, 1, 3} {
 			r.is(r.s.SaveSettings(r.ctx, "{}", "ivan", seen), store.ErrStale)
 		}
+		r.is(r.s.SaveSettings(r.ctx, "{}", "olena", 1), store.ErrStale)
+		r.is(r.s.SaveSettings(r.ctx, `{"version": 1}`, "ivan", 1), store.ErrStale)
+		r.is(r.s.SaveSettings(r.ctx, `{"version": 1}`, "olena", 0), store.ErrStale)
 		// The same admin with the same text, but on top of what is long replaced.
 		r.is(r.s.SaveSettings(r.ctx, `{"version": 0}`, "olena", 0), store.ErrStale)
 	})
@@ -141,6 +144,10 @@ func fullRuns(r *rig) {
 	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 1))
 	want.Done, want.Repaired, want.Ended = 3, 6, r.b.now()
 	run("ended", want)
+	r.b.advance(time.Second)
+	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 0))
+	want.Done = 4
+	run("somebody done twice after the end", want)
 
 	r.b.advance(time.Second)
 	r.must(r.s.StartRun(r.ctx, "two", 1))

@@ -144,18 +144,24 @@ func methods() []method {
 			s.Employees[i].Dirty++
 		}
 	}
-	onTask := func(id int64, message, token string) func(r *rig) call {
+	onTask := func(message string) func(r *rig) call {
 		return func(r *rig) call {
 			return call{do: func() (any, error) {
-				l, outcome, err := r.s.AcquireTask(r.ctx, id, store.Claim{Message: message, TTL: ttl, Token: token})
+				l, outcome, err := r.s.AcquireTask(r.ctx, 70, store.Claim{Message: message, TTL: ttl, Token: "mine"})
+				if outcome != store.Taken {
+					return taken{l.Lease, outcome}, err
+				}
 				return taken{l, outcome}, err
 			}}
 		}
 	}
-	onEmployee := func(id int64, message, token string) func(r *rig) call {
+	onEmployee := func(message string) func(r *rig) call {
 		return func(r *rig) call {
 			return call{do: func() (any, error) {
-				l, outcome, err := r.s.AcquireEmployee(r.ctx, id, store.Claim{Message: message, TTL: ttl, Token: token})
+				l, outcome, err := r.s.AcquireEmployee(r.ctx, 7, store.Claim{Message: message, TTL: ttl, Token: "mine"})
+				if outcome != store.Taken {
+					return taken{l.Lease, outcome}, err
+				}
 				return taken{l, outcome}, err
 			}}
 		}
@@ -218,14 +224,14 @@ func methods() []method {
 	ticket := store.TicketRecord{ID: "t", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
 
 	return []method{
-		{name: "AcquireTask", prepare: onTask(70, "m", "mine")},
-		{name: "AcquireTask, busy", prepare: after(heldTask, onTask(70, "m2", "mine")), lostState: dirtier},
-		{name: "AcquireTask, redelivered", prepare: after(heldTask, onTask(70, "m1", "mine"))},
-		{name: "AcquireTask, expired", prepare: after(func(r *rig) { heldTask(r); r.b.advance(ttl) }, onTask(70, "m1", "mine"))},
-		{name: "AcquireEmployee", prepare: onEmployee(7, "m", "mine")},
-		{name: "AcquireEmployee, busy", prepare: after(heldEmployee, onEmployee(7, "m2", "mine")), lostState: dirtier},
-		{name: "AcquireEmployee, redelivered", prepare: after(heldEmployee, onEmployee(7, "m1", "mine"))},
-		{name: "AcquireEmployee, expired", prepare: after(func(r *rig) { heldEmployee(r); r.b.advance(ttl) }, onEmployee(7, "m1", "mine"))},
+		{name: "AcquireTask", prepare: onTask("m")},
+		{name: "AcquireTask, busy", prepare: after(heldTask, onTask("m2")), lostState: dirtier},
+		{name: "AcquireTask, redelivered", prepare: after(heldTask, onTask("m1"))},
+		{name: "AcquireTask, expired", prepare: after(func(r *rig) { heldTask(r); r.b.advance(ttl) }, onTask("m1"))},
+		{name: "AcquireEmployee", prepare: onEmployee("m")},
+		{name: "AcquireEmployee, busy", prepare: after(heldEmployee, onEmployee("m2")), lostState: dirtier},
+		{name: "AcquireEmployee, redelivered", prepare: after(heldEmployee, onEmployee("m1"))},
+		{name: "AcquireEmployee, expired", prepare: after(func(r *rig) { heldEmployee(r); r.b.advance(ttl) }, onEmployee("m1"))},
 		{name: "Extend", prepare: func(r *rig) call {
 			h := r.take(store.Tasks, 70, "m1")
 			r.b.advance(time.Second)
@@ -264,7 +270,6 @@ func methods() []method {
 			h := r.take(store.Employees, 7, "m1")
 			return call{
 				do: func() (any, error) {
-					// A change that would add up if it were applied to its own result.
 					err := r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Calendar, e.Name = &cal, "Olena" }, activity)
 					return *h.employee, err
 				},
@@ -406,7 +411,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 					return []any{released, h.employee.Record.DeadLetter, len(all[store.DeadLetterRecord](r, store.DeadLetters))}
 				}, []any{false, true, 1}
 		}},
-		{"a dead letter is cleared before a look fails", func(r *rig) (func(), func() any, any) {
+		{"the same look is settled first", func(r *rig) (func(), func() any, any) {
 			first := r.take(store.Employees, 7, "m1")
 			return func() { r.release(first, store.Result{}) },
 				func() any {
@@ -471,6 +476,12 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 			return func() { r.must1(r.s.ReserveCreation(r.ctx, "a", 1)) },
 				func() any { wait, err := r.s.ReserveCreation(r.ctx, "a", 1); r.must(err); return wait },
 				time.Hour
+		}},
+		{"the bucket fills in time", func(r *rig) (func(), func() any, any) {
+			r.must1(r.s.ReserveCreation(r.ctx, "a", 1))
+			return func() { r.b.advance(time.Hour) },
+				func() any { wait, err := r.s.ReserveCreation(r.ctx, "a", 1); r.must(err); return wait },
+				time.Duration(0)
 		}},
 		{"somebody saves settings first", func(r *rig) (func(), func() any, any) {
 			return func() { r.must(r.s.SaveSettings(r.ctx, "theirs", "ivan", 0)) },

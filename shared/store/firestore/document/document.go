@@ -192,7 +192,8 @@ func absent(v reflect.Value) bool {
 	case reflect.Slice, reflect.Map:
 		return v.Len() == 0
 	case reflect.Struct:
-		return v.Type() == timeType && v.Interface().(time.Time).IsZero()
+		at, ok := reflect.TypeAssert[time.Time](v)
+		return ok && at.IsZero()
 	}
 	return false
 }
@@ -213,8 +214,8 @@ func zero(v reflect.Value) bool {
 }
 
 func encode(v reflect.Value) (any, error) {
-	if v.Type() == timeType {
-		t := Time(v.Interface().(time.Time))
+	if at, ok := reflect.TypeAssert[time.Time](v); ok {
+		t := Time(at)
 		if t.Year() < 1 || t.Year() > 9999 {
 			return nil, fmt.Errorf("a time outside the years 1 to 9999")
 		}

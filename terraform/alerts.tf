@@ -1,0 +1,262 @@
+# One alert for each way to fail and for silence. Keys are the anchors of the runbook
+# sections in README.md (tests/alerts.tftest.hcl compares them). Alarms of the code are
+# log entries with the fields `alarm` (its kind) and `incident`; `ended` marks the entry
+# that ends one (shared/logging, protocol.md §7.4).
+locals {
+  alert_emails = toset([for e in coalesce(var.alert_emails, var.admin_emails) : lower(e)])
+
+  service_names = join(" OR ", [for name in sort(keys(local.functions)) : "\"${name}\""])
+  alarm_filter  = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local.service_names}) AND severity=\"ERROR\" AND NOT jsonPayload.ended=true"
+
+  # Kinds of the code's alarms that have a section of their own; the others come as
+  # other-alarm, so that a kind added later is never silent.
+  alarm_kinds = {
+    grant-revoked          = { title = "Google refuses the central account's grant: nothing is written until it is connected again", severity = "CRITICAL" }
+    grant-expiring         = { title = "The central account's grant is about to expire", severity = "WARNING" }
+    deletions-held         = { title = "Deletions are held until an admin confirms them", severity = "WARNING" }
+    quota-exhausted        = { title = "Google has paused writing: a usage limit of the account is exhausted", severity = "WARNING" }
+    dead-letter-unreadable = { title = "A message gave up that cannot be recorded, or a full run gave up", severity = "ERROR" }
+  }
+
+  log_alerts = merge(
+    { for kind, a in local.alarm_kinds : kind => merge(a, {
+      filter  = "${local.alarm_filter} AND jsonPayload.alarm=\"${kind}\""
+      extract = { incident = "EXTRACT(jsonPayload.incident)", function = "EXTRACT(resource.labels.service_name)" }
+    }) },
+    {
+      other-alarm = {
+        title    = "An alarm of the functions that has no alert of its own"
+        severity = "ERROR"
+        filter   = "${local.alarm_filter} AND jsonPayload.alarm:* AND NOT jsonPayload.alarm=(${join(" OR ", [for kind in sort(keys(local.alarm_kinds)) : "\"${kind}\""])})"
+        extract  = { alarm = "EXTRACT(jsonPayload.alarm)", incident = "EXTRACT(jsonPayload.incident)", function = "EXTRACT(resource.labels.service_name)" }
+      }
+      scheduler-failed = {
+        title    = "Scheduler could not run a job"
+        severity = "ERROR"
+        # One late poll is nothing; poll-missed tells when they stay away.
+        filter  = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"reconcile\" AND severity>=\"ERROR\""
+        extract = { job = "EXTRACT(resource.labels.job_id)" }
+      }
+      secret-read = {
+        title    = "Somebody but the functions read a secret"
+        severity = "CRITICAL"
+        filter = join(" AND ", [
+          "logName=\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Fdata_access\"",
+          "protoPayload.serviceName=\"secretmanager.googleapis.com\"",
+          "protoPayload.methodName=~\"AccessSecretVersion$\"",
+          "protoPayload.resourceName=~\"/secrets/(${join("|", sort([for s in local.secrets : s.id]))})/\"",
+          "NOT protoPayload.authenticationInfo.principalEmail=(${join(" OR ", [for name in sort(distinct([for r in local.reads : r.function])) : "\"${local.function_email[name]}\""])})",
+        ])
+        extract = { who = "EXTRACT(protoPayload.authenticationInfo.principalEmail)", secret = "EXTRACT(protoPayload.resourceName)" }
+      }
+    },
+  )
+
+  metric_alerts = {
+    dead-letter = {
+      title     = "Messages gave up after 100 attempts"
+      severity  = "ERROR"
+      filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=one_of(\"sync-task\",\"sync-employee\") AND metric.type=\"pubsub.googleapis.com/subscription/dead_letter_message_count\""
+      aligner   = "ALIGN_DELTA"
+      reducer   = "REDUCE_SUM"
+      threshold = 0
+      duration  = "0s"
+    }
+    dead-letter-stuck = {
+      title     = "Dead letters wait unrecorded"
+      severity  = "ERROR"
+      filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"dead-letter\" AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\""
+      aligner   = "ALIGN_MIN"
+      reducer   = "REDUCE_MAX"
+      threshold = 0
+      duration  = "900s"
+    }
+    oldest-message-live = {
+      title     = "Changes of tasks have been waiting for more than 10 minutes"
+      severity  = "ERROR"
+      filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"sync-task\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      aligner   = "ALIGN_MIN"
+      reducer   = "REDUCE_MAX"
+      threshold = 600
+      duration  = "300s"
+    }
+    oldest-message-bulk = {
+      title     = "Work on calendars has been waiting for more than 2 hours"
+      severity  = "WARNING"
+      filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"sync-employee\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      aligner   = "ALIGN_MIN"
+      reducer   = "REDUCE_MAX"
+      threshold = 7200
+      duration  = "900s"
+    }
+  }
+
+  # Silence. Monitoring takes at most 24.5 hours, which a nightly run needs.
+  absence_alerts = {
+    poll-missed = {
+      title    = "No poll has succeeded for 20 minutes"
+      severity = "ERROR"
+      filter   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"poll\" AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"2xx\""
+      duration = "1200s"
+    }
+    reconcile-missed = {
+      title    = "The nightly full run was not started"
+      severity = "ERROR"
+      filter   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"reconcile\" AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"2xx\""
+      duration = "88200s"
+    }
+  }
+
+  alert_documentation = { for key in concat(keys(local.log_alerts), keys(local.metric_alerts), keys(local.absence_alerts), ["error-ratio"]) : key => "${var.runbook_url}#${key}" }
+}
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each     = local.alert_emails
+  display_name = "erp-calendar: ${each.value}"
+  type         = "email"
+  labels       = { email_address = each.value }
+  depends_on   = [time_sleep.services]
+}
+
+resource "google_monitoring_alert_policy" "log" {
+  for_each              = local.log_alerts
+  display_name          = "erp-calendar: ${each.value.title}"
+  severity              = each.value.severity
+  combiner              = "OR"
+  notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
+
+  conditions {
+    display_name = each.value.title
+    condition_matched_log {
+      filter           = each.value.filter
+      label_extractors = each.value.extract
+    }
+  }
+  alert_strategy {
+    auto_close = "604800s"
+    notification_rate_limit {
+      period = "900s"
+    }
+  }
+  documentation {
+    content   = "${each.value.title}.\n\nWhat to do: ${local.alert_documentation[each.key]}"
+    mime_type = "text/markdown"
+    links {
+      display_name = "Runbook"
+      url          = local.alert_documentation[each.key]
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "metric" {
+  for_each              = local.metric_alerts
+  display_name          = "erp-calendar: ${each.value.title}"
+  severity              = each.value.severity
+  combiner              = "OR"
+  notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
+
+  conditions {
+    display_name = each.value.title
+    condition_threshold {
+      filter          = each.value.filter
+      comparison      = "COMPARISON_GT"
+      threshold_value = each.value.threshold
+      duration        = each.value.duration
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = each.value.aligner
+        cross_series_reducer = each.value.reducer
+        group_by_fields      = ["resource.label.subscription_id"]
+      }
+    }
+  }
+  alert_strategy {
+    auto_close = "604800s"
+  }
+  documentation {
+    content   = "${each.value.title}.\n\nWhat to do: ${local.alert_documentation[each.key]}"
+    mime_type = "text/markdown"
+    links {
+      display_name = "Runbook"
+      url          = local.alert_documentation[each.key]
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "absence" {
+  for_each              = local.absence_alerts
+  display_name          = "erp-calendar: ${each.value.title}"
+  severity              = each.value.severity
+  combiner              = "OR"
+  notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
+
+  conditions {
+    display_name = each.value.title
+    condition_absent {
+      filter   = each.value.filter
+      duration = each.value.duration
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+  alert_strategy {
+    auto_close = "604800s"
+  }
+  documentation {
+    content   = "${each.value.title}.\n\nWhat to do: ${local.alert_documentation[each.key]}"
+    mime_type = "text/markdown"
+    links {
+      display_name = "Runbook"
+      url          = local.alert_documentation[each.key]
+    }
+  }
+}
+
+# Poll and Reconcile are called too seldom for a ratio; their silence is alerted above.
+resource "google_monitoring_alert_policy" "error_ratio" {
+  display_name          = "erp-calendar: A function answers more than 10 % of its requests with an error"
+  severity              = "ERROR"
+  combiner              = "OR"
+  notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
+
+  conditions {
+    display_name = "5xx above 10 % for 15 minutes"
+    condition_threshold {
+      filter             = "${local.requests_filter} AND metric.labels.response_code_class=\"5xx\""
+      denominator_filter = local.requests_filter
+      comparison         = "COMPARISON_GT"
+      threshold_value    = 0.1
+      duration           = "900s"
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = ["resource.label.service_name"]
+      }
+      denominator_aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = ["resource.label.service_name"]
+      }
+    }
+  }
+  alert_strategy {
+    auto_close = "604800s"
+  }
+  documentation {
+    content   = "A function answers more than 10 % of its requests with an error.\n\nWhat to do: ${local.alert_documentation["error-ratio"]}"
+    mime_type = "text/markdown"
+    links {
+      display_name = "Runbook"
+      url          = local.alert_documentation["error-ratio"]
+    }
+  }
+}
+
+locals {
+  requests_filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=one_of(${join(",", [for name in sort(keys(local.functions)) : "\"${name}\"" if !contains(["poll", "reconcile"], name)])}) AND metric.type=\"run.googleapis.com/request_count\""
+}
