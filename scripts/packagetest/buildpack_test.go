@@ -44,7 +44,7 @@ func main() {
 `
 
 // build makes an archive into a program by the steps of the Go buildpack
-// (createMainGoMod in its functions_framework/lib/lib.go)  at a path.
+// (createMainGoMod in its functions_framework/lib/lib.go): program is its path.
 func build(t *testing.T, packed []byte, program string) {
 	t.Helper()
 	root := unpack(t, packed)

@@ -1,0 +1,104 @@
+# One alert for each way to fail and for silence, with its runbook section.
+mock_provider "google" {
+  override_during = plan
+}
+mock_provider "archive" {
+  override_during = plan
+}
+mock_provider "random" {
+  override_during = plan
+}
+mock_provider "time" {
+  override_during = plan
+}
+
+variables {
+  project_id          = "acme-calendars"
+  region              = "europe-west1"
+  erp_url             = "https://erp.example.com/"
+  time_zone           = "Europe/Kyiv"
+  admin_emails        = ["ann@example.com", "bob@example.com"]
+  integration_account = "calendars@example.com"
+  oauth_client_id     = "123456789012-abc123.apps.googleusercontent.com"
+}
+
+run "alerts" {
+  command = plan
+
+  assert {
+    condition = toset(concat(keys(google_monitoring_alert_policy.log), keys(google_monitoring_alert_policy.metric), keys(google_monitoring_alert_policy.absence))) == toset([
+      "grant-revoked", "grant-expiring", "deletions-held", "quota-exhausted", "dead-letter-unreadable", "other-alarm", "scheduler-failed", "secret-read",
+      "dead-letter", "dead-letter-stuck", "oldest-message-live", "oldest-message-bulk", "poll-missed", "reconcile-missed",
+    ])
+    error_message = "The set of alerts has changed: change the runbook too."
+  }
+  assert {
+    condition     = length([for key in keys(local.alert_documentation) : key if !strcontains(file("README.md"), "\n### ${key}\n")]) == 0
+    error_message = "An alert has no section of its name in README.md."
+  }
+  assert {
+    condition     = length(setsubtract([for m in regexall("\n### ([a-z-]+)\n", file("README.md")) : m[0]], keys(local.alert_documentation))) == 0
+    error_message = "README.md has a runbook section without an alert."
+  }
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : p.documentation[0].links[0].url == "${var.runbook_url}#${key}" && strcontains(p.documentation[0].content, "${var.runbook_url}#${key}")])
+    error_message = "An alert does not lead to its section."
+  }
+  assert {
+    condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.log), values(google_monitoring_alert_policy.metric), values(google_monitoring_alert_policy.absence), [google_monitoring_alert_policy.error_ratio]) : length(p.notification_channels) == 2])
+    error_message = "An alert reaches nobody."
+  }
+  assert {
+    condition     = alltrue([for kind in keys(local.alarm_kinds) : strcontains(google_monitoring_alert_policy.log[kind].conditions[0].condition_matched_log[0].filter, "jsonPayload.alarm=\"${kind}\"") && strcontains(google_monitoring_alert_policy.log[kind].conditions[0].condition_matched_log[0].filter, "NOT jsonPayload.ended=true")])
+    error_message = "An alarm is not read by its kind, or its end is alarmed as well."
+  }
+  assert {
+    condition     = alltrue([for kind in keys(local.alarm_kinds) : strcontains(google_monitoring_alert_policy.log["other-alarm"].conditions[0].condition_matched_log[0].filter, "\"${kind}\"")]) && strcontains(google_monitoring_alert_policy.log["other-alarm"].conditions[0].condition_matched_log[0].filter, "jsonPayload.alarm:*")
+    error_message = "Alarms of other kinds are silent, or come twice."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.absence["poll-missed"].conditions[0].condition_absent[0].duration == "1200s" && google_monitoring_alert_policy.absence["reconcile-missed"].conditions[0].condition_absent[0].duration == "88200s"
+    error_message = "Silence is noticed after 20 minutes (poll) and 24.5 hours (full run)."
+  }
+  assert {
+    condition     = alltrue([for name in ["notify", "oauth", "console", "sync-task", "sync-employee", "poll"] : strcontains(google_monitoring_alert_policy.log["secret-read"].conditions[0].condition_matched_log[0].filter, "\"fn-${name}@acme-calendars.iam.gserviceaccount.com\"")]) && !strcontains(google_monitoring_alert_policy.log["secret-read"].conditions[0].condition_matched_log[0].filter, "fn-reconcile@")
+    error_message = "The functions that read secrets would be alarmed, or others would not."
+  }
+  assert {
+    condition     = google_project_iam_audit_config.secrets.service == "secretmanager.googleapis.com" && contains([for c in google_project_iam_audit_config.secrets.audit_log_config : c.log_type], "DATA_READ")
+    error_message = "Nobody would see a secret being read."
+  }
+  assert {
+    condition     = !strcontains(local.requests_filter, "\"poll\"") && strcontains(local.requests_filter, "\"notify\"") && google_monitoring_alert_policy.error_ratio.conditions[0].condition_threshold[0].denominator_filter != ""
+    error_message = "The error ratio is no ratio."
+  }
+  assert {
+    condition     = google_monitoring_slo.freshness.windows_based_sli[0].metric_mean_in_range[0].range[0].max == 60 && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 7
+    error_message = "Freshness or the dashboard is not what the README says."
+  }
+}
+
+run "alert_emails_and_budget" {
+  command = plan
+  variables {
+    alert_emails    = ["OnCall@example.com"]
+    billing_account = "012345-6789AB-CDEF01"
+    monthly_budget  = 40
+  }
+  assert {
+    condition     = keys(google_monitoring_notification_channel.email) == ["oncall@example.com"]
+    error_message = "alert_emails is not heard."
+  }
+  assert {
+    condition     = google_billing_budget.this[0].amount[0].specified_amount[0].units == "40" && length(google_billing_budget.this[0].threshold_rules) == 3
+    error_message = "The budget is not what was asked for."
+  }
+}
+
+run "no_budget_by_default" {
+  command = plan
+  assert {
+    condition     = length(google_billing_budget.this) == 0
+    error_message = "A budget was made without a billing account."
+  }
+}

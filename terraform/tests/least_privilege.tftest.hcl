@@ -1,0 +1,118 @@
+# Each function has what its code uses and nothing else.
+mock_provider "google" {
+  override_during = plan
+}
+mock_provider "archive" {
+  override_during = plan
+}
+mock_provider "random" {
+  override_during = plan
+}
+mock_provider "time" {
+  override_during = plan
+}
+
+variables {
+  project_id          = "acme-calendars"
+  region              = "europe-west1"
+  erp_url             = "https://erp.example.com/"
+  time_zone           = "Europe/Kyiv"
+  admin_emails        = ["ann@example.com", "bob@example.com"]
+  integration_account = "calendars@example.com"
+  oauth_client_id     = "123456789012-abc123.apps.googleusercontent.com"
+}
+
+run "grants" {
+  command = plan
+
+  assert {
+    condition = { for name, g in google_project_iam_member.firestore : name => g.role } == {
+      notify        = "roles/datastore.viewer"
+      oauth         = "roles/datastore.user"
+      console       = "roles/datastore.user"
+      sync-task     = "roles/datastore.user"
+      sync-employee = "roles/datastore.user"
+      poll          = "roles/datastore.user"
+      dead-letter   = "roles/datastore.user"
+    }
+    error_message = "Firestore: Notify only reads, Reconcile has nothing."
+  }
+  assert {
+    condition = alltrue([for g in google_project_iam_member.firestore :
+    g.condition[0].expression == "resource.name == \"projects/acme-calendars/databases/erp-calendar\""])
+    error_message = "A grant reaches beyond the installation's own database."
+  }
+  assert {
+    condition = toset(keys(google_pubsub_topic_iam_member.publisher)) == toset([
+      "notify/task", "notify/employee", "oauth/employee", "console/task", "console/employee",
+      "sync-task/employee", "sync-employee/employee", "reconcile/employee", "poll/task", "poll/employee",
+    ])
+    error_message = "Topics: who publishes where has changed."
+  }
+  assert {
+    condition = toset(keys(google_secret_manager_secret_iam_member.accessor)) == toset([
+      "notify/NOTIFY_SECRETS", "oauth/OAUTH_CLIENT_SECRET", "console/ERP_API_KEY", "console/SESSION_KEY",
+      "sync-task/ERP_API_KEY", "sync-task/OAUTH_CLIENT_SECRET", "sync-employee/ERP_API_KEY", "sync-employee/OAUTH_CLIENT_SECRET",
+      "poll/ERP_API_KEY",
+    ])
+    error_message = "Secrets: who reads which has changed."
+  }
+  assert {
+    condition = toset(keys(google_kms_crypto_key_iam_member.tokens)) == toset([
+      "oauth/roles/cloudkms.cryptoKeyEncrypter",
+      "sync-task/roles/cloudkms.cryptoKeyDecrypter", "sync-employee/roles/cloudkms.cryptoKeyDecrypter",
+    ])
+    error_message = "KMS: only OAuth encrypts, only the workers decrypt."
+  }
+  # The grant in a row is really that function's, and on that thing.
+  assert {
+    condition = alltrue(concat(
+      [for k, g in google_project_iam_member.firestore : g.member == google_service_account.function[k].member],
+      [for k, g in google_pubsub_topic_iam_member.publisher : g.member == google_service_account.function[split("/", k)[0]].member && g.topic == google_pubsub_topic.this[split("/", k)[1]].id],
+      [for k, g in google_secret_manager_secret_iam_member.accessor : g.member == google_service_account.function[split("/", k)[0]].member && g.secret_id == google_secret_manager_secret.this[split("/", k)[1]].id],
+      [for k, g in google_kms_crypto_key_iam_member.tokens : g.member == google_service_account.function[split("/", k)[0]].member],
+    ))
+    error_message = "A grant went to another function than its row says."
+  }
+  assert {
+    condition     = alltrue([for g in google_secret_manager_secret_iam_member.accessor : g.role == "roles/secretmanager.secretAccessor"]) && alltrue([for g in google_pubsub_topic_iam_member.publisher : g.role == "roles/pubsub.publisher"])
+    error_message = "A grant is wider than reading one secret or publishing to one topic."
+  }
+  assert {
+    condition     = length(distinct([for name, f in google_cloudfunctions2_function.this : f.service_config[0].service_account_email])) == 8 && alltrue([for name, f in google_cloudfunctions2_function.this : f.service_config[0].service_account_email == google_service_account.function[name].email])
+    error_message = "Each function runs as its own service account."
+  }
+  assert {
+    condition     = alltrue([for f in google_cloudfunctions2_function.this : f.build_config[0].service_account == google_service_account.build.id])
+    error_message = "Builds do not run as the build account."
+  }
+  assert {
+    condition     = toset([for g in google_project_iam_member.build : g.role]) == toset(["roles/logging.logWriter", "roles/storage.objectViewer"]) && google_project_iam_member.build["roles/storage.objectViewer"].condition[0].expression == "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-\")"
+    error_message = "The build account may do more than read function sources and log."
+  }
+}
+
+run "invokers_and_ingress" {
+  command = plan
+
+  assert {
+    condition     = toset([for k, g in google_cloud_run_v2_service_iam_member.invoker : k if g.member == "allUsers"]) == toset(["notify", "oauth", "console"])
+    error_message = "Only Notify, OAuth and Console may be called by everybody."
+  }
+  assert {
+    condition     = toset([for k, f in google_cloudfunctions2_function.this : k if f.service_config[0].ingress_settings == "ALLOW_ALL"]) == toset(["notify", "oauth", "console"])
+    error_message = "Only Notify, OAuth and Console may be reached from outside."
+  }
+  assert {
+    condition     = alltrue([for k, f in google_cloudfunctions2_function.this : contains(["ALLOW_ALL", "ALLOW_INTERNAL_ONLY"], f.service_config[0].ingress_settings)])
+    error_message = "A function's ingress is neither of the two."
+  }
+  assert {
+    condition     = alltrue([for k in ["sync-task", "sync-employee", "dead-letter"] : google_cloud_run_v2_service_iam_member.invoker[k].member == google_service_account.push.member]) && alltrue([for k in ["poll", "reconcile"] : google_cloud_run_v2_service_iam_member.invoker[k].member == google_service_account.scheduler.member])
+    error_message = "Workers are called by Pub/Sub's pushes, Poll and Reconcile by Scheduler."
+  }
+  assert {
+    condition     = alltrue([for g in google_cloud_run_v2_service_iam_member.invoker : g.role == "roles/run.invoker"])
+    error_message = "An invoker may do more than invoke."
+  }
+}
