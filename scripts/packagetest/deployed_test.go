@@ -82,7 +82,7 @@ func answersNotConfigured(t *testing.T, name, program string) {
 }
 
 // workTogether runs a small provider's day on the eight programs and Google's
-// emulators: sign-in and consent, a notification by push to the calendar, poll,
+// emulators: the way to sign in, a notification by push to the calendar, poll,
 // reconcile and a dead letter.
 func workTogether(t *testing.T, programs map[string]string) {
 	fs, ps := testenv.Firestore(t), testenv.PubSub(t)
@@ -103,6 +103,10 @@ func workTogether(t *testing.T, programs map[string]string) {
 	w.Serve(mux)
 	subscribe(t, ps, fs.Project, w.URL, map[string]string{"task-changes": "/SyncTask/", "employee-changes": "/SyncEmployee/", "dead-letters": "/DeadLetter/"})
 	w.Post("/Notify/", []byte(`{"type":"task.changed","data":{"ids":[1]}}`), http.Header{"Content-Type": {"application/json"}}, http.StatusUnauthorized)
+	// From the console by way of OAuth to Google's own page.
+	if at := visit(t, w.URL+"/Console/signin"); !strings.HasPrefix(at, w.URL+"/google/") {
+		t.Errorf("signing in at the console led to %s, want Google's page", at)
+	}
 	w.Connect()
 
 	who := w.Employee("Olena")
@@ -132,6 +136,22 @@ func workTogether(t *testing.T, programs map[string]string) {
 		must(t, err)
 		return len(letters) == 1 && letters[0].Key == 77 && letters[0].Collection == string(store.Tasks)
 	})
+}
+
+// visit follows redirects as a browser does and tells where they end.
+func visit(t *testing.T, address string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	must(t, err)
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	must(t, err)
+	must(t, res.Body.Close())
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("%s answered %d", res.Request.URL, res.StatusCode)
+	}
+	return res.Request.URL.String()
 }
 
 // subscribe makes the topics and the push subscriptions to the functions.

@@ -96,7 +96,7 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	if !c.Listed && unseen > 0 {
 		// What the list showed of those tasks is remembered nowhere yet, so that
 		// "no mapping" still does not mean "no event" (protocol.md §3.4).
-		l.again(l.taken().Add(time.Minute))
+		l.wait(l.taken().Add(time.Minute))
 		return nil
 	}
 	if c.Listed && !c.Filled.IsZero() {

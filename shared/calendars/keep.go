@@ -107,7 +107,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		return false, err
 	}
 	if until := l.k.mayNot(account); !until.IsZero() {
-		l.again(until)
+		l.wait(until)
 		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
 	}
 	wait, err := l.k.Store.ReserveCreation(ctx, account.Sub, l.k.waits.CalendarsPerHour)
@@ -115,7 +115,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		return false, err
 	}
 	if wait > 0 {
-		l.again(l.taken().Add(wait))
+		l.wait(l.taken().Add(wait))
 		l.failed = &failure.Error{Kind: failure.RateLimited, Op: "create the calendar", Detail: "waits for its turn: Google limits how many calendars may be made"}
 		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
 	}
@@ -147,7 +147,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 	switch {
 	case err != nil && failure.IsAmbiguous(err):
 		// It may have been made: the list tells, but not yet (protocol.md §3.6).
-		l.again(intent.Deadline.Add(l.k.waits.Intent))
+		l.wait(intent.Deadline.Add(l.k.waits.Intent))
 		return true, l.save(ctx, unchanged, result(activity, err))
 	case err != nil:
 		if saveErr := l.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }, result(activity, err)); saveErr != nil {
@@ -171,7 +171,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 	c := *l.rec().Calendar
 	if due := c.Deadline.Add(l.k.waits.Intent + time.Duration(c.Searches)*l.k.waits.Intent/5); l.taken().Before(due) {
-		l.again(due)
+		l.wait(due)
 		return true, nil
 	}
 	if err := l.extend(ctx); err != nil {
@@ -201,7 +201,7 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 			r.Calendar, r.KeptFrom = &c, time.Time{}
 		})
 	case c.Searches == 0:
-		l.again(l.taken().Add(l.k.waits.Intent / 5))
+		l.wait(l.taken().Add(l.k.waits.Intent / 5))
 		return true, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
 			c.Searches = 1
@@ -322,7 +322,7 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		return false, nil
 	}
 	if until := l.k.mayNot(account); !until.IsZero() {
-		l.again(until)
+		l.wait(until)
 		return true, nil
 	}
 	if c.RuleID != "" {

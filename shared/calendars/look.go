@@ -27,6 +27,7 @@ type look struct {
 	settings calendarsync.Settings
 	failed   error
 	retryAt  time.Time
+	waiting  bool
 	steps    int // numbers the activity of this lease
 
 	// unfinished: the fill goes on in another message.
@@ -39,6 +40,7 @@ type look struct {
 }
 
 func (l *look) begin() {
+	l.waiting = false
 	l.failed, l.retryAt, l.unfinished, l.forgotten, l.refill = nil, time.Time{}, false, false, false
 }
 
@@ -51,6 +53,12 @@ func (l *look) again(at time.Time) {
 	if l.retryAt.IsZero() || at.Before(l.retryAt) {
 		l.retryAt = at
 	}
+}
+
+// wait asks for another look at a time; until then the change is not applied.
+func (l *look) wait(at time.Time) {
+	l.again(at)
+	l.waiting = true
 }
 
 // fail records a failure; the first one stays.
@@ -275,7 +283,7 @@ func (l *look) settle(ctx context.Context) (bool, error) {
 	if l.forgotten && l.failed == nil {
 		return true, l.k.Store.ForgetEmployee(ctx, &l.lease)
 	}
-	return l.k.Store.SettleEmployee(ctx, &l.lease, store.Result{Err: l.failed, RetryAt: l.retryAt})
+	return l.k.Store.SettleEmployee(ctx, &l.lease, store.Result{Err: l.failed, RetryAt: l.retryAt, Waiting: l.waiting})
 }
 
 // audits tells whether the cause asks for a complete look at the calendar, and

@@ -26,6 +26,7 @@ type look struct {
 	// What the present look found; begin() clears it.
 	failed    error
 	retryAt   time.Time
+	waiting   bool // for the outcome of somebody's write
 	mappings  map[int64]*store.Mapping
 	concerned []int64
 	updated   string
@@ -53,7 +54,7 @@ type party struct {
 }
 
 func (l *look) begin() {
-	l.failed, l.retryAt, l.updated = nil, time.Time{}, ""
+	l.failed, l.retryAt, l.waiting, l.updated = nil, time.Time{}, false, ""
 	l.mappings, l.concerned, l.activity, l.audit = map[int64]*store.Mapping{}, nil, nil, nil
 	l.unseen = true
 }
@@ -341,6 +342,7 @@ func (l *look) observe(ctx context.Context, p *party) error {
 		// its way, so it is left until it cannot be any more (protocol.md §2.4).
 		if until := p.mapping.Deadline.Add(l.w.intentGrace()); l.taken().Before(until) {
 			p.open = true
+			l.waiting = true
 			l.again(until)
 			return nil
 		}
@@ -424,7 +426,7 @@ func (l *look) adopt(p *party) {
 // settle records the look and releases the task unless it became dirty.
 func (l *look) settle(ctx context.Context) (bool, error) {
 	o := store.TaskOutcome{
-		Result:    store.Result{Err: l.failed, RetryAt: l.retryAt},
+		Result:    store.Result{Err: l.failed, RetryAt: l.retryAt, Waiting: l.waiting},
 		Mappings:  l.mappings,
 		Concerned: l.concerned,
 		Updated:   l.updated,

@@ -340,6 +340,22 @@ func TestLostAnswerOfAShareMailsNobodyTwice(t *testing.T) {
 	})
 }
 
+// A write whose answer was lost may have taken effect, whatever its repetition is
+// answered: the intent must stay open until the event was read.
+func TestARefusedRepetitionDoesNotUndoALostAnswer(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.newCalendar()
+		w.Inject(google.Fault{Method: "calendar.events.insert", LoseResponse: true})
+		w.Inject(google.Fault{Method: "calendar.events.insert", Status: 403, Reason: "forbidden"})
+		if _, err := w.gateway.InsertEvent(t.Context(), c.ID, draft()); !failure.Is(err, failure.Forbidden) || !failure.IsAmbiguous(err) {
+			t.Errorf("error %v, want forbidden and ambiguous", err)
+		}
+		if events := w.Server.Events(c.ID); len(events) != 1 {
+			t.Errorf("%d events, want the one whose answer was lost", len(events))
+		}
+	})
+}
+
 func TestPassingFaultsAreRiddenOut(t *testing.T) {
 	for name, f := range map[string]google.Fault{
 		"503": {Status: 503, Count: 3}, "lost": {Drop: true, Count: 3}, "rate": {Status: 429, Count: 3}, "cut": {TruncateBody: true, Count: 2},

@@ -76,37 +76,46 @@ func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do fun
 	}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 400*time.Millisecond, 32*time.Second
+	// Once an attempt may have taken effect, no later refusal makes that undone.
+	ambiguous := false
+	final := func(err error) error {
+		if f, ok := errors.AsType[*failure.Error](err); ok && ambiguous {
+			f.Ambiguous = true
+		}
+		return err
+	}
 	for attempt := 1; ; attempt++ {
 		if err := g.pacer.Wait(ctx, account, writesTo); err != nil {
-			return classify(op, err)
+			return final(classify(op, err))
 		}
 		one, cancel := context.WithTimeout(ctx, callTimeout)
 		err := classify(op, do(one))
 		cancel()
+		ambiguous = ambiguous || failure.IsAmbiguous(err)
 		if err == nil || attempt == 4 || ctx.Err() != nil {
-			return err
+			return final(err)
 		}
 		switch failure.KindOf(err) {
 		case failure.RateLimited:
 		case failure.Transient:
 			if r == definite && failure.IsAmbiguous(err) {
-				return err
+				return final(err)
 			}
 		default:
-			return err
+			return final(err)
 		}
 		pause := wait.NextBackOff()
 		if f, ok := errors.AsType[*failure.Error](err); ok && f.RetryAfter > pause {
 			pause = f.RetryAfter
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause+time.Second {
-			return err
+			return final(err)
 		}
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return err
+			return final(err)
 		case <-t.C:
 		}
 	}

@@ -154,6 +154,9 @@ type Result struct {
 	// RetryAt is when Poll shall look again: after a failure, or for the second
 	// reading of an absence; zero for never.
 	RetryAt time.Time
+	// Waiting tells that nothing failed and yet the change is not applied: it
+	// waits for its turn or for the outcome of an earlier write until RetryAt.
+	Waiting bool
 }
 
 // settle ends a look: true if the key was released, false if it became dirty
@@ -171,7 +174,11 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 		w.Failure, w.Failed = FailureOf(r.Err, w.Failure, now), "yes"
 		return true
 	}
-	w.Dirty, w.PendingSince, w.Failure, w.Failed = 0, time.Time{}, nil, ""
+	w.Failure, w.Failed = nil, ""
+	if r.Waiting {
+		return true
+	}
+	w.Dirty, w.PendingSince = 0, time.Time{}
 	// What was vouched for holds for the look that is still to come.
 	w.Vouched = w.Vouched && !r.RetryAt.IsZero()
 	return true

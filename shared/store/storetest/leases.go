@@ -378,6 +378,16 @@ func pendingSince(r *rig, c store.Collection) {
 	at("by the next change", r.b.now())
 	r.release(h, store.Result{RetryAt: r.b.now()})
 	at("while a second look is due", time.Time{})
+	h = r.take(c, 7, "m6")
+	since := r.b.now()
+	r.release(h, store.Result{Waiting: true, RetryAt: since.Add(time.Minute)})
+	at("while it waits for its turn", since)
+	if w := r.work(c, 7); w.Dirty == 0 || w.Failure != nil || w.LeaseToken != "" {
+		r.Errorf("waiting: %+v", w)
+	}
+	r.b.advance(2 * time.Minute)
+	r.release(r.take(c, 7, "m7"), store.Result{})
+	at("after its turn", time.Time{})
 
 	if c != store.Tasks {
 		return
