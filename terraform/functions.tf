@@ -151,7 +151,7 @@ locals {
       ADMIN_EMAILS        = join(",", var.admin_emails)
       INTEGRATION_ACCOUNT = var.integration_account
     }
-    token_key = { TOKEN_KEY = google_kms_crypto_key.tokens.id }
+    token_key = { TOKEN_KEY = module.key.id }
     topics = {
       TASK_TOPIC     = local.topics["task"]
       EMPLOYEE_TOPIC = local.topics["employee"]

@@ -45,7 +45,7 @@ resource "google_secret_manager_secret_iam_member" "accessor" {
 
 resource "google_kms_crypto_key_iam_member" "tokens" {
   for_each      = local.kms
-  crypto_key_id = google_kms_crypto_key.tokens.id
+  crypto_key_id = module.key.id
   role          = each.value.role
   member        = google_service_account.function[each.value.function].member
 }

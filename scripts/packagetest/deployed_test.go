@@ -30,9 +30,10 @@ import (
 // what it needs, and then lets all eight programs do their work together.
 func TestTheArchivesRunAsDeployed(t *testing.T) {
 	t.Parallel()
-	root := copyRepository(t, time.Now())
+	root := copyRepository(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	archives := terraformArchives(t, root)
 	declared := sourceHashes(t, root)
+	t.Run("same source same hash", func(t *testing.T) { sameSourceSameHash(t, root, declared) })
 	programs, bin := map[string]string{}, t.TempDir()
 	for name, a := range archives {
 		// One after the other: each build takes all processors by itself, and all

@@ -1,15 +1,35 @@
 # What is deployed: figures, environment, archives.
-mock_provider "google" {
-  override_during = plan
-}
-mock_provider "archive" {
-  override_during = plan
-}
-mock_provider "random" {
-  override_during = plan
-}
-mock_provider "time" {
-  override_during = plan
+mock_provider "google" {}
+mock_provider "archive" {}
+mock_provider "random" {}
+mock_provider "time" {}
+
+# Packing is done in archives.tftest.hcl only: it takes long.
+override_module {
+  target = module.source
+  outputs = {
+    hash = {
+      notify        = "0123456789abcdef0123456789abcdef0123456789abcdef"
+      oauth         = "1123456789abcdef0123456789abcdef0123456789abcdef"
+      console       = "2123456789abcdef0123456789abcdef0123456789abcdef"
+      sync-task     = "3123456789abcdef0123456789abcdef0123456789abcdef"
+      sync-employee = "4123456789abcdef0123456789abcdef0123456789abcdef"
+      reconcile     = "5123456789abcdef0123456789abcdef0123456789abcdef"
+      poll          = "6123456789abcdef0123456789abcdef0123456789abcdef"
+      dead-letter   = "7123456789abcdef0123456789abcdef0123456789abcdef"
+    }
+    files = []
+    root = {
+      notify        = "package app"
+      oauth         = "package app"
+      console       = "package app"
+      sync-task     = "package app"
+      sync-employee = "package app"
+      reconcile     = "package app"
+      poll          = "package app"
+      dead-letter   = "package app"
+    }
+  }
 }
 
 variables {
@@ -108,27 +128,6 @@ run "default_settings" {
   }
 }
 
-run "archives" {
-  command = plan
-
-  assert {
-    condition     = alltrue([for f in ["go.mod", "go.sum", "functions/notify/function.go", "functions/console/templates/home.html", "shared/config/config.go", "shared/store/firestore/firestore.go"] : contains(local.source_files, f)])
-    error_message = "An archive lacks a file that a build needs."
-  }
-  assert {
-    condition     = length([for f in local.source_files : f if can(regex("_test\\.go$|^shared/(fake|testenv|store/storetest)/|/testdata/|^(scripts|terraform|\\.)", f))]) == 0
-    error_message = "An archive holds tests or stand-ins."
-  }
-  assert {
-    condition     = strcontains(local.root_file["sync-task"], "_ \"github.com/erp-calendar/erp-calendar/functions/synctask\"") && strcontains(local.root_file["sync-task"], "\npackage app\n") && length(regexall("erp-calendar/functions/", local.root_file["sync-task"])) == 1
-    error_message = "The root file does not import its one function."
-  }
-  assert {
-    condition     = length(distinct(values(output.archives))) == 8 && alltrue([for k, o in google_storage_bucket_object.source : o.name == "${k}-${substr(local.source_hash[k], 0, 32)}.zip"])
-    error_message = "The object's name does not carry the source's hash."
-  }
-}
-
 run "no_egress_by_default" {
   command = plan
   assert {
@@ -143,7 +142,7 @@ run "fixed_egress" {
     fixed_egress_address = true
   }
   assert {
-    condition     = toset([for k, f in google_cloudfunctions2_function.this : k if length(f.service_config[0].direct_vpc_network_interface) == 1 && f.service_config[0].direct_vpc_egress == "VPC_EGRESS_ALL_TRAFFIC"]) == toset(["console", "sync-task", "sync-employee", "poll"])
+    condition     = toset([for k, f in google_cloudfunctions2_function.this : k if length(f.service_config[0].direct_vpc_network_interface) == 1]) == toset(["console", "sync-task", "sync-employee", "poll"]) && alltrue([for k in ["console", "sync-task", "sync-employee", "poll"] : google_cloudfunctions2_function.this[k].service_config[0].direct_vpc_egress == "VPC_EGRESS_ALL_TRAFFIC"])
     error_message = "Those that call the ERP, and no others, go out by the fixed address."
   }
   assert {

@@ -1,15 +1,35 @@
 # Bad variables are refused, each by its own rule.
-mock_provider "google" {
-  override_during = plan
-}
-mock_provider "archive" {
-  override_during = plan
-}
-mock_provider "random" {
-  override_during = plan
-}
-mock_provider "time" {
-  override_during = plan
+mock_provider "google" {}
+mock_provider "archive" {}
+mock_provider "random" {}
+mock_provider "time" {}
+
+# Packing is done in archives.tftest.hcl only: it takes long.
+override_module {
+  target = module.source
+  outputs = {
+    hash = {
+      notify        = "0123456789abcdef0123456789abcdef0123456789abcdef"
+      oauth         = "1123456789abcdef0123456789abcdef0123456789abcdef"
+      console       = "2123456789abcdef0123456789abcdef0123456789abcdef"
+      sync-task     = "3123456789abcdef0123456789abcdef0123456789abcdef"
+      sync-employee = "4123456789abcdef0123456789abcdef0123456789abcdef"
+      reconcile     = "5123456789abcdef0123456789abcdef0123456789abcdef"
+      poll          = "6123456789abcdef0123456789abcdef0123456789abcdef"
+      dead-letter   = "7123456789abcdef0123456789abcdef0123456789abcdef"
+    }
+    files = []
+    root = {
+      notify        = "package app"
+      oauth         = "package app"
+      console       = "package app"
+      sync-task     = "package app"
+      sync-employee = "package app"
+      reconcile     = "package app"
+      poll          = "package app"
+      dead-letter   = "package app"
+    }
+  }
 }
 
 variables {

@@ -1,0 +1,546 @@
+// Package deploytest shows what scripts/deploy checks, explains and hands over, with
+// stand-ins of gcloud and terraform on its PATH that note how they were called. It
+// must never find the real gcloud, nor a cloud.
+package deploytest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	erpKey       = "the-key-of-the-erp"
+	clientSecret = "GOCSPX-the-secret-of-the-client"
+	oldWebhook   = "whsec_b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2w="
+	project      = "acme-calendars"
+)
+
+// gcloud answers what the variables of a test say; everything else succeeds with
+// nothing to tell, as before a first deployment.
+const gcloud = `#!/bin/sh
+printf 'gcloud %s\n' "$*" >>"$CALLS"
+env | grep -v '^OLD=' >>"$CALLS.gcloud-environment"
+answer() { [ -n "$1" ] || { echo "ERROR: (gcloud) $2" >&2; exit 1; }; [ "$1" = none ] || printf '%s\n' "$1"; exit 0; }
+case "$*" in
+"auth list"*) answer "${ACCOUNT:-none}" ;;
+"auth application-default print-access-token"*) answer "$APPLICATION_LOGIN" "could not be found" ;;
+"projects describe"*) answer "$PROJECT" "The caller does not have permission" ;;
+"billing projects describe"*) answer "$BILLING" "billing is a secret" ;;
+"services list"*) answer "${SERVICE:-none}" ;;
+"secrets list"*) answer "$SECRETS" ;;
+"secrets versions list"*) answer "${VERSION:-none}" ;;
+"secrets versions access"*) answer "$OLD" "Permission denied" ;;
+esac
+`
+
+// terraform notes its arguments and the variables it gets.
+const terraform = `#!/bin/sh
+printf 'terraform %s\n' "$*" >>"$CALLS"
+[ -z "$TF_LOG$TF_LOG_PATH" ] || echo "terraform keeps a log of $*"
+case "$*" in
+version) echo "Terraform v${TERRAFORM:-1.11.0}"; exit 0 ;;
+*" state pull") [ -z "$STATE" ] || cat "$STATE"; exit 0 ;;
+*" plan "*) env | grep -E '^TF_(VAR|LOG)' >"$CALLS.plan"; for a; do case $a in -out=*) echo plan >"${a#-out=}" ;; esac; done ;;
+*" apply "*) env | grep -E '^TF_(VAR|LOG)' >"$CALLS.apply"; for a; do :; done; [ -f "$a" ] || exit 1 ;;
+esac
+exit "${TERRAFORM_FAILS:-0}"
+`
+
+const tfvars = `project_id          = "acme-calendars"
+region              = "europe-west1"
+erp_url             = "https://erp.example.com"
+time_zone           = "Europe/Kyiv"
+admin_emails        = ["ann@example.com"]
+integration_account = "calendars@example.com"
+oauth_client_id     = "123456789012-abc123.apps.googleusercontent.com"
+`
+
+// setup is an admin's machine.
+type setup struct {
+	tfvars string
+	env    map[string]string
+	stdin  string
+	// state is what "secret_data_wo_version" is stored as, by secret; nil: no state.
+	state   map[string]string
+	without string // a tool that is not installed
+}
+
+// ready is a machine on which everything is in order for a first deployment.
+func ready(change ...func(*setup)) setup {
+	s := setup{tfvars: tfvars, env: map[string]string{
+		"ACCOUNT": "ann@example.com", "APPLICATION_LOGIN": "ya29.token", "PROJECT": project + "\tACTIVE", "BILLING": "True",
+		"SECRETS": "none",
+	}}
+	for _, c := range change {
+		c(&s)
+	}
+	return s
+}
+
+func with(name, value string) func(*setup) { return func(s *setup) { s.env[name] = value } }
+
+// deployed is what a run left behind.
+type deployed struct {
+	t      *testing.T
+	folder string
+	output string
+	status int
+}
+
+// deploy runs scripts/deploy in a copy that holds the configuration's own variables.
+func deploy(t *testing.T, s setup, args ...string) deployed {
+	t.Helper()
+	return finish(t, s, args, func(cmd *exec.Cmd) ([]byte, error) {
+		cmd.Stdin = strings.NewReader(s.stdin)
+		return cmd.CombinedOutput()
+	})
+}
+
+func finish(t *testing.T, s setup, args []string, run func(*exec.Cmd) ([]byte, error)) deployed {
+	t.Helper()
+	folder := t.TempDir()
+	bin, scripts, config, tmp := filepath.Join(folder, "bin"), filepath.Join(folder, "scripts"), filepath.Join(folder, "terraform"), filepath.Join(folder, "tmp")
+	for _, dir := range []string{bin, scripts, config, tmp} {
+		must(t, os.Mkdir(dir, 0o750))
+	}
+	script, err := os.ReadFile("../deploy")
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(scripts, "deploy"), script, 0o700))
+	variables, err := os.ReadFile("../../terraform/variables.tf")
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(config, "variables.tf"), variables, 0o600))
+	if s.tfvars != "" {
+		must(t, os.WriteFile(filepath.Join(config, "terraform.tfvars"), []byte(s.tfvars), 0o600))
+	}
+	// Only the ordinary programs of a shell beside the stand-ins.
+	for _, tool := range []string{"bash", "sh", "awk", "sed", "grep", "head", "tail", "tr", "cat", "base64", "mktemp", "rm", "env", "stty", "dirname", "timeout"} {
+		if path, err := exec.LookPath(tool); err == nil {
+			must(t, os.Symlink(path, filepath.Join(bin, tool)))
+		}
+	}
+	for name, text := range map[string]string{"gcloud": gcloud, "terraform": terraform} {
+		if name != s.without {
+			must(t, os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700))
+		}
+	}
+	if s.state != nil {
+		s.env["STATE"] = filepath.Join(folder, "state")
+		must(t, os.WriteFile(s.env["STATE"], []byte(state(s.state)), 0o600))
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(scripts, "deploy"), args...)
+	cmd.Dir = folder
+	cmd.Env = []string{"PATH=" + bin, "HOME=" + folder, "TMPDIR=" + tmp, "CALLS=" + filepath.Join(folder, "calls")}
+	for name, value := range s.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	output, err := run(cmd)
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return deployed{t, folder, string(output), cmd.ProcessState.ExitCode()}
+}
+
+// state has the form of `terraform state pull`.
+func state(stored map[string]string) string {
+	var instances []string
+	for _, key := range []string{"ERP_API_KEY", "OAUTH_CLIENT_SECRET", "SESSION_KEY", "NOTIFY_SECRETS"} {
+		instances = append(instances, `        {
+          "index_key": "`+key+`",
+          "schema_version": 1,
+          "attributes": {
+            "secret": "projects/acme-calendars/secrets/x",
+            "secret_data_wo": null,
+            "secret_data_wo_version": "`+stored[key]+`"
+          },
+          "sensitive_attributes": [
+            [
+              {
+                "type": "get_attr",
+                "value": "secret_data"
+              }
+            ]
+          ]
+        }`)
+	}
+	return `{
+  "version": 4,
+  "outputs": { "x": {
+      "value": "y",
+      "type": "string"
+  } },
+  "resources": [
+    {
+      "mode": "managed",
+      "type": "terraform_data",
+      "name": "value_given",
+      "instances": [
+        {
+          "index_key": "SESSION_KEY",
+          "attributes": {
+            "secret_data_wo_version": "99"
+          }
+        }
+      ]
+    },
+    {
+      "mode": "managed",
+      "type": "google_secret_manager_secret_version",
+      "name": "this",
+      "instances": [
+` + strings.Join(instances, ",\n") + `
+      ]
+    }
+  ]
+}
+`
+}
+
+func (d deployed) wantStatus(want int) {
+	d.t.Helper()
+	if d.status != want {
+		d.t.Fatalf("ended with %d, want %d:\n%s", d.status, want, d.output)
+	}
+}
+
+func (d deployed) wantSaid(parts ...string) {
+	d.t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(d.output, part) {
+			d.t.Errorf("does not say %q:\n%s", part, d.output)
+		}
+	}
+}
+
+// calls are the noted calls that begin so.
+func (d deployed) calls(prefix string) []string {
+	d.t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.folder, "calls"))
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, prefix) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+// got is Terraform's environment in "plan" or "apply"; nil where it was not called.
+func (d deployed) got(step string) map[string]string {
+	d.t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.folder, "calls."+step))
+	if err != nil {
+		return nil
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		found[strings.TrimPrefix(name, "TF_VAR_")] = value
+	}
+	return found
+}
+
+// keepsSecret fails if a value is anywhere but in Terraform's environment: in what was
+// printed, on a command line, in gcloud's environment or in a file.
+func (d deployed) keepsSecret(values ...string) {
+	d.t.Helper()
+	for _, value := range values {
+		if value == "" {
+			d.t.Error("there is no value to keep secret")
+			continue
+		}
+		if strings.Contains(d.output, value) {
+			d.t.Errorf("%q was printed:\n%s", value, d.output)
+		}
+		must(d.t, filepath.WalkDir(d.folder, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() || strings.HasSuffix(path, "calls.plan") || strings.HasSuffix(path, "calls.apply") {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if err == nil && bytes.Contains(content, []byte(value)) {
+				d.t.Errorf("%q is in %s", value, path)
+			}
+			return err
+		}))
+	}
+	if left, err := os.ReadDir(filepath.Join(d.folder, "tmp")); err != nil || len(left) > 0 {
+		d.t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestWhatIsMissingIsExplained(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		setup setup
+		want  []string
+	}{
+		"no terraform":         {ready(func(s *setup) { s.without = "terraform" }), []string{"Terraform is not installed", "https://developer.hashicorp.com/terraform/install"}},
+		"old terraform":        {ready(with("TERRAFORM", "1.9.8")), []string{"Terraform 1.9.8 is too old", "1.11"}},
+		"older major":          {ready(with("TERRAFORM", "0.15.5")), []string{"Terraform 0.15.5 is too old"}},
+		"no gcloud":            {ready(func(s *setup) { s.without = "gcloud" }), []string{"gcloud, the Google Cloud CLI, is not installed", "https://cloud.google.com/sdk/docs/install"}},
+		"no login":             {ready(with("ACCOUNT", "")), []string{"not logged in", "gcloud auth login"}},
+		"no application login": {ready(with("APPLICATION_LOGIN", "")), []string{"gcloud auth application-default login"}},
+		"no project":           {ready(with("PROJECT", "")), []string{"The project acme-calendars does not exist, or ann@example.com may not see it", "The caller does not have permission", "gcloud projects list"}},
+		"number for id":        {ready(with("PROJECT", "other-project\tACTIVE")), []string{"project_id is acme-calendars, but that project's id is other-project"}},
+		"deleted project":      {ready(with("PROJECT", project+"\tDELETE_REQUESTED")), []string{"about to be deleted", "gcloud projects undelete acme-calendars"}},
+		"no billing":           {ready(with("BILLING", "False")), []string{"Billing is not enabled", "gcloud billing projects link acme-calendars"}},
+		"billing unknown":      {ready(with("BILLING", "")), []string{"has billing could not be read", "billing is a secret"}},
+		"no variables file":    {ready(func(s *setup) { s.tfvars = "" }), []string{"The variable project_id is missing", "terraform.tfvars.example", "The variable oauth_client_id is missing", "\n7 to mend"}},
+		"one variable":         {ready(func(s *setup) { s.tfvars = strings.Replace(tfvars, "erp_url", "# erp_url", 1) }), []string{"The variable erp_url is missing.\n   Base URL of the ERP", "\n1 to mend"}},
+		"an empty variable":    {ready(func(s *setup) { s.tfvars = strings.Replace(tfvars, `["ann@example.com"]`, "[]", 1) }), []string{"The variable admin_emails is missing"}},
+		"a secret in a file":   {ready(func(s *setup) { s.tfvars += "erp_api_key = \"" + erpKey + "\"\n" }), []string{"The secret erp_api_key is written in a variables file", "replace the secret"}},
+		"all at once": {ready(with("ACCOUNT", ""), with("TERRAFORM", "1.10.5"), with("APPLICATION_LOGIN", ""), func(s *setup) { s.tfvars = "region = \"europe-west1\"" }),
+			[]string{"1. Terraform 1.10.5", "2. You are not logged in", "3. Terraform has no login", "4. The variable project_id", "9. The variable oauth_client_id", "\n9 to mend, then run scripts/deploy again. Nothing was changed."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, row.setup, "-apply")
+			d.wantStatus(1)
+			d.wantSaid(row.want...)
+			if calls := d.calls("terraform -chdir"); len(calls) > 0 {
+				t.Errorf("went on to %v", calls)
+			}
+			if strings.Contains(d.output, erpKey) {
+				t.Error("the key was printed")
+			}
+		})
+	}
+}
+
+func TestSecretsThatAreMissingAreExplainedTogether(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, ready(), "-apply")
+	d.wantStatus(1)
+	d.wantSaid("The secret erp_api_key is missing", "API key of the ERP", "TF_VAR_erp_api_key", "erp_api_key=<value> on standard input", "The secret oauth_client_secret is missing", "2 to mend")
+	if d.got("plan") != nil {
+		t.Error("planned nevertheless")
+	}
+}
+
+func TestAPlanNeedsNoSecretAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, ready())
+	d.wantStatus(0)
+	d.wantSaid("nothing was changed", "scripts/deploy -apply")
+	if calls := d.calls("terraform -chdir=terraform apply"); len(calls) > 0 {
+		t.Errorf("applied: %v", calls)
+	}
+	got := d.got("plan")
+	if got == nil {
+		t.Fatal("did not plan")
+	}
+	d.keepsSecret(got["session_key"], got["notify_secrets"])
+}
+
+func TestTheFirstDeploymentStoresFourSecrets(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]setup{
+		"environment": ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret)),
+		"input":       ready(func(s *setup) { s.stdin = "erp_api_key=" + erpKey + "\noauth_client_secret=" + clientSecret }),
+		// The service is enabled but holds other people's secrets.
+		"others' secrets": ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret), with("SERVICE", "secretmanager.googleapis.com"), with("SECRETS", "my-session-key")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, s, "-apply")
+			d.wantStatus(0)
+			plan, apply := d.got("plan"), d.got("apply")
+			if plan["erp_api_key"] != erpKey || plan["oauth_client_secret"] != clientSecret {
+				t.Errorf("planned with %v", plan)
+			}
+			for _, secret := range []string{"erp_api_key", "oauth_client_secret", "session_key", "notify_secrets"} {
+				if apply[secret] == "" || apply[secret] != plan[secret] {
+					t.Errorf("%s is %q in the plan and %q in the apply", secret, plan[secret], apply[secret])
+				}
+			}
+			if key, err := base64.StdEncoding.DecodeString(apply["session_key"]); err != nil || len(key) != 32 {
+				t.Errorf("the session key is %d bytes, %v; want 32", len(key), err)
+			}
+			webhook, ok := strings.CutPrefix(apply["notify_secrets"], "whsec_")
+			if key, err := base64.StdEncoding.DecodeString(webhook); !ok || err != nil || len(key) != 32 || webhook == apply["session_key"] {
+				t.Errorf("the webhook secret is %q (%v), want one of 32 bytes", apply["notify_secrets"], err)
+			}
+			d.keepsSecret(erpKey, clientSecret, apply["session_key"], apply["notify_secrets"])
+			d.wantSaid("gcloud secrets versions access latest --secret=notify-secrets --project=acme-calendars")
+			applied := d.calls("terraform -chdir=terraform apply")
+			planned := d.calls("terraform -chdir=terraform plan")
+			if len(applied) != 1 || len(planned) != 1 || !strings.HasSuffix(planned[0], "-out="+applied[0][strings.LastIndex(applied[0], " ")+1:]) {
+				t.Errorf("%q was planned and %q applied, want that plan", planned, applied)
+			}
+		})
+	}
+}
+
+func TestEachMachineMakesKeysOfItsOwn(t *testing.T) {
+	t.Parallel()
+	one, two := deploy(t, ready()).got("plan"), deploy(t, ready()).got("plan")
+	for _, secret := range []string{"session_key", "notify_secrets"} {
+		if one[secret] == "" || one[secret] == two[secret] {
+			t.Errorf("%s is %q both times", secret, one[secret])
+		}
+	}
+}
+
+// Later runs hand over nothing that is stored, whatever the environment holds.
+func TestWhatIsStoredIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	all := map[string]string{"ERP_API_KEY": "1", "OAUTH_CLIENT_SECRET": "3", "SESSION_KEY": "1", "NOTIFY_SECRETS": "1"}
+	d := deploy(t, ready(with("TF_VAR_erp_api_key", erpKey), with("TF_LOG", "TRACE"), with("TF_LOG_PATH", "terraform.log"), func(s *setup) {
+		s.state = all
+		s.tfvars += "oauth_client_secret_version = 3 # the third\n"
+	}), "-apply")
+	d.wantStatus(0)
+	for _, step := range []string{"plan", "apply"} {
+		if got := d.got(step); got == nil || len(got) > 0 {
+			t.Errorf("%s got %v, want nothing", step, got)
+		}
+	}
+	d.wantSaid("erp_api_key is given, but version 1 is stored already: not used", "set erp_api_key_version = 2", "TF_LOG is ignored")
+	d.keepsSecret(erpKey)
+	if strings.Contains(d.output, "terraform keeps a log") {
+		t.Errorf("Terraform's log is on:\n%s", d.output)
+	}
+	if calls := d.calls("gcloud secrets"); len(calls) > 0 {
+		t.Errorf("looked at secrets: %v", calls)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	all := map[string]string{"ERP_API_KEY": "1", "OAUTH_CLIENT_SECRET": "1", "SESSION_KEY": "1", "NOTIFY_SECRETS": "1"}
+	stored := func(s *setup) {
+		s.state = all
+		s.tfvars += "notify_secrets_version = 2\nsession_key_version = 2\n"
+		s.env["SERVICE"], s.env["SECRETS"], s.env["VERSION"] = "secretmanager.googleapis.com", "session-key\nnotify-secrets", "1"
+	}
+	t.Run("the old webhook secret stays valid beside the new one", func(t *testing.T) {
+		t.Parallel()
+		d := deploy(t, ready(stored, with("OLD", oldWebhook+" whsec_older")), "-apply")
+		d.wantStatus(0)
+		apply := d.got("apply")
+		if !regexp.MustCompile(`^whsec_[A-Za-z0-9+/]{43}= ` + regexp.QuoteMeta(oldWebhook) + `$`).MatchString(apply["notify_secrets"]) {
+			t.Errorf("notify_secrets is %q, want a new one and %s", apply["notify_secrets"], oldWebhook)
+		}
+		if len(apply) != 2 || len(apply["session_key"]) != 44 {
+			t.Errorf("got %v, want a new session key besides", apply)
+		}
+		d.keepsSecret(apply["session_key"], apply["notify_secrets"], oldWebhook)
+	})
+	t.Run("not without the old one", func(t *testing.T) {
+		t.Parallel()
+		d := deploy(t, ready(stored), "-apply")
+		d.wantStatus(1)
+		d.wantSaid("The value of notify-secrets in Secret Manager could not be read", "Permission denied", "Secret Accessor")
+		if d.got("plan") != nil {
+			t.Error("planned nevertheless")
+		}
+	})
+	t.Run("a value given goes first", func(t *testing.T) {
+		t.Parallel()
+		d := deploy(t, ready(stored, with("TF_VAR_notify_secrets", oldWebhook)), "-apply")
+		d.wantStatus(0)
+		if got := d.got("apply")["notify_secrets"]; got != oldWebhook {
+			t.Errorf("got %q, want the one given", got)
+		}
+		d.keepsSecret(oldWebhook)
+	})
+	t.Run("a key asked for is needed again", func(t *testing.T) {
+		t.Parallel()
+		d := deploy(t, ready(func(s *setup) { s.state = all }, with("TF_VAR_erp_api_key_version", "2")), "-apply")
+		d.wantStatus(1)
+		d.wantSaid("The secret erp_api_key is missing", "1 to mend")
+	})
+}
+
+// A lost state must not change keys in use.
+func TestWithoutAStateTheKeysInSecretManagerAreKept(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, ready(with("SERVICE", "secretmanager.googleapis.com"), with("SECRETS", "session-key\nnotify-secrets"), with("VERSION", "4"), with("OLD", oldWebhook)))
+	d.wantStatus(0)
+	if got := d.got("plan"); got["session_key"] != oldWebhook || got["notify_secrets"] != oldWebhook {
+		t.Errorf("planned with %v, want what Secret Manager has", got)
+	}
+	d.keepsSecret(oldWebhook)
+
+	// A secret whose versions are all destroyed is like none.
+	d = deploy(t, ready(with("SERVICE", "secretmanager.googleapis.com"), with("SECRETS", "session-key\nnotify-secrets"), with("OLD", oldWebhook)))
+	d.wantStatus(0)
+	if got := d.got("plan"); got["session_key"] == oldWebhook || got["session_key"] == "" {
+		t.Errorf("planned with the session key %q, want a new one", got["session_key"])
+	}
+}
+
+func TestNothingSecretIsTakenFromTheCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-var=erp_api_key=" + erpKey}, {"-apply", erpKey}, {"--erp-api-key", erpKey}} {
+		d := deploy(t, ready(), args...)
+		d.wantStatus(2)
+		d.wantSaid("takes nothing but -apply", "secrets into the environment")
+		if strings.Contains(d.output, erpKey) || len(d.calls("")) > 0 {
+			t.Errorf("%v: went on, or repeated it: %s", args, d.output)
+		}
+	}
+}
+
+func TestAFailureOfTerraformIsTheScripts(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, ready(with("TERRAFORM_FAILS", "1")))
+	d.wantStatus(1)
+	d.wantSaid("terraform init failed")
+}
+
+// The script and the configuration speak of the same four secrets.
+func TestTheSecretsAreTheConfigurations(t *testing.T) {
+	t.Parallel()
+	config, err := os.ReadFile("../../terraform/variables.tf")
+	must(t, err)
+	var ephemeral []string
+	for _, block := range strings.Split(string(config), "\nvariable ")[1:] {
+		if regexp.MustCompile(`(?m)^  ephemeral\s*=\s*true`).MatchString(block) {
+			ephemeral = append(ephemeral, strings.Split(block, `"`)[1])
+		}
+	}
+	script, err := os.ReadFile("../deploy")
+	must(t, err)
+	m := regexp.MustCompile(`(?m)^secrets=\((.*)\)$`).FindSubmatch(script)
+	if m == nil {
+		t.Fatal("the script names no secrets")
+	}
+	named := strings.Fields(string(m[1]))
+	slices.Sort(named)
+	slices.Sort(ephemeral)
+	if !slices.Equal(named, ephemeral) {
+		t.Errorf("the script knows %v, the configuration %v", named, ephemeral)
+	}
+	secrets, err := os.ReadFile("../../terraform/secrets.tf")
+	must(t, err)
+	for _, name := range named {
+		// stored_versions reads the state by this key, in_secret_manager asks by this id.
+		key, id := strings.ToUpper(name), strings.ReplaceAll(name, "_", "-")
+		if !regexp.MustCompile(`(?m)^\s+` + key + `\s+= \{ id = "` + id + `"`).Match(secrets) {
+			t.Errorf("secrets.tf has no %s with the id %s", key, id)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
