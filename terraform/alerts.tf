@@ -31,7 +31,7 @@ locals {
         extract  = { alarm = "EXTRACT(jsonPayload.alarm)", incident = "EXTRACT(jsonPayload.incident)", function = "EXTRACT(resource.labels.service_name)" }
       }
       scheduler-failed = {
-        title    = "Scheduler could not run a job"
+        title    = "Scheduler could not start the nightly full run"
         severity = "ERROR"
         # One late poll is nothing; poll-missed tells when they stay away.
         filter  = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"reconcile\" AND severity>=\"ERROR\""

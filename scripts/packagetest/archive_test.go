@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/erp-calendar/erp-calendar/shared/testenv"
 )
 
 const module = "github.com/erp-calendar/erp-calendar"
@@ -94,9 +96,7 @@ func terraformArchives(t *testing.T, root string) map[string]archive {
 	dir := filepath.Join(root, "terraform")
 	addresses := archiveAddresses(t, dir)
 	saved := filepath.Join(root, "archives.plan")
-	if _, err := exec.LookPath("terraform"); err != nil {
-		t.Fatalf("Terraform is not installed: %v; to get it: https://developer.hashicorp.com/terraform/install", err)
-	}
+	testenv.Terraform(t)
 	terraform(t, dir, "", "init", "-backend=false", "-input=false", "-no-color")
 	args := []string{"plan", "-input=false", "-no-color", "-refresh=false", "-out=" + saved}
 	for _, address := range addresses {
