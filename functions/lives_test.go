@@ -442,6 +442,33 @@ func TestNewTextsAndColoursReachEveryEvent(t *testing.T) {
 	})
 }
 
+func TestNewRolesAndAnotherBindingChangeWhatAndWhoIsShown(t *testing.T) {
+	t.Parallel()
+	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
+		who := withCalendars(t, w, "Olena")[0]
+		unbound := w.ERP.AddEmployee(fakeerp.Employee{Name: "Petro", Email: "petro@provider.example", Fields: map[int64]string{world.Binding: "0"}})
+		w.Task(w.Tomorrow(9), who)
+		w.ERP.AddTask(fakeerp.Task{TypeID: world.Type, StateID: world.Working, Todo: w.Tomorrow(10), Executors: []int64{who, unbound}})
+		w.Idle()
+		w.WantStarts(who, w.Tomorrow(9), w.Tomorrow(10))
+		wantReason(t, w, unbound, store.StateNone, calendarsync.ReasonUnbound)
+
+		configure(t, w, func(s *calendarsync.Settings) {
+			s.ShownRoles, s.BindingField = []calendarsync.RoleID{calendarsync.RoleID(fakeerp.RoleInProgress)}, 0
+		})
+		w.WantStarts(who, w.Tomorrow(10))
+		w.WantStarts(unbound, w.Tomorrow(10))
+
+		configure(t, w, func(s *calendarsync.Settings) {
+			s.ShownRoles, s.BindingField = append(s.ShownRoles, calendarsync.RoleID(fakeerp.RoleNotCompleted)), world.Binding
+		})
+		w.WantStarts(who, w.Tomorrow(9), w.Tomorrow(10))
+		if c := w.Calendar(unbound); c != "" {
+			t.Errorf("calendar %s of somebody who is not bound", c)
+		}
+	})
+}
+
 func TestTheCardTellsEachStateOfACalendar(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{Disconnected: true}, func(t *testing.T, w *world.World) {

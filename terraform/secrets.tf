@@ -49,10 +49,12 @@ resource "google_secret_manager_secret_version" "this" {
   # until an admin destroys it (README, Rotation).
   deletion_policy = "DISABLE"
 
-  depends_on = [terraform_data.value_given]
   lifecycle {
     create_before_destroy = true
+    # Stored anew whenever the value was demanded, and never without.
+    replace_triggered_by = [terraform_data.value_given[each.key]]
   }
+  depends_on = [terraform_data.value_given]
 }
 
 # Every reading is on record; alerts.tf tells when it was not by a function.
