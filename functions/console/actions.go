@@ -8,6 +8,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // syncEmployee asks for another look at one employee; a dead letter of theirs
@@ -42,6 +43,68 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request, _ signin.Session) 
 
 func everybody() queue.Message {
 	return queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}
+}
+
+// confirmHeld lets exactly the deletions go that the admin was shown: the form
+// names the list by its hash (protocol.md §4.5). Each key is read again and goes
+// only if it is still due.
+func (h *handler) confirmHeld(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	plan, ok := h.heldPlan(w, r)
+	if !ok {
+		return
+	}
+	if r.PostFormValue("hash") != plan.Hash || plan.Hash == "" {
+		h.message(w, r, http.StatusConflict, message{Title: "The list has changed",
+			Text: "Since you opened the page, other deletions were held or dropped out, so nothing was deleted. Look at the list again.",
+			Link: h.console.URL("/", nil), LinkText: "Back to the status page"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	for _, k := range plan.Keys {
+		if err := h.Store.Allow(ctx, k.Key); err != nil {
+			h.trouble(w, r, "let the held deletions go", err)
+			return
+		}
+	}
+	h.Log.InfoContext(r.Context(), "held deletions confirmed", "sub", s.Sub, "plan", plan.Hash, "events", plan.Events, "calendars", plan.Calendars)
+	h.askHeld(w, r, plan, "confirmed")
+}
+
+// lookAtHeld asks for another look at what is held: what recovered drops out.
+func (h *handler) lookAtHeld(w http.ResponseWriter, r *http.Request, _ signin.Session) {
+	if plan, ok := h.heldPlan(w, r); ok {
+		h.askHeld(w, r, plan, "held")
+	}
+}
+
+func (h *handler) heldPlan(w http.ResponseWriter, r *http.Request) (store.HeldPlan, bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	plan, err := h.Store.Held(ctx)
+	if err != nil {
+		h.trouble(w, r, "read what is held", err)
+	}
+	return plan, err == nil
+}
+
+func (h *handler) askHeld(w http.ResponseWriter, r *http.Request, plan store.HeldPlan, queued string) {
+	ids := map[string][]int64{}
+	for _, k := range plan.Keys {
+		topic := h.cfg.TaskTopic
+		if k.Collection == store.Employees {
+			topic = h.cfg.EmployeeTopic
+		}
+		ids[topic] = append(ids[topic], k.ID)
+	}
+	for topic, list := range ids {
+		for _, m := range queue.Split(queue.Message{IDs: list, Cause: queue.CauseConsole, Lane: queue.LaneLive}) {
+			if !h.publish(w, r, topic, m) {
+				return
+			}
+		}
+	}
+	h.redirect(w, h.console.URL("/", url.Values{"queued": {queued}}))
 }
 
 func (h *handler) publish(w http.ResponseWriter, r *http.Request, topic string, m queue.Message) bool {

@@ -48,6 +48,8 @@ type Store interface {
 	PendingTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
 	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
 	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
+	Held(ctx context.Context) (store.HeldPlan, error)
+	Allow(ctx context.Context, key store.Key) error
 	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
 	LatestRun(ctx context.Context) (store.RunRecord, bool, error)
@@ -120,6 +122,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /signout", h.action(h.signOut))
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
 	mux.HandleFunc("POST /run", h.action(h.run))
+	mux.HandleFunc("POST /held/confirm", h.action(h.confirmHeld))
+	mux.HandleFunc("POST /held/again", h.action(h.lookAtHeld))
 	mux.HandleFunc("POST /employees/{id}/sync", h.action(h.syncEmployee))
 	mux.HandleFunc("POST /tasks/{id}/sync", h.action(h.syncTask))
 	mux.HandleFunc("/", h.page(h.notFound))

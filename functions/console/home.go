@@ -67,6 +67,20 @@ type deadRow struct {
 	At               stamp
 }
 
+// heldView is the plan of what the delete guard holds.
+type heldView struct {
+	Rows              []heldRow
+	Events, Calendars string
+	Hash              string
+	Since             stamp
+}
+
+type heldRow struct {
+	What, Why, Link string
+	ID              int64
+	Count           string
+}
+
 type activityRow struct {
 	At               stamp
 	What, Result     string
@@ -91,6 +105,7 @@ type homeView struct {
 	Without    []employeeRow
 	Tasks      []taskRow
 	Dead       []deadRow
+	Held       heldView
 	Activity   []activityRow
 	Now        stamp
 }
@@ -136,6 +151,7 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 	for _, e := range o.employees {
 		names[e.ID] = e.Name
 	}
+	v.Held = heldOf(c, o.held, names, link)
 	for _, a := range activity {
 		v.Activity = append(v.Activity, activityOf(c, a, names, link))
 	}
@@ -152,6 +168,10 @@ func flash(q url.Values) *notice {
 	}
 	id, _ := strconv.ParseInt(q.Get("id"), 10, 64)
 	switch q.Get("queued") {
+	case "confirmed":
+		return &notice{Level: "good", Title: "The held deletions are confirmed.", Text: "Each is read from the ERP once more, and goes if it is still due."}
+	case "held":
+		return &notice{Level: "good", Title: "What is held is looked at again.", Text: "What the ERP shows again drops out of the list."}
 	case "all":
 		return &notice{Level: "good", Title: "A check of all calendars is queued.", Text: "It takes some minutes; this page follows it."}
 	case "employee", "task":
@@ -188,8 +208,8 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 		add(&bad, "bad", "The poll is overdue.", "It runs every 5 minutes, but the last one was "+age(c.now.Sub(o.lastPoll))+" ago. Lost notifications stay unnoticed. Check the Scheduler job and the log of Poll.", "", "")
 	}
 	n := o.counts()
-	if n.Held > 0 {
-		add(&bad, "bad", plural(n.Held, "deletion is held.", "deletions are held."), "More calendars would be deleted than is usual in a day. Check in the ERP whether that is meant.", "", "")
+	if held := o.held.Events + o.held.Calendars; held > 0 {
+		add(&bad, "bad", plural(held, "deletion is held.", "deletions are held."), "More would be deleted than is usual in a day. Check in the ERP whether that is meant, then decide below.", "", "")
 	}
 	if n.Error > 0 {
 		add(&bad, "bad", plural(n.Error, "employee has no calendar because of an error.", "employees have no calendar because of an error."), "The table below says why.", "", "")
@@ -220,7 +240,7 @@ func (h *handler) tiles(c clock, o overview) []tile {
 	tiles := []tile{
 		{Label: "Calendars", Value: strconv.Itoa(n.Active)},
 		{Label: "On their way", Value: strconv.Itoa(n.Pending)},
-		{Label: "Held", Value: strconv.Itoa(n.Held), Level: level(n.Held, "bad")},
+		{Label: "Held", Value: strconv.Itoa(o.held.Events + o.held.Calendars), Level: level(o.held.Events+o.held.Calendars, "bad")},
 		{Label: "Errors", Value: strconv.Itoa(n.Error), Level: level(n.Error, "bad")},
 	}
 	oldest := tile{Label: "Oldest change waiting", Value: "none"}
@@ -308,7 +328,7 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 	}
 	for _, e := range o.employees {
 		row := employeeRow{ID: e.ID, Name: cmp.Or(e.Name, "Employee "+strconv.FormatInt(e.ID, 10)), Address: e.Address,
-			State: string(e.State), Label: stateWords(e.State), Why: reasonWords(e.Reason), Waiting: waits[e.ID].tasks,
+			State: string(e.CardState()), Label: stateWords(e.CardState()), Why: reasonWords(e.Reason), Waiting: waits[e.ID].tasks,
 			Pending: c.stamp(earlier(e.PendingSince, waits[e.ID].since))}
 		if e.Calendar != nil && e.Calendar.ID != "" {
 			row.Calendar, row.CalendarLink = e.Calendar.ID, calendarsync.AddURL(e.Calendar.ID)
@@ -380,4 +400,21 @@ func taskLink(form string) func(int64) string {
 		}
 		return strings.ReplaceAll(form, "{id}", strconv.FormatInt(id, 10))
 	}
+}
+
+// heldOf words the plan: what would go, from whom, and why.
+func heldOf(c clock, plan store.HeldPlan, names map[int64]string, link func(int64) string) heldView {
+	if len(plan.Keys) == 0 {
+		return heldView{}
+	}
+	v := heldView{Hash: plan.Hash, Since: c.stamp(plan.Since),
+		Events: plural(plan.Events, "event", "events"), Calendars: plural(plan.Calendars, "calendar", "calendars")}
+	for _, k := range plan.Keys {
+		row := heldRow{What: "Task", ID: k.ID, Link: link(k.ID), Why: heldWords(k.Reason), Count: plural(k.Events, "event", "events")}
+		if k.Collection == store.Employees {
+			row = heldRow{What: cmp.Or(names[k.ID], "Employee"), ID: k.ID, Why: reasonWords(k.Reason), Count: plural(k.Calendars, "calendar", "calendars")}
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	return v
 }

@@ -30,6 +30,7 @@ type overview struct {
 	employees []store.EmployeeRecord
 	pending   []store.TaskRecord // the oldest first
 	dead      []store.DeadLetterRecord
+	held      store.HeldPlan
 	lastPoll  time.Time
 	run       *store.RunRecord
 }
@@ -50,6 +51,7 @@ func (h *handler) look(ctx context.Context) (overview, error) {
 	g.Go(func() (err error) { o.employees, err = h.Store.Employees(ctx); return err })
 	g.Go(func() (err error) { o.pending, err = h.Store.PendingTasks(ctx, mostPending); return err })
 	g.Go(func() (err error) { o.dead, err = h.Store.DeadLetters(ctx, mostDeadLetters); return err })
+	g.Go(func() (err error) { o.held, err = h.Store.Held(ctx); return err })
 	g.Go(func() error {
 		poll, _, err := h.Store.Poll(ctx, "tasks")
 		o.lastPoll = poll.RanAt
@@ -76,7 +78,7 @@ type counts struct {
 func (o overview) counts() counts {
 	var c counts
 	for _, e := range o.employees {
-		switch e.State {
+		switch e.CardState() {
 		case store.StateActive:
 			c.Active++
 		case store.StatePending:
@@ -145,7 +147,7 @@ func (h *handler) answer(o overview) apiAnswer {
 		Connected: o.connected, Account: o.account.Email,
 		Enabled:   o.saved.Settings.Enabled,
 		Confirmed: o.saved.Settings.Confirmed && o.saved.Ready(),
-		Employees: c, HeldDeletions: c.Held, DeadLetters: len(o.dead), LastPoll: moment(o.lastPoll),
+		Employees: c, HeldDeletions: o.held.Events + o.held.Calendars, DeadLetters: len(o.dead), LastPoll: moment(o.lastPoll),
 	}
 	if since := o.oldestPending(); !since.IsZero() {
 		a.OldestPending = max(0, int64(h.Now().Sub(since)/time.Second))

@@ -140,3 +140,16 @@ func actionWords(action string) string {
 		"event.delete": "Event deleted", "event.delete-double": "Double event deleted",
 	}[action], action)
 }
+
+// heldWords says why a task's events would go.
+func heldWords(reason string) string {
+	return cmp.Or(map[calendarsync.Reason]string{
+		calendarsync.ReasonMissing:      "the ERP does not list the task any more",
+		calendarsync.ReasonState:        "the role of its state was changed in the ERP's catalogue",
+		calendarsync.ReasonUnknownState: "the ERP's catalogue lacks its state",
+		calendarsync.ReasonCatalogue:    "a shown role is gone from the ERP's catalogue",
+		calendarsync.ReasonStateMissing: "the ERP leaves out its state",
+		calendarsync.ReasonDateMissing:  "the ERP leaves out its date",
+		calendarsync.ReasonStaffMissing: "the ERP leaves out its executors",
+	}[calendarsync.Reason(reason)], reason)
+}

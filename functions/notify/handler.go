@@ -227,8 +227,8 @@ type Card struct {
 // active, or held, whose deletion waits. One that is still being made or already
 // going would only be a link to nothing.
 func cardOf(id int64, rec store.EmployeeRecord) Card {
-	c := Card{EmployeeID: id, State: rec.State}
-	switch rec.State {
+	c := Card{EmployeeID: id, State: rec.CardState()}
+	switch rec.CardState() {
 	case store.StateActive, store.StateHeld:
 		if rec.Calendar != nil && rec.Calendar.ID != "" {
 			c.CalendarID, c.AddURL = rec.Calendar.ID, addURL(rec.Calendar.ID)

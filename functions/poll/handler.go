@@ -65,6 +65,8 @@ type Settings interface {
 // Store is what the function needs of store.Store.
 type Store interface {
 	Account(ctx context.Context) (store.AccountRecord, error)
+	Held(ctx context.Context) (store.HeldPlan, error)
+	HoldEnded(ctx context.Context) (ended time.Time, err error)
 	Now(ctx context.Context) (time.Time, error)
 	DueKeys(ctx context.Context, c store.Collection, now time.Time, limit int) ([]int64, error)
 	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
@@ -139,7 +141,7 @@ func (h *handler) run(ctx context.Context) (Summary, error) {
 	}
 	p := &pass{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
 	// Each part stands by itself: an ERP that is down must not keep due keys waiting.
-	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx))
+	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx))
 	return sum, err
 }
 
@@ -192,6 +194,34 @@ func (p *pass) due(ctx context.Context) error {
 		return err
 	}
 	p.sum.DueEmployees = len(employees)
+	return nil
+}
+
+// settling is longer than any look at a key lasts.
+const settling = 6 * time.Minute
+
+// endHold ends the alarm once nothing is held any more.
+func (p *pass) endHold(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	plan, err := p.Store.Held(ctx)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	if plan.Since.IsZero() || len(plan.Keys) > 0 {
+		return nil
+	}
+	// What the guard has just refused is on its key only when that look has ended.
+	if now, err := p.Store.Now(ctx); err != nil || now.Before(plan.Since.Add(settling)) {
+		return err
+	}
+	since, err := p.Store.HoldEnded(ctx)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	if !since.IsZero() {
+		logging.AlarmEnded(ctx, p.Log, "deletions-held", "held-"+since.UTC().Format(time.RFC3339), "Nothing is held any more")
+	}
 	return nil
 }
 

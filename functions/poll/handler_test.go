@@ -624,6 +624,41 @@ func TestAClockOffTheZoneAlarmsOnceAndSaysWhenItIsRight(t *testing.T) {
 	}
 }
 
+func TestTheAlarmOfAHoldEndsWhenNothingIsHeldAnyMore(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	ended := func() int { return strings.Count(w.log.String(), "ended=true") }
+	for range 4 { // three calendars may go in a day
+		if _, _, err := w.store.Permit(t.Context(), store.GuardedCalendars, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease, _, err := w.store.AcquireEmployee(t.Context(), 7, store.Claim{TTL: time.Hour, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := func(held string) {
+		t.Helper()
+		if err := w.store.SaveEmployee(t.Context(), &lease, func(e *store.EmployeeRecord) { e.Held = held }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.poll(); ended() != 0 {
+		t.Fatal("ended before the look that was refused could record it")
+	}
+	hold("yes")
+	w.now = w.now.Add(6 * time.Minute)
+	if w.poll(); ended() != 0 {
+		t.Fatal("ended while something is held")
+	}
+	hold("")
+	for range 2 {
+		if w.poll(); ended() != 1 {
+			t.Fatalf("%d ends, want one: %s", ended(), w.log.String())
+		}
+	}
+}
+
 func TestManyDueTasksAreSpread(t *testing.T) {
 	w := newWorld(t)
 	w.must("first", nil)

@@ -27,6 +27,9 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 	if err != nil {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", l.id), err)
 	}
+	if err := l.takeBack(ctx); err != nil {
+		return err
+	}
 	if c := l.rec().Calendar; c != nil && c.Address != "" && calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
 		if c.ID == "" {
 			// Made or not, it was never shared: the pending creation gets the new
@@ -77,6 +80,9 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		return nil
 	}
 	if err := l.takeDownLeaving(ctx); err != nil {
+		return err
+	}
+	if err := l.holdFormer(ctx); err != nil {
 		return err
 	}
 	return l.writeCard(ctx, e, l.rec().Calendar.ID)

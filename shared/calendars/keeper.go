@@ -36,6 +36,7 @@ type Store interface {
 	SetTenant(ctx context.Context, tenant string) (string, error)
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
 	ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error)
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)

@@ -196,7 +196,7 @@ func (l *look) try(ctx context.Context) error {
 		}
 		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", l.id), "the ERP's answer cannot be believed")
 	default:
-		return l.remove(ctx, reason, reading.Employee)
+		return l.remove(ctx, reason, reading.Employee, verdict == calendarsync.Doubt)
 	}
 }
 

@@ -14,10 +14,27 @@ import (
 
 // remove takes down the calendar of an employee who is to have none: the share
 // first, then the calendar (protocol.md §5.2).
-func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calendarsync.Employee) error {
+func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calendarsync.Employee, absent bool) error {
 	if c := l.rec().Calendar; c != nil && c.ID == "" {
 		// A creation of unknown outcome has to be known before it can be undone.
 		if waiting, err := l.recoverIntent(ctx); err != nil || waiting {
+			return err
+		}
+	}
+	if l.rec().Calendar != nil && absent {
+		// Nobody said that the employee is to lose it: not even the share goes before
+		// the delete guard lets it.
+		if permitted, err := l.permit(ctx); err != nil || !permitted {
+			if err != nil {
+				return err
+			}
+			return l.hold(ctx, reason, true)
+		}
+		if err := l.save(ctx, func(r *store.EmployeeRecord) {
+			c := *r.Calendar
+			c.Permitted = true
+			r.Calendar = &c
+		}); err != nil {
 			return err
 		}
 	}
@@ -26,7 +43,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			return err
 		}
 	}
-	if len(l.rec().Leaving) > 0 && l.rec().State != store.StateDeleting {
+	if len(l.rec().Leaving) > 0 && l.rec().Held == "" && l.rec().State != store.StateDeleting {
 		if err := l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, string(reason) }); err != nil {
 			return err
 		}
@@ -36,6 +53,9 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	}
 	if err := l.takeDownLeaving(ctx); err != nil {
 		return err
+	}
+	if len(l.rec().Leaving) > 0 {
+		return l.hold(ctx, reason, false)
 	}
 	if e == nil {
 		l.forgotten = true
@@ -47,6 +67,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		r.State, r.Reason, r.KeptFrom = store.StateNone, string(reason), time.Time{}
+		r.Held, r.AllowedAt = "", time.Time{}
 	})
 }
 
@@ -173,6 +194,21 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 	case !have.Marked || have.Mark.Tenant != l.tenant || have.Mark.Employee != l.id || have.Mark.Epoch != c.Epoch:
 		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, l.id),
 			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
+	}
+	if err == nil && !c.Permitted {
+		permitted, err := l.permit(ctx)
+		if err != nil || !permitted {
+			return err
+		}
+		if err := l.save(ctx, func(r *store.EmployeeRecord) {
+			leaving := slices.Clone(r.Leaving)
+			for i := range leaving {
+				leaving[i].Permitted = leaving[i].Permitted || leaving[i].Epoch == c.Epoch
+			}
+			r.Leaving = leaving
+		}); err != nil {
+			return err
+		}
 	}
 	activity := l.activity("calendar.delete", c.ID)
 	if err == nil {

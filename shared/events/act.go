@@ -20,6 +20,9 @@ type step struct {
 	decision calendarsync.Decision
 	intent   store.Mapping
 	activity store.ActivityRecord
+	// counted: a deletion that nobody may have meant, for the delete guard.
+	counted bool
+	absent  time.Time
 }
 
 // maxGenerations bounds how often one look moves to a new event id.
@@ -223,7 +226,8 @@ func (l *look) delete(ctx context.Context, s *step) written {
 // finish turns the outcome of a write into the mapping to record.
 func (l *look) finish(ctx context.Context, s *step, w written) {
 	m := s.intent
-	m.Owner, m.Deadline, m.AbsentSince = "", time.Time{}, time.Time{}
+	m.Owner, m.Deadline, m.AbsentSince, m.StateID = "", time.Time{}, time.Time{}, l.state
+	m.HeldSince, m.HeldFor, m.AllowedAt = time.Time{}, "", time.Time{}
 	s.activity.Result = "done"
 	switch {
 	case w.err != nil:

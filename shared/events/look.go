@@ -30,6 +30,7 @@ type look struct {
 	mappings  map[int64]*store.Mapping
 	concerned []int64
 	updated   string
+	state     int64 // the task's state as read; 0: not said
 	activity  []store.ActivityRecord
 	audit     []int64
 	unseen    bool // what there is to see was not looked at
@@ -106,8 +107,10 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 		l.fail(failure.New(failure.SourceInvalid, "read task "+strconv.FormatInt(int64(l.id), 10), "the ERP's answer lacks it"))
 		return
 	}
+	l.state = 0
 	if reading.Task != nil {
 		l.updated = reading.Task.Updated
+		l.state = int64(reading.Task.State.Or(0))
 	}
 	parties, err := l.gather(calls, reading)
 	if err != nil {
@@ -130,6 +133,7 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	if l.concerned == nil {
 		l.concerned = []int64{}
 	}
+	todo = l.guard(calls, todo)
 	changed := len(todo) > 0
 	if changed {
 		l.act(calls, todo)
@@ -250,12 +254,18 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 			d.Verdict = calendarsync.Remove
 		}
 	}
+	counted := d.Verdict == calendarsync.Remove && (!absent.IsZero() ||
+		d.Reason == calendarsync.ReasonState && p.mapping.StateID != 0 && p.mapping.StateID == l.state)
 	action := calendarsync.Step(d, p.actual)
 	if action == calendarsync.Nothing {
 		if m := l.found(p); p.mapped {
 			m.AbsentSince = absent
+			if d.Verdict != calendarsync.Leave {
+				// The source recovered, or gives reasons of its own: nothing is held.
+				m.HeldSince, m.HeldFor, m.AllowedAt = time.Time{}, "", time.Time{}
+			}
 			if d.Verdict == calendarsync.Keep {
-				m.Via = d.Via
+				m.Via, m.StateID = d.Via, l.state
 				if p.asked {
 					// It is as it ought to be, so what Google gives back is what to expect.
 					m.Returned = p.actual.Observed.Hash()
@@ -273,7 +283,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		l.again(l.taken())
 		return step{}, false
 	}
-	return step{party: p, action: action, decision: d}, true
+	return step{party: p, action: action, decision: d, counted: counted, absent: absent}, true
 }
 
 // troubles tells whether a decision to leave things as they are has to be

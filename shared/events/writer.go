@@ -40,6 +40,7 @@ type Store interface {
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Employee(ctx context.Context, id int64) (store.EmployeeRecord, bool, error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
 	PauseWrites(ctx context.Context, sub string, until time.Time) error
 	Now(ctx context.Context) (time.Time, error)
 }

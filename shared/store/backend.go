@@ -30,6 +30,7 @@ const (
 	Polls        Collection = "polls"
 	Runs         Collection = "runs"
 	Budgets      Collection = "budgets"
+	Guards       Collection = "guards"
 )
 
 // Ref addresses one document.
@@ -43,8 +44,8 @@ type Ref struct {
 // them; Firestore indexes single fields by itself.
 func Indexed() map[Collection][]string {
 	return map[Collection][]string{
-		Employees:   {"due_at", "pending_since", "divisions", "state"},
-		Tasks:       {"due_at", "pending_since", "employees", "failed"},
+		Employees:   {"due_at", "pending_since", "divisions", "state", "held"},
+		Tasks:       {"due_at", "pending_since", "employees", "failed", "held"},
 		Activity:    {"at"},
 		DeadLetters: {"at"},
 		SignIns:     {"expires_at"},

@@ -49,6 +49,8 @@ type CalendarRecord struct {
 	RuleSeen bool `firestore:"rule_seen,omitempty" json:"rule_seen,omitempty"`
 	// Filled is when the calendar first held all its tasks.
 	Filled time.Time `firestore:"filled,omitempty" json:"filled,omitzero"`
+	// Permitted is set once the delete guard let this calendar go.
+	Permitted bool `firestore:"permitted,omitempty" json:"permitted,omitempty"`
 }
 
 // EmployeeRecord is what is known of one employee and their calendar.
@@ -71,7 +73,39 @@ type EmployeeRecord struct {
 	KeptFrom time.Time `firestore:"kept_from,omitempty" json:"kept_from,omitzero"`
 	// Card is the calendar's id as last written into the ERP's card.
 	Card string `firestore:"card,omitempty" json:"card,omitempty"`
+	// Held is "yes" while the deletion of a calendar is held by the delete guard;
+	// indexed. AllowedAt is when an admin confirmed it.
+	Held      string    `firestore:"held,omitempty" json:"held,omitempty"`
+	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
 	Work
+}
+
+// heldCalendars counts the calendars whose deletion is held.
+func (e *EmployeeRecord) heldCalendars() int {
+	n := 0
+	for _, c := range e.Leaving {
+		if !c.Permitted {
+			n++
+		}
+	}
+	if e.heldPresent() {
+		n++
+	}
+	return n
+}
+
+// heldPresent tells whether the present calendar's own deletion is held: nobody
+// said that its employee is gone, so it goes on meanwhile (protocol.md §4.4).
+func (e *EmployeeRecord) heldPresent() bool {
+	return e.Held != "" && e.Calendar != nil && !e.AbsentSince.IsZero()
+}
+
+// CardState is the state that the card and the console show.
+func (e *EmployeeRecord) CardState() EmployeeState {
+	if e.heldPresent() {
+		return StateHeld
+	}
+	return e.State
 }
 
 func (e *EmployeeRecord) work() *Work { return &e.Work }

@@ -42,6 +42,14 @@ type Mapping struct {
 	Deadline time.Time `firestore:"deadline,omitempty" json:"deadline,omitzero"`
 	// AbsentSince is when a complete reading first lacked the reason for the event.
 	AbsentSince time.Time `firestore:"absent_since,omitempty" json:"absent_since,omitzero"`
+	// StateID is the task's state when the event was last right: the same state
+	// with another role is a change of the catalogue (protocol.md §4.3).
+	StateID int64 `firestore:"state_id,omitempty" json:"state_id,omitempty"`
+	// HeldSince is when the delete guard held this event's deletion, HeldFor what
+	// for, and AllowedAt when an admin confirmed it.
+	HeldSince time.Time `firestore:"held_since,omitempty" json:"held_since,omitzero"`
+	HeldFor   string    `firestore:"held_for,omitempty" json:"held_for,omitempty"`
+	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
 }
 
 // Open tells whether a write was announced and not confirmed.
@@ -56,6 +64,8 @@ type TaskRecord struct {
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
 	// Updated is the task's date.update at the last look, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
+	// Held is "yes" while the deletion of an event is held; indexed.
+	Held string `firestore:"held,omitempty" json:"held,omitempty"`
 	Work
 }
 
@@ -229,6 +239,12 @@ func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (re
 		rec.concern(concerned)
 		if o.Updated != "" {
 			rec.Updated = o.Updated
+		}
+		rec.Held = ""
+		for _, m := range rec.Mappings {
+			if !m.HeldSince.IsZero() {
+				rec.Held = "yes"
+			}
 		}
 		released = rec.settle(&next.Lease, o.Result, tx.Now())
 		// Kept while the look has to be repeated: the letter may have come during it.

@@ -80,8 +80,9 @@ type World struct {
 	// Since is when this product was started.
 	Since time.Time
 
-	mu    sync.Mutex
-	quiet bool
+	mu      sync.Mutex
+	quiet   bool
+	backend store.Backend
 	// product is what the URL serves beside the stand-ins; Again replaces it.
 	product http.Handler
 }
@@ -177,6 +178,9 @@ func NewOutside(t *testing.T, o Options) *World {
 	return w
 }
 
+// Backend is the database the product stands on, to start it again on the same.
+func (w *World) Backend() store.Backend { return w.backend }
+
 // Serve makes the world's URL serve a product that a test has set up itself.
 func (w *World) Serve(h http.Handler) {
 	w.mu.Lock()
@@ -239,7 +243,7 @@ func (w *World) start(o Options) {
 		}
 		t.Cleanup(func() { _ = backend.Close() })
 	}
-	w.Store = store.New(backend)
+	w.Store, w.backend = store.New(backend), backend
 	env := w.Environment(o)
 	d, err := deployment.Start(t.Context(), deployment.Options{
 		Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok },

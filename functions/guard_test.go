@@ -1,0 +1,180 @@
+package functions_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/fake/world"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// held waits for the plan of what is held to name so many events and calendars.
+func held(t *testing.T, w *world.World, events, calendars int) store.HeldPlan {
+	t.Helper()
+	plan, err := w.Store.Held(t.Context())
+	must(t, err)
+	if plan.Events != events || plan.Calendars != calendars {
+		t.Fatalf("%d events and %d calendars are held, want %d and %d: %+v", plan.Events, plan.Calendars, events, calendars, plan.Keys)
+	}
+	return plan
+}
+
+// confirm lets everything of a plan go, as the console does.
+func confirm(t *testing.T, w *world.World, plan store.HeldPlan) {
+	t.Helper()
+	for _, k := range plan.Keys {
+		must(t, w.Store.Allow(t.Context(), k.Key))
+		topic := "task-changes"
+		if k.Collection == store.Employees {
+			topic = "employee-changes"
+		}
+		must(t, w.Deployment.Publisher.Publish(t.Context(), topic, queue.Message{IDs: []int64{k.ID}, Cause: queue.CauseConsole, Lane: queue.LaneLive}))
+	}
+	w.Idle()
+}
+
+func alarms(w *world.World, kind string) int {
+	return strings.Count(w.Log.String(), `"alarm":"`+kind+`"`)
+}
+
+func TestAbsenceTakesTenEventsADayAndHoldsTheRest(t *testing.T) {
+	t.Parallel()
+	onBoth(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}}, func(t *testing.T, w *world.World) {
+		who := withCalendars(t, w, "Olena")[0]
+		var ids []int64
+		for i := range 14 {
+			ids = append(ids, w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who))
+		}
+		kept := w.Task(w.Tomorrow(20), who)
+		w.Idle()
+		w.SetQuiet(true)
+		for _, id := range ids {
+			must(t, w.ERP.DeleteTask(id))
+		}
+		w.Notify("task.changed", ids...)
+		w.Idle()
+		eventually(t, func() bool {
+			w.Poll()
+			plan, err := w.Store.Held(t.Context())
+			must(t, err)
+			return plan.Events == 4
+		})
+		plan := held(t, w, 4, 0)
+		if n := len(w.Events(who)); n != 5 {
+			t.Fatalf("%d events are left, want the held ones and the one that stays", n)
+		}
+		if n := alarms(w, "deletions-held"); n != 1 {
+			t.Errorf("%d alarms, want one", n)
+		}
+		// Neither a full run nor another notification lets them go, and others go on.
+		must(t, w.ERP.MoveTask(kept, w.Tomorrow(21)))
+		w.Notify("task.changed", append(ids, kept)...)
+		w.Idle()
+		w.Reconcile()
+		held(t, w, 4, 0)
+		if starts := w.Starts(who); len(starts) != 5 || !starts[4].Equal(w.Tomorrow(21)) {
+			t.Errorf("events at %v", starts)
+		}
+		confirm(t, w, plan)
+		w.WantStarts(who, w.Tomorrow(21))
+		held(t, w, 0, 0)
+	})
+}
+
+func TestClosingManyTasksIsNeverHeld(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, world.Options{})
+	who := withCalendars(t, w, "Olena")[0]
+	var ids []int64
+	for i := range 15 {
+		ids = append(ids, w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who))
+	}
+	w.Idle()
+	for _, id := range ids {
+		must(t, w.ERP.CloseTask(id))
+	}
+	w.Idle()
+	w.WantStarts(who)
+	held(t, w, 0, 0)
+}
+
+func TestAStateThatChangedItsRoleTakesTenEventsADay(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, world.Options{})
+	who := withCalendars(t, w, "Olena")[0]
+	for i := range 14 {
+		w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who)
+	}
+	// Another state keeps the role in the catalogue, so that it is believed.
+	w.ERP.AddState(fakeerp.TaskState{ID: 9, Name: "Fresh", Role: fakeerp.RoleNotCompleted})
+	w.Idle()
+	w.ERP.AddState(fakeerp.TaskState{ID: world.Open, Name: "New", Role: fakeerp.RoleCompleted})
+	w.Again(world.Options{Backend: w.Backend()}) // the catalogue is kept for half a minute
+	w.Reconcile()
+	if n := len(w.Events(who)); n != 4 {
+		t.Errorf("%d events are left, want 4", n)
+	}
+	held(t, w, 4, 0)
+	w.ERP.AddState(fakeerp.TaskState{ID: world.Open, Name: "New", Role: fakeerp.RoleNotCompleted})
+	w.Again(world.Options{Backend: w.Backend()})
+	w.Reconcile()
+	if n := len(w.Events(who)); n != 14 {
+		t.Errorf("%d events after the role is back, want 14", n)
+	}
+	held(t, w, 0, 0)
+}
+
+func TestAMassDismissalIsHeldAndCanBeGotThrough(t *testing.T) {
+	t.Parallel()
+	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Anna", "Bohdan", "Daria", "Fedir", "Halyna")
+		w.Task(w.Tomorrow(9), ids...)
+		w.Idle()
+		for _, id := range ids {
+			must(t, w.ERP.DismissEmployee(id))
+			w.Idle()
+		}
+		plan := held(t, w, 0, 2)
+		if n := alarms(w, "deletions-held"); n != 1 {
+			t.Errorf("%d alarms, want one", n)
+		}
+		left := 0
+		for _, c := range w.Google.Calendars() {
+			if !c.Deleted && !c.Primary {
+				left++
+				for _, r := range c.Rules {
+					if r.Role == "reader" {
+						t.Errorf("a dismissed employee still sees calendar %s", c.ID)
+					}
+				}
+			}
+		}
+		if left != 2 {
+			t.Errorf("%d calendars are left, want 2", left)
+		}
+		// One of them is taken back: the old calendar, invited to again.
+		back := plan.Keys[0].ID
+		before := w.Calendar(back)
+		must(t, w.ERP.TakeBackEmployee(back))
+		w.Idle()
+		if got := w.Calendar(back); got != before || got == "" {
+			t.Errorf("calendar %q after %q", got, before)
+		}
+		w.WantStarts(back, w.Tomorrow(9))
+		plan = held(t, w, 0, 1)
+		confirm(t, w, plan)
+		held(t, w, 0, 0)
+		if w.Calendar(plan.Keys[0].ID) != "" {
+			t.Error("the confirmed calendar is still there")
+		}
+		w.Google.ResetRequests()
+		w.Reconcile()
+		if n := len(w.Google.Requests(fakegoogle.Filter{Writes: true, Method: "calendar.*"})); n != 0 {
+			t.Errorf("a full run afterwards made %d writes", n)
+		}
+	})
+}

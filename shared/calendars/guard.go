@@ -1,0 +1,81 @@
+package calendars
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// allowance is how long an admin's confirmation holds for an employee.
+const allowance = 24 * time.Hour
+
+// permit asks the delete guard whether one more calendar may go: every deletion
+// of a calendar counts (protocol.md §4.3). What is held stays so until an admin
+// has confirmed it or its source has recovered (§4.5).
+func (l *look) permit(ctx context.Context) (bool, error) {
+	rec := l.rec()
+	if rec.Held != "" {
+		return !rec.AllowedAt.IsZero() && l.taken().Before(rec.AllowedAt.Add(allowance)), nil
+	}
+	granted, began, err := l.k.Store.Permit(ctx, store.GuardedCalendars, 1, l.settings.DeleteGuardPercent)
+	if err != nil {
+		return false, err
+	}
+	if !began.IsZero() {
+		logging.Alarm(ctx, l.k.Log, "deletions-held", "held-"+began.UTC().Format(time.RFC3339),
+			"More calendars would be deleted than is usual in a day: the rest is held until an admin has looked")
+	}
+	return granted > 0, nil
+}
+
+// hold records that the deletion waits for an admin. present tells that the
+// calendar is still the employee's and goes on meanwhile; otherwise its share is
+// gone already.
+func (l *look) hold(ctx context.Context, reason calendarsync.Reason, present bool) error {
+	state := l.rec().State
+	if !present {
+		state = store.StateHeld
+	}
+	if l.rec().Held != "" && l.rec().State == state && l.rec().Reason == string(reason) {
+		return nil
+	}
+	l.k.Log.WarnContext(ctx, "deletion held", "employee", l.id, "reason", reason, "shared", present)
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, string(reason), "yes" })
+}
+
+// takeBack gives an employee who is to have a calendar after all the old one,
+// whose deletion was held; they are invited to it again (protocol.md §4.5).
+func (l *look) takeBack(ctx context.Context) error {
+	if rec := l.rec(); rec.Held == "" || rec.Calendar != nil {
+		return nil
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		r.Held, r.AllowedAt, r.Reason, r.State = "", time.Time{}, "", store.StatePending
+		i := slices.IndexFunc(r.Leaving, func(c store.CalendarRecord) bool { return !c.Permitted })
+		if i < 0 {
+			return
+		}
+		c := r.Leaving[i]
+		// What happened in it meanwhile is not known, nor is it shared any more.
+		c.Listed, c.RuleID, c.RuleSeen = false, "", false
+		r.Calendar = &c
+		r.Leaving = slices.Delete(slices.Clone(r.Leaving), i, i+1)
+	})
+}
+
+// holdFormer keeps the list of what is held right for an employee who has a
+// calendar: one of a former address may still wait for an admin.
+func (l *look) holdFormer(ctx context.Context) error {
+	held := ""
+	if len(l.rec().Leaving) > 0 {
+		held = "yes"
+	}
+	if l.rec().Held == held {
+		return nil
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.Held, r.AllowedAt = held, time.Time{} })
+}

@@ -1,0 +1,71 @@
+package events
+
+import (
+	"context"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// allowance is how long an admin's confirmation holds for a key.
+const allowance = 24 * time.Hour
+
+// guard lets deletions that nobody may have meant go only as far as the rolling
+// day has room for them (protocol.md §4.3); the others are held and wait for an
+// admin. A hold stops those events only (§4.4).
+func (l *look) guard(ctx context.Context, todo []step) []step {
+	asked := 0
+	for _, s := range todo {
+		if l.asks(s) {
+			asked++
+		}
+	}
+	granted := 0
+	if asked > 0 {
+		var began time.Time
+		var err error
+		if granted, began, err = l.w.Deps.Store.Permit(ctx, store.GuardedEvents, asked, l.rules.Settings.DeleteGuardPercent); err != nil {
+			l.fail(err)
+		}
+		if !began.IsZero() {
+			logging.Alarm(ctx, l.w.Log, "deletions-held", "held-"+began.UTC().Format(time.RFC3339),
+				"More events would be deleted than is usual in a day: the rest is held until an admin has looked")
+		}
+	}
+	out := todo[:0]
+	for _, s := range todo {
+		switch {
+		case !s.counted || l.allowed(s) || s.party.mapping.State == store.MappingDeleting:
+			out = append(out, s)
+		case l.asks(s) && granted > 0:
+			granted--
+			out = append(out, s)
+		default:
+			l.hold(ctx, s)
+		}
+	}
+	return out
+}
+
+// asks tells whether a step has to be permitted now: it is counted, and neither
+// held, nor confirmed, nor let go by an earlier look whose end is not known.
+func (l *look) asks(s step) bool {
+	m := s.party.mapping
+	return s.counted && m.HeldSince.IsZero() && m.State != store.MappingDeleting
+}
+
+func (l *look) allowed(s step) bool {
+	m := s.party.mapping
+	return !m.HeldSince.IsZero() && !m.AllowedAt.Before(m.HeldSince) && l.taken().Before(m.AllowedAt.Add(allowance))
+}
+
+func (l *look) hold(ctx context.Context, s step) {
+	m := l.found(s.party)
+	m.AbsentSince = s.absent
+	if m.HeldSince.IsZero() {
+		m.HeldSince, m.HeldFor = l.taken(), string(s.decision.Reason)
+		l.w.Log.WarnContext(ctx, "deletion held", "task", l.id, "employee", s.party.id, "reason", m.HeldFor)
+	}
+	l.mappings[s.party.id] = &m
+}
