@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -172,7 +173,6 @@ type HeldPlan struct {
 // Held reads the plan of what is held.
 func (s *Store) Held(ctx context.Context) (HeldPlan, error) {
 	var plan HeldPlan
-	sum := sha256.New()
 	employees, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "held", Op: Equal, Value: "yes"})
 	if err != nil {
 		return plan, fmt.Errorf("list held employees: %w", err)
@@ -198,22 +198,18 @@ func (s *Store) Held(ctx context.Context) (HeldPlan, error) {
 		plan.Events += k.Events
 	}
 	slices.SortFunc(plan.Keys, func(a, b HeldKey) int {
-		if a.Collection != b.Collection {
-			if a.Collection < b.Collection {
-				return -1
-			}
-			return 1
+		if c := cmp.Compare(a.Collection, b.Collection); c != 0 {
+			return c
 		}
-		return int(a.ID - b.ID)
+		return cmp.Compare(a.ID, b.ID)
 	})
+	var list []byte
 	for _, k := range plan.Keys {
-		fmt.Fprintf(sum, "%s %d %d\n", k.Key, k.Events, k.Calendars)
-		if plan.Hash == "" {
-			plan.Hash = "-"
-		}
+		list = fmt.Appendf(list, "%s %d %d\n", k.Key, k.Events, k.Calendars)
 	}
-	if plan.Hash != "" {
-		plan.Hash = hex.EncodeToString(sum.Sum(nil))[:16]
+	if len(list) > 0 {
+		sum := sha256.Sum256(list)
+		plan.Hash = hex.EncodeToString(sum[:8])
 	}
 	for _, what := range []Guarded{GuardedEvents, GuardedCalendars} {
 		var g GuardRecord

@@ -53,6 +53,7 @@ func concurrent(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a sign-in and a ticket go to one", oneTaker},
 		{"settings are saved by one", oneSaver},
 		{"one refusal disconnects", oneDisconnects},
+		{"the delete guard counts them all", guardCounts},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRig(t, open(t))) })
 	}

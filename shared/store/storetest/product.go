@@ -73,6 +73,9 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"slots of the budget", slots},
 		{"the bucket of calendar creations", creations},
 
+		{"the delete guard's day", guardWindow},
+		{"the delete guard's share", guardPercent},
+
 		{"settings", savedSettings},
 		{"a sign-in is taken once", signInOnce},
 		{"a ticket is taken once", ticketOnce},
