@@ -23,7 +23,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 	if err != nil {
 		return err
 	}
-	name, err := rules.Texts.CalendarName(calendarsync.TemplateEmployee{ID: l.id, Name: e.Name})
+	name, err := rules.Texts.CalendarName(calendarsync.TemplateEmployee{ID: l.id, Name: l.rec().Name})
 	if err != nil {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", l.id), err)
 	}
@@ -92,7 +92,8 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 // configured, once per change (protocol.md §5.5).
 func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string) error {
 	field := l.settings.CalendarIDField
-	if field == 0 || l.rec().Card == id {
+	card := fmt.Sprintf("%d=%s", field, id)
+	if field == 0 || l.rec().Card == card || (id == "" && l.rec().Card == "") {
 		return nil
 	}
 	calls, cancel := l.calls(ctx)
@@ -102,7 +103,7 @@ func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string
 			return err
 		}
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.Card = id })
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.Card = card })
 }
 
 // create makes a new calendar. waiting tells that it has to wait for its turn or
@@ -135,7 +136,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		from = l.taken().Add(-time.Duration(l.settings.BackfillHours) * time.Hour).UTC().Truncate(time.Second)
 	}
 	intent := store.CalendarRecord{
-		Epoch: l.k.NewID(), From: from, Name: name, Address: address, Account: account.Sub,
+		Epoch: l.k.NewID(), From: from, Name: name, Zone: l.settings.TimeZone, Address: address, Account: account.Sub,
 		Deadline: l.taken().Add(createTimeout),
 	}
 	activity := l.activity("calendar.create", "")
@@ -227,10 +228,11 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 // employee's name changed.
 func (l *look) adjust(ctx context.Context, name, address string) error {
 	c := *l.rec().Calendar
-	if c.Name == name && c.Address != "" {
+	stale := c.Name != name || (c.Zone != "" && c.Zone != l.settings.TimeZone)
+	if !stale && c.Address != "" {
 		return nil
 	}
-	if c.Name != name {
+	if stale {
 		calls, cancel := l.calls(ctx)
 		defer cancel()
 		have, err := l.k.Google.Calendar(calls, c.ID)
@@ -249,7 +251,7 @@ func (l *look) adjust(ctx context.Context, name, address string) error {
 		if saveErr := l.save(ctx, func(r *store.EmployeeRecord) {
 			if err == nil {
 				c := *r.Calendar
-				c.Name = name
+				c.Name, c.Zone = name, l.settings.TimeZone
 				r.Calendar = &c
 			}
 		}, result(activity, err)); saveErr != nil {

@@ -312,7 +312,7 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 			continue
 		}
 		adopted, err := k.Store.AdoptCalendar(ctx, int64(c.Mark.Employee), store.CalendarRecord{
-			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Account: account.Sub,
+			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
 		})
 		if err != nil {
 			return "", err

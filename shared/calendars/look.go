@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -183,7 +184,7 @@ func (l *look) try(ctx context.Context) error {
 			return err
 		}
 	} else if !l.rec().AbsentSince.IsZero() {
-		if err := l.save(calls, func(e *store.EmployeeRecord) { e.AbsentSince = time.Time{} }); err != nil {
+		if err := l.save(calls, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = time.Time{}, "" }); err != nil {
 			return err
 		}
 	}
@@ -265,13 +266,15 @@ func (l *look) learn(ctx context.Context, e calendarsync.Employee) error {
 	if said, ok := e.Email.Get(); ok {
 		address = strings.TrimSpace(said)
 	}
-	if e.Name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) {
+	// A name left out renames nobody.
+	name := cmp.Or(e.Name, rec.Name)
+	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) {
 		return nil
 	}
 	if !slices.Equal(divisions, rec.Divisions) {
 		l.refill = true
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.Name, r.Address, r.Divisions = e.Name, address, divisions })
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.Name, r.Address, r.Divisions = name, address, divisions })
 }
 
 // settle records the look and releases the employee unless they became dirty.

@@ -13,7 +13,8 @@ func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec st
 	shown := seen.Events[calendarsync.TaskID(rec.ID)]
 	actual := calendarsync.Actual{Sent: m.Sent, Returned: m.Returned}
 	switch {
-	case mapped && (e.Calendar == nil || m.Epoch != e.Calendar.Epoch), mapped && m.Open(), !m.HeldSince.IsZero():
+	case mapped && (e.Calendar == nil || m.Epoch != e.Calendar.Epoch), mapped && m.Open(), !m.HeldSince.IsZero(), !m.AbsentSince.IsZero():
+		// What is unfinished, held or in doubt deserves a look, if only to clear it.
 		return true
 	case mapped && m.State == store.MappingLive:
 		if len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.Hash() != m.Returned {

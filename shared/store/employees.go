@@ -30,6 +30,8 @@ type CalendarRecord struct {
 	// From bounds the calendar's tasks; frozen for its life (protocol.md §3.5).
 	From time.Time `firestore:"from" json:"from"`
 	Name string    `firestore:"name,omitempty" json:"name,omitempty"`
+	// Zone is the calendar's own time zone as last written; "" is not known.
+	Zone string `firestore:"zone,omitempty" json:"zone,omitempty"`
 	// Address is whom it is shared with, as the ERP has it, trimmed.
 	Address string `firestore:"address,omitempty" json:"address,omitempty"`
 	// Account is the id of the Google account that owns it.
@@ -71,7 +73,7 @@ type EmployeeRecord struct {
 	// KeptFrom is the from of a calendar deleted by hand until another with the
 	// same from has taken its place (protocol.md §3.5).
 	KeptFrom time.Time `firestore:"kept_from,omitempty" json:"kept_from,omitzero"`
-	// Card is the calendar's id as last written into the ERP's card.
+	// Card is what was last written into the ERP's card: "field=calendar id".
 	Card string `firestore:"card,omitempty" json:"card,omitempty"`
 	// Held is "yes" while the deletion of a calendar is held by the delete guard;
 	// indexed. AllowedAt is when an admin confirmed it.
