@@ -201,6 +201,9 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 	case !s.Settings.Confirmed:
 		add(&warn, "warn", "The settings are not confirmed.", "Until they are, calendars are only looked at: none is made, shared or deleted.", "/settings", "Check and confirm")
 	}
+	if until := o.account.CreationsPausedUntil; o.connected && c.now.Before(until) && !c.now.Before(o.account.PausedUntil) {
+		add(&warn, "warn", "Google has asked for a pause in making calendars.", "Events go on; the next calendar is made in "+age(until.Sub(c.now))+".", "", "")
+	}
 	if o.connected && c.now.Before(o.account.PausedUntil) {
 		add(&warn, "warn", "Google has asked for a pause.", "The account reached a usage limit; writing goes on by itself in "+age(o.account.PausedUntil.Sub(c.now))+".", "", "")
 	}

@@ -141,7 +141,7 @@ func (h *handler) run(ctx context.Context) (Summary, error) {
 	}
 	p := &pass{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
 	// Each part stands by itself: an ERP that is down must not keep due keys waiting.
-	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx))
+	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx), p.alarms(ctx))
 	return sum, err
 }
 

@@ -659,6 +659,41 @@ func TestTheAlarmOfAHoldEndsWhenNothingIsHeldAnyMore(t *testing.T) {
 	}
 }
 
+func TestAPauseOfGoogleAndAGrantThatEndsAreToldOnceEach(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	want := func(what string, begun, ended int) {
+		t.Helper()
+		w.poll()
+		all := strings.Count(w.log.String(), "alarm=")
+		if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+			t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+		}
+	}
+	want("at rest", 0, 0)
+	if err := w.store.PauseCreations(t.Context(), "1", w.now.Add(30*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	want("paused", 1, 0)
+	if err := w.store.PauseWrites(t.Context(), "1", w.now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	want("paused for longer", 1, 0)
+	w.now = w.now.Add(2 * time.Hour)
+	want("over", 1, 1)
+	want("still over", 1, 1)
+	expiring := store.AccountRecord{Sub: "1", Email: "calendars@provider.example", ClientID: "client", GrantExpiresAt: w.now.Add(72 * time.Hour)}
+	if _, err := w.store.Connect(t.Context(), expiring, false); err != nil {
+		t.Fatal(err)
+	}
+	want("three days ahead", 1, 1)
+	w.now = w.now.Add(30 * time.Hour)
+	want("within two days", 2, 1)
+	want("told once", 2, 1)
+	w.connect()
+	want("connected for good", 2, 2)
+}
+
 func TestManyDueTasksAreSpread(t *testing.T) {
 	w := newWorld(t)
 	w.must("first", nil)

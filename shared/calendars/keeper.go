@@ -38,6 +38,7 @@ type Store interface {
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
 	ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error)
+	PauseCreations(ctx context.Context, sub string, until time.Time) error
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)
 	StartRun(ctx context.Context, id string, total int) error
@@ -139,8 +140,10 @@ func (k *Keeper) mayNot(a store.AccountRecord) time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	until := a.PausedUntil
-	if k.pausedUntil.After(until) {
-		until = k.pausedUntil
+	for _, other := range []time.Time{a.CreationsPausedUntil, k.pausedUntil} {
+		if other.After(until) {
+			until = other
+		}
 	}
 	if !k.Deps.Now().Before(until) {
 		return time.Time{}

@@ -30,6 +30,8 @@ type AccountRecord struct {
 	Disconnected   string    `firestore:"disconnected,omitempty" json:"disconnected,omitempty"`
 	// PausedUntil holds writes back after `quotaExceeded` (protocol.md §6.6).
 	PausedUntil time.Time `firestore:"paused_until,omitempty" json:"paused_until,omitzero"`
+	// CreationsPausedUntil holds back only making and sharing calendars.
+	CreationsPausedUntil time.Time `firestore:"creations_paused_until,omitempty" json:"creations_paused_until,omitzero"`
 }
 
 // InstallationRecord is the one document that names the tenant and its account.
@@ -108,7 +110,7 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		a.Version = before.Version + 1
 		a.Connected, a.ConnectedAt = true, tx.Now()
 		a.SuspectSince, a.DisconnectedAt, a.Disconnected = time.Time{}, time.Time{}, ""
-		a.PausedUntil = before.PausedUntil
+		a.PausedUntil, a.CreationsPausedUntil = before.PausedUntil, before.CreationsPausedUntil
 		if in.Account != a.Sub {
 			in.Account = a.Sub
 			if err := tx.Set(installationRef(), &in); err != nil {
@@ -190,15 +192,25 @@ func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error
 	return nil
 }
 
+// PauseCreations records until when Google wants no calendars made or shared;
+// event writes go on (protocol.md §6.6).
+func (s *Store) PauseCreations(ctx context.Context, sub string, until time.Time) error {
+	return s.pauseUntil(ctx, sub, until, func(a *AccountRecord) *time.Time { return &a.CreationsPausedUntil })
+}
+
 // PauseWrites records until when Google wants no writes (`quotaExceeded`).
 func (s *Store) PauseWrites(ctx context.Context, sub string, until time.Time) error {
+	return s.pauseUntil(ctx, sub, until, func(a *AccountRecord) *time.Time { return &a.PausedUntil })
+}
+
+func (s *Store) pauseUntil(ctx context.Context, sub string, until time.Time, which func(*AccountRecord) *time.Time) error {
 	err := s.b.Transact(ctx, func(tx Tx) error {
 		var a AccountRecord
 		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found || !until.After(a.PausedUntil) {
+		if err != nil || !found || !until.After(*which(&a)) {
 			return err
 		}
-		a.PausedUntil = until
+		*which(&a) = until
 		return tx.Set(accountRef(sub), &a)
 	})
 	if err != nil {

@@ -211,6 +211,8 @@ type PollRecord struct {
 	RanAt     time.Time `firestore:"ran_at,omitempty" json:"ran_at,omitzero"`
 	// Offset is the ERP's UTC offset in seconds at the last run.
 	Offset int `firestore:"offset,omitempty" json:"offset,omitempty"`
+	// Alarms are the incidents that Poll has raised and not ended, by kind.
+	Alarms map[string]string `firestore:"alarms,omitempty" json:"alarms,omitempty"`
 	// ClockWrong is when the ERP's clock was first seen off the settings' zone; it
 	// names the incident of the alarm.
 	ClockWrong time.Time `firestore:"clock_wrong,omitempty" json:"clock_wrong,omitzero"`

@@ -310,6 +310,9 @@ func methods() []method {
 		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) {
 			return nil, r.s.PauseWrites(r.ctx, "a", began.Add(time.Hour))
 		}))},
+		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) {
+			return nil, r.s.PauseCreations(r.ctx, "a", began.Add(time.Hour))
+		}))},
 		// Slots nobody heard of lapse unused.
 		{name: "ReserveSlots", lostResult: reserved{3, 3 * time.Second}, prepare: simple(func(r *rig) (any, error) {
 			got, wait, err := r.s.ReserveSlots(r.ctx, "a", 3, time.Second, 10*time.Second)
