@@ -15,7 +15,7 @@ import (
 // state alone: it shares no code with the product.
 type judge struct {
 	app   *app
-	since time.Time // tasks before it never enter a calendar
+	since time.Time // tasks before it never enter a calendar that is yet to be made
 }
 
 // entry is one event as its reader sees it.
@@ -44,8 +44,9 @@ func (j judge) wanted() map[int64]map[int64]entry {
 			out[e.ID] = map[int64]entry{}
 		}
 	}
+	begins := j.begins()
 	for _, t := range j.app.erp.Tasks() {
-		if t.Todo.IsZero() || !shown[t.StateID] || t.Todo.Before(j.since) {
+		if t.Todo.IsZero() || !shown[t.StateID] {
 			continue
 		}
 		length := t.RuntimeHours
@@ -56,9 +57,29 @@ func (j judge) wanted() map[int64]map[int64]entry {
 			length = 1
 		}
 		for _, id := range t.Executors {
-			if out[id] != nil {
+			if from, ok := begins[id]; out[id] != nil && !t.Todo.Before(from) && (ok || !t.Todo.Before(j.since)) {
 				out[id][t.ID] = entry{Task: t.ID, Start: t.Todo, End: t.Todo.Add(time.Duration(length) * time.Hour)}
 			}
+		}
+	}
+	return out
+}
+
+// begins reads from the calendars' marks when each begins.
+func (j judge) begins() map[int64]time.Time {
+	out := map[int64]time.Time{}
+	for _, c := range j.app.google.Calendars() {
+		_, mark, _ := strings.Cut(c.Description, " employee=")
+		var id int64
+		var epoch, from string
+		if c.Deleted {
+			continue
+		}
+		if _, err := fmt.Sscanf(mark, "%d epoch=%s from=%s", &id, &epoch, &from); err != nil {
+			continue
+		}
+		if at, err := time.Parse(time.RFC3339, from); err == nil {
+			out[id] = at
 		}
 	}
 	return out

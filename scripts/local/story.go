@@ -76,8 +76,7 @@ func (t *teller) connect(ctx context.Context) error {
 	if status != http.StatusOK {
 		return fmt.Errorf("connect the account: status %d: %s", status, firstLine(body))
 	}
-	// A task's calendar begins backfill_hours before its own creation; the sample
-	// has no task within the minute that the creations take.
+	// A calendar begins backfill_hours before its own creation, as its mark says.
 	t.judge.since = began.Add(-24 * time.Hour)
 	if err := t.until(ctx, 2*time.Minute); err != nil {
 		return fmt.Errorf("first fill: %w", err)
