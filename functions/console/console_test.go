@@ -252,6 +252,19 @@ func TestHeldDeletionsAreConfirmedAsTheyWereShown(t *testing.T) {
 	}
 }
 
+func TestTwoEmployeesWithOneAddressAreToldOf(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	for id, e := range map[int64]struct{ name, address string }{1: {"Petro", "van@example.com"}, 2: {"Ivan", " VAN@example.com"}, 3: {"Olena", "olena@example.com"}} {
+		w.employee(id, func(r *store.EmployeeRecord) {
+			r.Name, r.Address, r.State, r.Calendar = e.name, e.address, store.StateActive, &store.CalendarRecord{ID: "c", Epoch: "e"}
+		}, nil)
+	}
+	if body := b.get("/").body; !strings.Contains(body, "Petro and Ivan have one address.") || strings.Count(body, "have one address") != 1 {
+		t.Error("the page does not say that Petro and Ivan have one address")
+	}
+}
+
 func TestActionsPublish(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn().stay()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -209,6 +210,9 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 	}
 	if !o.lastPoll.IsZero() && c.now.Sub(o.lastPoll) > pollSilent {
 		add(&bad, "bad", "The poll is overdue.", "It runs every 5 minutes, but the last one was "+age(c.now.Sub(o.lastPoll))+" ago. Lost notifications stay unnoticed. Check the Scheduler job and the log of Poll.", "", "")
+	}
+	for _, shared := range sharedAddresses(o.employees) {
+		add(&warn, "warn", strings.Join(shared, " and ")+" have one address.", "Each has a calendar of their own, and whoever reads that address sees both.", "", "")
 	}
 	n := o.counts()
 	if held := o.held.Events + o.held.Calendars; held > 0 {
@@ -420,4 +424,23 @@ func heldOf(c clock, plan store.HeldPlan, names map[int64]string, link func(int6
 		v.Rows = append(v.Rows, row)
 	}
 	return v
+}
+
+// sharedAddresses gives the names of those who get their calendars at one address
+// (protocol.md §5.1), one list for each address.
+func sharedAddresses(employees []store.EmployeeRecord) [][]string {
+	names := map[string][]string{}
+	for _, e := range employees {
+		if e.Calendar != nil && e.Address != "" {
+			address := calendarsync.NormalAddress(e.Address)
+			names[address] = append(names[address], cmp.Or(e.Name, fmt.Sprintf("#%d", e.ID)))
+		}
+	}
+	var out [][]string
+	for _, address := range slices.Sorted(maps.Keys(names)) {
+		if len(names[address]) > 1 {
+			out = append(out, names[address])
+		}
+	}
+	return out
 }
