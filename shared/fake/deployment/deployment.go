@@ -42,10 +42,8 @@ type Options struct {
 	Transport http.RoundTripper
 	Now       func() time.Time
 	Log       *slog.Logger
-	// Backoff and AckDeadline are the subscriptions'; zero gives Google's figures.
-	MinBackoff, MaxBackoff, AckDeadline time.Duration
-	// MaxDeliveryAttempts before a dead letter; zero gives protocol.md's 100.
-	MaxDeliveryAttempts int
+	// MinBackoff and MaxBackoff are the subscriptions'; zero gives Google's figures.
+	MinBackoff, MaxBackoff time.Duration
 }
 
 // environment is everything that any function reads.
@@ -174,17 +172,10 @@ func Start(ctx context.Context, o Options) (*Deployment, error) {
 }
 
 func (o Options) subscription(topic, name string, h http.Handler, pushes int, ack time.Duration) pubsub.Subscription {
-	s := pubsub.Subscription{
+	return pubsub.Subscription{
 		Topic: topic, Name: name, Handler: h, MinBackoff: o.MinBackoff, MaxBackoff: o.MaxBackoff, AckDeadline: ack,
 		MaxOutstanding: pushes, DeadLetterTopic: deadLetters, MaxDeliveryAttempts: 100,
 	}
-	if o.AckDeadline > 0 {
-		s.AckDeadline = o.AckDeadline
-	}
-	if o.MaxDeliveryAttempts > 0 {
-		s.MaxDeliveryAttempts = o.MaxDeliveryAttempts
-	}
-	return s
 }
 
 // guard gives a handler what serve gives it in the cloud: a trace, a deadline,
