@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/api/calendar/v3"
-
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -39,8 +37,7 @@ func staffedWith(names ...string) func(*bench, *scene) {
 		for _, id := range ids {
 			c := b.calendar(id)
 			s.first[id] = c
-			event, err := b.google.CreateEvent(c, &calendar.Event{Summary: "Holiday",
-				Start: &calendar.EventDateTime{Date: "2026-03-08"}, End: &calendar.EventDateTime{Date: "2026-03-09"}})
+			event, err := b.google.CreateEvent(c, holiday())
 			must(b.t, err)
 			s.foreign[c] = event
 		}
@@ -172,7 +169,6 @@ func startPurge(b *bench) {
 // anew once it is switched on again.
 func purged(b *bench, s *scene) {
 	b.t.Helper()
-	i := b.start(0)
 	b.clock.advance(time.Minute)
 	_, err := b.store.FinishPurge(b.t.Context()) // as Poll does, if it was too early before
 	must(b.t, err)
@@ -203,7 +199,7 @@ func purged(b *bench, s *scene) {
 	}
 	b.use(map[string]any{})
 	must(b.t, b.store.SaveSettings(b.t.Context(), b.set, account, 1))
-	i = b.start(0)
+	i := b.start(0)
 	i.employee(queue.CauseConsole, s.staff...)
 	i.rest()
 	b.want(s.staff[0], b.hour(9), b.hour(12))

@@ -124,6 +124,17 @@ func (s *Store) Permit(ctx context.Context, what Guarded, want, percent int) (gr
 	return granted, began, nil
 }
 
+// Owned counts the calendars and the events that the product has at Google as it
+// remembers them: what a purge would delete. It reads every record.
+func (s *Store) Owned(ctx context.Context) (calendars, events int, err error) {
+	c, err := s.owned(ctx, GuardedCalendars)
+	if err != nil {
+		return 0, 0, err
+	}
+	e, err := s.owned(ctx, GuardedEvents)
+	return int(c), int(e), err
+}
+
 // owned counts what there is of a kind.
 func (s *Store) owned(ctx context.Context, what Guarded) (int64, error) {
 	var n int64
