@@ -388,9 +388,14 @@ var started = regexp.MustCompile(`Development Server \((http://127\.0\.0\.1:[1-9
 
 func (s *site) startBy(command []string, environment ...string) *erp {
 	s.t.Helper()
+	return s.startIn(".", command, environment...)
+}
+
+func (s *site) startIn(dir string, command []string, environment ...string) *erp {
+	s.t.Helper()
 	args := append(slices.Clone(command[1:]), s.flags...)
 	cmd := exec.Command(command[0], append(args, "-S", "127.0.0.1:0", "testdata/erp.php")...)
-	cmd.Env = s.environment(environment...)
+	cmd.Dir, cmd.Env = dir, s.environment(environment...)
 	began := len(s.said.String())
 	cmd.Stdout, cmd.Stderr = s.said, s.said
 	ownGroup(cmd)

@@ -57,9 +57,12 @@ final class Erp
 
     public static function fire($name, array $ids)
     {
+        foreach ($ids as $i => $id) {
+            $ids[$i] = is_int($id) ? (string) $id : $id;
+        }
         if ($name === strtolower($name)) {
             foreach ($ids as $id) {
-                api_function($name, ['taskId' => (string) $id, 'customerId' => '1', 'stateId' => '2', 'stateCurrendId' => '3', 'employee_id' => '4'], null, null, null, null);
+                api_function($name, ['taskId' => $id, 'customerId' => '1', 'stateId' => '2', 'stateCurrendId' => '3', 'employee_id' => '4'], null, null, null, null);
             }
             return;
         }
@@ -67,7 +70,7 @@ final class Erp
         $field = strpos($name, 'EMPLOYEE_') === 0 ? 'employee_id' : ($name === 'OWN_THING' ? 'thing' : 'task_id');
         foreach ($ids as $id) {
             foreach (isset(self::$handlers[$event]) ? self::$handlers[$event] : [] as $handler) {
-                if ($handler(new ErpEvent([$field => (string) $id])) !== true) {
+                if ($handler(new ErpEvent([$field => $id])) !== true) {
                     throw new RuntimeException("a handler of $name failed");
                 }
             }
