@@ -6,7 +6,7 @@
  *     chown root:www-data config.php && chmod 0640 config.php
  */
 return [
-    // The address of the function Notify: terraform's output notify_url.
+    // The address of the function Notify: terraform's output notification_url.
     'url' => 'https://notify-abc123-ew.a.run.app',
 
     // One of NOTIFY_SECRETS.

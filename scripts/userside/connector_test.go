@@ -158,7 +158,9 @@ func TestTricklingAnswer(t *testing.T) {
 				if _, err := w.Write([]byte("<p>")); err != nil {
 					break
 				}
-				_ = http.NewResponseController(w.(*recorder).ResponseWriter).Flush()
+				if err := http.NewResponseController(w).Flush(); err != nil {
+					break
+				}
 				select {
 				case <-tick.C:
 				case <-r.Context().Done():
@@ -315,16 +317,12 @@ func TestRefusedForGood(t *testing.T) {
 	each(t, func(t *testing.T, tr transport) {
 		for _, status := range []int{400, 413, 415} {
 			n := newNotifier(t)
-			kind := "text/html"
-			n.setFault(func(w http.ResponseWriter, r *http.Request) bool {
-				if r.ContentLength < 200 {
-					return false
-				}
-				w.Header().Set("Content-Type", kind)
-				w.WriteHeader(status)
-				_, _ = w.Write([]byte(`{"detail":"no"}`))
-				return true
-			})
+			refuse := func(kind string) {
+				n.setFault(func(w http.ResponseWriter, r *http.Request) bool {
+					return r.ContentLength >= 200 && says(status, kind)(w, r)
+				})
+			}
+			refuse("text/html")
 			s := newSite(t, n.URL, tr)
 			e := s.start()
 			e.fire("TASK_CHANGED", upTo(500)...)
@@ -335,7 +333,7 @@ func TestRefusedForGood(t *testing.T) {
 			if lost := s.lost(); len(lost) > 0 {
 				t.Errorf("%d of a proxy: lost %v", status, lost)
 			}
-			kind = "application/problem+json"
+			refuse("application/problem+json")
 			s.deliver(0)
 			if lost := s.lost(); lost["refused"] != 500 {
 				t.Errorf("%d of Notify: lost %v, want 500 refused", status, lost)

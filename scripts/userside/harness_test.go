@@ -94,6 +94,9 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
 func (n *notifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -209,6 +212,7 @@ type site struct {
 	dir    string   // of configuration and spool
 	values map[string]string
 	said   *output // all that PHP processes wrote to their error log and output
+	undo   []func()
 }
 
 // output is safe for several processes.
@@ -268,8 +272,8 @@ func (s *site) config() string { return filepath.Join(s.dir, "config.php") }
 // configure writes the configuration; pairs of name and PHP expression change it.
 func (s *site) configure(pairs ...string) {
 	s.t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		s.values[pairs[i]] = pairs[i+1]
+	for pair := range slices.Chunk(pairs, 2) {
+		s.values[pair[0]] = pair[1]
 	}
 	var b strings.Builder
 	b.WriteString("<?php\nreturn [\n")

@@ -24,3 +24,15 @@ func PHPCurl(t testing.TB) string {
 	}
 	return path
 }
+
+// PHPFPM returns the path of PHP-FPM, the process manager behind most web servers.
+func PHPFPM(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, "PHP-FPM is not installed", "`apt-get install php-fpm` (Debian)")
+	return ""
+}

@@ -54,6 +54,10 @@ final class Spool
         }
         if ($new) {
             chmod($path, 0600); // still empty, and in a directory of the owner's
+            if (fileowner($path) !== fileowner($this->dir)) {
+                // A script of the ERP that root runs must not shut the web server out.
+                chown($path, fileowner($this->dir));
+            }
         }
         return $f;
     }
@@ -235,7 +239,7 @@ final class Spool
     {
         $path = $this->file('spool');
         clearstatcache(true, $path);
-        return is_file($path) && filesize($path) > 0;
+        return file_exists($path) && filesize($path) > 0;
     }
 
     /**

@@ -10,7 +10,7 @@
  *
  * Variables: ERP_CONNECTOR=off leaves the connector out; ERP_FINISH=on gives PHP's built-in
  * server a stand-in of fastcgi_finish_request; ERP_STRICT=on makes the ERP's own error
- * handler stop the page at the slightest notice. It must never be put on a real server.
+ * handler stop the page at the slightest notice; ERP_SESSION=on opens a session. It must never be put on a real server.
  */
 
 /** The constants that the tests use. Only TASK_CREATED is UserSide's own for sure. */
@@ -124,6 +124,9 @@ if (getenv('ERP_CONNECTOR') !== 'off') {
     }
 }
 
+if (getenv('ERP_SESSION') === 'on') {
+    session_start();
+}
 ob_start();
 $asked = json_decode((string) file_get_contents('php://input'), true);
 if (is_array($asked) && isset($asked['event'], $asked['ids'])) {
