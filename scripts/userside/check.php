@@ -41,6 +41,7 @@ final class Check
     public function run()
     {
         $this->php();
+        $this->functions();
         $config = $this->config();
         if ($config !== null) {
             $transport = $this->transport($config);
@@ -70,6 +71,18 @@ final class Check
             if (!function_exists($function)) {
                 $this->bad("PHP has no $extension extension", "install php-$extension");
             }
+        }
+    }
+
+    /** The command line may have another php.ini than the web server; what is told here is worth telling anyway. */
+    private function functions()
+    {
+        $needed = ['flock', 'fopen', 'fwrite', 'ftruncate', 'fstat', 'random_bytes', 'register_shutdown_function', 'set_error_handler', 'parse_url'];
+        $gone = array_filter($needed, static function ($function) {
+            return !function_exists($function);
+        });
+        if ($gone !== []) {
+            $this->bad('PHP lacks ' . implode(', ', $gone), 'take them out of disable_functions in php.ini, of the web server too');
         }
     }
 

@@ -135,7 +135,7 @@ func TestSlow(t *testing.T) {
 			t.Errorf("the process was free again %v after its page, want about 1 s", after)
 		}
 		e.fire("TASK_CHANGED", 4000)
-		if again := e.settle(); again > 500*time.Millisecond {
+		if again := e.settle(); again > 800*time.Millisecond {
 			t.Errorf("the next request tried again: %v", again)
 		}
 		close(release)
@@ -377,4 +377,34 @@ func TestKept(t *testing.T) {
 			t.Errorf("lost %v", lost)
 		}
 	})
+}
+
+// A hardened server takes functions away that it can do without.
+func TestHardenedPHP(t *testing.T) {
+	t.Parallel()
+	n := newNotifier(t)
+	s := newSite(t, n.URL, transport{"hardened", sockets().php, []string{
+		"-d", "disable_functions=curl_init,ignore_user_abort,chown,usleep,touch,error_log,posix_geteuid,disk_free_space,exec,putenv",
+	}})
+	e := s.start(finishes, strict)
+	e.fire("TASK_CHANGED", 1)
+	e.settle()
+	n.want(t, map[string][]int64{"tasks": {1}})
+	n.setFault(says(http.StatusInternalServerError, "text/plain"))
+	e.fire("TASK_CHANGED", 2)
+	e.fire("TASK_CHANGED", 3)
+	e.settle()
+	if got := len(n.requests()); got != 2 {
+		t.Errorf("%d requests, want the second to make a pause", got)
+	}
+	n.setFault(nil)
+	s.deliver(0)
+	n.want(t, map[string][]int64{"tasks": {1, 2, 3}})
+	if out, code := s.run("check.php"); code != 0 {
+		t.Errorf("check.php ended with %d and said\n%s", code, out)
+	}
+	s.flags[len(s.flags)-1] += ",flock"
+	if out, code := s.run("check.php"); code != 1 || !strings.Contains(out, "BAD   PHP lacks flock") {
+		t.Errorf("check.php ended with %d and said\n%s", code, out)
+	}
 }

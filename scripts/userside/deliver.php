@@ -34,7 +34,8 @@ exit((static function (array $args) {
         }
         $for = (int) $m[1];
     }
-    $end = microtime(true) + $for;
+    // Without usleep (disable_functions) it could only wait by turning in circles.
+    $end = microtime(true) + (function_exists('usleep') ? $for : 0);
     try {
         $config = Config::get();
         if (function_exists('posix_geteuid') && is_dir($config->spool) && fileowner($config->spool) !== posix_geteuid()) {

@@ -33,7 +33,9 @@ if (!function_exists('erp_calendar_events')) {
             include_once __DIR__ . '/lib/load.php';
             \ErpCalendar\Adapter::register(ltrim($class, '\\'), $register);
         } catch (\Throwable $e) {
-            error_log('erp-calendar connector: no event is listened to (' . get_class($e) . ' in ' . basename($e->getFile()) . ' line ' . $e->getLine() . ')');
+            if (function_exists('error_log')) {
+                error_log('erp-calendar connector: no event is listened to (' . get_class($e) . ' in ' . basename($e->getFile()) . ' line ' . $e->getLine() . ')');
+            }
         } finally {
             restore_error_handler();
         }

@@ -21,7 +21,9 @@ if (!function_exists('erp_calendar_api_function')) {
             include_once __DIR__ . '/lib/load.php';
             \ErpCalendar\Adapter::legacy($name, [1 => $arg1, $arg2, $arg3, $arg4, $arg5]);
         } catch (\Throwable $e) {
-            error_log('erp-calendar connector: an event was not noted (' . get_class($e) . ' in ' . basename($e->getFile()) . ' line ' . $e->getLine() . ')');
+            if (function_exists('error_log')) {
+                error_log('erp-calendar connector: an event was not noted (' . get_class($e) . ' in ' . basename($e->getFile()) . ' line ' . $e->getLine() . ')');
+            }
         } finally {
             restore_error_handler();
         }

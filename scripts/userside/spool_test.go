@@ -262,6 +262,41 @@ func TestProcessesAtOnce(t *testing.T) {
 	}
 }
 
+// Writers that do nothing but write, while a deliverer tidies between their lines.
+func TestWritersAtOnce(t *testing.T) {
+	t.Parallel()
+	n := newNotifier(t)
+	s := newSite(t, n.URL, sockets())
+	const writers, each = 4, 400
+	write := func(first int64) {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, s.php, append(slices.Clone(s.flags), "-r", `
+			namespace ErpCalendar;
+			include "lib/load.php";
+			for ($i = 0; $i < $argv[2]; $i++) {
+				(new Spool(Config::get()))->keep(Notification::of("task.changed", [$argv[1] + $i], time()), 10);
+			}`, fmt.Sprint(first), fmt.Sprint(each))...)
+		cmd.Env = s.environment()
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("a writer: %v %s", err, out)
+		}
+	}
+	var writing sync.WaitGroup
+	for w := range int64(writers) {
+		writing.Go(func() { write(1 + w*each) })
+	}
+	for range 3 {
+		s.run("deliver.php")
+	}
+	writing.Wait()
+	s.deliver(0)
+	n.want(t, map[string][]int64{"tasks": upTo(writers * each)})
+	if lost := s.lost(); len(lost) > 0 {
+		t.Errorf("lost %v", lost)
+	}
+}
+
 // disk is a way for writes to fail as on a full disk.
 type disk struct {
 	name string

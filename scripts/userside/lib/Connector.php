@@ -71,7 +71,7 @@ final class Connector
     {
         foreach (['fastcgi_finish_request', 'litespeed_finish_request'] as $finish) {
             if (function_exists($finish)) {
-                ignore_user_abort(true);
+                call('ignore_user_abort', true);
                 $finish();
                 // Else the same person's next page would wait for the session's lock.
                 if (function_exists('session_status') && session_status() === PHP_SESSION_ACTIVE) {
@@ -95,7 +95,7 @@ final class Connector
 
     private static function spool()
     {
-        (new Spool(Config::get()))->keep(self::take());
+        (new Spool(Config::get()))->keep(self::take(), PHP_SAPI === 'cli' ? Spool::LONG_PATIENCE : Spool::PATIENCE);
     }
 
     private static function send()
@@ -125,7 +125,7 @@ final class Connector
             $left = array_merge($skipped, $left);
         }
         if ($left !== []) {
-            $spool->keep($left);
+            $spool->keep($left, Spool::LONG_PATIENCE); // nobody waits any more
         }
     }
 }

@@ -22,8 +22,10 @@ final class Spool
 {
     /** How long requests leave Notify alone after a failure, seconds. */
     const PAUSE = 30;
-    /** A writer waits no longer for the lock than this, seconds: the page may be waiting too. */
-    const PATIENCE = 0.05;
+    /** A writer for whom the page waits has this long to get the lock, seconds, which others hold for microseconds. */
+    const PATIENCE = 0.25;
+    /** And a writer for whom nobody waits. */
+    const LONG_PATIENCE = 2.0;
     const STATE_BYTES = 2048;
     const CORRUPT_MOST = 65536;
 
@@ -53,10 +55,10 @@ final class Spool
             throw new Fault("$path cannot be written by this user");
         }
         if ($new) {
-            chmod($path, 0600); // still empty, and in a directory of the owner's
+            call('chmod', $path, 0600); // still empty, and in a directory of the owner's
             if (fileowner($path) !== fileowner($this->dir)) {
                 // A script of the ERP that root runs must not shut the web server out.
-                chown($path, fileowner($this->dir));
+                call('chown', $path, fileowner($this->dir));
             }
         }
         return $f;
@@ -69,7 +71,7 @@ final class Spool
             if (microtime(true) >= $until) {
                 return false;
             }
-            usleep(1000);
+            call('usleep', 1000);
         }
         return true;
     }
@@ -78,13 +80,13 @@ final class Spool
      * Keeps notifications, each wholly or not at all. What is not kept is counted, noted in
      * the error log, and left to the poll and the nightly run.
      */
-    public function keep(array $notifications)
+    public function keep(array $notifications, $patience)
     {
         $lost = ['full' => 0, 'unwritten' => 0];
         try {
             $f = $this->open('spool', 'c+b');
             try {
-                if (!self::lock($f, self::PATIENCE)) {
+                if (!self::lock($f, $patience)) {
                     throw new Fault($this->file('spool') . ' stayed locked');
                 }
                 foreach ($notifications as $n) {
@@ -153,8 +155,9 @@ final class Spool
 
     public function pause()
     {
-        fclose($this->open('pause', 'c'));
-        touch($this->file('pause'));
+        $f = $this->open('pause', 'c');
+        fwrite($f, "\n"); // its time is what counts
+        fclose($f);
     }
 
     private function resume()

@@ -107,10 +107,11 @@ if (getenv('ERP_FINISH') === 'on' && !function_exists('fastcgi_finish_request'))
 }
 
 if (getenv('ERP_STRICT') === 'on') {
-    set_error_handler(static function ($level, $text) {
+    $strict = static function ($level, $text) {
         echo "STOPPED BY A NOTICE: $text";
         exit(1);
-    });
+    };
+    set_error_handler($strict);
     set_exception_handler(static function ($e) {
         echo 'STOPPED BY AN EXCEPTION';
     });
@@ -130,11 +131,11 @@ if (getenv('ERP_SESSION') === 'on') {
 ob_start();
 $asked = json_decode((string) file_get_contents('php://input'), true);
 if (is_array($asked) && isset($asked['event'], $asked['ids'])) {
-    // Printed behind the connector's back: shutdown functions of the ERP come first.
+    Erp::fire((string) $asked['event'], (array) $asked['ids']);
+    // Registered after the connector's, and printed all the same.
     register_shutdown_function(static function () {
         echo "<footer>the ERP's last words</footer></html>\n";
     });
-    Erp::fire((string) $asked['event'], (array) $asked['ids']);
 }
 echo "<!doctype html><html><title>The ERP's page</title>\n";
 for ($row = 1; $row <= 200; $row++) {
@@ -143,6 +144,6 @@ for ($row = 1; $row <= 200; $row++) {
 if (getenv('ERP_STRICT') === 'on') {
     // The ERP's own handler must be in force again, and no error left behind.
     $mine = set_error_handler(null);
-    echo $mine === null ? 'HANDLER LOST' : '', error_get_last() === null ? '' : 'ERROR LEFT';
+    echo $mine !== $strict ? 'HANDLER LOST' : '', error_get_last() === null ? '' : 'ERROR LEFT';
     set_error_handler($mine);
 }
