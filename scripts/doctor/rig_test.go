@@ -69,6 +69,7 @@ type setup struct {
 	account   func(*store.AccountRecord)
 	apart     bool // not connected
 	employees []fakeerp.Employee
+	backend   store.Backend // nil: an embedded one
 }
 
 func newRig(t *testing.T, s setup) *rig {
@@ -143,11 +144,14 @@ func (r *rig) startERP(s setup) {
 
 func (r *rig) startCloud(s setup) {
 	t := r.t
-	backend, err := bolt.Open(r.file, time.Now)
-	if err != nil {
-		t.Fatal(err)
+	backend := s.backend
+	var err error
+	if backend == nil {
+		if backend, err = bolt.Open(r.file, time.Now); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = backend.Close() })
 	}
-	t.Cleanup(func() { _ = backend.Close() })
 	r.store = store.New(backend)
 	topics := s.topics
 	if topics == nil {
