@@ -40,14 +40,18 @@ It changes nothing and prints no secret and nobody's data.
   go run ./scripts/doctor          for a person
   go run ./scripts/doctor -json    for a machine
 
-It reads the variables that the functions read (README, Configuration), for
-instance from a file:
+It reads the variables that the functions read (README, Configuration) from the
+environment, and those that are not there from a file of lines NAME=value:
 
-  set -a; . ./functions.env; set +a; go run ./scripts/doctor
+  go run ./scripts/doctor -env functions.env
 
-A variable that is missing stops only the checks that need it. Firestore, Pub/Sub
-and KMS are asked as you: "gcloud auth application-default login" first. The ERP
-sees this machine's address, not the functions'.
+A variable that is missing stops only the checks that need it. What a deployed
+function has: gcloud run services describe sync-task --region=REGION, and for each
+secret: gcloud secrets versions access latest --secret=NAME. Keep such a file to
+yourself (chmod 600) and delete it afterwards.
+
+Firestore, Pub/Sub and KMS are asked as you: "gcloud auth application-default login"
+first. The ERP sees this machine's address, not the functions'.
 
 Each check is ok, a warning, a fault, or not checked, with the reason. With -json:
 
@@ -89,6 +93,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 		_, _ = io.WriteString(errs, usage)
 		flags.PrintDefaults()
 	}
+	file := flags.String("env", "", "`file` of further variables, NAME=value on each line")
 	asJSON := flags.Bool("json", false, "write the findings as JSON")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -99,10 +104,23 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 		_, _ = fmt.Fprintf(errs, "doctor: unexpected argument %q; see -h\n", flags.Arg(0))
 		return 2
 	}
+	if *file != "" {
+		variables, err := variablesOf(*file)
+		if err != nil {
+			_, _ = fmt.Fprintf(errs, "doctor: %v\n", err)
+			return 2
+		}
+		with.lookup = over(with.lookup, variables)
+	}
 	d := newDoctor(with)
 	defer d.close()
 	found := report{
 		Doctor: 1, At: with.now().UTC().Truncate(time.Second), Checks: examine(ctx, d.checks(), with.now),
+	}
+	if ctx.Err() != nil {
+		// What was cut off looks like a fault of the other side.
+		_, _ = fmt.Fprintln(errs, "doctor: interrupted")
+		return 1
 	}
 	found.RedirectURI = d.redirectURI
 	found.count()

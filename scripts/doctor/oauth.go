@@ -29,7 +29,7 @@ type provider struct {
 
 const (
 	callTime     = 15 * time.Second
-	clientPage   = "https://console.cloud.google.com/apis/credentials"
+	clientPage   = "https://console.cloud.google.com/auth/clients"
 	audiencePage = "https://console.cloud.google.com/auth/audience"
 	// maxPage is how much of Google's error page is looked through.
 	maxPage = 256 << 10
