@@ -104,6 +104,10 @@ func TestWhatTheERPSaysCannotSteerATerminal(t *testing.T) {
 	if !strings.Contains(e.people, "role 11: New") || strings.ContainsAny(e.people, "\x1b\u202e") {
 		t.Errorf("%q", e.people)
 	}
+	// The ERP's client cleans names already; this is the doctor's own net.
+	if got := printable("a\x1b[31mb\u202ec\r\nd\te “ж”"); got != "a[31mbc\nde “ж”" {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestColoursForTerminalsOnly(t *testing.T) {
@@ -213,7 +217,7 @@ func TestBrokenInstallations(t *testing.T) {
 		{"another client", setup{account: func(a *store.AccountRecord) { a.ClientID = "1-other.apps.googleusercontent.com" }}, nil, states{"account.connected": fault}, "another OAuth client"},
 		{"a permission missing", setup{account: func(a *store.AccountRecord) { a.Scopes = a.Scopes[:len(a.Scopes)-1] }}, nil, states{"account.scopes": fault, "account.calendar": fault}, "tick every box"},
 		{"a grant of seven days", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(6*24*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "in 6 days, because the consent screen is in Testing"},
-		{"a grant about to end", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(30*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "30 hours"},
+		{"a grant about to end", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(30*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "30 hours: the consent screen is in Testing. Then nothing"},
 		{"a grant that ended", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(-time.Hour) }}, func(r *rig) { r.must(r.google.RevokeGrant(markedAccount)) }, states{"account.expiry": fault, "account.grant": fault}, "invalid_grant"},
 		{"another token key", setup{}, env("TOKEN_KEY", "local:"+strings.Repeat("A", 43)+"="), states{"account.grant": fault}, "not sealed by the key"},
 		{"the Calendar API off", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 403, Reason: "accessNotConfigured"}), states{"account.calendar": fault}, "gcloud services enable calendar-json"},
