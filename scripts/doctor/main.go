@@ -46,9 +46,10 @@ environment, and those that are not there from a file of lines NAME=value:
   go run ./scripts/doctor -env functions.env
 
 A variable that is missing stops only the checks that need it. What a deployed
-function has: gcloud run services describe sync-task --region=REGION, and for each
-secret: gcloud secrets versions access latest --secret=NAME. Keep such a file to
-yourself (chmod 600) and delete it afterwards.
+function has: gcloud run services describe NAME --region=REGION (sync-task, console
+and notify have all of them together), and for each secret: gcloud secrets versions
+access latest --secret=NAME. Keep such a file to yourself (chmod 600) and delete it
+afterwards.
 
 Firestore, Pub/Sub and KMS are asked as you: "gcloud auth application-default login"
 first. The ERP sees this machine's address, not the functions'.
@@ -62,8 +63,11 @@ Each check is ok, a warning, a fault, or not checked, with the reason. With -jso
      "because": "<id of the check that stopped this one>",
      "details": ["…"], "data": {…}, "milliseconds": 12}]}
 
-cure, because, details and data are left out where there are none. Every check is
-there in every run, in the same order; ids are stable.
+cure (a step on each line), because, details and data are left out where there are
+none. Every check is there in every run, in the same order; ids are stable. data of
+erp.states: {"roles": [{"role", "shown", "states"}]}; of employees.fields: {"fields":
+[{"id", "caption", "kind", "cards", "filled", "use"}]}; of employees.calendars:
+{"employees", "with_calendar", "sharing_an_address", "without_by_reason": {…}}.
 
 Exit status: 0 no fault, 1 at least one fault, 2 wrong usage.
 
