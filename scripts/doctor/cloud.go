@@ -18,7 +18,7 @@ import (
 const (
 	loginCure = "Run “gcloud auth application-default login” (README of terraform/), then the doctor again."
 	// storeTime bounds the checks of the project's services.
-	storeTime = 15 * time.Second
+	storeTime = 10 * time.Second
 	// overdue is how long after their expiry documents may stay: Firestore's TTL
 	// deletes within about a day (google.md §4).
 	overdue = 3 * 24 * time.Hour

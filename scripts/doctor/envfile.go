@@ -15,7 +15,7 @@ func variablesOf(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	out := map[string]string{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
