@@ -9,11 +9,11 @@ import (
 // happen and inside the Server's lock: it must be quick, must not call the Server
 // and must not change what it is shown, though it may keep it.
 type Observer interface {
-	// TaskCommitted is the newest state of a task, nil when it is deleted, and from
-	// when api.php shows it.
-	TaskCommitted(id int64, t *Task, visible time.Time)
+	// TaskCommitted is the newest state of a task, nil when it is deleted, and how
+	// long api.php goes on without it.
+	TaskCommitted(id int64, t *Task, delay time.Duration)
 	// EmployeeCommitted is the same for an employee.
-	EmployeeCommitted(id int64, e *Employee, visible time.Time)
+	EmployeeCommitted(id int64, e *Employee, delay time.Duration)
 	// CatalogueCommitted are the states and types as they are from now on.
 	CatalogueCommitted(states map[int64]TaskState, types map[int64]TaskType)
 	// Read is a read at the moment at which it sees the state.
@@ -47,13 +47,12 @@ func (s *Server) tellAll() {
 	if s.observer == nil {
 		return
 	}
-	now := s.opt.Now()
 	s.tellCatalogue()
 	for _, id := range keysOf(s.employees, map[int64]bool(nil)) {
-		s.observer.EmployeeCommitted(id, s.employees[id], now)
+		s.observer.EmployeeCommitted(id, s.employees[id], 0)
 	}
 	for _, id := range keysOf(s.tasks, map[int64]bool(nil)) {
-		s.observer.TaskCommitted(id, s.tasks[id], now)
+		s.observer.TaskCommitted(id, s.tasks[id], 0)
 	}
 }
 
@@ -62,9 +61,6 @@ func (s *Server) tellCatalogue() {
 		s.observer.CatalogueCommitted(maps.Clone(s.states), maps.Clone(s.types))
 	}
 }
-
-// visibleFrom is when a commit made now is shown by api.php.
-func (s *Server) visibleFrom() time.Time { return s.opt.Now().Add(s.commitDelay) }
 
 // number prepares a call for the observer.
 func (s *Server) number(c *call, faults []*Rule) {

@@ -18,11 +18,11 @@ func (d *diary) add(format string, args ...any) {
 	d.lines = append(d.lines, fmt.Sprintf(format, args...))
 }
 
-func (d *diary) TaskCommitted(id int64, t *Task, visible time.Time) {
-	d.add("task %d there=%t from %s", id, t != nil, visible.Format("15:04:05"))
+func (d *diary) TaskCommitted(id int64, t *Task, delay time.Duration) {
+	d.add("task %d there=%t after %s", id, t != nil, delay)
 }
 
-func (d *diary) EmployeeCommitted(id int64, e *Employee, _ time.Time) {
+func (d *diary) EmployeeCommitted(id int64, e *Employee, _ time.Duration) {
 	d.add("employee %d there=%t", id, e != nil)
 }
 
@@ -66,7 +66,7 @@ func TestObserve(t *testing.T) {
 	show()
 	want := []string{
 		"catalogue 1 0", "employee 5 there=true",
-		"task 7 there=true from 10:00:00", "task 7 there=false from 10:01:00",
+		"task 7 there=true after 0s", "task 7 there=false after 1m0s",
 		"read show 7,8 faulty=false",
 		"read show 7,8 faulty=true", `bent 2 200 {"result":"OK"}`,
 		"read show 7,8 faulty=true",

@@ -101,7 +101,7 @@ func (s *Server) fire(typ string, ids ...int64) {
 // putTask commits a task (nil deletes it). The lock is held.
 func (s *Server) putTask(id int64, t *Task) {
 	if s.observer != nil {
-		s.observer.TaskCommitted(id, t, s.visibleFrom())
+		s.observer.TaskCommitted(id, t, s.commitDelay)
 	}
 	if s.commitDelay > 0 {
 		at := s.opt.Now()
@@ -116,7 +116,7 @@ func (s *Server) putTask(id int64, t *Task) {
 
 func (s *Server) putEmployee(id int64, e *Employee) {
 	if s.observer != nil {
-		s.observer.EmployeeCommitted(id, e, s.visibleFrom())
+		s.observer.EmployeeCommitted(id, e, s.commitDelay)
 	}
 	if s.commitDelay > 0 {
 		at := s.opt.Now()
