@@ -272,8 +272,16 @@ func (a *Auditor) AfterQuiet() []Violation {
 	return a.Watch()
 }
 
-// Judge compares what is with what ought to be, for a world at rest, and the
-// writes with their activity records. It gives all violations since the last Watch.
+// State compares what is with what ought to be, for a world at rest; before a
+// reconcile it shows what notifications and polls alone have brought about. It
+// gives all violations since the last Watch.
+func (a *Auditor) State() []Violation {
+	a.judgeState()
+	return a.Watch()
+}
+
+// Judge compares what is with what ought to be, and the writes since the last time
+// with their activity records. It gives all violations since the last Watch.
 func (a *Auditor) Judge(activity []Activity) []Violation {
 	a.judgeState()
 	a.mu.Lock()

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"google.golang.org/api/calendar/v3"
 
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
 )
@@ -125,6 +127,43 @@ func TestRight(t *testing.T) {
 			l.share(l.cals[petro], "petro@provider.example")
 			l.readTasks(later)
 			l.insert(later, petro, 0)
+		}},
+		{"a calendar that Google denies to have", func(l *lab) {
+			old := l.cals[petro]
+			l.google.Inject(fakegoogle.Fault{Method: "calendar.events.list", Status: http.StatusNotFound})
+			_, err := l.api.Events.List(old).Do()
+			if err == nil {
+				l.t.Fatal("the fault did not strike")
+			}
+			l.readEmployee(petro)
+			l.create(petro)
+			l.note("rule.delete", old, "", 0, petro)
+			check(l.t, l.api.Acl.Delete(old, "user:petro@provider.example").Do())
+			l.share(l.cals[petro], "petro@provider.example")
+			l.readTasks(later)
+			l.insert(later, petro, 0)
+			l.note("calendar.delete", old, "", 0, petro)
+			check(l.t, l.api.Calendars.Delete(old).Do())
+		}},
+		{"a mark scribbled over and renewed", func(l *lab) {
+			var mark string
+			check(l.t, l.google.EditCalendar(l.cals[petro], func(c *calendar.Calendar) {
+				mark, c.Description = c.Description, strings.Replace(c.Description, "from=2026", "from=2027", 1)
+			}))
+			l.note("calendar.update", l.cals[petro], "", 0, petro)
+			_, err := l.api.Calendars.Update(l.cals[petro], &calendar.Calendar{Summary: "Petro", Description: mark, TimeZone: zone}).Do()
+			check(l.t, err)
+		}},
+		{"departments", func(l *lab) {
+			l.s.IncludeDepartments = true
+			l.audit.Settings(l.s)
+			check(l.t, l.erp.SetMembership(petro, 31, true))
+			check(l.t, l.erp.Reassign(early, fakeerp.Reassignment{AddDivisions: []int64{31}}))
+			l.readTasks(early)
+			l.insert(early, petro, 0)
+			check(l.t, l.erp.SetMembership(petro, 31, false))
+			l.readTasks(early)
+			l.remove(early, petro, 0)
 		}},
 		{"a share repaired", func(l *lab) {
 			check(l.t, l.google.RemoveShare(l.cals[petro], "petro@provider.example"))

@@ -15,8 +15,9 @@ const (
 	// employeeWork is how long a look at an employee may go on after its reading
 	// (protocol.md §7.3), with a call's time over.
 	employeeWork = 5 * time.Minute
-	// divisionsKept is how long an employee's divisions may be remembered beyond a change.
-	divisionsKept = 15 * time.Minute
+	// divisionsKept is how long an employee's divisions may be remembered beyond a
+	// change that nobody told of: until the nightly reconcile at the latest.
+	divisionsKept = 24 * time.Hour
 )
 
 // taskWork is how long after a reading of a task its events may be written: the
@@ -53,26 +54,10 @@ func (a *Auditor) memberships(employee int64) [][]int64 {
 	for _, e := range p.since(now.Add(-divisionsKept)) {
 		out = append(out, divisionsOf(e))
 	}
-	if last, ok := a.lastRead(employee, now); ok {
-		if e, straight := last.v.(*fakeerp.Employee); straight {
-			out = append(out, divisionsOf(e))
-		}
-	}
 	if len(out) == 0 {
 		out = append(out, nil)
 	}
 	return out
-}
-
-// lastRead is the latest reading of an employee that came back as it was.
-func (a *Auditor) lastRead(employee int64, before time.Time) (reading, bool) {
-	reads := a.personReads(employee)
-	for i := len(reads) - 1; i >= 0; i-- {
-		if reads[i].bent == nil && reads[i].at.Before(before) {
-			return reads[i], true
-		}
-	}
-	return reading{}, false
 }
 
 // personReads are all readings of one employee, alone or with all others.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +18,10 @@ type calendarStory struct {
 	deleted bool
 	byHand  bool // deleted by hand
 	made    time.Time
-	// mark is the product's mark: the present one where marked, else the last.
+	// mark is the mark that the product wrote; marked tells whether it is there.
 	mark   calendarsync.CalendarMark
 	marked bool
+	denied time.Time // when an injected fault last said that it is gone
 	events map[string]*eventStory
 	rules  map[string]*ruleStory
 	// refused: Google refused for good to share it.
@@ -40,12 +42,14 @@ type eventStory struct {
 	live   bool
 	owned  bool // a whole mark, and the id is its hash
 	mark   calendarsync.Mark
-	byHand bool // brought to life by hand
+	byHand bool      // brought to life by hand
+	denied time.Time // when an injected fault last said that it is gone or forbidden
 }
 
 type ruleStory struct {
 	fakegoogle.RuleSnapshot
-	ours   bool // made by the product
+	ours   bool // as the product made it
+	once   bool // the product made it once
 	listed int  // how often the product saw it in a list
 	// lost: removed by hand before the product had surely seen it.
 	lost bool
@@ -133,9 +137,16 @@ func (t target) Answered(r fakegoogle.Request) {
 	if c == nil {
 		return
 	}
+	if r.Fault == "status" && (r.Status == http.StatusForbidden || r.Status == http.StatusNotFound || r.Status == http.StatusGone) {
+		if e := c.events[r.EventID]; e != nil {
+			e.denied = a.w.Now()
+		} else if r.EventID == "" {
+			c.denied = a.w.Now()
+		}
+	}
 	switch r.Method {
 	case "calendar.acl.list":
-		if r.Status == 200 && r.Fault == "" {
+		if r.Status == http.StatusOK && r.Fault == "" {
 			for _, rule := range c.rules {
 				if !rule.Hidden {
 					rule.listed++
@@ -144,7 +155,7 @@ func (t target) Answered(r fakegoogle.Request) {
 		}
 	case "calendar.acl.insert":
 		if r.Fault == "" {
-			c.refused = r.Status == 400 || r.Status == 403 && (r.Reason == "forbidden" || r.Reason == "cannotChangeOwnAcl")
+			c.refused = r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden && (r.Reason == "forbidden" || r.Reason == "cannotChangeOwnAcl")
 		}
 	}
 }
@@ -176,8 +187,13 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 	before := *c
 	c.client, c.primary, c.deleted = now.ClientID, now.Primary, now.Deleted
 	mark, marked := calendarsync.ReadCalendarMark(now.Description)
-	if c.marked = marked; marked {
-		c.mark = mark
+	if by != nil || c.mark.Epoch == "" {
+		if c.marked = marked; marked {
+			c.mark = mark
+		}
+	} else {
+		// What a person wrote there binds nobody.
+		c.marked = marked && mark.Line() == c.mark.Line()
 	}
 	if c.deleted && !before.deleted {
 		c.byHand = by == nil
@@ -237,7 +253,8 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 	}
 	a.checkFrom(c, v)
 	for _, other := range a.order {
-		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee {
+		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee ||
+			a.lately(other.denied, employeeWork) {
 			continue
 		}
 		// Beside one that leaves, a new one is right (protocol.md §5.2).
@@ -246,6 +263,11 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 			a.report(v, "the employee has calendar %s already", other.id)
 		}
 	}
+}
+
+// lately tells whether something happened within a time.
+func (a *Auditor) lately(at time.Time, within time.Duration) bool {
+	return !at.IsZero() && a.w.Now().Sub(at) <= within
 }
 
 // checkFrom requires that a new calendar begins where it ought to (protocol.md
@@ -259,7 +281,8 @@ func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 		}
 	}
 	for _, other := range a.order {
-		if other != c && other.mark.Employee == c.mark.Employee && other.deleted && other.byHand && other.mark.From.Equal(c.mark.From) {
+		if other != c && other.mark.Employee == c.mark.Employee && (other.deleted && other.byHand || !other.denied.IsZero()) &&
+			other.mark.From.Equal(c.mark.From) {
 			return
 		}
 	}
@@ -271,7 +294,7 @@ func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 func (c *calendarStory) sharedWith() string {
 	address := ""
 	for _, r := range c.rules {
-		if r.ours && (address == "" || r.Role != "none") {
+		if r.once && (address == "" || r.Role != "none") {
 			address = r.Value
 		}
 	}
@@ -323,8 +346,8 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 		if before.Role != "none" && now.Role == "none" {
 			// What was seen once may be forgotten by an instance that died then.
 			r.lost = r.ours && r.listed < 2
-		} else if now.Role != "none" {
-			r.lost = false
+		} else if before.Role == "none" {
+			r.ours, r.lost = false, false
 		}
 		if now.Role == "none" {
 			r.listed = 0
@@ -377,7 +400,7 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 		v.Rule = RuleMail
 		a.report(v, "another invitation to %s", now.ID)
 	}
-	r.ours, r.lost = true, false
+	r.ours, r.once, r.lost = true, true, false
 	a.writes = append(a.writes, w)
 }
 
@@ -478,7 +501,8 @@ func (c *calendarStory) twin(e eventStory, wanted func(*eventStory) bool) *event
 
 func (a *Auditor) checkDouble(c *calendarStory, e *eventStory, v Violation) {
 	// One that its owner brought back is there through no fault of the product's.
-	if other := c.twin(*e, func(o *eventStory) bool { return !o.byHand }); other != nil {
+	// One that Google denied to have is not to be known of.
+	if other := c.twin(*e, func(o *eventStory) bool { return !o.byHand && !a.lately(o.denied, a.taskWork()) }); other != nil {
 		v.Rule = RuleDouble
 		a.report(v, "the task has event %s in this calendar already", other.id)
 	}
