@@ -171,6 +171,19 @@ func (l *lab) createMarked(employee int64, description string) {
 	l.pass(time.Second)
 }
 
+// writeCalendar writes a calendar's data as the product does when it renames it.
+func (l *lab) writeCalendar(employee int64, change func(*calendar.Calendar)) {
+	l.t.Helper()
+	cal := l.cals[employee]
+	c, err := l.api.Calendars.Get(cal).Do()
+	check(l.t, err)
+	change(c)
+	l.note("calendar.update", cal, "", 0, employee)
+	_, err = l.api.Calendars.Update(cal, &calendar.Calendar{Summary: c.Summary, Description: c.Description, TimeZone: c.TimeZone}).Do()
+	check(l.t, err)
+	l.pass(time.Second)
+}
+
 func (l *lab) share(cal, address string) {
 	l.t.Helper()
 	l.note("rule.insert", cal, "", 0, l.of(cal))

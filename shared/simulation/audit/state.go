@@ -10,7 +10,6 @@ import (
 	"google.golang.org/api/calendar/v3"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
@@ -43,11 +42,10 @@ func (a *Auditor) judgeState() {
 	}
 	// The stand-ins are asked before the lock is taken: they call back under theirs.
 	world, err := a.erpWorld(s)
-	calendars := map[string]fakegoogle.CalendarSnapshot{}
 	events := map[string][]*calendar.Event{}
 	for _, c := range a.w.Google.Calendars() {
 		if !c.Deleted && c.ClientID != "" {
-			calendars[c.ID], events[c.ID] = c, a.w.Google.Events(c.ID)
+			events[c.ID] = a.w.Google.Events(c.ID)
 		}
 	}
 	a.mu.Lock()
@@ -56,10 +54,10 @@ func (a *Auditor) judgeState() {
 		a.report(Violation{Rule: RuleField}, "the settings cannot be judged by: %v", err)
 		return
 	}
-	j := judgement{a: a, w: world, calendars: calendars, events: events}
+	j := judgement{a: a, w: world, events: events}
 	owners := map[int64][]*calendarStory{}
 	for _, c := range a.order {
-		if _, there := calendars[c.id]; there && c.ours() {
+		if !c.deleted && c.ours() {
 			owners[int64(c.mark.Employee)] = append(owners[int64(c.mark.Employee)], c)
 		}
 	}
@@ -75,10 +73,9 @@ func (a *Auditor) judgeState() {
 
 // judgement is one comparison of what is with what ought to be.
 type judgement struct {
-	a         *Auditor
-	w         erpWorld
-	calendars map[string]fakegoogle.CalendarSnapshot
-	events    map[string][]*calendar.Event
+	a      *Auditor
+	w      erpWorld
+	events map[string][]*calendar.Event
 }
 
 func (j judgement) employee(id int64, have []*calendarStory) {
@@ -118,12 +115,11 @@ func (j judgement) employee(id int64, have []*calendarStory) {
 		}
 	}
 	v.Calendar = present.id
-	snapshot := j.calendars[present.id]
-	if name, ok := j.w.calendarName(e); ok && !sameText(name, snapshot.Summary, markup.MatchString(e.Name), calendarsync.MaxName) {
+	if name, ok := j.w.calendarName(e); ok && !sameText(name, present.name, markup.MatchString(e.Name), calendarsync.MaxName) {
 		j.a.report(v, "it is named otherwise than the employee")
 	}
-	if !sameZone(snapshot.TimeZone, j.w.s.TimeZone, j.a.w.Now()) {
-		j.a.report(v, "its zone is %s", snapshot.TimeZone)
+	if !sameZone(present.zone, j.w.s.TimeZone, j.a.w.Now()) {
+		j.a.report(v, "its zone is %s", present.zone)
 	}
 	j.shares(present, e.Email, v)
 	j.tasks(present, e)

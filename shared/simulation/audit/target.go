@@ -21,9 +21,12 @@ type calendarStory struct {
 	// mark is the mark that the product wrote; marked tells whether it is there.
 	mark   calendarsync.CalendarMark
 	marked bool
-	denied time.Time // when an injected fault last said that it is gone
-	events map[string]*eventStory
-	rules  map[string]*ruleStory
+	// name and zone are as the product wrote them last; the account's owner may have
+	// named it otherwise since, which is not the product's to repair (design.md §1.5).
+	name, zone string
+	denied     time.Time // when an injected fault last said that it is gone
+	events     map[string]*eventStory
+	rules      map[string]*ruleStory
 	// refused: Google refused for good to share it.
 	refused bool
 	pace    [3]time.Time // of the last writes
@@ -206,6 +209,7 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 	if by == nil {
 		return
 	}
+	c.name, c.zone = now.Summary, now.TimeZone
 	employee := int64(c.mark.Employee)
 	v := Violation{Calendar: c.id, Employee: employee}
 	w := write{at: a.w.Now(), calendar: c.id, employee: employee}
