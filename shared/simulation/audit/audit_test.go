@@ -118,6 +118,18 @@ func TestRight(t *testing.T) {
 			l.note("calendar.delete", old, "", 0, petro)
 			check(l.t, l.api.Calendars.Delete(old).Do())
 		}},
+		{"another address before it was shared", func(l *lab) {
+			l.erp.AddEmployee(fakeerp.Employee{ID: 40, Name: "Ivan", Email: "ivan@provider.example", Fields: map[int64]string{binding: "1"}})
+			l.readEmployee(40)
+			l.create(40)
+			old := l.cals[40]
+			check(l.t, l.erp.UpdateEmployee(40, func(e *fakeerp.Employee) { e.Email = "i@provider.example" }))
+			l.readEmployee(40)
+			l.create(40)
+			l.share(l.cals[40], "i@provider.example")
+			l.note("calendar.delete", old, "", 0, 40)
+			check(l.t, l.api.Calendars.Delete(old).Do())
+		}},
 		{"a calendar deleted by hand", func(l *lab) {
 			from := l.mark(petro)
 			from.From = l.clock().Add(-24*time.Hour - 3*time.Second)

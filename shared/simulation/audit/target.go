@@ -25,6 +25,7 @@ type calendarStory struct {
 	// named it otherwise since, which is not the product's to repair (design.md §1.5).
 	name, zone string
 	denied     time.Time // when an injected fault last said that it is gone
+	address    string    // the employee's, as last read when it was made
 	events     map[string]*eventStory
 	rules      map[string]*ruleStory
 	// refused: Google refused for good to share it.
@@ -251,6 +252,12 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 		}
 	}
 	a.tenant = c.mark.Tenant
+	reads := a.personReads(v.Employee)
+	for i := len(reads) - 1; i >= 0 && c.address == ""; i-- {
+		if seen, _, ok := showPerson(v.Employee, reads[i]); ok {
+			c.address = seen.email.v
+		}
+	}
 	if !a.entitled(v.Employee) {
 		v.Rule = RuleUnfounded
 		a.report(v, "a calendar for an employee who, as last read, is to have none")
@@ -294,13 +301,17 @@ func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 	a.report(v, "it begins at %s, neither backfill_hours ago nor as one deleted by hand", c.mark.From.Format(time.RFC3339))
 }
 
-// sharedWith is the address that the product shared a calendar with last.
+// sharedWith is the address that the product shared a calendar with last, or made
+// it for.
 func (c *calendarStory) sharedWith() string {
 	address := ""
 	for _, r := range c.rules {
 		if r.once && (address == "" || r.Role != "none") {
 			address = r.Value
 		}
+	}
+	if address == "" {
+		return c.address
 	}
 	return address
 }
