@@ -90,6 +90,16 @@ func TestRight(t *testing.T) {
 			check(l.t, l.google.RestoreEvent(l.cals[olena], l.content(early, olena, 0).Id))
 			l.remove(early, olena, 0)
 		}},
+		{"restored by hand and both too many", func(l *lab) {
+			check(l.t, l.google.DeleteEvent(l.cals[olena], l.content(early, olena, 0).Id))
+			l.readTasks(early)
+			l.insert(early, olena, 1)
+			check(l.t, l.google.RestoreEvent(l.cals[olena], l.content(early, olena, 0).Id))
+			check(l.t, l.erp.CloseTask(early))
+			l.readTasks(early)
+			l.remove(early, olena, 1)
+			l.remove(early, olena, 0)
+		}},
 		{"the owner's own events and rules", func(l *lab) {
 			_, err := l.google.CreateEvent(l.cals[olena], l.content(99, olena, 0))
 			check(l.t, err)

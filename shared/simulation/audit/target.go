@@ -524,15 +524,16 @@ func (a *Auditor) checkDouble(c *calendarStory, e *eventStory, v Violation) {
 }
 
 func (a *Auditor) deletedEvent(c *calendarStory, before eventStory, v Violation) {
-	if twin := c.twin(before, func(*eventStory) bool { return true }); twin != nil {
-		// Of several the highest generation stays (protocol.md §3.3).
-		if twin.mark.Generation < before.mark.Generation {
-			v.Rule = RuleDouble
-			a.report(v, "of two events the one with the lower generation stays")
-		}
-		return
+	twin := c.twin(before, func(*eventStory) bool { return true })
+	if twin != nil && twin.mark.Generation > before.mark.Generation {
+		return // of several the highest generation stays (protocol.md §3.3)
 	}
 	g, why := a.taskGrounds(v.Task, v.Employee, c)
+	if g == none && twin != nil {
+		v.Rule = RuleDouble
+		a.report(v, "of two events the one with the lower generation stays")
+		return
+	}
 	if g == none {
 		v.Rule = RuleEvidence
 		a.report(v, "the event was deleted: %s", why)
