@@ -153,9 +153,11 @@ type Auditor struct {
 	found []Violation // not fetched yet
 }
 
+// settingsVersion are settings and from when they are in force.
 type settingsVersion struct {
+	calendarsync.Settings
 	since time.Time
-	s     calendarsync.Settings
+	zone  *time.Location // nil where there is none of that name
 }
 
 type note struct {
@@ -194,7 +196,11 @@ func setDuration(d *time.Duration, to time.Duration) {
 func (a *Auditor) Settings(s calendarsync.Settings) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.settings = append(a.settings, settingsVersion{a.w.Now(), s})
+	v := settingsVersion{Settings: s, since: a.w.Now()}
+	if zone, err := time.LoadLocation(s.TimeZone); err == nil {
+		v.zone = zone
+	}
+	a.settings = append(a.settings, v)
 }
 
 // Allow tells of an admin's confirmation of held keys ("tasks/12", "employees/5"),
@@ -305,13 +311,13 @@ func (a *Auditor) report(v Violation, format string, args ...any) {
 }
 
 // inForce are the settings that may have been in force at some time since then.
-func (a *Auditor) inForce(since time.Time) []calendarsync.Settings {
-	var out []calendarsync.Settings
+func (a *Auditor) inForce(since time.Time) []settingsVersion {
+	var out []settingsVersion
 	for i, v := range a.settings {
 		if i+1 < len(a.settings) && a.settings[i+1].since.Before(since) {
 			continue
 		}
-		out = append(out, v.s)
+		out = append(out, v)
 	}
 	return out
 }

@@ -271,6 +271,11 @@ func TestWrong(t *testing.T) {
 			check(l.t, l.google.RemoveShare(l.cals[petro], "petro@provider.example"))
 		}},
 		{"a share widened", audit.RuleShare, func(l *lab) { check(l.t, l.google.SetShare(l.cals[petro], "petro@provider.example", "writer")) }},
+		{"deleted while shared", audit.RuleShare, func(l *lab) {
+			check(l.t, l.erp.DismissEmployee(petro))
+			l.readEmployee(petro)
+			l.removeCalendar(l.cals[petro])
+		}},
 		{"a stranger's share", audit.RuleShare, func(l *lab) {
 			l.share(l.cals[petro], "stranger@provider.example")
 		}},
@@ -460,6 +465,7 @@ func TestWrong(t *testing.T) {
 			l.pass(time.Hour)
 			l.erp.Inject(fakeerp.Rule{Fault: fakeerp.EmptyList()})
 			l.readEverybody()
+			l.unshare(l.cals[petro], "petro@provider.example")
 			l.removeCalendar(l.cals[petro])
 			l.readEmployee(petro)
 			l.create(petro)

@@ -25,7 +25,7 @@ const (
 )
 
 // judgeTask judges one task for one employee's calendar.
-func judgeTask(s calendarsync.Settings, roles map[int64]int64, v taskView, employee int64, memberOf []int64, from time.Time) verdict {
+func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee int64, memberOf []int64, from time.Time) verdict {
 	if v.absent || !v.state.ok {
 		return unsure
 	}
@@ -80,7 +80,7 @@ func valuesOf(m map[int64]int64) []int64 {
 }
 
 // judgePerson judges whether an employee is to have a calendar.
-func judgePerson(s calendarsync.Settings, v personView) verdict {
+func judgePerson(s settingsVersion, v personView) verdict {
 	switch {
 	case v.absent, !v.working.ok:
 		return unsure
@@ -140,10 +140,10 @@ type times struct {
 }
 
 // timesOf computes them (protocol.md §9). typeHours is the type's usual duration.
-func timesOf(s calendarsync.Settings, t fakeerp.Task, typeHours int64) times {
-	zone, err := time.LoadLocation(s.TimeZone)
-	wall, err2 := time.Parse(fakeerp.WallLayout, t.TodoWall)
-	if err != nil || err2 != nil {
+func timesOf(s settingsVersion, t fakeerp.Task, typeHours int64) times {
+	wall, err := time.Parse(fakeerp.WallLayout, t.TodoWall)
+	zone := s.zone
+	if err != nil || zone == nil {
 		return times{}
 	}
 	const year = 366 * 24 // no duration is believed beyond it

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
@@ -48,7 +47,7 @@ func (a *Auditor) memberships(employee int64) [][]int64 {
 	p := a.people[employee]
 	now := a.w.Now()
 	var out [][]int64
-	if !slices.ContainsFunc(a.settings, func(v settingsVersion) bool { return v.s.IncludeDepartments }) {
+	if !slices.ContainsFunc(a.settings, func(v settingsVersion) bool { return v.IncludeDepartments }) {
 		return [][]int64{nil}
 	}
 	for _, e := range p.since(now.Add(-divisionsKept)) {
@@ -345,7 +344,7 @@ func (a *Auditor) entitled(employee int64) bool {
 	return false
 }
 
-func anyDue(settings []calendarsync.Settings, v personView) bool {
+func anyDue(settings []settingsVersion, v personView) bool {
 	for _, s := range settings {
 		if judgePerson(s, v) == due {
 			return true

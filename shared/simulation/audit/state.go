@@ -36,7 +36,7 @@ func (a *Auditor) judgeState() {
 	if len(settings) == 0 {
 		return
 	}
-	s := settings[len(settings)-1].s
+	s := settings[len(settings)-1]
 	if !s.Enabled || !s.Confirmed {
 		return // what is there stays as it is (protocol.md §4.6)
 	}

@@ -331,6 +331,13 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "the calendar was deleted: %s", why)
 	}
 	a.count(RuleCalendar, true, v, keyOf("employees", v.Employee))
+	for _, r := range c.rules {
+		// Share, then calendar (protocol.md §5.2), unless Google denied to have it.
+		if r.ours && r.Role != "none" && !a.lately(c.denied, employeeWork) {
+			v.Rule = RuleShare
+			a.report(v, "it was deleted while %s could still read it", r.ID)
+		}
+	}
 }
 
 // replaced tells whether another calendar of the employee stands in the place of one.

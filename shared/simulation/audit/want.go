@@ -48,7 +48,7 @@ type templateTask struct {
 
 // erpWorld is the ERP stand-in's state, read once.
 type erpWorld struct {
-	s         calendarsync.Settings
+	s         settingsVersion
 	employees map[int64]fakeerp.Employee
 	tasks     []fakeerp.Task
 	types     map[int64]fakeerp.TaskType
@@ -58,7 +58,7 @@ type erpWorld struct {
 	templates map[string]*template.Template
 }
 
-func (a *Auditor) erpWorld(s calendarsync.Settings) (erpWorld, error) {
+func (a *Auditor) erpWorld(s settingsVersion) (erpWorld, error) {
 	w := erpWorld{
 		s: s, employees: map[int64]fakeerp.Employee{}, tasks: a.w.ERP.Tasks(), types: map[int64]fakeerp.TaskType{},
 		states: map[int64]fakeerp.TaskState{}, roles: map[int64]int64{}, taskURL: s.TaskURL, templates: map[string]*template.Template{},
