@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/api/calendar/v3"
-
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
@@ -42,10 +40,10 @@ func (a *Auditor) judgeState() {
 	}
 	// The stand-ins are asked before the lock is taken: they call back under theirs.
 	world, err := a.erpWorld(s)
-	events := map[string][]*calendar.Event{}
+	events := map[string][]shownEvent{}
 	for _, c := range a.w.Google.Calendars() {
 		if !c.Deleted && c.ClientID != "" {
-			events[c.ID] = a.w.Google.Events(c.ID)
+			events[c.ID] = a.eventsOf(c.ID)
 		}
 	}
 	a.mu.Lock()
@@ -75,7 +73,7 @@ func (a *Auditor) judgeState() {
 type judgement struct {
 	a      *Auditor
 	w      erpWorld
-	events map[string][]*calendar.Event
+	events map[string][]shownEvent
 }
 
 func (j judgement) employee(id int64, have []*calendarStory) {
@@ -182,9 +180,9 @@ func (j judgement) lost(c *calendarStory, address string) bool {
 }
 
 func (j judgement) tasks(c *calendarStory, e fakeerp.Employee) {
-	owned := map[int64][]*calendar.Event{}
+	owned := map[int64][]shownEvent{}
 	for _, ev := range j.events[c.id] {
-		if s := c.events[ev.Id]; ev.Status != "cancelled" && s != nil && c.owns(s) {
+		if s := c.events[ev.id]; s != nil && c.owns(s) {
 			owned[int64(s.mark.Task)] = append(owned[int64(s.mark.Task)], ev)
 		}
 	}
@@ -210,31 +208,31 @@ func (j judgement) task(t fakeerp.Task, c *calendarStory, e fakeerp.Employee) ve
 	return judgeTask(j.w.s, j.w.roles, viewTask(&t), e.ID, divisionsOf(&e), c.mark.From)
 }
 
-func (j judgement) wanted(t fakeerp.Task, e fakeerp.Employee, have []*calendar.Event, v Violation) {
+func (j judgement) wanted(t fakeerp.Task, e fakeerp.Employee, have []shownEvent, v Violation) {
 	switch len(have) {
 	case 0:
 		v.Rule = RuleMissing
 		j.a.report(v, "the task has no event")
 	case 1:
-		v.Event = have[0].Id
+		v.Event = have[0].id
 		if bad := j.w.differences(t, e, have[0]); len(bad) > 0 {
 			v.Rule = RuleField
 			j.a.report(v, "differs in %s", strings.Join(bad, ", "))
 		}
 	default:
-		v.Rule, v.Event = RuleDouble, have[1].Id
+		v.Rule, v.Event = RuleDouble, have[1].id
 		j.a.report(v, "the task has %d events", len(have))
 	}
 }
 
 // extra judges events that ought not to be there; held tells whether the guard may
 // hold their deletion.
-func (j judgement) extra(have []*calendar.Event, v Violation, held bool) {
+func (j judgement) extra(have []shownEvent, v Violation, held bool) {
 	if d := j.a.gone[RuleExtra]; held && d.most >= d.least {
 		return
 	}
 	for _, ev := range have {
-		v.Rule, v.Event = RuleExtra, ev.Id
+		v.Rule, v.Event = RuleExtra, ev.id
 		j.a.report(v, "the task ought to have no event here")
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"text/template"
 	"unicode"
 
-	"google.golang.org/api/calendar/v3"
-
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
@@ -209,7 +207,7 @@ func sameText(want, have string, wild bool, most int) bool {
 
 // differences names the fields of an event that are not as they ought to be,
 // never their content.
-func (w erpWorld) differences(t fakeerp.Task, e fakeerp.Employee, have *calendar.Event) []string {
+func (w erpWorld) differences(t fakeerp.Task, e fakeerp.Employee, have shownEvent) []string {
 	var out []string
 	note := func(bad bool, field string) {
 		if bad {
@@ -217,25 +215,52 @@ func (w erpWorld) differences(t fakeerp.Task, e fakeerp.Employee, have *calendar
 		}
 	}
 	want := timesOf(w.s, t, w.types[t.TypeID].HourOnDoing)
-	note(!at(have.Start, want.allDay, want, false, w.s.TimeZone), "start")
-	note(!at(have.End, want.allDay, want, true, w.s.TimeZone), "end")
+	note(!at(have.start, want.allDay, want, false, w.s.TimeZone), "start")
+	note(!at(have.end, want.allDay, want, true, w.s.TimeZone), "end")
 	color := ""
 	if c := w.s.Colors[strconv.FormatInt(t.TypeID, 10)]; c > 0 {
 		color = strconv.Itoa(c)
 	}
-	note(have.ColorId != color, "colour")
-	note(have.Status != "" && have.Status != "confirmed", "status")
-	note(have.Visibility != "" && have.Visibility != "default", "visibility")
-	note(have.Transparency != "" && have.Transparency != "opaque", "transparency")
-	note(len(have.Recurrence) > 0, "recurrence")
-	note(len(have.Attendees) > 0, "attendees")
+	note(have.color != color, "colour")
+	note(have.status != "" && have.status != "confirmed", "status")
+	note(have.visibility != "" && have.visibility != "default", "visibility")
+	note(have.transparency != "" && have.transparency != "opaque", "transparency")
+	note(have.recurs, "recurrence")
+	note(have.attended, "attendees")
 	text, ok := w.texts(t, e)
 	if !ok {
 		return out // a template that fails leaves the texts as they are
 	}
-	note(!sameText(text.title, have.Summary, text.wild, calendarsync.MaxTitle), "title")
-	note(!sameText(text.location, have.Location, text.wild, calendarsync.MaxLocation), "location")
-	note(!slices.ContainsFunc(text.descriptions, func(d string) bool { return sameDescription(d, text, have.Description) }), "description")
+	note(!sameText(text.title, have.title, text.wild, calendarsync.MaxTitle), "title")
+	note(!sameText(text.location, have.location, text.wild, calendarsync.MaxLocation), "location")
+	note(!slices.ContainsFunc(text.descriptions, func(d string) bool { return sameDescription(d, text, have.description) }), "description")
+	return out
+}
+
+// shownEvent is a live event as its owner sees it.
+type shownEvent struct {
+	id, status, title, location, description string
+	color, visibility, transparency          string
+	recurs, attended                         bool
+	start, end                               shownTime
+}
+
+// shownTime is a date, or a time and its zone.
+type shownTime struct{ date, at, zone string }
+
+// eventsOf are the live events of a calendar.
+func (a *Auditor) eventsOf(id string) []shownEvent {
+	var out []shownEvent
+	for _, e := range a.w.Google.Events(id) {
+		if e.Status == "cancelled" || e.Start == nil || e.End == nil {
+			continue
+		}
+		out = append(out, shownEvent{
+			id: e.Id, status: e.Status, title: e.Summary, location: e.Location, description: e.Description,
+			color: e.ColorId, visibility: e.Visibility, transparency: e.Transparency, recurs: len(e.Recurrence) > 0, attended: len(e.Attendees) > 0,
+			start: shownTime{e.Start.Date, e.Start.DateTime, e.Start.TimeZone}, end: shownTime{e.End.Date, e.End.DateTime, e.End.TimeZone},
+		})
+	}
 	return out
 }
 
@@ -260,17 +285,14 @@ func sameDescription(want string, text texts, have string) bool {
 }
 
 // at compares one end of an event with the times it ought to have.
-func at(have *calendar.EventDateTime, allDay bool, want times, end bool, zone string) bool {
-	if have == nil {
-		return false
-	}
+func at(have shownTime, allDay bool, want times, end bool, zone string) bool {
 	t := want.start
 	if end {
 		t = want.end
 	}
 	if allDay {
-		return have.Date == t.Format("2006-01-02") && have.DateTime == ""
+		return have.date == t.Format("2006-01-02") && have.at == ""
 	}
-	got, err := parseTime(have.DateTime)
-	return err == nil && have.Date == "" && got.Equal(t) && sameZone(have.TimeZone, zone, t)
+	got, err := parseTime(have.at)
+	return err == nil && have.date == "" && got.Equal(t) && sameZone(have.zone, zone, t)
 }
