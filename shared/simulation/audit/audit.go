@@ -149,6 +149,7 @@ type Auditor struct {
 	writes    []write
 	gone      map[Rule]*deletions
 	quiet     bool
+	wiped     time.Time // when the database was lost last
 
 	found []Violation // not fetched yet
 }
@@ -230,6 +231,7 @@ func (a *Auditor) Told(kind string, ids ...int64) {
 func (a *Auditor) Wiped() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.wiped = a.w.Now()
 	for _, d := range a.gone {
 		d.counted = nil
 	}

@@ -332,8 +332,9 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 	}
 	a.count(RuleCalendar, true, v, keyOf("employees", v.Employee))
 	for _, r := range c.rules {
-		// Share, then calendar (protocol.md §5.2), unless Google denied to have it.
-		if r.ours && r.Role != "none" && !a.lately(c.denied, employeeWork) {
+		// Share, then calendar (protocol.md §5.2), unless Google denied to have it, or
+		// the database that knew of the share was lost.
+		if r.ours && r.Role != "none" && c.denied.IsZero() && c.made.After(a.wiped) {
 			v.Rule = RuleShare
 			a.report(v, "it was deleted while %s could still read it", r.ID)
 		}
