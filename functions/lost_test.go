@@ -49,7 +49,9 @@ func TestEveryLostNotificationIsHealedByThePoll(t *testing.T) {
 				return true
 			}
 		}
-		has := func(id *int64, there bool) func() bool { return func() bool { return (w.Calendar(*id) != "") == there } }
+		has := func(id *int64, there bool) func() bool {
+			return func() bool { return (w.Calendar(*id) != "") == there }
+		}
 		named := func(id int64, name string) func() bool {
 			return func() bool { return calendarNamed(t, w, w.Calendar(id)).Summary == name }
 		}
