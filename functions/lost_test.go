@@ -217,6 +217,32 @@ func TestConnectingToAnERPWithNobodyOrNoAnswer(t *testing.T) {
 	}
 }
 
+// A notification may overtake the ERP's own commit: a look that found no change is
+// repeated at the next poll, and only at that one.
+func TestANotificationThatOvertookTheCommitIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, world.Options{})
+	who := withCalendars(t, w, "Olena")[0]
+	task := w.Task(w.Tomorrow(9), who)
+	w.Idle()
+	w.Poll()
+	w.Poll()
+	w.ERP.SetCommitDelay(time.Second)
+	told := time.Now()
+	must(t, w.ERP.MoveTask(task, w.Tomorrow(10)))
+	w.Idle()
+	w.WantStarts(who, w.Tomorrow(9))
+	if work := taskWork(t, w, task); work.DueAt.IsZero() || work.Dirty != 0 {
+		t.Fatalf("after a look that found no change: %+v", work)
+	}
+	eventually(t, func() bool { return time.Since(told) > 2*time.Second })
+	w.Poll()
+	w.WantStarts(who, w.Tomorrow(10))
+	if work := taskWork(t, w, task); !work.DueAt.IsZero() {
+		t.Errorf("after the repetition: %+v", work)
+	}
+}
+
 // refusals counts the deliveries that workers refused.
 func refusals(t *testing.T, w *world.World) int {
 	t.Helper()
