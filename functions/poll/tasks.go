@@ -98,8 +98,10 @@ func (p *pass) listChanged(ctx context.Context, rec store.PollRecord, next *stor
 		return nil, err
 	}
 	flood, err := unpack(rec.Flood)
-	if err != nil || len(flood) == 0 {
-		return ids, nil
+	if err != nil {
+		// What is listed of it gets another full run.
+		p.Log.WarnContext(ctx, "the remembered mass change cannot be read", "error", err)
+		flood = nil
 	}
 	there := func(id calendarsync.TaskID) bool { _, ok := slices.BinarySearch(flood, int64(id)); return ok }
 	if !slices.ContainsFunc(ids, there) {
