@@ -42,6 +42,8 @@ type Store interface {
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)
 	StartRun(ctx context.Context, id string, total int) error
+	PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error)
+	RunBegan(ctx context.Context) error
 	AdvanceRun(ctx context.Context, id string, done, repaired int) error
 	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
 	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, epoch string, activity store.ActivityRecord) error
@@ -184,6 +186,9 @@ type Report struct {
 // calendar takes two writes a second, the account ten.
 const atOnce = 4
 
+// recordDeadline bounds the recording of a full run that could not begin.
+const recordDeadline = 10 * time.Second
+
 // margin is left between the last call's deadline and the end of the lease.
 const margin = 10 * time.Second
 
@@ -204,7 +209,8 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	tenant := ""
 	if stopped == nil {
 		if tenant, err = k.Tenant(ctx); err != nil {
-			if !stops(err) {
+			// What Google or the grant refuses is recorded on the keys (protocol.md §7.2).
+			if _, theirs := errors.AsType[*failure.Error](err); !theirs {
 				return report, err
 			}
 			stopped = err
@@ -343,8 +349,29 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 }
 
 // All publishes messages of up to 50 employees, everybody the ERP or the state
-// knows (protocol.md §8.3).
+// knows (protocol.md §8.3). A run that cannot begin because of the ERP or Google is
+// recorded for Poll to start again, so that no delivery attempts are burnt (§7.2).
 func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
+	err := k.all(ctx, cause, run)
+	if _, theirs := errors.AsType[*failure.Error](err); !theirs {
+		return err
+	}
+	// The ERP may have used up the time of the message.
+	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordDeadline)
+	defer cancel()
+	if in, readErr := k.Store.Installation(record); readErr != nil || in.Purge.Open() {
+		// Poll, which a purge finds paused, would not start it again.
+		return errors.Join(err, readErr)
+	}
+	due, recordErr := k.Store.PutOffRun(record, string(cause), string(failure.KindOf(err)))
+	if recordErr != nil {
+		return errors.Join(err, recordErr)
+	}
+	k.Log.WarnContext(ctx, "full run put off", "cause", cause, "kind", failure.KindOf(err), "error", err.Error(), "again", due)
+	return nil
+}
+
+func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
 	stopped, err := k.stopped(ctx)
 	if err != nil {
 		return err
@@ -358,16 +385,20 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	if err != nil {
 		return err
 	}
+	known, err := k.Store.Employees(ctx)
+	if err != nil {
+		return err
+	}
 	readings := map[calendarsync.EmployeeID]calendarsync.EmployeeReading{}
 	if in.Purge.Open() {
 		// It concerns what there is, whatever the ERP says.
-		if err := k.adoptForPurge(ctx, in.Tenant); err != nil && !stops(err) {
-			return err
+		if err = k.adoptForPurge(ctx, in.Tenant); err == nil || stops(err) {
+			known, err = k.Store.Employees(ctx)
 		}
-	} else if readings, err = k.ERP.AllEmployees(ctx); err != nil {
-		return err
+	} else if readings, err = k.ERP.AllEmployees(ctx); errors.Is(err, userside.ErrNobody) && len(known) == 0 {
+		// Nobody to be missed: the ERP is new. Poll finds who comes.
+		err = nil
 	}
-	known, err := k.Store.Employees(ctx)
 	if err != nil {
 		return err
 	}
@@ -386,6 +417,9 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 		}
 	} else {
 		run = ""
+	}
+	if err := k.Store.RunBegan(ctx); err != nil {
+		return err
 	}
 	if len(ids) == 0 {
 		return nil

@@ -31,6 +31,8 @@ type Accounts interface {
 	Account(ctx context.Context) (store.AccountRecord, error)
 	GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (bool, error)
 	GrantWorks(ctx context.Context, sub string, version int64) error
+	GrantAlarmed(ctx context.Context, sub string, version int64) error
+	ClientRefused(ctx context.Context, sub string) error
 }
 
 // Config is what a Source needs to know.
@@ -56,6 +58,8 @@ type Source struct {
 	readAt  time.Time
 	token   *oauth2.Token
 	version int64 // of token
+	// refusedAt is when Google last refused our client; asked again only after a while.
+	refusedAt time.Time
 }
 
 // reread is how old the known account may get: a disconnection or a new
@@ -113,7 +117,7 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 		return "", a, err
 	}
 	s.token, s.version = token, a.Version
-	if !a.SuspectSince.IsZero() {
+	if !a.SuspectSince.IsZero() || !a.ClientRefusedAt.IsZero() {
 		if err := s.accounts.GrantWorks(ctx, a.Sub, a.Version); err != nil {
 			s.log.WarnContext(ctx, "could not clear the suspicion against the grant", "error", err)
 		}
@@ -145,6 +149,9 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 		}
 		return nil, failure.Wrap(kind, "open the sealed refresh token", err)
 	}
+	if !s.refusedAt.IsZero() && s.now().Sub(s.refusedAt) < reread {
+		return nil, clientRefused(0, "invalid_client")
+	}
 	url, err := s.cfg.TokenURL(ctx)
 	if err != nil {
 		return nil, failure.Wrap(failure.Transient, "discover the token endpoint", err)
@@ -173,9 +180,21 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 	case "invalid_grant":
 		return nil, s.refused(ctx, a)
 	case "invalid_client", "unauthorized_client":
-		return nil, &failure.Error{Kind: failure.Misconfigured, Op: op, Status: status, Reason: re.ErrorCode, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
+		if a.ClientRefusedAt.IsZero() {
+			// Poll tells of it, once: instances need not agree who does.
+			s.readAt = time.Time{}
+			if err := s.accounts.ClientRefused(ctx, a.Sub); err != nil {
+				s.log.WarnContext(ctx, "could not record that the client is refused", "error", err)
+			}
+		}
+		s.refusedAt = s.now()
+		return nil, clientRefused(status, re.ErrorCode)
 	}
 	return nil, &failure.Error{Kind: failure.Transient, Op: op, Status: status, Reason: re.ErrorCode}
+}
+
+func clientRefused(status int, reason string) error {
+	return &failure.Error{Kind: failure.Misconfigured, Op: "refresh the access token", Status: status, Reason: reason, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
 }
 
 func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
@@ -187,6 +206,10 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 	if dead {
 		logging.Alarm(ctx, s.log, "grant-revoked", "grant-"+strconv.FormatInt(a.Version, 10),
 			"Google refuses the grant of the central account: connect it again in the console")
+		// Should this instance have died before the alarm, Poll raises it.
+		if err := s.accounts.GrantAlarmed(ctx, a.Sub, a.Version); err != nil {
+			s.log.WarnContext(ctx, "could not note that the lost grant was told", "error", err)
+		}
 		return &failure.Error{Kind: failure.Revoked, Op: "refresh the access token", Reason: "invalid_grant", Detail: "Google refuses the grant: connect the account again"}
 	}
 	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Reason: "invalid_grant", Detail: "refused once; asked again before it is believed"}
