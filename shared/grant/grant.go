@@ -58,8 +58,6 @@ type Source struct {
 	readAt  time.Time
 	token   *oauth2.Token
 	version int64 // of token
-	// refusedAt is when Google last refused our client; asked again only after a while.
-	refusedAt time.Time
 }
 
 // reread is how old the known account may get: a disconnection or a new
@@ -149,9 +147,6 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 		}
 		return nil, failure.Wrap(kind, "open the sealed refresh token", err)
 	}
-	if !s.refusedAt.IsZero() && s.now().Sub(s.refusedAt) < reread {
-		return nil, clientRefused(0, "invalid_client")
-	}
 	url, err := s.cfg.TokenURL(ctx)
 	if err != nil {
 		return nil, failure.Wrap(failure.Transient, "discover the token endpoint", err)
@@ -187,14 +182,9 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 				s.log.WarnContext(ctx, "could not record that the client is refused", "error", err)
 			}
 		}
-		s.refusedAt = s.now()
-		return nil, clientRefused(status, re.ErrorCode)
+		return nil, &failure.Error{Kind: failure.Misconfigured, Op: op, Status: status, Reason: re.ErrorCode, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
 	}
 	return nil, &failure.Error{Kind: failure.Transient, Op: op, Status: status, Reason: re.ErrorCode}
-}
-
-func clientRefused(status int, reason string) error {
-	return &failure.Error{Kind: failure.Misconfigured, Op: "refresh the access token", Status: status, Reason: reason, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
 }
 
 func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
