@@ -19,13 +19,13 @@ const (
 	pace      = 0.97 // of the limit
 	storeWait = 2 * time.Second
 	// window is the time in which a calendar has slots for two writes. What is more
-	// than a second leaves room for lateness: of three writes the first may be late by
-	// 80 ms, and still no second holds them all.
-	window = 1080 * time.Millisecond
+	// than a second leaves room for lateness: of three writes the first may come
+	// 200 ms later after its slot than the third, and still no second holds them all.
+	window = 1200 * time.Millisecond
 	// lateWrite and lateSlots are how late a slot may be used, a write's in time and
 	// any in slots' lengths. Later, another is taken: slots of others have begun. Five
 	// of the 582 slots of a minute leave 12 calls more room below the limit.
-	lateWrite = 80 * time.Millisecond
+	lateWrite = 100 * time.Millisecond
 	lateSlots = 5
 	// minPause is how soon a store that had nothing is asked again at the earliest.
 	minPause = 10 * time.Millisecond
@@ -35,13 +35,15 @@ const (
 type share struct {
 	take  int           // slots in one reservation
 	ahead time.Duration // how far from now they may start
+	// patient: few slots are left for later while there is time.
+	patient bool
 }
 
 func shareOf(lane queue.Lane) share {
 	if lane == queue.LaneLive {
-		return share{3, 5 * time.Second}
+		return share{take: 3, ahead: 5 * time.Second}
 	}
-	return share{10, time.Second}
+	return share{take: 10, ahead: time.Second, patient: true}
 }
 
 // Slots is the shared book of slots; store.Store is it.
@@ -58,6 +60,7 @@ type Pacer struct {
 
 	mu    sync.Mutex
 	desks map[counter]*desk
+	clock clock
 }
 
 // counter names a desk.
@@ -68,9 +71,11 @@ type counter struct {
 
 // New makes a Pacer for a limit in requests per minute.
 func New(slots Slots, perMinute int, now func() time.Time) *Pacer {
+	spacing := time.Duration(float64(time.Minute) / (float64(perMinute) * pace))
 	return &Pacer{
-		slots:   slots,
-		spacing: time.Duration(float64(time.Minute) / (float64(perMinute) * pace)),
+		slots: slots,
+		// As the store counts it, so that what is reckoned here and there agrees.
+		spacing: (spacing + time.Microsecond - 1).Truncate(time.Microsecond),
 		now:     now,
 		desks:   map[counter]*desk{},
 	}

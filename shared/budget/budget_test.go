@@ -306,8 +306,8 @@ func TestTwoWritesASecondPerCalendar(t *testing.T) {
 						if got := c.most(time.Second); got > 2 {
 							t.Errorf("%d writes to %s within a second, want 2 at most", got, calendar)
 						}
-						if got := c.len(); crowd == 0 && got < 104 {
-							t.Errorf("%d writes to %s in a minute, want about 106", got, calendar)
+						if got := c.len(); crowd == 0 && got < 94 {
+							t.Errorf("%d writes to %s in a minute, want about 97", got, calendar)
 						}
 					}
 				})

@@ -2,6 +2,8 @@ package budget
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +29,8 @@ type desk struct {
 	// this lane; free is before when it is known to have no free slot.
 	ready, free time.Time
 	calendars   map[string]turn // what is known of calendars' turns; pruned when past
+	misses      int             // reservations in a row that gave nothing
+	lost        int             // and those that failed because of others
 }
 
 // turn is what is known of a calendar's next write.
@@ -193,6 +197,10 @@ func (d *desk) reserve(ctx context.Context, batch []*ticket) {
 	for _, t := range batch {
 		r.Calls = append(r.Calls, t.calendar)
 	}
+	if d.share.patient {
+		// Half of what was hoped for: others may have been quicker.
+		r.Least = (min(len(batch), d.worthwhile()) + 1) / 2
+	}
 	asking, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	type answer struct {
@@ -209,19 +217,50 @@ func (d *desk) reserve(ctx context.Context, batch []*ticket) {
 	select {
 	case a = <-came:
 	case <-asking.Done():
-		a.err = asking.Err()
+		select {
+		case a = <-came: // it says more
+		case <-time.After(minPause):
+			a.err = asking.Err()
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case a.err == nil:
+		d.lost = 0
 		d.hand(batch, a.res)
+	case errors.Is(a.err, store.ErrContention) && d.lost < mostLost:
+		// The store answers; others were quicker.
+		d.lost++
+		d.miss(d.p.now())
 	case asking.Err() != nil:
 		// Two seconds in all, not for each of those who wait (protocol.md §6.4).
 		d.refuse(slices.Clone(d.waiting), failure.Wrap(failure.Transient, reserving, a.err))
 	default:
 		d.refuse(batch, failure.Wrap(failure.Transient, reserving, a.err))
 	}
+}
+
+// mostLost is how many reservations in a row may be lost to others before those
+// they were for are refused.
+const mostLost = 3
+
+// miss puts off the next reservation after one that gave nothing. Other processes
+// are quicker: each that asks less often leaves them and the document more room,
+// and the book is kept full by them. At random, so that all do not come back at
+// one moment.
+func (d *desk) miss(now time.Time) {
+	pause := min(minPause<<min(d.misses, 10), d.share.ahead/4)
+	d.misses++
+	if soonest := now.Add(pause/2 + rand.N(pause)); d.ready.Before(soonest) {
+		d.ready = soonest
+	}
+}
+
+// worthwhile is how many slots are worth waiting for, while the book holds half of
+// what the lane may look ahead.
+func (d *desk) worthwhile() int {
+	return min(d.share.take, 1+int(d.share.ahead/2/d.p.spacing))
 }
 
 func (d *desk) refuse(tickets []*ticket, err error) {
@@ -243,7 +282,8 @@ func (d *desk) finish(t *ticket, at time.Time, err error) {
 // hand hands out what was reserved and notes when to ask for those left over.
 func (d *desk) hand(batch []*ticket, res store.Reservation) {
 	now := d.p.now()
-	d.free = now.Add(res.Free)
+	then := d.p.when(res.At, now)
+	d.free = then.Add(res.Free)
 	for calendar, t := range d.calendars {
 		if !t.next.After(now) {
 			delete(d.calendars, calendar)
@@ -253,10 +293,10 @@ func (d *desk) hand(batch []*ticket, res store.Reservation) {
 	for i, t := range batch {
 		if res.Slots[i].Given {
 			given++
-			d.finish(t, now.Add(res.Slots[i].In), nil)
+			d.finish(t, then.Add(res.Slots[i].In), nil)
 		}
 		if t.calendar != "" {
-			next := now.Add(res.Slots[i].Again)
+			next := then.Add(res.Slots[i].Again)
 			// A little later a second write fits as well, and two are worth a transaction
 			// more than one.
 			d.calendars[t.calendar] = turn{next: next, ask: next.Add(-d.share.ahead * 3 / 4)}
@@ -265,10 +305,12 @@ func (d *desk) hand(batch []*ticket, res store.Reservation) {
 	// The next reservation is worth its transaction when it gives slots to several
 	// of those left over, as long as the book keeps half of ahead: at no moment may
 	// it run empty while somebody waits.
-	several := max(1, min(len(d.waiting), d.share.take, 1+int(d.share.ahead/2/d.p.spacing)))
+	several := max(1, min(len(d.waiting), d.worthwhile()))
 	d.ready = d.free.Add(time.Duration(several-1)*d.p.spacing - d.share.ahead)
-	if soonest := now.Add(minPause); given == 0 && d.ready.Before(soonest) {
-		d.ready = soonest
+	if given > 0 {
+		d.misses = 0
+	} else {
+		d.miss(now)
 	}
 	for _, t := range slices.Clone(d.waiting) {
 		if d.hopeless(t) {

@@ -37,24 +37,31 @@ type SlotRequest struct {
 	Spacing, Window time.Duration
 	// Ahead is how far from now a slot may start.
 	Ahead time.Duration
+	// Least is for those who can wait: as long as nothing starts before half of Ahead,
+	// fewer slots than that are not worth a transaction, and none is given. Without
+	// it many instances take what becomes free one by one, and lose their time
+	// against each other for the document.
+	Least int
 }
 
-// Slot is what a call got. In counts from the moment of the answer on the
-// caller's own monotonic clock, so that clocks need not agree.
+// Slot is what a call got.
 type Slot struct {
 	Given bool
-	// In is how long until the slot starts; where none was given, until the first
-	// one starts that the call could have had if it lay less far ahead.
+	// In is how long after Reservation.At the slot starts; where none was given, that is
+	// the first one that the call could have had if it lay less far ahead.
 	In time.Duration
-	// Again is how long until the call's calendar may be written to after that; 0
-	// where In is, and for calls that are no write.
+	// Again is how long after Reservation.At the call's calendar may be written to
+	// next; for calls that are no write, In.
 	Again time.Duration
 }
 
 // Reservation answers a SlotRequest.
 type Reservation struct {
+	// At is the moment of the reservation by the database's clock, which need not
+	// agree with the caller's.
+	At    time.Time
 	Slots []Slot // one for each call
-	// Free is how long until the first slot starts that is not taken yet.
+	// Free is how long after At the first slot starts that is not taken yet.
 	Free time.Duration
 }
 
@@ -85,6 +92,8 @@ func (s *Store) ReserveSlots(ctx context.Context, r SlotRequest) (Reservation, e
 func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, given bool) {
 	spacing, window := wholeMicros(r.Spacing), wholeMicros(r.Window)
 	b.turnTo(now, spacing)
+	_, before := b.first(now, spacing)
+	soonest, count := r.Ahead, 0
 	writes := b.writes(now.Add(-window))
 	for _, calendar := range r.Calls {
 		at, key := now, calendarKey(calendar)
@@ -95,7 +104,7 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 		n, start := b.first(at, spacing)
 		slot := Slot{In: start.Sub(now), Again: start.Sub(now)}
 		if slot.In <= r.Ahead {
-			slot.Given, given = true, true
+			slot.Given, count, soonest = true, count+1, min(soonest, slot.In)
 			b.take(n)
 			if calendar != "" {
 				last[0] = start
@@ -109,9 +118,15 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 		res.Slots = append(res.Slots, slot)
 	}
 	_, free := b.first(now, spacing)
-	res.Free = free.Sub(now)
+	if count < r.Least && soonest > r.Ahead/2 {
+		for i, slot := range res.Slots {
+			res.Slots[i] = Slot{In: slot.In, Again: slot.In}
+		}
+		count, free = 0, before
+	}
+	res.At, res.Free = now, free.Sub(now)
 	b.setWrites(writes)
-	return res, given
+	return res, count > 0
 }
 
 // turnTo leaves out the slots before now. Where none is taken from now on, the

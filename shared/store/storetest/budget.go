@@ -13,9 +13,18 @@ import (
 
 // reserve reserves slots of a second; a calendar may be written to twice in three.
 func (r *rig) reserve(ahead time.Duration, calls ...string) (store.Reservation, error) {
-	return r.s.ReserveSlots(r.ctx, store.SlotRequest{
-		Account: "a", Calls: calls, Spacing: time.Second, Window: 3 * time.Second, Ahead: ahead,
-	})
+	return r.slots(store.SlotRequest{Account: "a", Calls: calls, Spacing: time.Second, Window: 3 * time.Second, Ahead: ahead})
+}
+
+// slots reserves slots, wants the answer to say when that was, and leaves that out.
+func (r *rig) slots(q store.SlotRequest) (store.Reservation, error) {
+	r.Helper()
+	res, err := r.s.ReserveSlots(r.ctx, q)
+	if err == nil {
+		equal(r, "at", res.At, r.b.now())
+	}
+	res.At = time.Time{}
+	return res, err
 }
 
 // given is the answer to calls that are no writes, which start at these times;
@@ -61,7 +70,7 @@ func slots(r *rig) {
 		{"only asked", 30 * time.Millisecond, 0, time.Second, nil, 70},
 	} {
 		r.b.advance(c.advance)
-		res, err := r.s.ReserveSlots(r.ctx, store.SlotRequest{Account: "a", Calls: make([]string, c.k), Spacing: spacing, Window: time.Second, Ahead: c.ahead})
+		res, err := r.slots(store.SlotRequest{Account: "a", Calls: make([]string, c.k), Spacing: spacing, Window: time.Second, Ahead: c.ahead})
 		r.must(err)
 		var in []time.Duration
 		for _, s := range res.Slots {
@@ -75,7 +84,7 @@ func slots(r *rig) {
 			r.Errorf("%d, %s: slots in %v, free in %v, want %v and %d ms", i, c.what, in, res.Free, c.in, c.free)
 		}
 	}
-	res, err := r.s.ReserveSlots(r.ctx, store.SlotRequest{Account: "b", Calls: []string{""}, Spacing: spacing})
+	res, err := r.slots(store.SlotRequest{Account: "b", Calls: []string{""}, Spacing: spacing})
 	r.must(err)
 	equal(r, "another account's own", res, store.Reservation{Slots: []store.Slot{{Given: true}}, Free: spacing})
 }
@@ -120,12 +129,48 @@ func calendarSlots(r *rig) {
 	}
 }
 
+// Few slots far ahead are left for later, when there are more of them; those that
+// come soon are not.
+func fewSlots(r *rig) {
+	ask := func(what string, least int, want store.Reservation) {
+		r.Helper()
+		res, err := r.slots(store.SlotRequest{
+			Account: "a", Calls: []string{"", "", ""}, Spacing: time.Second, Ahead: 8 * time.Second, Least: least,
+		})
+		r.must(err)
+		equal(r, what, res, want)
+	}
+	none := func(in ...time.Duration) store.Reservation {
+		res := store.Reservation{Free: in[0]}
+		for _, in := range in {
+			res.Slots = append(res.Slots, store.Slot{In: in, Again: in})
+		}
+		return res
+	}
+	r.must1(r.reserve(time.Minute, make([]string, 7)...))
+	const s = time.Second
+	r.unchanged("two of three, far ahead", func() { ask("two of three, far ahead", 3, none(7*s, 8*s, 9*s)) })
+	r.b.advance(s)
+	ask("enough", 3, given(8*s, 0, 6*s, 7*s, 8*s))
+	r.b.advance(s)
+	r.unchanged("one of three", func() { ask("one of three", 2, none(8*s, 9*s, 9*s)) })
+	ask("one is enough", 1, given(8*s, 0, 8*s, 9*s, 9*s))
+	r.b.advance(5 * s)
+	r.must1(r.reserve(time.Minute, make([]string, 2)...))
+	ask("three soon", 3, given(8*s, 0, 6*s, 7*s, 8*s))
+	r.b.advance(5 * s)
+	ask("far ahead, but enough", 3, given(8*s, 0, 4*s, 5*s, 6*s))
+	ask("few, but soon enough", 9, none(7*s, 8*s, 9*s))
+	r.b.advance(3 * s)
+	ask("few, and soon", 9, given(8*s, 0, 4*s, 5*s, 6*s))
+}
+
 // What was given out by the old limit stays what it is.
 func changedLimit(r *rig) {
 	r.must1(r.reserve(time.Minute, "", "", ""))
 	r.b.advance(500 * time.Millisecond)
 	for _, want := range []time.Duration{2500 * time.Millisecond, 2750 * time.Millisecond} {
-		res, err := r.s.ReserveSlots(r.ctx, store.SlotRequest{Account: "a", Calls: []string{""}, Spacing: 250 * time.Millisecond, Ahead: time.Minute})
+		res, err := r.slots(store.SlotRequest{Account: "a", Calls: []string{""}, Spacing: 250 * time.Millisecond, Ahead: time.Minute})
 		r.must(err)
 		equal(r, "by the new limit", res.Slots[0].In, want)
 	}
@@ -150,7 +195,7 @@ func slotsApart(r *rig) {
 		if i%2 == 0 {
 			calls[0] = []string{"c", "d"}[i/2%2]
 		}
-		res, err := r.s.ReserveSlots(r.ctx, store.SlotRequest{Account: "a", Calls: calls, Spacing: spacing, Window: window, Ahead: ahead})
+		res, err := r.slots(store.SlotRequest{Account: "a", Calls: calls, Spacing: spacing, Window: window, Ahead: ahead})
 		if err != nil {
 			r.Error(err)
 			return

@@ -73,6 +73,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"the first tenant wins", tenant},
 		{"slots of the budget", slots},
 		{"a calendar's slots", calendarSlots},
+		{"few slots far ahead", fewSlots},
 		{"a changed limit", changedLimit},
 		{"the bucket of calendar creations", creations},
 		{"the queue for calendars", creationQueue},
