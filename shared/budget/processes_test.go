@@ -28,15 +28,17 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/testenv"
 )
 
-// Eight processes on one budget. The limit is ten times the real one and its
-// windows a tenth of a minute: so one window holds as many calls as a real minute,
-// and the other rules (two writes a second per calendar, live 5 s and bulk 1 s
-// ahead, live within 5 s) are what they are.
+// Eight processes on one budget. The limit is four times the real one and its
+// windows a quarter of a minute: so one window holds as many calls as a real
+// minute, and the other rules (two writes a second per calendar, live 5 s and bulk
+// 1 s ahead, live within 5 s) are what they are. Faster still, the emulator's
+// transactions on a busy machine become what is measured.
 const (
-	scaledLimit  = 6000 // a minute
-	scaledWindow = 6 * time.Second
-	perWindow    = scaledLimit / 10
-	running      = 24 * time.Second
+	scale        = 4
+	scaledLimit  = scale * limit // a minute
+	scaledWindow = time.Minute / scale
+	perWindow    = limit
+	running      = 22 * time.Second
 	fillers      = 6
 	changers     = 2
 	// perFiller calendars are filled at the same time by each of the fillers; every
@@ -97,10 +99,8 @@ func child(text string, out io.Writer) error {
 	if err := json.Unmarshal([]byte(text), &p.childConfig); err != nil {
 		return err
 	}
-	// Not a deadline: a call that none is left for before it would be refused at once.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	time.AfterFunc(p.For, cancel)
 	backend, err := firestore.New(ctx, p.Project, "")
 	if err != nil {
 		return err
@@ -109,12 +109,17 @@ func child(text string, out io.Writer) error {
 	if _, err := book.Now(ctx); err != nil { // connected, before anything is judged
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	client := &http.Client{Transport: stamping{&http.Transport{MaxIdleConnsPerHost: 64}}}
 	p.gateway, err = googlecalendar.New(ctx, client, p.Google+"/calendar/v3/", budget.New(book, scaledLimit, time.Now),
 		func(context.Context) (string, error) { return account, nil })
 	if err != nil {
 		return err
 	}
+	if err := ready(ctx, p.Google); err != nil {
+		return err
+	}
+	// Not a deadline: a call that no slot is left for before it would be refused at once.
+	time.AfterFunc(p.For, cancel)
 	if p.Number < fillers {
 		p.fill(ctx)
 	} else {
@@ -123,6 +128,35 @@ func child(text string, out io.Writer) error {
 	said := told{Calls: p.calls.Load(), Reservations: book.n.Load(), Failed: p.failed.Load()}
 	p.errors.Range(func(k, v any) bool { said.Errors = append(said.Errors, fmt.Sprint(k)); return len(said.Errors) < 5 })
 	return json.NewEncoder(out).Encode(said)
+}
+
+// ready waits until all processes have come so far.
+func ready(ctx context.Context, google string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, google+readyPath, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+// left is the header that says when a call left its process.
+const left = "Left-At"
+
+type stamping struct{ http.RoundTripper }
+
+func (s stamping) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(left, strconv.FormatInt(time.Now().UnixNano(), 10))
+	return s.RoundTripper.RoundTrip(r)
+}
+
+func nanos(text string) time.Time {
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return time.Unix(0, n)
 }
 
 func calendarName(n int) string { return fmt.Sprintf("c%d@group.calendar.google.com", n) }
@@ -184,6 +218,7 @@ func (p *process) change(ctx context.Context) {
 type arrival struct {
 	at       time.Time
 	calendar string // "" for a read
+	left     time.Time
 	// changed is when the change was made that a live call writes.
 	changed time.Time
 }
@@ -191,12 +226,21 @@ type arrival struct {
 // standIn is Google as far as arrivals matter. Every fiftieth call is refused, to
 // be made again: retries count like all others.
 type standIn struct {
-	mu   sync.Mutex
-	seen []arrival
+	started sync.WaitGroup
+	mu      sync.Mutex
+	seen    []arrival
 }
 
+// readyPath is where processes wait for each other.
+const readyPath = "/ready"
+
 func (g *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := arrival{at: time.Now()}
+	if r.URL.Path == readyPath {
+		g.started.Done()
+		g.started.Wait()
+		return
+	}
+	a := arrival{at: time.Now(), left: nanos(r.Header.Get(left))}
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/calendar/v3/calendars/"), "/")
 	var event struct {
 		ID      string `json:"id"`
@@ -209,8 +253,7 @@ func (g *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if made, live := strings.CutPrefix(event.Summary, "live "); live {
-			nanos, _ := strconv.ParseInt(made, 10, 64)
-			a.changed = time.Unix(0, nanos)
+			a.changed = nanos(made)
 		}
 	} else if len(parts) == 3 {
 		event.ID = parts[2]
@@ -240,6 +283,7 @@ func (g *standIn) arrivals() []arrival {
 func TestEightProcessesShareOneBudget(t *testing.T) {
 	emulator := testenv.Firestore(t)
 	google := &standIn{}
+	google.started.Add(fillers + changers)
 	server := httptest.NewServer(google)
 	defer server.Close()
 	said := runProcesses(t, emulator, server.URL)
@@ -252,9 +296,9 @@ func TestEightProcessesShareOneBudget(t *testing.T) {
 		sum.Calls, sum.Reservations, sum.Failed = sum.Calls+s.Calls, sum.Reservations+s.Reservations, sum.Failed+s.Failed
 		t.Logf("process %d: %+v", n, s)
 	}
-	// The processes need a while to start and do not end at one moment.
-	begin, end := seen[0].at.Add(3*time.Second), seen[len(seen)-1].at.Add(-2*time.Second)
-	most, least, mean := windows(seen, begin, end)
+	// Bulk looks a second ahead: after that everything runs as it will.
+	begin, end := seen[0].at.Add(2*time.Second), seen[0].at.Add(running-time.Second)
+	most, least, mean := windows(seen, scaledWindow, begin, end)
 	used := 100 * mean / perWindow
 	t.Logf("%d calls (%d of them over again) by %d processes for %v: per window of %v (limit %d) at most %d, mean %.1f, least %d; %.1f %% of the limit used",
 		len(seen), len(seen)/50, fillers+changers, running, scaledWindow, perWindow, most, mean, least, used)
@@ -265,9 +309,15 @@ func TestEightProcessesShareOneBudget(t *testing.T) {
 	if used < 95 {
 		t.Errorf("%.1f %% of the limit used while there was work, want 95", used)
 	}
-	writes, calendar := busiest(seen)
-	t.Logf("writes to one calendar within a second: at most %d", writes)
-	if writes > 2 {
+	writes, calendar := busiest(seen, func(a arrival) time.Time { return a.at })
+	sent, _ := busiest(seen, func(a arrival) time.Time { return a.left })
+	onTheWay := slices.SortedFunc(slices.Values(seen), func(a, b arrival) int { return cmp.Compare(a.at.Sub(a.left), b.at.Sub(b.left)) })
+	longest := onTheWay[len(onTheWay)-1]
+	t.Logf("writes to one calendar within a second: at most %d sent, %d arrived (a call was on its way for up to %v)",
+		sent, writes, longest.at.Sub(longest.left).Round(time.Millisecond))
+	// A machine with too much to do lets a call lie between sending and arriving for
+	// longer than the budget's reserve of 100 ms: no pacing can make up for that.
+	if slow := longest.at.Sub(longest.left) > 90*time.Millisecond; sent > 2 || (writes > 2 && !slow) {
 		t.Errorf("%d writes to %s within a second, want 2 at most", writes, calendar)
 	}
 	took := latencies(seen)
@@ -320,20 +370,20 @@ func runProcesses(t *testing.T, emulator testenv.Emulator, google string) []told
 
 // windows counts the calls in every window: the most anywhere, least and mean of
 // those between begin and end.
-func windows(seen []arrival, begin, end time.Time) (most, least int, mean float64) {
+func windows(seen []arrival, window time.Duration, begin, end time.Time) (most, least int, mean float64) {
 	first := 0
 	for i, a := range seen {
-		for a.at.Sub(seen[first].at) >= scaledWindow {
+		for a.at.Sub(seen[first].at) >= window {
 			first++
 		}
 		most = max(most, i-first+1)
 	}
 	least = len(seen)
 	sum, n := 0, 0
-	for from := begin; !from.Add(scaledWindow).After(end); from = from.Add(50 * time.Millisecond) {
+	for from := begin; !from.Add(window).After(end); from = from.Add(50 * time.Millisecond) {
 		count := 0
 		for _, a := range seen {
-			if !a.at.Before(from) && a.at.Before(from.Add(scaledWindow)) {
+			if !a.at.Before(from) && a.at.Before(from.Add(window)) {
 				count++
 			}
 		}
@@ -343,14 +393,15 @@ func windows(seen []arrival, begin, end time.Time) (most, least int, mean float6
 }
 
 // busiest is the calendar with the most writes within a second.
-func busiest(seen []arrival) (most int, calendar string) {
+func busiest(seen []arrival, when func(arrival) time.Time) (most int, calendar string) {
 	by := map[string][]time.Time{}
 	for _, a := range seen {
 		if a.calendar != "" {
-			by[a.calendar] = append(by[a.calendar], a.at)
+			by[a.calendar] = append(by[a.calendar], when(a))
 		}
 	}
 	for c, at := range by {
+		slices.SortFunc(at, time.Time.Compare)
 		first := 0
 		for i := range at {
 			for at[i].Sub(at[first]) >= time.Second {
