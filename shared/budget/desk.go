@@ -252,7 +252,8 @@ const mostLost = 3
 func (d *desk) miss(now time.Time) {
 	pause := min(minPause<<min(d.misses, 10), d.share.ahead/4)
 	d.misses++
-	if soonest := now.Add(pause/2 + rand.N(pause)); d.ready.Before(soonest) {
+	soonest := now.Add(pause/2 + rand.N(pause)) //nolint:gosec // no secret
+	if d.ready.Before(soonest) {
 		d.ready = soonest
 	}
 }
