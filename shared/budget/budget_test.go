@@ -35,7 +35,9 @@ type book struct {
 	store *store.Store
 	// latency bounds the time one answer takes; half before the transaction.
 	latency time.Duration
-	asked   atomic.Int64
+	// spike bounds what one answer in fifty takes besides, after the transaction.
+	spike time.Duration
+	asked atomic.Int64
 }
 
 func newBook(t *testing.T, latency time.Duration) *book {
@@ -56,6 +58,9 @@ func (b *book) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Res
 	b.asked.Add(1)
 	b.lag()
 	defer b.lag()
+	if b.spike > 0 && rand.N(50) == 0 {
+		defer func() { <-time.After(rand.N(b.spike)) }()
+	}
 	return b.store.ReserveSlots(ctx, r)
 }
 

@@ -27,6 +27,7 @@ func TestEightInstancesShareOneBudget(t *testing.T) {
 			perMinute = limit
 		)
 		b := newBook(t, 80*time.Millisecond)
+		b.spike = 1500 * time.Millisecond // slots that are told too late must not be used
 		ctx, cancel := context.WithTimeout(t.Context(), span)
 		defer cancel()
 		var mu sync.Mutex
@@ -184,6 +185,56 @@ func TestAHangingBackendLetsNoCallPassUntilItIsBack(t *testing.T) {
 				synctest.Wait()
 				if err := inner.Close(); err != nil {
 					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// slowAnswer delays the answers to single reservations.
+type slowAnswer struct {
+	*book
+	after time.Duration
+}
+
+func (s *slowAnswer) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error) {
+	res, err := s.book.ReserveSlots(ctx, r)
+	<-time.After(s.after)
+	s.after = 20 * time.Millisecond
+	return res, err
+}
+
+// A slot whose answer comes too late has begun long ago: others may be calling
+// now, and a calendar's next write is near. Another one is taken.
+func TestASlotToldTooLateIsNotUsed(t *testing.T) {
+	for _, row := range []struct {
+		calendar string
+		after    time.Duration
+		asked    int64
+	}{
+		{"", 500 * time.Millisecond, 1}, {"", 600 * time.Millisecond, 2},
+		{"calendar-1", 100 * time.Millisecond, 1}, {"calendar-1", 160 * time.Millisecond, 2},
+	} {
+		t.Run(fmt.Sprint(row.calendar, " after ", row.after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &slowAnswer{newBook(t, 0), 20 * time.Millisecond}
+				p := budget.New(s, limit, time.Now)
+				// How long a quick answer takes tells the database's clock.
+				if err := p.Wait(t.Context(), account, ""); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(time.Minute)
+				s.after = row.after
+				s.asked.Store(0)
+				from := time.Now()
+				if err := p.Wait(t.Context(), account, row.calendar); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.asked.Load(); got != row.asked {
+					t.Errorf("called after %d reservations, want %d", got, row.asked)
+				}
+				if took := time.Since(from); took > row.after+2*spacing {
+					t.Errorf("waited %v", took)
 				}
 			})
 		})
