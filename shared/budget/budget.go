@@ -20,12 +20,12 @@ const (
 	storeWait = 2 * time.Second
 	// window is the time in which a calendar has slots for two writes. What is more
 	// than a second leaves room for lateness: of three writes the first may come
-	// 200 ms later after its slot than the third, and still no second holds them all.
-	window = 1200 * time.Millisecond
+	// 100 ms later after its slot than the third, and still no second holds them all.
+	window = 1100 * time.Millisecond
 	// lateWrite and lateSlots are how late a slot may be used, a write's in time and
 	// any in slots' lengths. Later, another is taken: slots of others have begun. Five
 	// of the 582 slots of a minute leave 12 calls more room below the limit.
-	lateWrite = 100 * time.Millisecond
+	lateWrite = 80 * time.Millisecond
 	lateSlots = 5
 	// minPause is how soon a store that had nothing is asked again at the earliest.
 	minPause = 10 * time.Millisecond

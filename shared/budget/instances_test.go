@@ -213,7 +213,7 @@ func TestASlotToldTooLateIsNotUsed(t *testing.T) {
 		asked    int64
 	}{
 		{"", 500 * time.Millisecond, 1}, {"", 600 * time.Millisecond, 2},
-		{"calendar-1", 100 * time.Millisecond, 1}, {"calendar-1", 160 * time.Millisecond, 2},
+		{"calendar-1", 90 * time.Millisecond, 1}, {"calendar-1", 160 * time.Millisecond, 2},
 	} {
 		t.Run(fmt.Sprint(row.calendar, " after ", row.after), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

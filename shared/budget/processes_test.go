@@ -328,8 +328,8 @@ func TestEightProcessesShareOneBudget(t *testing.T) {
 	t.Logf("writes to one calendar within a second: at most %d sent, %d arrived (a call was on its way for up to %v)",
 		sent, writes, longest.at.Sub(longest.left).Round(time.Millisecond))
 	// A machine with too much to do lets a call lie between sending and arriving for
-	// longer than the budget's reserve of 100 ms: no pacing can make up for that.
-	if slow := longest.at.Sub(longest.left) > 90*time.Millisecond; sent > 2 || (writes > 2 && !slow) {
+	// longer than the budget has in reserve: no pacing can make up for that.
+	if slow := longest.at.Sub(longest.left) > 20*time.Millisecond; sent > 2 || (writes > 2 && !slow) {
 		t.Errorf("%d writes to %s within a second, want 2 at most", writes, calendar)
 	}
 	took := latencies(seen)
