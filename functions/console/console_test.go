@@ -265,6 +265,59 @@ func TestTwoEmployeesWithOneAddressAreToldOf(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsForACalendarIsToldWhen(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	if _, err := w.store.Connect(t.Context(), store.AccountRecord{Sub: "200", Email: integration}, false); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(id int64, name string) {
+		t.Helper()
+		l, _, err := w.store.AcquireEmployee(t.Context(), id, store.Claim{TTL: time.Minute, Token: signin.Random()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.SaveEmployee(t.Context(), &l, func(e *store.EmployeeRecord) { e.Name = name }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.store.ReserveCreation(t.Context(), &l, store.NewCreation{
+			Intent: store.CalendarRecord{Epoch: name, Account: "200"}, PerHour: 2, Activity: store.ActivityRecord{ID: name}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.store.SettleEmployee(t.Context(), &l, store.Result{Waiting: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(when string, texts ...string) {
+		t.Helper()
+		body := b.get("/").body
+		for _, text := range texts {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s: the page lacks %q", when, text)
+			}
+		}
+	}
+	for id, name := range []string{"Olena", "Petro", "Iryna", "Taras"} {
+		ask(int64(id+1), name)
+	}
+	if strings.Contains(b.get("/").body, "(2 before)") {
+		t.Error("more wait than there are")
+	}
+	want("asked", "about 12:30 (0 before)", "about 13:00 (1 before)", "2 wait for their turn, the last about 13:00")
+	if _, err := w.store.PauseCreations(t.Context(), "200"); err != nil {
+		t.Fatal(err)
+	}
+	w.wait(14 * time.Minute)
+	if _, err := w.store.PauseWrites(t.Context(), "200"); err != nil {
+		t.Fatal(err)
+	}
+	w.wait(10 * time.Minute)
+	ask(5, "Ivan")
+	want("later, and paused till 12:29", "about 12:30 (0 before)", "about 13:30 (2 before)")
+	w.wait(10 * time.Minute)
+	want("its turn has come", "now (0 before)", "3 wait for their turn, the last about 13:30")
+}
+
 func TestActionsPublish(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn().stay()

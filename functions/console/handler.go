@@ -64,6 +64,7 @@ type Store interface {
 	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
 	LatestRun(ctx context.Context) (store.RunRecord, bool, error)
+	CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]store.QueuedCreation, error)
 	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
 	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)
 }

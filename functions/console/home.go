@@ -272,7 +272,7 @@ func (h *handler) tiles(c clock, o overview) []tile {
 	}
 	tiles := []tile{
 		{Label: "Calendars", Value: strconv.Itoa(n.Active)},
-		{Label: "On their way", Value: strconv.Itoa(n.Pending)},
+		{Label: "On their way", Value: strconv.Itoa(n.Pending), Note: queueWords(c, o.queue)},
 		{Label: "Held", Value: strconv.Itoa(o.held.Events + o.held.Calendars), Level: level(o.held.Events+o.held.Calendars, "bad")},
 		{Label: "Errors", Value: strconv.Itoa(n.Error), Level: level(n.Error, "bad")},
 	}
@@ -359,6 +359,10 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 			waits[e] = waiting{earlier(w.since, t.PendingSince), w.tasks + 1}
 		}
 	}
+	turns := map[int64]store.QueuedCreation{}
+	for _, q := range o.queue {
+		turns[q.Employee] = q
+	}
 	for _, e := range o.employees {
 		row := employeeRow{ID: e.ID, Name: cmp.Or(e.Name, "Employee "+strconv.FormatInt(e.ID, 10)), Address: e.Address,
 			State: string(e.CardState()), Label: stateWords(e.CardState()), Why: reasonWords(e.Reason), Waiting: waits[e.ID].tasks,
@@ -367,6 +371,9 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 			row.Calendar, row.CalendarLink = e.Calendar.ID, calendarsync.AddURL(e.Calendar.ID)
 			row.Invited, row.Invite = invited(c, e), e.MayInvite(c.now)
 			row.Rebuild = e.State == store.StateActive
+		}
+		if q, waits := turns[e.ID]; waits && e.State == store.StatePending {
+			row.Why = turnWords(c, q)
 		}
 		if e.Failure != nil {
 			row.Failure, row.FailedAt = e.Failure.Message, c.stamp(e.Failure.At)

@@ -35,6 +35,8 @@ type overview struct {
 	purge     *store.PurgeRecord
 	lastPoll  time.Time
 	run       *store.RunRecord
+	// queue is who waits for Google's limit on new calendars, in order.
+	queue []store.QueuedCreation
 }
 
 // look reads the overview; the readings go side by side.
@@ -47,6 +49,14 @@ func (h *handler) look(ctx context.Context) (overview, error) {
 			return nil
 		}
 		o.ever, o.connected = err == nil, err == nil && o.account.Connected
+		if err != nil {
+			return err
+		}
+		paused := o.account.PausedUntil
+		if o.account.CreationsPausedUntil.After(paused) {
+			paused = o.account.CreationsPausedUntil
+		}
+		o.queue, err = h.Store.CreationQueue(ctx, o.account.Sub, h.Now(), paused)
 		return err
 	})
 	g.Go(func() (err error) { o.saved, err = h.Settings.Saved(ctx); return err })

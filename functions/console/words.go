@@ -54,6 +54,33 @@ func age(d time.Duration) string {
 	}
 }
 
+// about tells a time to come as a person would: the hour, and the day if it is
+// another.
+func (c clock) about(t time.Time) string {
+	if !t.After(c.now) {
+		return "now"
+	}
+	t = t.In(c.zone)
+	if form := "2006-01-02"; t.Format(form) == c.now.In(c.zone).Format(form) {
+		return "about " + t.Format("15:04")
+	}
+	return "about " + t.Format("2 Jan, 15:04")
+}
+
+// turnWords tells an employee's place in the queue for calendars.
+func turnWords(c clock, q store.QueuedCreation) string {
+	return fmt.Sprintf("Waits for its turn, as Google limits new calendars: %s (%d before).", c.about(q.At), q.Before)
+}
+
+// queueWords tells how long the queue for calendars is and when it will be done;
+// nothing where nobody waits.
+func queueWords(c clock, queue []store.QueuedCreation) string {
+	if len(queue) == 0 {
+		return ""
+	}
+	return plural(len(queue), "waits for its turn", "wait for their turn") + ", the last " + c.about(queue[len(queue)-1].At)
+}
+
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -29,8 +29,10 @@ func (r *rig) disconnect() {
 }
 
 func (r *rig) pause() {
-	r.must(r.store.PauseWrites(r.t.Context(), sub, time.Now().Add(3*time.Hour)))
-	r.must(r.store.PauseCreations(r.t.Context(), sub, time.Now().Add(3*time.Hour)))
+	_, err := r.store.PauseWrites(r.t.Context(), sub)
+	r.must(err)
+	_, err = r.store.PauseCreations(r.t.Context(), sub)
+	r.must(err)
 }
 
 func (r *rig) foreignCalendar() {

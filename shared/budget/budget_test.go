@@ -35,7 +35,9 @@ type book struct {
 	store *store.Store
 	// latency bounds the time one answer takes; half before the transaction.
 	latency time.Duration
-	asked   atomic.Int64
+	// spike bounds what one answer in fifty takes besides, after the transaction.
+	spike time.Duration
+	asked atomic.Int64
 }
 
 func newBook(t *testing.T, latency time.Duration) *book {
@@ -52,11 +54,14 @@ func newBook(t *testing.T, latency time.Duration) *book {
 	return &book{store: store.New(b), latency: latency}
 }
 
-func (b *book) ReserveSlots(ctx context.Context, account string, k int, spacing, ahead time.Duration) (int, time.Duration, error) {
+func (b *book) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error) {
 	b.asked.Add(1)
 	b.lag()
 	defer b.lag()
-	return b.store.ReserveSlots(ctx, account, k, spacing, ahead)
+	if b.spike > 0 && rand.N(50) == 0 {
+		defer func() { <-time.After(rand.N(b.spike)) }()
+	}
+	return b.store.ReserveSlots(ctx, r)
 }
 
 // lag waits on the bubble's clock for a part of the latency.
@@ -204,11 +209,11 @@ func TestBulkLooksASecondAheadAndLiveFive(t *testing.T) {
 					wg.Go(func() { keepCalling(ctx, p, "", &calls{}) })
 				}
 				synctest.Wait()
-				_, wait, err := b.store.ReserveSlots(t.Context(), account, 1, spacing, time.Hour)
+				res, err := b.store.ReserveSlots(t.Context(), store.SlotRequest{Account: account, Spacing: spacing, Ahead: time.Hour})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if wait < ahead-2*spacing || wait > ahead+spacing {
+				if wait := res.Free; wait < ahead-2*spacing || wait > ahead+spacing {
 					t.Errorf("the book is taken for the next %s, want about %s", wait, ahead)
 				}
 				cancel()
@@ -306,8 +311,8 @@ func TestTwoWritesASecondPerCalendar(t *testing.T) {
 						if got := c.most(time.Second); got > 2 {
 							t.Errorf("%d writes to %s within a second, want 2 at most", got, calendar)
 						}
-						if got := c.len(); crowd == 0 && got < 110 {
-							t.Errorf("%d writes to %s in a minute, want about 120", got, calendar)
+						if got := c.len(); crowd == 0 && got < 94 {
+							t.Errorf("%d writes to %s in a minute, want about 97", got, calendar)
 						}
 					}
 				})
@@ -319,10 +324,10 @@ func TestTwoWritesASecondPerCalendar(t *testing.T) {
 // silent never answers.
 type silent struct{ asked atomic.Int64 }
 
-func (s *silent) ReserveSlots(ctx context.Context, _ string, _ int, _, _ time.Duration) (int, time.Duration, error) {
+func (s *silent) ReserveSlots(ctx context.Context, _ store.SlotRequest) (store.Reservation, error) {
 	s.asked.Add(1)
 	<-ctx.Done()
-	return 0, 0, ctx.Err()
+	return store.Reservation{}, ctx.Err()
 }
 
 // Those who queued behind the one who asked waited their two seconds one after
@@ -363,8 +368,8 @@ func TestSilentStoreRefusesEverybodyAfterTwoSeconds(t *testing.T) {
 // failing answers with an error at once.
 type failing struct{ err error }
 
-func (f failing) ReserveSlots(context.Context, string, int, time.Duration, time.Duration) (int, time.Duration, error) {
-	return 3, 0, f.err
+func (f failing) ReserveSlots(_ context.Context, r store.SlotRequest) (store.Reservation, error) {
+	return store.Reservation{Slots: make([]store.Slot, len(r.Calls))}, f.err
 }
 
 func TestFailingStoreLetsNoCallPass(t *testing.T) {

@@ -55,6 +55,12 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		}
 	}
 	created := false
+	if c := l.rec().Calendar; c != nil && l.rec().Creation != nil {
+		// Found or adopted while it waited for its turn.
+		if err := l.k.Store.LeaveCreations(ctx, &l.lease); err != nil {
+			return err
+		}
+	}
 	if l.rec().Calendar == nil {
 		if waiting, err := l.create(ctx, name, address); err != nil || waiting {
 			return err
@@ -110,25 +116,13 @@ func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string
 	return l.save(ctx, func(r *store.EmployeeRecord) { r.Card = card })
 }
 
-// create makes a new calendar. waiting tells that it has to wait for its turn or
-// its outcome.
+// create makes a new calendar. waiting tells that it has to wait for its turn in
+// the queue for calendars (protocol.md §6.5), for the end of Google's pause, or
+// for its outcome.
 func (l *look) create(ctx context.Context, name, address string) (waiting bool, err error) {
 	account, err := l.k.Account.Account(ctx)
 	if err != nil {
 		return false, err
-	}
-	if until := l.k.mayNot(account); !until.IsZero() {
-		l.wait(until)
-		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
-	}
-	wait, err := l.k.Store.ReserveCreation(ctx, account.Sub, l.k.waits.CalendarsPerHour)
-	if err != nil {
-		return false, err
-	}
-	if wait > 0 {
-		l.wait(l.taken().Add(wait))
-		l.failed = &failure.Error{Kind: failure.RateLimited, Op: "create the calendar", Detail: "waits for its turn: Google limits how many calendars may be made"}
-		return true, l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, "" })
 	}
 	// The lease may have run for a while; a creation gets a full stretch.
 	if err := l.extend(ctx); err != nil {
@@ -144,10 +138,19 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		Deadline: l.taken().Add(createTimeout),
 	}
 	activity := l.activity("calendar.create", "")
-	if err := l.announced(ctx, activity, func(r *store.EmployeeRecord) {
-		r.State, r.Reason, r.Calendar = store.StatePending, "", &intent
-	}); err != nil {
+	turn, err := l.k.Store.ReserveCreation(ctx, &l.lease, store.NewCreation{
+		Intent: intent, PerHour: l.k.waits.CalendarsPerHour, NotBefore: l.k.mayNot(account), Activity: activity,
+	})
+	if err != nil {
 		return false, err
+	}
+	if !turn.Granted {
+		if turn.At.IsZero() {
+			turn.At = l.taken() // one was adopted meanwhile: look again
+		}
+		l.wait(turn.At)
+		l.k.Log.InfoContext(ctx, "calendar waits for its turn", "employee", l.id, "before", turn.Before, "about", turn.At)
+		return true, nil
 	}
 	calls, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
@@ -166,13 +169,13 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		}
 		return false, err
 	}
-	l.k.taken()
+	l.k.taken(ctx, account)
 	l.k.Log.InfoContext(ctx, "calendar created", "employee", l.id, "calendar", made.ID, "cause", l.order.Cause)
 	return false, l.save(ctx, func(r *store.EmployeeRecord) {
 		c := *r.Calendar
 		// A calendar just made is empty: "no mapping" means "no event" from its birth.
 		c.ID, c.Listed = made.ID, true
-		r.Calendar, r.KeptFrom = &c, time.Time{}
+		r.Calendar, r.KeptFrom, r.Creation = &c, time.Time{}, nil
 	}, result(activity, nil))
 }
 
@@ -209,7 +212,7 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 		return false, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
 			c.ID, c.Listed = found, false
-			r.Calendar, r.KeptFrom = &c, time.Time{}
+			r.Calendar, r.KeptFrom, r.Creation = &c, time.Time{}, nil
 		})
 	case c.Searches == 0:
 		l.wait(l.taken().Add(l.k.waits.Intent / 5))
@@ -371,7 +374,7 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		return false, saveErr
 	}
 	if err == nil {
-		l.k.taken()
+		l.k.taken(ctx, account)
 		l.k.Log.InfoContext(ctx, "calendar shared", "employee", l.id, "calendar", c.ID)
 	}
 	return false, err

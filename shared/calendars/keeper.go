@@ -37,8 +37,10 @@ type Store interface {
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
-	ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error)
-	PauseCreations(ctx context.Context, sub string, until time.Time) error
+	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.Turn, error)
+	LeaveCreations(ctx context.Context, l *store.EmployeeLease) error
+	PauseCreations(ctx context.Context, sub string) (until time.Time, err error)
+	CreationsWork(ctx context.Context, sub string) error
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)
 	StartRun(ctx context.Context, id string, total int) error
@@ -118,29 +120,38 @@ type Keeper struct {
 	waits Waits
 
 	mu          sync.Mutex
-	pausedUntil time.Time     // of creating and sharing, by Google's refusal
-	pause       time.Duration // its length; doubles with each refusal in a row
+	pausedUntil time.Time // of creating and sharing, as this process heard of it
 }
 
-// refused notes that Google wants no creating and sharing for a while, and gives
-// until when: 15 minutes, doubling to 6 hours. Event writes go on (protocol.md §6.6).
-func (k *Keeper) refused() time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.Deps.Now()
-	if now.Before(k.pausedUntil) {
-		return k.pausedUntil
+// unheard is how long creating pauses where Google's refusal could not be recorded.
+const unheard = 15 * time.Minute
+
+// refused records that Google wants no creating and sharing for a while, and
+// gives until when; event writes go on. How long that is the account's record
+// knows, for every instance (protocol.md §6.6).
+func (k *Keeper) refused(ctx context.Context) (until time.Time) {
+	account, err := k.Account.Account(ctx)
+	if err == nil {
+		until, err = k.Store.PauseCreations(ctx, account.Sub)
 	}
-	k.pause = min(max(15*time.Minute, 2*k.pause), 6*time.Hour)
-	k.pausedUntil = now.Add(k.pause)
-	return k.pausedUntil
-}
-
-// taken notes that Google created or shared again.
-func (k *Keeper) taken() {
+	if err != nil {
+		k.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
+		until = k.Deps.Now().Add(unheard)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.pause = 0
+	k.pausedUntil = until
+	return until
+}
+
+// taken records, once after each pause, that Google created or shared again.
+func (k *Keeper) taken(ctx context.Context, a store.AccountRecord) {
+	if a.CreationsPauseSeconds == 0 {
+		return
+	}
+	if err := k.Store.CreationsWork(ctx, a.Sub); err != nil {
+		k.Log.WarnContext(ctx, "could not record the end of Google's pause", "error", err)
+	}
 }
 
 // mayNot gives until when Google wants no creating and sharing; zero if it does.

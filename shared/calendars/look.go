@@ -137,23 +137,11 @@ func (l *look) run(ctx context.Context) {
 	if err := l.try(ctx); err != nil {
 		l.fail(err)
 		if failure.Is(err, failure.Exhausted) {
-			until := l.k.refused()
+			until := l.k.refused(ctx)
 			l.again(until)
-			l.pauseCreations(ctx, until)
 			l.k.Log.WarnContext(ctx, "Google refuses to create and share", "employee", l.id, "until", until, "error", err.Error())
 		}
 		l.showError(ctx)
-	}
-}
-
-// pauseCreations lets other instances, the console and Poll's alarm know.
-func (l *look) pauseCreations(ctx context.Context, until time.Time) {
-	account, err := l.k.Account.Account(ctx)
-	if err == nil {
-		err = l.k.Store.PauseCreations(ctx, account.Sub, until)
-	}
-	if err != nil {
-		l.k.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
 	}
 }
 

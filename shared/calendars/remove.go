@@ -21,6 +21,13 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			return err
 		}
 	}
+	if l.rec().Creation != nil && (!absent || e == nil) {
+		// Nobody waits behind one who wants no calendar any more. Of whom that is only
+		// doubted, the place stays, and by and by counts no more.
+		if err := l.k.Store.LeaveCreations(ctx, &l.lease); err != nil {
+			return err
+		}
+	}
 	if l.rec().Calendar != nil && absent {
 		// Nobody said that the employee is to lose it: not even the share goes before
 		// the delete guard lets it.

@@ -303,7 +303,8 @@ func TestAnAuditDuringAPauseDoesNotCountAsOne(t *testing.T) {
 	if _, err := i.keeper.Tenant(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	must(t, b.store.PauseWrites(t.Context(), sub, b.clock.Now().Add(time.Hour)))
+	_, err := b.store.PauseWrites(t.Context(), sub)
+	must(t, err)
 	i.employee(queue.CauseFill, ids[0])
 	if c := b.record(ids[0]).Calendar; c.Listed {
 		t.Fatal("counts as listed, though nothing was adopted")

@@ -238,7 +238,7 @@ func (l *look) finish(ctx context.Context, s *step, w written) {
 		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
 		l.mappings[s.party.id] = &m
 	default:
-		l.w.accepted()
+		l.w.accepted(ctx, s.party.record.Calendar.Account)
 		m.State, m.Sequence, m.ETag = store.MappingLive, w.event.Sequence, w.event.ETag
 		m.Sent, m.Returned, m.Via = s.decision.Event.Hash(), w.event.Fields.Hash(), s.decision.Via
 		l.mappings[s.party.id] = &m
@@ -270,10 +270,7 @@ func (l *look) afterFailure(ctx context.Context, s *step, err error) {
 		// The event's calendar may be gone: the employee's own look finds out.
 		l.audit = append(l.audit, p.id)
 	case failure.Exhausted:
-		until := l.w.refuse()
-		if err := l.w.Deps.Store.PauseWrites(ctx, p.record.Calendar.Account, until); err != nil {
-			l.w.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
-		}
+		l.w.refuse(ctx, p.record.Calendar.Account)
 	}
 }
 
@@ -300,6 +297,9 @@ func (l *look) removeExtras(ctx context.Context, parties []party) {
 			if err := l.w.Google.DeleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag); err != nil && !failure.Is(err, failure.Gone) {
 				a.Result = string(failure.KindOf(err))
 				l.fail(err)
+				if failure.Is(err, failure.Exhausted) {
+					l.w.refuse(ctx, p.record.Calendar.Account)
+				}
 			}
 			l.activity = append(l.activity, a)
 		}

@@ -41,7 +41,8 @@ type Store interface {
 	Employee(ctx context.Context, id int64) (store.EmployeeRecord, bool, error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
 	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
-	PauseWrites(ctx context.Context, sub string, until time.Time) error
+	PauseWrites(ctx context.Context, sub string) (until time.Time, err error)
+	WritesWork(ctx context.Context, sub string) error
 	Now(ctx context.Context) (time.Time, error)
 }
 
@@ -101,7 +102,8 @@ type Writer struct {
 
 	mu          sync.Mutex
 	pausedUntil time.Time // as this process heard of it
-	pauseLength time.Duration
+	// unproven tells that Google took no write yet since the latest pause.
+	unproven bool
 }
 
 // New makes a Writer.
@@ -202,30 +204,53 @@ func (w *Writer) stopped(ctx context.Context) (why error, until time.Time, err e
 	if heard := w.refused(); heard.After(until) {
 		until = heard
 	}
+	if a.PauseSeconds > 0 {
+		w.doubt()
+	}
 	if w.Deps.Now().Before(until) {
 		return failure.New(failure.Exhausted, "look at tasks", "Google refuses writes until "+until.Format(time.RFC3339)), until, nil
 	}
 	return nil, time.Time{}, nil
 }
 
-// refuse remembers Google's refusal of all writes for this process at once (what
-// is read of the account may be some seconds old) and gives its end: 15 minutes,
-// doubling to 6 hours with each refusal in a row (protocol.md §6.6).
-func (w *Writer) refuse() time.Time {
+// unheard is how long writes pause where Google's refusal could not be recorded.
+const unheard = 15 * time.Minute
+
+// refuse records Google's refusal of all writes, and remembers it for this
+// process at once: what is read of the account may be some seconds old. How long
+// the pause is the account's record knows, for every instance (protocol.md §6.6).
+func (w *Writer) refuse(ctx context.Context, sub string) {
+	until, err := w.Deps.Store.PauseWrites(ctx, sub)
+	if err != nil {
+		w.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
+		until = w.Deps.Now().Add(unheard)
+	}
+	w.Log.WarnContext(ctx, "Google refuses all writes", "until", until)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := w.Deps.Now(); !now.Before(w.pausedUntil) {
-		w.pauseLength = min(max(15*time.Minute, 2*w.pauseLength), 6*time.Hour)
-		w.pausedUntil = now.Add(w.pauseLength)
-	}
-	return w.pausedUntil
+	w.pausedUntil = until
 }
 
-// accepted notes that Google takes writes again.
-func (w *Writer) accepted() {
+// accepted records, once after each pause, that Google takes writes again.
+func (w *Writer) accepted(ctx context.Context, sub string) {
+	w.mu.Lock()
+	unproven := w.unproven
+	w.unproven = false
+	w.mu.Unlock()
+	if !unproven {
+		return
+	}
+	if err := w.Deps.Store.WritesWork(ctx, sub); err != nil {
+		w.Log.WarnContext(ctx, "could not record the end of Google's pause", "error", err)
+		w.doubt()
+	}
+}
+
+// doubt notes that the account's record still counts pauses.
+func (w *Writer) doubt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pauseLength = 0
+	w.unproven = true
 }
 
 func (w *Writer) refused() time.Time {

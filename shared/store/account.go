@@ -36,8 +36,13 @@ type AccountRecord struct {
 	ClientRefusedAt time.Time `firestore:"client_refused_at,omitempty" json:"client_refused_at,omitzero"`
 	// PausedUntil holds writes back after `quotaExceeded` (protocol.md §6.6).
 	PausedUntil time.Time `firestore:"paused_until,omitempty" json:"paused_until,omitzero"`
-	// CreationsPausedUntil holds back only making and sharing calendars.
-	CreationsPausedUntil time.Time `firestore:"creations_paused_until,omitempty" json:"creations_paused_until,omitzero"`
+	// PauseSeconds is the length of the latest such pause, from which the next one
+	// doubles; 0 once Google took a write again.
+	PauseSeconds int64 `firestore:"pause_seconds,omitempty" json:"pause_seconds,omitempty"`
+	// CreationsPausedUntil and CreationsPauseSeconds are the same for what is held
+	// back when only making and sharing calendars was refused.
+	CreationsPausedUntil  time.Time `firestore:"creations_paused_until,omitempty" json:"creations_paused_until,omitzero"`
+	CreationsPauseSeconds int64     `firestore:"creations_pause_seconds,omitempty" json:"creations_pause_seconds,omitempty"`
 }
 
 // InstallationRecord is the one document that names the tenant and its account.
@@ -67,10 +72,11 @@ func accountRef(sub string) Ref { return Ref{Accounts, sub} }
 func deadLetterRef(key Key) Ref {
 	return Ref{DeadLetters, string(key.Collection) + "-" + docID(key.ID)}
 }
-func budgetRef(account string) Ref { return Ref{Budgets, account} }
-func settingsRef() Ref             { return Ref{Settings, "current"} }
-func pollRef(what string) Ref      { return Ref{Polls, what} }
-func runRef() Ref                  { return Ref{Runs, "latest"} }
+func budgetRef(account string) Ref    { return Ref{Budgets, account} }
+func creationsRef(account string) Ref { return Ref{Creations, account} }
+func settingsRef() Ref                { return Ref{Settings, "current"} }
+func pollRef(what string) Ref         { return Ref{Polls, what} }
+func runRef() Ref                     { return Ref{Runs, "latest"} }
 
 // Installation reads the installation's record; missing is the zero value.
 func (s *Store) Installation(ctx context.Context) (InstallationRecord, error) {
@@ -121,6 +127,7 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		a.SuspectSince, a.DisconnectedAt, a.Disconnected = time.Time{}, time.Time{}, ""
 		a.PausedUntil, a.CreationsPausedUntil = before.PausedUntil, before.CreationsPausedUntil
 		a.Alarmed = before.Alarmed
+		a.PauseSeconds, a.CreationsPauseSeconds = before.PauseSeconds, before.CreationsPauseSeconds
 		if in.Account != a.Sub {
 			in.Account = a.Sub
 			if err := tx.Set(installationRef(), &in); err != nil {
@@ -240,101 +247,4 @@ func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error
 		return fmt.Errorf("clear the suspicion: %w", err)
 	}
 	return nil
-}
-
-// PauseCreations records until when Google wants no calendars made or shared;
-// event writes go on (protocol.md §6.6).
-func (s *Store) PauseCreations(ctx context.Context, sub string, until time.Time) error {
-	return s.pauseUntil(ctx, sub, until, func(a *AccountRecord) *time.Time { return &a.CreationsPausedUntil })
-}
-
-// PauseWrites records until when Google wants no writes (`quotaExceeded`).
-func (s *Store) PauseWrites(ctx context.Context, sub string, until time.Time) error {
-	return s.pauseUntil(ctx, sub, until, func(a *AccountRecord) *time.Time { return &a.PausedUntil })
-}
-
-func (s *Store) pauseUntil(ctx context.Context, sub string, until time.Time, which func(*AccountRecord) *time.Time) error {
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		var a AccountRecord
-		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found || !until.After(*which(&a)) {
-			return err
-		}
-		*which(&a) = until
-		return tx.Set(accountRef(sub), &a)
-	})
-	if err != nil {
-		return fmt.Errorf("record the pause: %w", err)
-	}
-	return nil
-}
-
-// BudgetRecord is the next free slot of an account (protocol.md §6.1).
-type BudgetRecord struct {
-	Next time.Time `firestore:"next" json:"next"`
-	// Creations is the bucket of calendar creations, filled at CreationsAt.
-	Creations   float64   `firestore:"creations,omitempty" json:"creations,omitempty"`
-	CreationsAt time.Time `firestore:"creations_at,omitempty" json:"creations_at,omitzero"`
-}
-
-// ReserveSlots takes up to k call slots, spaced apart, of an account's budget.
-// It takes fewer, down to none, where slots would start later than ahead from
-// now. wait is how long after this answer the first one starts; the caller
-// counts it on its own monotonic clock, so that clocks need not agree.
-func (s *Store) ReserveSlots(ctx context.Context, account string, k int, spacing, ahead time.Duration) (got int, wait time.Duration, err error) {
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		var b BudgetRecord
-		if _, err := tx.Get(budgetRef(account), &b); err != nil {
-			return err
-		}
-		now := tx.Now()
-		start := b.Next
-		if start.Before(now) {
-			start = now
-		}
-		wait = start.Sub(now)
-		if wait > ahead {
-			got = 0
-			return nil
-		}
-		got = min(k, 1+int((ahead-wait)/spacing))
-		b.Next = start.Add(time.Duration(got) * spacing)
-		return tx.Set(budgetRef(account), &b)
-	})
-	if err != nil {
-		return 0, 0, fmt.Errorf("reserve the budget: %w", err)
-	}
-	return got, wait, nil
-}
-
-// ReserveCreation takes one calendar creation from the account's own bucket,
-// whose capacity and hourly refill are perHour (protocol.md §6.5). wait is 0 if
-// it was taken, else how long until there is one.
-func (s *Store) ReserveCreation(ctx context.Context, account string, perHour int) (wait time.Duration, err error) {
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		wait = 0
-		var b BudgetRecord
-		found, err := tx.Get(budgetRef(account), &b)
-		if err != nil {
-			return err
-		}
-		now := tx.Now()
-		capacity := float64(perHour)
-		if !found || b.CreationsAt.IsZero() {
-			b.Creations = capacity
-		} else {
-			b.Creations = min(capacity, b.Creations+now.Sub(b.CreationsAt).Hours()*capacity)
-		}
-		b.CreationsAt = now
-		if b.Creations < 1 {
-			wait = time.Duration((1 - b.Creations) / capacity * float64(time.Hour))
-			return nil
-		}
-		b.Creations--
-		return tx.Set(budgetRef(account), &b)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("reserve a calendar creation: %w", err)
-	}
-	return wait, nil
 }

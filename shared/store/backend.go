@@ -30,6 +30,7 @@ const (
 	Polls        Collection = "polls"
 	Runs         Collection = "runs"
 	Budgets      Collection = "budgets"
+	Creations    Collection = "creations"
 	Guards       Collection = "guards"
 )
 

@@ -80,6 +80,9 @@ type EmployeeRecord struct {
 	// KeptFrom is the from of a calendar deleted by hand until another with the
 	// same from has taken its place (protocol.md §3.5).
 	KeptFrom time.Time `firestore:"kept_from,omitempty" json:"kept_from,omitzero"`
+	// Creation is the place in the queue for new calendars, from the first asking
+	// until the calendar is made or no longer wanted (protocol.md §6.5).
+	Creation *CreationRequest `firestore:"creation,omitempty" json:"creation,omitempty"`
 	// Card is what was last written into the ERP's card: "field=calendar id".
 	Card string `firestore:"card,omitempty" json:"card,omitempty"`
 	// Held is HeldWaiting while the deletion of a calendar is held by the delete

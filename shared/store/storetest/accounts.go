@@ -1,8 +1,6 @@
 package storetest
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -47,12 +45,11 @@ func connections(r *rig) {
 
 	// Connected anew: nothing of the old grant's troubles stays, but Google's pause,
 	// which is the account's.
-	until := r.began.Add(time.Hour)
-	r.must(r.s.PauseWrites(r.ctx, "a", until))
+	until := r.pause("a", time.Time{})
 	r.refuse("a", 1, false)
 	r.b.advance(time.Minute)
 	r.refuse("a", 1, true)
-	want.Version, want.ConnectedAt, want.PausedUntil = 2, r.b.now(), until
+	want.Version, want.ConnectedAt, want.PausedUntil, want.PauseSeconds = 2, r.b.now(), until, 15*60
 	equal(r, "connected anew", r.connected("a", "client", true), want)
 	equal(r, "connected anew, stored", r.account(), want)
 	r.refuse("a", 2, false)
@@ -155,7 +152,10 @@ func grantRefused(r *rig) {
 		r.must(r.s.GrantWorks(r.ctx, "b", 1))
 		r.must(r.s.GrantAlarmed(r.ctx, "b", 1))
 		r.must(r.s.ClientRefused(r.ctx, "b"))
-		r.must(r.s.PauseWrites(r.ctx, "b", r.b.now().Add(time.Hour)))
+		until, err := r.s.PauseWrites(r.ctx, "b")
+		r.must(err)
+		equal(r, "paused until", until, time.Time{})
+		r.must(r.s.WritesWork(r.ctx, "b"))
 	})
 }
 
@@ -175,18 +175,6 @@ func grantOfAnotherVersion(r *rig) {
 	r.refuse("a", 2, true)
 }
 
-func pauses(r *rig) {
-	r.connected("a", "client", false)
-	for _, c := range []struct{ until, want time.Duration }{
-		{15 * time.Minute, 15 * time.Minute},
-		{30 * time.Minute, 30 * time.Minute},
-		{20 * time.Minute, 30 * time.Minute}, // never shortened
-	} {
-		r.must(r.s.PauseWrites(r.ctx, "a", r.began.Add(c.until)))
-		equal(r, fmt.Sprintf("paused after %v", c.until), r.account().PausedUntil, r.began.Add(c.want))
-	}
-}
-
 func tenant(r *rig) {
 	for _, mine := range []string{"first", "second", "first"} {
 		got, err := r.s.SetTenant(r.ctx, mine)
@@ -197,75 +185,4 @@ func tenant(r *rig) {
 	in, err := r.s.Installation(r.ctx)
 	r.must(err)
 	equal(r, "installation", in, store.InstallationRecord{Tenant: "first", Account: "a"})
-}
-
-func slots(r *rig) {
-	const spacing = 100 * time.Millisecond
-	for i, c := range []struct {
-		what    string
-		advance time.Duration
-		k       int
-		ahead   time.Duration
-		got     int
-		wait    time.Duration
-	}{
-		{"the first", 0, 3, 5 * time.Second, 3, 0},
-		{"behind them", 0, 2, 5 * time.Second, 2, 300 * time.Millisecond},
-		{"no further ahead than allowed", 0, 10, time.Second, 6, 500 * time.Millisecond},
-		{"none so early", 0, 3, time.Second, 0, 1100 * time.Millisecond},
-		{"the first that starts late enough", 0, 1, 1100 * time.Millisecond, 1, 1100 * time.Millisecond},
-		{"time passes", 700 * time.Millisecond, 1, time.Second, 1, 500 * time.Millisecond},
-		{"unused slots lapse", time.Minute, 10, 250 * time.Millisecond, 3, 0},
-		{"at the moment of the last", 300 * time.Millisecond, 1, 0, 1, 0},
-	} {
-		r.b.advance(c.advance)
-		got, wait, err := r.s.ReserveSlots(r.ctx, "a", c.k, spacing, c.ahead)
-		r.must(err)
-		if got != c.got || wait != c.wait {
-			r.Errorf("%d, %s: %d slots in %v, want %d in %v", i, c.what, got, wait, c.got, c.wait)
-		}
-	}
-	got, wait, err := r.s.ReserveSlots(r.ctx, "b", 1, spacing, 0)
-	r.must(err)
-	if got != 1 || wait != 0 {
-		r.Errorf("another account: %d slots in %v, want its own", got, wait)
-	}
-}
-
-func creations(r *rig) {
-	reserve := func(what string, want time.Duration) {
-		r.Helper()
-		wait, err := r.s.ReserveCreation(r.ctx, "a", 3)
-		r.must(err)
-		// Reckoned in fractions of a creation.
-		if d := wait - want; d.Abs() > time.Millisecond || (want == 0) != (wait == 0) {
-			r.Errorf("%s: wait %v, want %v", what, wait, want)
-		}
-	}
-	_, _, err := r.s.ReserveSlots(r.ctx, "a", 2, time.Second, time.Minute)
-	r.must(err)
-	for range 3 {
-		reserve("a full bucket", 0)
-	}
-	reserve("an empty bucket", 20*time.Minute)
-	r.b.advance(5 * time.Minute)
-	reserve("asked too early", 15*time.Minute)
-	r.b.advance(15*time.Minute + time.Microsecond)
-	reserve("refilled by one", 0)
-	reserve("empty again", 20*time.Minute)
-	r.b.advance(100 * time.Hour)
-	for range 3 {
-		reserve("never fuller than an hour's", 0)
-	}
-	reserve("the fourth", 20*time.Minute)
-	if wait, err := r.s.ReserveCreation(r.ctx, "b", 3); wait != 0 || err != nil {
-		r.Error(errors.Join(fmt.Errorf("another account waits %v, want its own bucket", wait), err))
-	}
-	// Slots and creations share a document, but not a count.
-	got, wait, err := r.s.ReserveSlots(r.ctx, "a", 1, time.Second, 0)
-	r.must(err)
-	if got != 1 || wait != 0 {
-		r.Errorf("%d slots in %v, want 1 now", got, wait)
-	}
-	reserve("after slots", 20*time.Minute)
 }

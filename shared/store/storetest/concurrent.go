@@ -1,10 +1,8 @@
 package storetest
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +48,7 @@ func concurrent(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"one tenant", oneTenant},
 		{"slots do not overlap", slotsApart},
 		{"creations are counted", creationsCounted},
+		{"one refusal pauses", onePause},
 		{"a sign-in and a ticket go to one", oneTaker},
 		{"settings are saved by one", oneSaver},
 		{"one refusal disconnects", oneDisconnects},
@@ -93,66 +92,6 @@ func oneTenant(r *rig) {
 	in, err := r.s.Installation(r.ctx)
 	r.must(err)
 	equal(r, "tenants told", tenants.n, map[string]int{in.Tenant: callers})
-}
-
-func slotsApart(r *rig) {
-	const (
-		spacing = 100 * time.Millisecond
-		ahead   = 4950 * time.Millisecond
-		most    = 50 // slots that start up to 4.95 s ahead: at 0, 100 ... 4900 ms
-	)
-	// The clock stands, so that a slot's start is its wait.
-	type slot struct{ start, end time.Duration }
-	var mu sync.Mutex
-	var taken []slot
-	r.together(func(i int) {
-		k := 1 + i%5 // 60 slots are asked for
-		got, wait, err := r.s.ReserveSlots(r.ctx, "a", k, spacing, ahead)
-		if err != nil {
-			r.Error(err)
-			return
-		}
-		if got > k {
-			r.Errorf("asked for %d slots, got %d", k, got)
-		}
-		if got == 0 {
-			if wait <= ahead {
-				r.Errorf("no slot, although the next starts in %v", wait)
-			}
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for j := range got {
-			start := wait + time.Duration(j)*spacing
-			taken = append(taken, slot{start, start + spacing})
-		}
-	})
-	slices.SortFunc(taken, func(a, b slot) int { return cmp.Compare(a.start, b.start) })
-	for i, s := range taken {
-		if i > 0 && s.start < taken[i-1].end {
-			r.Errorf("slots overlap: one ends at %v, the next starts at %v", taken[i-1].end, s.start)
-		}
-		if s.start > ahead {
-			r.Errorf("a slot starts %v ahead, more than %v", s.start, ahead)
-		}
-	}
-	if len(taken) != most {
-		r.Errorf("%d slots were given, want all %d", len(taken), most)
-	}
-}
-
-func creationsCounted(r *rig) {
-	const perHour = 7
-	var waits counts[bool]
-	r.together(func(int) {
-		wait, err := r.s.ReserveCreation(r.ctx, "a", perHour)
-		if err != nil {
-			r.Error(err)
-		}
-		waits.add(wait > 0)
-	})
-	equal(r, "who has to wait", waits.n, map[bool]int{false: perHour, true: callers - perHour})
 }
 
 func oneTaker(r *rig) {

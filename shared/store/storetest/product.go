@@ -68,10 +68,18 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"another account is refused", otherAccount},
 		{"a refused grant", grantRefused},
 		{"a refused grant of another version", grantOfAnotherVersion},
-		{"writes are paused", pauses},
+		{"writes are paused", func(r *rig) { pauses(r, writesPause()) }},
+		{"creations are paused", func(r *rig) { pauses(r, creationsPause()) }},
 		{"the first tenant wins", tenant},
 		{"slots of the budget", slots},
+		{"a calendar's slots", calendarSlots},
+		{"few slots far ahead", fewSlots},
+		{"a changed limit", changedLimit},
 		{"the bucket of calendar creations", creations},
+		{"the queue for calendars", creationQueue},
+		{"the queue during a pause", creationsHeld},
+		{"who left the queue", creationsLeft},
+		{"a creation needs the lease and no calendar", creationRefused},
 
 		{"the delete guard's day", guardWindow},
 		{"the delete guard's share", guardPercent},
@@ -262,6 +270,7 @@ type state struct {
 	Polls        []store.PollRecord
 	Runs         []store.RunRecord
 	Budgets      []store.BudgetRecord
+	Creations    []store.CreationsRecord
 }
 
 // state reads the whole database past the Store.
@@ -280,6 +289,7 @@ func (r *rig) state() state {
 		Polls:        all[store.PollRecord](r, store.Polls),
 		Runs:         all[store.RunRecord](r, store.Runs),
 		Budgets:      all[store.BudgetRecord](r, store.Budgets),
+		Creations:    all[store.CreationsRecord](r, store.Creations),
 	}
 }
 

@@ -122,12 +122,6 @@ type taken struct {
 	Outcome store.Outcome
 }
 
-// reserved is the result of reserving slots.
-type reserved struct {
-	Slots int
-	Wait  time.Duration
-}
-
 // consumed is the result of taking what can be taken once.
 type consumed struct {
 	Record any
@@ -223,6 +217,13 @@ func methods() []method {
 	signIn := store.SignInRecord{ID: "s", Purpose: "signin", Browser: "b", Console: "c", Verifier: "v", Nonce: "n"}
 	ticket := store.TicketRecord{ID: "t", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
 
+	pausedOnce := func(r *rig) {
+		grant(r)
+		r.pause("a", time.Time{})
+		_, err := r.s.PauseCreations(r.ctx, "a")
+		r.must(err)
+		r.b.advance(time.Hour)
+	}
 	return []method{
 		{name: "AcquireTask", prepare: onTask("m")},
 		{name: "AcquireTask, busy", prepare: after(heldTask, onTask("m2")), lostState: dirtier},
@@ -309,19 +310,36 @@ func methods() []method {
 		{name: "GrantWorks", prepare: after(suspect, simple(func(r *rig) (any, error) { return nil, r.s.GrantWorks(r.ctx, "a", 1) }))},
 		{name: "GrantAlarmed", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.GrantAlarmed(r.ctx, "a", 1) }))},
 		{name: "ClientRefused", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.ClientRefused(r.ctx, "a") }))},
-		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) {
-			return nil, r.s.PauseWrites(r.ctx, "a", began.Add(time.Hour))
-		}))},
-		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) {
-			return nil, r.s.PauseCreations(r.ctx, "a", began.Add(time.Hour))
-		}))},
+		// Once is enough: during a pause the end stays.
+		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseWrites(r.ctx, "a") }))},
+		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a") }))},
+		{name: "WritesWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.WritesWork(r.ctx, "a") }))},
+		{name: "CreationsWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.CreationsWork(r.ctx, "a") }))},
 		// Slots nobody heard of lapse unused.
-		{name: "ReserveSlots", lostResult: reserved{3, 3 * time.Second}, prepare: simple(func(r *rig) (any, error) {
-			got, wait, err := r.s.ReserveSlots(r.ctx, "a", 3, time.Second, 10*time.Second)
-			return reserved{got, wait}, err
-		}), lostState: func(s *state) { s.Budgets[0].Next = s.Budgets[0].Next.Add(3 * time.Second) }},
-		{name: "ReserveCreation", prepare: simple(func(r *rig) (any, error) { wait, err := r.s.ReserveCreation(r.ctx, "a", 5); return wait, err }),
-			lostState: func(s *state) { s.Budgets[0].Creations-- }},
+		{name: "ReserveSlots", lostResult: given(10*time.Second, 0, 3*time.Second, 4*time.Second, 5*time.Second), prepare: simple(func(r *rig) (any, error) {
+			return r.reserve(10*time.Second, "", "", "")
+		}), lostState: func(s *state) { s.Budgets[0].Taken = []byte{0b111111} }},
+		{name: "ReserveCreation", prepare: func(r *rig) call {
+			h := r.take(store.Employees, 7, "m1")
+			return call{
+				do:    func() (any, error) { return r.s.ReserveCreation(r.ctx, h.employee, r.creation(7, 1)) },
+				lease: func() any { return *h.employee },
+			}
+		}},
+		{name: "ReserveCreation, not yet", prepare: after(func(r *rig) { r.granted(1, 1) }, func(r *rig) call {
+			h := r.take(store.Employees, 7, "m1")
+			return call{
+				do:    func() (any, error) { return r.s.ReserveCreation(r.ctx, h.employee, r.creation(7, 1)) },
+				lease: func() any { return *h.employee },
+			}
+		})},
+		{name: "LeaveCreations", prepare: after(func(r *rig) { r.granted(1, 1); r.queued(2, 1, time.Hour, 0) }, func(r *rig) call {
+			h := r.queued(7, 1, 2*time.Hour, 1)
+			return call{
+				do:    func() (any, error) { return nil, r.s.LeaveCreations(r.ctx, h.employee) },
+				lease: func() any { return *h.employee },
+			}
+		})},
 		{name: "SaveSettings", prepare: simple(func(r *rig) (any, error) { return nil, r.s.SaveSettings(r.ctx, "{}", "olena", 0) })},
 		{name: "PutSignIn", prepare: simple(func(r *rig) (any, error) { return nil, r.s.PutSignIn(r.ctx, signIn, time.Minute) })},
 		{name: "PutTicket", prepare: simple(func(r *rig) (any, error) { return nil, r.s.PutTicket(r.ctx, ticket, time.Minute) })},
@@ -478,20 +496,36 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 				}, []any{false, true}
 		}},
 		{"others take the slots", func(r *rig) (func(), func() any, any) {
-			return func() { r.must1(r.slots(10, time.Minute)) },
-				func() any { got, err := r.slots(3, time.Second); r.must(err); return got },
-				reserved{0, 10 * time.Second}
+			return func() { r.must1(r.reserve(time.Minute, make([]string, 10)...)) },
+				func() any { got, err := r.reserve(time.Second, "", ""); r.must(err); return got },
+				given(time.Second, 10*time.Second, 10*time.Second, 10*time.Second)
+		}},
+		{"another writes to the calendar", func(r *rig) (func(), func() any, any) {
+			return func() { r.must1(r.reserve(time.Minute, "c", "c")) },
+				func() any { got, err := r.reserve(time.Second, "c"); r.must(err); return got.Slots[0] },
+				store.Slot{In: 3 * time.Second, Again: 3 * time.Second}
 		}},
 		{"another takes the last creation", func(r *rig) (func(), func() any, any) {
-			return func() { r.must1(r.s.ReserveCreation(r.ctx, "a", 1)) },
-				func() any { wait, err := r.s.ReserveCreation(r.ctx, "a", 1); r.must(err); return wait },
-				time.Hour
+			h := r.take(store.Employees, 7, "m1")
+			return func() { r.granted(1, 1) },
+				func() any {
+					turn, err := r.s.ReserveCreation(r.ctx, h.employee, r.creation(7, 1))
+					r.must(err)
+					return []any{turn, h.employee.Record.Calendar == nil}
+				},
+				[]any{store.Turn{At: r.began.Add(time.Hour)}, true}
 		}},
 		{"the bucket fills in time", func(r *rig) (func(), func() any, any) {
-			r.must1(r.s.ReserveCreation(r.ctx, "a", 1))
-			return func() { r.b.advance(time.Hour) },
-				func() any { wait, err := r.s.ReserveCreation(r.ctx, "a", 1); r.must(err); return wait },
-				time.Duration(0)
+			r.granted(1, 1)
+			r.b.advance(time.Hour - time.Minute)
+			h := r.take(store.Employees, 7, "m1")
+			return func() { r.b.advance(time.Minute) },
+				func() any {
+					turn, err := r.s.ReserveCreation(r.ctx, h.employee, r.creation(7, 1))
+					r.must(err)
+					return turn.Granted
+				},
+				true
 		}},
 		{"somebody saves settings first", func(r *rig) (func(), func() any, any) {
 			return func() { r.must(r.s.SaveSettings(r.ctx, "theirs", "ivan", 0)) },
@@ -528,10 +562,4 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 			}
 		})
 	}
-}
-
-// slots reserves slots of a second.
-func (r *rig) slots(k int, ahead time.Duration) (reserved, error) {
-	got, wait, err := r.s.ReserveSlots(r.ctx, "a", k, time.Second, ahead)
-	return reserved{got, wait}, err
 }
