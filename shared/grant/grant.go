@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -51,7 +50,9 @@ type Source struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	mu      sync.Mutex
+	// turn is held by the one who reads or refreshes; it guards the rest. A channel,
+	// because who waits for another's call must not wait beyond a deadline of their own.
+	turn    chan struct{}
 	account store.AccountRecord
 	readAt  time.Time
 	token   *oauth2.Token
@@ -64,13 +65,27 @@ const reread = 10 * time.Second
 
 // New makes a Source; client makes the calls to the token endpoint.
 func New(cfg Config, accounts Accounts, opener Opener, client *http.Client, now func() time.Time, log *slog.Logger) *Source {
-	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log}
+	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log, turn: make(chan struct{}, 1)}
 }
+
+// take waits for the turn; release gives it up.
+func (s *Source) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return failure.Wrap(failure.Transient, "wait for the account", ctx.Err())
+	}
+}
+
+func (s *Source) release() { <-s.turn }
 
 // Account gives the connected account; kind revoked where there is none.
 func (s *Source) Account(ctx context.Context) (store.AccountRecord, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return store.AccountRecord{}, err
+	}
+	defer s.release()
 	return s.accountLocked(ctx)
 }
 
@@ -99,8 +114,10 @@ func (s *Source) accountLocked(ctx context.Context) (store.AccountRecord, error)
 // Token gives a valid access token and the account it is for. Kinds: revoked
 // (the grant is dead or there is none), misconfigured, transient.
 func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return "", store.AccountRecord{}, err
+	}
+	defer s.release()
 	a, err := s.accountLocked(ctx)
 	if err != nil {
 		return "", a, err
@@ -125,8 +142,8 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 // Refused forgets an access token that Google did not take, so that the next
 // one is fresh.
 func (s *Source) Refused(token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn <- struct{}{} // its holder's calls have deadlines
+	defer s.release()
 	if s.token != nil && s.token.AccessToken == token {
 		s.token = nil
 	}
