@@ -82,7 +82,8 @@ func (w *world) applyTask(s Step) error {
 	case TaskLength:
 		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.RuntimeHours = int64(s.N[1] % 9) })
 	case TaskReassign:
-		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.Executors = w.people(s.N[1]) })
+		people := w.people(s.N[1]) // not within the change, which holds the ERP's lock
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.Executors = people })
 	case TaskDivisions:
 		return w.erp.UpdateTask(t.ID, func(t *userside.Task) {
 			t.Divisions = [][]int64{nil, {20}, {21}, {20, 21}}[s.N[1]%4]

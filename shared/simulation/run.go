@@ -161,14 +161,13 @@ func (w *world) poll() {
 
 // idle waits until no message and no request is under way.
 func (w *world) idle() bool {
-	for range 60 {
-		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Minute)
+	for end := time.Now().Add(10 * time.Hour); time.Now().Before(end); pause(w.ctx, 7*time.Second) {
+		ctx, cancel := context.WithDeadline(w.ctx, end)
 		err := w.queue.Idle(ctx)
 		cancel()
 		if err == nil && w.threads() == 0 && w.queue.Outstanding() == 0 {
 			return true
 		}
-		pause(w.ctx, time.Second)
 	}
 	return false
 }
