@@ -209,36 +209,29 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Reason: "invalid_grant", Detail: "refused once; asked again before it is believed"}
 }
 
-// Transport adds the access token to calls and renews it once after a 401.
+// Transport adds the access token to calls. It never makes a call twice: the one
+// who paces them repeats what was refused, or the second call would take no slot
+// of the budget (protocol.md §6.1).
 type Transport struct {
 	Source *Source
 	Base   http.RoundTripper
 }
 
-// RoundTrip makes one call with a token, twice at most.
+// RoundTrip makes one call with a token. After a 401 the next one gets a fresh token.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
-		// A RoundTripper closes the body in any case; each attempt has one of its own
-		// where it can be had again.
+		// A RoundTripper closes the body in any case, also where no call is made.
 		defer func() { _ = r.Body.Close() }()
 	}
-	for attempt := 1; ; attempt++ {
-		token, _, err := t.Source.Token(r.Context())
-		if err != nil {
-			return nil, err
-		}
-		call := r.Clone(r.Context())
-		if r.GetBody != nil {
-			if call.Body, err = r.GetBody(); err != nil {
-				return nil, err
-			}
-		}
-		call.Header.Set("Authorization", "Bearer "+token)
-		res, err := t.Base.RoundTrip(call)
-		if err != nil || res.StatusCode != http.StatusUnauthorized || attempt == 2 || (r.Body != nil && r.GetBody == nil) {
-			return res, err
-		}
-		_ = res.Body.Close()
+	token, _, err := t.Source.Token(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	call := r.Clone(r.Context())
+	call.Header.Set("Authorization", "Bearer "+token)
+	res, err := t.Base.RoundTrip(call)
+	if err == nil && res.StatusCode == http.StatusUnauthorized {
 		t.Source.Refused(token)
 	}
+	return res, err
 }
