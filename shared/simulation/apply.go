@@ -213,12 +213,12 @@ func (w *world) configure(change func(*calendarsync.Settings)) error {
 		return err
 	}
 	change(&saved.Settings)
+	w.inForce(saved.Settings)
 	if err := source.Save(w.ctx, saved.Settings, admin, saved.Version); err != nil {
 		return err
 	}
 	w.note("settings saved: enabled %v, zone %s, departments %v, binding %d, roles %v", saved.Settings.Enabled, saved.Settings.TimeZone,
 		saved.Settings.IncludeDepartments, saved.Settings.BindingField, saved.Settings.ShownRoles)
-	w.inForce(saved.Settings)
 	return w.publish(w.config.Topics.Employee, everybody())
 }
 
@@ -269,6 +269,7 @@ func (w *world) held(state *store.Store, confirm bool) error {
 			topic = w.config.Topics.Employee
 		}
 		if confirm {
+			w.auditor.Allow(k.Key.String())
 			if err := state.Allow(w.ctx, k.Key); err != nil {
 				return err
 			}
@@ -282,10 +283,17 @@ func (w *world) held(state *store.Store, confirm bool) error {
 
 // wiped loses the database; the admin connects the account again.
 func (w *world) wiped() error {
+	for _, c := range w.calendars() {
+		// What the list does not show yet, nobody can find.
+		if time.Since(c.Created) <= w.setup.Google.CalendarListDelay {
+			return errNothing
+		}
+	}
 	if err := w.keepActivity(); err != nil {
 		return err
 	}
 	w.note("the database is lost")
+	w.auditor.Wiped()
 	w.wipe()
 	saved, err := w.source().Saved(w.ctx)
 	if err != nil {
@@ -400,5 +408,3 @@ func (w *world) onEvent(id string, n int, is bool, do func(*calendar.Event) erro
 	}
 	return err
 }
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }

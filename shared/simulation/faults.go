@@ -61,6 +61,11 @@ func googleFault(s Step) google.Fault {
 	f := faults[s.N[1]%len(faults)]
 	f.Method = methods[s.N[0]%len(methods)]
 	f.Nth, f.Count = 1+s.N[2]%3, 1+s.N[2]/3%3
+	if f.Status == http.StatusNotFound || f.Status == http.StatusGone {
+		// Said once it may be a lie; said again and again, of every method, it is
+		// what Google says when something is gone.
+		f.Count = 1
+	}
 	return f
 }
 

@@ -4,15 +4,18 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/simulation"
 )
 
 var (
-	seeds = flag.Int("seeds", 500, "how many histories TestHistories runs")
-	steps = flag.Int("steps", 100, "of how many steps each")
-	seed  = flag.Uint64("seed", 0, "run the history of this seed only, and print what happens in it")
-	first = flag.Uint64("first", 1, "the first of the seeds")
+	seeds  = flag.Int("seeds", 500, "how many histories TestHistories runs")
+	steps  = flag.Int("steps", 100, "of how many steps each")
+	seed   = flag.Uint64("seed", 0, "run the history of this seed only, and print what happens in it")
+	first  = flag.Uint64("first", 1, "the first of the seeds")
+	shrink = flag.Duration("shrink", 30*time.Second, "how long to look for a shorter history that fails alike")
+	loud   = flag.Bool("loud", false, "show the product's log of a history replayed by -seed")
 )
 
 func runner(t *testing.T) *simulation.Runner {
@@ -27,10 +30,14 @@ func runner(t *testing.T) *simulation.Runner {
 func TestHistories(t *testing.T) {
 	r := runner(t)
 	if *seed != 0 {
-		r.Log = os.Stderr
 		h := simulation.Generate(*seed, *steps)
-		t.Log(h)
 		result := r.Run(t, h, simulation.Plant{})
+		result = r.Shrink(t, result, simulation.Plant{}, *shrink)
+		if *loud {
+			r.Log = os.Stderr
+			result = r.Run(t, result.History, simulation.Plant{})
+		}
+		t.Log(result.History)
 		for _, line := range result.Trace {
 			t.Log(line)
 		}

@@ -141,6 +141,7 @@ func (i *instance) after() error {
 func (i *instance) dieLocked() {
 	i.dead = true
 	i.cancel()
+	i.w.auditor.Killed()
 	i.w.note("%s dies at its effect %d", i.name, i.effects)
 }
 

@@ -1,41 +1,59 @@
 package simulation
 
 import (
-	"strings"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
 )
 
+// appoint has an auditor listen from now on.
+func (w *world) appoint() error {
+	w.auditor = audit.New(audit.World{
+		Google: w.google, ERP: w.erp, Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
+		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
+	})
+	saved, err := w.source().Saved(w.ctx)
+	w.inForce(saved.Settings)
+	return err
+}
+
 // inForce tells the auditor of settings from now on.
-func (w *world) inForce(calendarsync.Settings) {}
+func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
 
-// watch checks what must hold at all times.
-func (w *world) watch() {}
+// watch takes what the auditor saw go wrong.
+func (w *world) watch() { w.report(w.auditor.Watch()) }
 
-// judge checks what must hold at rest.
-func (w *world) judge() {
-	for _, e := range w.erp.Employees() {
-		n := 0
-		for _, c := range w.calendars() {
-			if strings.Contains(c.Description, " employee="+itoa(e.ID)+" ") {
-				n++
-			}
-		}
-		if n > 1 {
-			w.violate("one calendar each", "employee %d has %d", e.ID, n)
-		}
+func (w *world) report(found []audit.Violation) {
+	for _, v := range found {
+		w.violate(string(v.Rule), "%s", v)
 	}
-	before := len(w.writes())
+}
+
+// judge has the auditor compare what is with what ought to be, and then one more
+// reconcile write nothing.
+func (w *world) judge() {
+	if err := w.keepActivity(); err != nil {
+		w.fault(err)
+		return
+	}
+	activity := make([]audit.Activity, len(w.kept))
+	for i, r := range w.kept {
+		activity[i] = audit.Activity{At: r.At, Action: r.Action, Calendar: r.Calendar, Event: r.Event, Task: r.Task, Employee: r.Employee}
+	}
+	w.report(w.auditor.Judge(activity))
+	if len(w.violations) > 0 {
+		return
+	}
+	w.auditor.Quiet()
 	w.scheduled("Reconcile")
 	w.idle()
 	w.poll()
 	w.idle()
-	if after := w.writes(); len(after) > before {
-		w.violate("one more reconcile writes nothing", "%s", after[before].Method)
-	}
+	w.report(w.auditor.AfterQuiet())
 }
 
-func (w *world) writes() []google.Request {
-	return w.google.Requests(google.Filter{Method: "calendar.*", Writes: true})
+func (w *world) calls() []google.Request {
+	return w.google.Requests(google.Filter{Method: "calendar.*"})
 }

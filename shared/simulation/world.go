@@ -20,6 +20,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
@@ -39,13 +40,14 @@ type world struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	google *google.Server
-	erp    *userside.Server
-	memory store.Backend
-	wipe   func()
-	queue  *pubsub.Dispatcher
-	faults *injector
-	cipher seal.Cipher
+	google  *google.Server
+	erp     *userside.Server
+	memory  store.Backend
+	wipe    func()
+	queue   *pubsub.Dispatcher
+	faults  *injector
+	cipher  seal.Cipher
+	auditor *audit.Auditor
 
 	webhookKeys []webhook.Key
 	slots       []*instance
@@ -282,6 +284,7 @@ func (w *world) notify(c userside.Change, name string, wait time.Duration) {
 		for k, v := range header {
 			r.Header[k] = v
 		}
+		w.auditor.Told(c.Type, c.IDs...)
 		i := w.slot(w.dice.pick(len(w.slots), "notify slot", id))
 		if rec, answered := i.call("Notify", r); answered && rec.code() == http.StatusAccepted {
 			return
