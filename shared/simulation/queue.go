@@ -104,7 +104,7 @@ func (w *world) push(function string) http.Handler {
 		}
 		id, attempt := messageOf(body)
 		name := function + "/" + id + "/" + strconv.Itoa(attempt)
-		if w.dice.chance(w.setup.Doubled, "twice", name) {
+		if !w.calm.Load() && w.dice.chance(w.setup.Doubled, "twice", name) {
 			w.under(func() {
 				if pause(w.ctx, w.dice.between(0, 20*time.Second, "twice after", name)) {
 					w.serve(w.ctx, function, name+"/again", body)
@@ -112,7 +112,7 @@ func (w *world) push(function string) http.Handler {
 			})
 		}
 		status, answered := w.serve(r.Context(), function, name, body)
-		if !answered || w.dice.chance(w.setup.Unacked, "unacked", name) {
+		if !answered || !w.calm.Load() && w.dice.chance(w.setup.Unacked, "unacked", name) {
 			status = http.StatusServiceUnavailable
 		}
 		rw.WriteHeader(status)

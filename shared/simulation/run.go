@@ -51,6 +51,20 @@ type Result struct {
 // Failed tells whether anything was violated.
 func (r Result) Failed() bool { return len(r.Violations) > 0 }
 
+// String prints the history, what happened in it, and what was violated.
+func (r Result) String() string {
+	var out strings.Builder
+	out.WriteString(r.History.String())
+	for _, line := range r.Trace {
+		out.WriteString(line + "\n")
+	}
+	for _, v := range r.Violations {
+		fmt.Fprintf(&out, "%s\n", v)
+	}
+	fmt.Fprintf(&out, "took %v of its own time, %d polls, %d kills, %d calls\n", r.Took.Round(time.Second), r.Polls, r.Kills, r.Calls)
+	return out.String()
+}
+
 // Rules lists the violated rules.
 func (r Result) Rules() []string {
 	var out []string
@@ -189,7 +203,7 @@ func (w *world) rest() {
 	w.faults.clear()
 	w.google.ClearFaults()
 	w.erp.ClearFaults()
-	w.setup.Doubled, w.setup.Unacked = 0, 0
+	w.calm.Store(true)
 	for n := range w.slots {
 		i := w.slot(n)
 		i.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
@@ -56,6 +57,9 @@ type world struct {
 	// noting guards trace alone: an instance notes its death with its own lock held.
 	noting sync.Mutex
 	trace  []string // what happened, for the print of a failing history
+
+	// calm: faults have ended.
+	calm atomic.Bool
 
 	mu         sync.Mutex
 	busy       int       // threads beside the queue's: notifications, polls, messages on their way
