@@ -103,6 +103,9 @@ func (w *world) applyTask(s Step) error {
 	case TaskUndate:
 		return w.erp.MoveTask(t.ID, time.Time{})
 	case TaskDelete:
+		if len(all) <= 2 {
+			return errNothing // an ERP that shows nothing at all is never believed (protocol.md §4.1)
+		}
 		return w.erp.DeleteTask(t.ID)
 	}
 	return nil
@@ -153,6 +156,9 @@ func (w *world) applyPerson(s Step) error {
 		division := int64(20 + s.N[1]%w.setup.Divisions)
 		return w.erp.SetMembership(e.ID, division, s.N[2]%2 == 0)
 	case PersonDelete:
+		if len(all) <= 2 {
+			return errNothing
+		}
 		return w.erp.DeleteEmployee(e.ID)
 	}
 	return nil

@@ -255,7 +255,13 @@ func (w *world) settle() bool {
 
 // undue polls at least so often, and until nothing is due.
 func (w *world) undue(end time.Time, atLeast int) bool {
+	state, began := store.New(w.memory), time.Now()
 	for n := 0; ; n++ {
+		if time.Since(began) > 24*time.Hour {
+			// What is held waits for a person, who looks once a day.
+			w.fault(w.held(state, true))
+			began = time.Now()
+		}
 		if !w.idle() {
 			w.violate("comes to rest", "messages are still under way after ten hours: %s", w.outstanding())
 			return false
