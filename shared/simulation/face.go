@@ -3,10 +3,12 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
 )
 
 // face is the store as one instance sees it. At every call others come between;
@@ -22,23 +24,24 @@ var _ store.Backend = (*face)(nil)
 // errTrial undoes a try.
 var errTrial = errors.New("simulation: only tried")
 
-// enter lets others come between and gives the fault that befalls the call.
-func (f *face) enter(ctx context.Context, what string, c store.Collection) (name string, fault faultOf, err error) {
+// enter lets others come between and gives the fault that befalls the read. of
+// says what is read: goroutines of one actor begin at one moment, in no certain
+// order, and only what each does tells their draws apart.
+func (f *face) enter(ctx context.Context, what, of string) (name string, err error) {
 	w := f.i.w
-	name = turn(ctx, what+" "+string(c))
-	fault = w.faults.take("store", string(c))
-	wait := w.dice.between(0, 8*time.Millisecond, "store", name)
+	name = turn(ctx, what+" "+of)
+	pause(ctx, w.dice.between(0, 8*time.Millisecond, "store", name))
+	fault := w.faults.take("store", what)
 	if fault == faultSlow {
-		wait = w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name)
+		pause(ctx, w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name))
 	}
-	pause(ctx, wait)
 	if err := f.i.before(); err != nil {
-		return name, fault, err
+		return name, err
 	}
 	if fault == faultUnavailable {
-		return name, fault, failure.New(failure.Transient, what, "the simulated store is unavailable")
+		return name, failure.New(failure.Transient, what, "the simulated store is unavailable")
 	}
-	return name, fault, nil
+	return name, nil
 }
 
 // leave lets others come between after the call; what was done stays done.
@@ -52,7 +55,7 @@ func (f *face) leave(ctx context.Context, name string) error {
 
 // Get reads a document.
 func (f *face) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
-	name, _, err := f.enter(ctx, "get", ref.Collection)
+	name, err := f.enter(ctx, "get", document.Name(ref))
 	if err != nil {
 		return false, err
 	}
@@ -65,7 +68,7 @@ func (f *face) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
 
 // Query reads documents.
 func (f *face) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
-	name, _, err := f.enter(ctx, "query", q.Collection)
+	name, err := f.enter(ctx, "query", fmt.Sprint(q.Collection, q.Field, q.Op, q.Value))
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +81,7 @@ func (f *face) Query(ctx context.Context, q store.Query) ([]store.Document, erro
 
 // Now reads the clock.
 func (f *face) Now(ctx context.Context) (time.Time, error) {
-	name, _, err := f.enter(ctx, "now", "")
+	name, err := f.enter(ctx, "now", "")
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -92,58 +95,73 @@ func (f *face) Now(ctx context.Context) (time.Time, error) {
 // Close does nothing: the database outlives its instances.
 func (*face) Close() error { return nil }
 
-// Transact runs a transaction.
+// Transact runs a transaction: more than once now and then, as Firestore may.
 func (f *face) Transact(ctx context.Context, do func(tx store.Tx) error) error {
-	const op = "transaction"
-	w := f.i.w
-	name, fault, err := f.enter(ctx, "transact", "")
+	slow := &slowTx{f: f, ctx: ctx}
+	run := func(tx store.Tx) error {
+		slow.Tx = tx
+		if err := do(slow); err != nil {
+			return err
+		}
+		if slow.name != "" && !slow.tried && f.i.w.dice.chance(60, "trial", slow.name) {
+			slow.tried = true
+			return errTrial
+		}
+		return nil
+	}
+	err := f.inner.Transact(ctx, run)
+	if errors.Is(err, errTrial) {
+		err = f.inner.Transact(ctx, run)
+	}
 	if err != nil {
 		return err
 	}
-	slowly := func(tx store.Tx) error { return do(&slowTx{Tx: tx, ctx: ctx, w: w, name: name}) }
-	if w.dice.chance(60, "trial", name) {
-		err := f.inner.Transact(ctx, func(tx store.Tx) error {
-			if err := slowly(tx); err != nil {
-				return err
-			}
-			return errTrial
-		})
-		if !errors.Is(err, errTrial) {
-			return err
-		}
-	}
-	if fault == faultAborted {
-		return failure.Wrap(failure.Transient, op, store.ErrContention)
-	}
-	if err := f.inner.Transact(ctx, slowly); err != nil {
+	if err := f.leave(ctx, slow.name); err != nil {
 		return err
 	}
-	if err := f.leave(ctx, name); err != nil {
-		return err
-	}
-	if fault == faultLost {
-		return &failure.Error{Kind: failure.Transient, Op: op, Detail: "the commit's answer was lost", Ambiguous: true}
+	if slow.fault == faultLost {
+		return &failure.Error{Kind: failure.Transient, Op: "transaction", Detail: "the commit's answer was lost", Ambiguous: true}
 	}
 	return nil
 }
 
-// slowTx lets others come between what a transaction reads and its commit.
+// slowTx lets others come between what a transaction reads and its commit. Its
+// fault and its draws are those of its first read.
 type slowTx struct {
 	store.Tx
-	ctx  context.Context
-	w    *world
-	name string
-	gets int
+	f     *face
+	ctx   context.Context
+	name  string
+	fault faultOf
+	tried bool
 }
 
 // Get reads a document, then waits.
 func (t *slowTx) Get(ref store.Ref, into any) (bool, error) {
+	w := t.f.i.w
+	first := t.name == ""
+	if first {
+		t.name = turn(t.ctx, "transact "+document.Name(ref))
+		pause(t.ctx, w.dice.between(0, 8*time.Millisecond, "store", t.name))
+		t.fault = w.faults.take("store", "transact")
+		if t.fault == faultSlow {
+			pause(t.ctx, w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", t.name))
+		}
+		if err := t.f.i.before(); err != nil {
+			return false, err
+		}
+		switch t.fault {
+		case faultUnavailable:
+			return false, failure.New(failure.Transient, "transaction", "the simulated store is unavailable")
+		case faultAborted:
+			return false, failure.Wrap(failure.Transient, "transaction", store.ErrContention)
+		}
+	}
 	found, err := t.Tx.Get(ref, into)
-	t.gets++
 	high := 4 * time.Millisecond
-	if t.w.dice.chance(20, "long transaction", t.name, ref.ID) {
+	if w.dice.chance(20, "long transaction", t.name, ref.ID) {
 		high = 800 * time.Millisecond
 	}
-	pause(t.ctx, t.w.dice.between(0, high, "read", t.name, ref.ID))
+	pause(t.ctx, w.dice.between(0, high, "read", t.name, ref.ID))
 	return found, err
 }

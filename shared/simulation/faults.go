@@ -22,9 +22,12 @@ func (w *world) applyFault(s Step, on string) error {
 		w.erp.Inject(r)
 	case "store":
 		f := []faultOf{faultUnavailable, faultAborted, faultLost, faultSlow, faultLost}[s.N[0]%5]
-		// Only transactions are without a collection; reads can only be slow or fail.
 		w.note("store: fault %d from the call no. %d on, %d times", f, 1+s.N[1]%8, 1+s.N[2]%3)
-		w.faults.arm(armed{what: "store", fault: f, first: 1 + s.N[1]%8, count: 1 + s.N[2]%3})
+		of := ""
+		if f == faultAborted || f == faultLost {
+			of = "transact" // the others befall reads as well
+		}
+		w.faults.arm(armed{what: "store", of: of, fault: f, first: 1 + s.N[1]%8, count: 1 + s.N[2]%3})
 	case "queue":
 		f := []faultOf{faultUnavailable, faultLost}[s.N[0]%2]
 		w.note("queue: fault %d from the call no. %d on, %d times", f, 1+s.N[1]%3, 1+s.N[2]%2)
