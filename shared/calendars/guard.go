@@ -65,6 +65,7 @@ func (l *look) takeBack(ctx context.Context) error {
 		c := r.Leaving[i]
 		// What happened in it meanwhile is not known, nor is it shared any more.
 		c.Listed, c.RuleID, c.RuleSeen = false, "", false
+		c.Address = r.Address
 		r.Calendar = &c
 		r.Leaving = slices.Delete(slices.Clone(r.Leaving), i, i+1)
 	})

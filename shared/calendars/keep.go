@@ -3,6 +3,7 @@ package calendars
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", l.id), err)
 	}
 	if err := l.takeBack(ctx); err != nil {
+		return err
+	}
+	if err := l.recall(ctx, address); err != nil {
 		return err
 	}
 	if c := l.rec().Calendar; c != nil && c.Address != "" && calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
@@ -67,7 +71,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		}
 		created = true
 	}
-	if err := l.adjust(ctx, name, address); err != nil {
+	if err := l.adjust(ctx, name); err != nil {
 		return err
 	}
 	c := l.rec().Calendar
@@ -96,6 +100,44 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		return err
 	}
 	return l.writeCard(ctx, e, l.rec().Calendar.ID)
+}
+
+// recall finds out whom an adopted calendar was shared with, from its rules: the
+// employee's address may have changed since, and a calendar of a former address
+// is replaced, not shared once more (protocol.md §5.2).
+func (l *look) recall(ctx context.Context, address string) error {
+	c := l.rec().Calendar
+	if c == nil || c.ID == "" || c.Address != "" {
+		return nil
+	}
+	if err := l.extend(ctx); err != nil {
+		return err
+	}
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	rules, err := l.k.Google.Rules(calls, c.ID)
+	if failure.Is(err, failure.Gone) {
+		// Deleted by hand: the fill makes a new one.
+		rules, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	account, err := l.k.Account.Account(calls)
+	if err != nil {
+		return err
+	}
+	former := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
+		return r.Type == "user" && r.Role == "reader" && !own(r.ID, account)
+	})
+	if _, there := ruleFor(rules, c.RuleID, address); !there && former >= 0 {
+		address = strings.TrimSpace(rules[former].Address)
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		c := *r.Calendar
+		c.Address = address
+		r.Calendar = &c
+	})
 }
 
 // writeCard writes the calendar's id into the ERP's card where that is
@@ -233,50 +275,36 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 
 // adjust renames the calendar and renews its zone when the settings or the
 // employee's name changed.
-func (l *look) adjust(ctx context.Context, name, address string) error {
+func (l *look) adjust(ctx context.Context, name string) error {
 	c := *l.rec().Calendar
-	stale := c.Name != name || (c.Zone != "" && c.Zone != l.settings.TimeZone)
-	if !stale && c.Address != "" {
+	if c.Name == name && (c.Zone == "" || c.Zone == l.settings.TimeZone) {
 		return nil
 	}
-	if stale {
-		calls, cancel := l.calls(ctx)
-		defer cancel()
-		have, err := l.k.Google.Calendar(calls, c.ID)
-		if failure.Is(err, failure.Gone) {
-			// Deleted by hand: the fill makes a new one.
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		activity := l.activity("calendar.update", c.ID)
-		if err := l.announced(ctx, activity, unchanged); err != nil {
-			return err
-		}
-		err = l.k.Google.UpdateCalendar(calls, have, name, l.settings.TimeZone, l.mark(c))
-		if saveErr := l.save(ctx, func(r *store.EmployeeRecord) {
-			if err == nil {
-				c := *r.Calendar
-				c.Name, c.Zone = name, l.settings.TimeZone
-				r.Calendar = &c
-			}
-		}, result(activity, err)); saveErr != nil {
-			return saveErr
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if c.Address != "" {
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	have, err := l.k.Google.Calendar(calls, c.ID)
+	if failure.Is(err, failure.Gone) {
+		// Deleted by hand: the fill makes a new one.
 		return nil
 	}
-	// An adopted calendar: whom it was shared with is read from its rules.
-	return l.save(ctx, func(r *store.EmployeeRecord) {
-		c := *r.Calendar
-		c.Address = address
-		r.Calendar = &c
-	})
+	if err != nil {
+		return err
+	}
+	activity := l.activity("calendar.update", c.ID)
+	if err := l.announced(ctx, activity, unchanged); err != nil {
+		return err
+	}
+	err = l.k.Google.UpdateCalendar(calls, have, name, l.settings.TimeZone, l.mark(c))
+	if saveErr := l.save(ctx, func(r *store.EmployeeRecord) {
+		if err == nil {
+			c := *r.Calendar
+			c.Name, c.Zone = name, l.settings.TimeZone
+			r.Calendar = &c
+		}
+	}, result(activity, err)); saveErr != nil {
+		return saveErr
+	}
+	return err
 }
 
 func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {

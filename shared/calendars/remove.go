@@ -87,7 +87,13 @@ func (l *look) leave(ctx context.Context, from time.Time) error {
 			return
 		}
 		if r.Calendar.ID != "" {
-			r.Leaving = append(slices.Clone(r.Leaving), *r.Calendar)
+			c := *r.Calendar
+			if c.Address == "" {
+				// Adopted after the database was lost, and never shared since: shared, if at
+				// all, with the address on the card.
+				c.Address = r.Address
+			}
+			r.Leaving = append(slices.Clone(r.Leaving), c)
 		}
 		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, from
 	})

@@ -204,6 +204,31 @@ func TestTheNextGenerationIsWrittenAheadOfItsUse(t *testing.T) {
 	b.wantQuiet(who)
 }
 
+// Found by a simulated history: an insert whose answer was lost is repeated in
+// place, its id is taken, and Google does not show the event: the next id is used,
+// and both were written to.
+func TestEachIDThatWasTriedKeepsItsRecord(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	task := b.addTask(b.hour(9), ids[0])
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", LoseResponse: true})
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.get", Status: 404})
+	i.task(task)
+	i.rest()
+	records, err := b.store.RecentActivity(t.Context(), 0)
+	must(t, err)
+	events := b.google.Events(b.calendar(ids[0]))
+	if len(events) != 2 {
+		t.Fatalf("%d events were made, want one of each generation", len(events))
+	}
+	for _, e := range events {
+		if !slices.ContainsFunc(records, func(r store.ActivityRecord) bool { return r.Event == e.Id && r.Result != "" }) {
+			t.Errorf("no record of the write to %s", e.Id)
+		}
+	}
+}
+
 func TestAnIDThatIsTakenByAnotherMarkIsLeftToIt(t *testing.T) {
 	t.Parallel()
 	b, _, who, task := withTask(t)

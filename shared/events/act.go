@@ -170,7 +170,13 @@ func (l *look) nextGeneration(ctx context.Context, s *step, try int, why error) 
 		return written{err: why}
 	}
 	before := s.intent
+	// What was tried under the id before keeps a record of its own: if its answer was
+	// lost, that id too was written to.
+	tried := s.activity
+	tried.Result = string(failure.KindOf(why))
+	l.activity = append(l.activity, tried)
 	s.intent.Generation++
+	s.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", l.lease.Token, s.party.id, l.lease.Look, s.intent.Generation)
 	s.intent.EventID = calendarsync.EventID(l.tenant, l.id, calendarsync.EmployeeID(s.party.id), s.intent.Generation)
 	s.activity.Event = s.intent.EventID
 	refused, err := l.announce(ctx, []step{*s})

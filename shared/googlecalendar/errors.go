@@ -50,7 +50,7 @@ func kindOf(status int, reason string) failure.Kind {
 	}
 	switch {
 	case status == http.StatusUnauthorized:
-		// The transport has already tried a fresh token.
+		// The next try gets a fresh token.
 		return failure.Transient
 	case status == http.StatusForbidden:
 		return failure.Forbidden

@@ -8,6 +8,7 @@ package googlecalendar
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do fun
 		return classify(op, err)
 	}
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 400*time.Millisecond, 32*time.Second
+	wait.InitialInterval, wait.MaxInterval, wait.RandomizationFactor = 400*time.Millisecond, 32*time.Second, 0
 	// Once an attempt may have taken effect, no later refusal makes that undone.
 	ambiguous := false
 	final := func(err error) error {
@@ -104,7 +105,7 @@ func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do fun
 		default:
 			return final(err)
 		}
-		pause := wait.NextBackOff()
+		pause := jittered(wait.NextBackOff())
 		if f, ok := errors.AsType[*failure.Error](err); ok && f.RetryAfter > pause {
 			pause = f.RetryAfter
 		}
@@ -119,6 +120,14 @@ func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do fun
 		case <-t.C:
 		}
 	}
+}
+
+// jittered spreads a pause over half to one and a half of it, by the clock's
+// nanoseconds, which callers do not share: what runs on a made-up clock can be
+// repeated exactly.
+func jittered(pause time.Duration) time.Duration {
+	spread := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(pause))).Float64() //nolint:gosec // it spreads pauses and keeps nothing secret
+	return time.Duration(float64(pause) * (0.5 + spread))
 }
 
 // Calendar is a calendar of the account.

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -53,7 +52,9 @@ type Source struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	mu      sync.Mutex
+	// turn is held by the one who reads or refreshes; it guards the rest. A channel,
+	// because who waits for another's call must not wait beyond a deadline of their own.
+	turn    chan struct{}
 	account store.AccountRecord
 	readAt  time.Time
 	token   *oauth2.Token
@@ -66,13 +67,27 @@ const reread = 10 * time.Second
 
 // New makes a Source; client makes the calls to the token endpoint.
 func New(cfg Config, accounts Accounts, opener Opener, client *http.Client, now func() time.Time, log *slog.Logger) *Source {
-	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log}
+	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log, turn: make(chan struct{}, 1)}
 }
+
+// take waits for the turn; release gives it up.
+func (s *Source) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return failure.Wrap(failure.Transient, "wait for the account", ctx.Err())
+	}
+}
+
+func (s *Source) release() { <-s.turn }
 
 // Account gives the connected account; kind revoked where there is none.
 func (s *Source) Account(ctx context.Context) (store.AccountRecord, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return store.AccountRecord{}, err
+	}
+	defer s.release()
 	return s.accountLocked(ctx)
 }
 
@@ -101,8 +116,10 @@ func (s *Source) accountLocked(ctx context.Context) (store.AccountRecord, error)
 // Token gives a valid access token and the account it is for. Kinds: revoked
 // (the grant is dead or there is none), misconfigured, transient.
 func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return "", store.AccountRecord{}, err
+	}
+	defer s.release()
 	a, err := s.accountLocked(ctx)
 	if err != nil {
 		return "", a, err
@@ -127,8 +144,8 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 // Refused forgets an access token that Google did not take, so that the next
 // one is fresh.
 func (s *Source) Refused(token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn <- struct{}{} // its holder's calls have deadlines
+	defer s.release()
 	if s.token != nil && s.token.AccessToken == token {
 		s.token = nil
 	}
@@ -205,36 +222,29 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Reason: "invalid_grant", Detail: "refused once; asked again before it is believed"}
 }
 
-// Transport adds the access token to calls and renews it once after a 401.
+// Transport adds the access token to calls. It never makes a call twice: the one
+// who paces them repeats what was refused, or the second call would take no slot
+// of the budget (protocol.md §6.1).
 type Transport struct {
 	Source *Source
 	Base   http.RoundTripper
 }
 
-// RoundTrip makes one call with a token, twice at most.
+// RoundTrip makes one call with a token. After a 401 the next one gets a fresh token.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
-		// A RoundTripper closes the body in any case; each attempt has one of its own
-		// where it can be had again.
+		// A RoundTripper closes the body in any case, also where no call is made.
 		defer func() { _ = r.Body.Close() }()
 	}
-	for attempt := 1; ; attempt++ {
-		token, _, err := t.Source.Token(r.Context())
-		if err != nil {
-			return nil, err
-		}
-		call := r.Clone(r.Context())
-		if r.GetBody != nil {
-			if call.Body, err = r.GetBody(); err != nil {
-				return nil, err
-			}
-		}
-		call.Header.Set("Authorization", "Bearer "+token)
-		res, err := t.Base.RoundTrip(call)
-		if err != nil || res.StatusCode != http.StatusUnauthorized || attempt == 2 || (r.Body != nil && r.GetBody == nil) {
-			return res, err
-		}
-		_ = res.Body.Close()
+	token, _, err := t.Source.Token(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	call := r.Clone(r.Context())
+	call.Header.Set("Authorization", "Bearer "+token)
+	res, err := t.Base.RoundTrip(call)
+	if err == nil && res.StatusCode == http.StatusUnauthorized {
 		t.Source.Refused(token)
 	}
+	return res, err
 }

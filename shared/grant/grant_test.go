@@ -261,28 +261,23 @@ func (w *world) call(s *grant.Source) (*http.Response, error) {
 	return res, err
 }
 
-func TestTokenIsRenewedOnceAfter401(t *testing.T) {
+// A second call by the transport itself would take no slot of the budget: found by
+// a simulated history in which four writes reached one calendar within a second.
+func TestAfter401TheNextCallHasAFreshToken(t *testing.T) {
 	w := newWorld(t)
 	s := w.source()
 	w.mustToken(s)
 	w.Inject(google.Fault{Method: "calendar.*", Status: http.StatusUnauthorized})
-	res, err := w.call(s)
-	w.ok(err)
-	w.ok(res.Body.Close())
-	calls := w.Requests(google.Filter{Method: "calendar.*"})
-	if res.StatusCode != http.StatusOK || len(calls) != 2 || w.refreshes() != 2 {
-		t.Fatalf("status %d after %d calls and %d refreshes, want 200, 2, 2", res.StatusCode, len(calls), w.refreshes())
+	for _, want := range []int{http.StatusUnauthorized, http.StatusOK} {
+		res, err := w.call(s)
+		w.ok(err)
+		w.ok(res.Body.Close())
+		if res.StatusCode != want {
+			t.Errorf("status %d, want %d", res.StatusCode, want)
+		}
 	}
-	if string(calls[1].Body) != `{"summary":"Olena"}` {
-		t.Errorf("the second call's body is %q", calls[1].Body)
-	}
-
-	w.Inject(google.Fault{Method: "calendar.*", Status: http.StatusUnauthorized, Count: -1})
-	res, err = w.call(s)
-	w.ok(err)
-	w.ok(res.Body.Close())
-	if n := len(w.Requests(google.Filter{Method: "calendar.*"})); res.StatusCode != http.StatusUnauthorized || n != 4 {
-		t.Errorf("status %d after %d more calls, want Google's 401 after 2", res.StatusCode, n-2)
+	if calls := w.Requests(google.Filter{Method: "calendar.*"}); len(calls) != 2 || w.refreshes() != 2 {
+		t.Errorf("%d calls and %d refreshes, want 2 and 2", len(calls), w.refreshes())
 	}
 }
 

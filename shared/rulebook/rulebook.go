@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -44,15 +43,29 @@ type Book struct {
 	names    NameSource
 	now      func() time.Time
 
-	mu     sync.Mutex
+	// turn is held by the one who reads; it guards the rest. A channel, because who
+	// waits for another's call must not wait beyond a deadline of their own.
+	turn   chan struct{}
 	rules  *calendarsync.Rules
 	readAt time.Time
 }
 
 // New makes a Book.
 func New(settings SettingsSource, erp ERP, names NameSource, now func() time.Time) *Book {
-	return &Book{settings: settings, erp: erp, names: names, now: now}
+	return &Book{settings: settings, erp: erp, names: names, now: now, turn: make(chan struct{}, 1)}
 }
+
+// take waits for the turn; release gives it up.
+func (b *Book) take(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return failure.Wrap(failure.Transient, "wait for the rules", ctx.Err())
+	}
+}
+
+func (b *Book) release() { <-b.turn }
 
 // Settings gives the settings in force.
 func (b *Book) Settings(ctx context.Context) (calendarsync.Settings, error) {
@@ -63,8 +76,10 @@ func (b *Book) Settings(ctx context.Context) (calendarsync.Settings, error) {
 // source (the ERP could not be read, or its clock is not that of time_zone:
 // protocol.md §9, every event would be at a wrong hour).
 func (b *Book) Rules(ctx context.Context) (*calendarsync.Rules, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	if err := b.take(ctx); err != nil {
+		return nil, err
+	}
+	defer b.release()
 	return b.rulesLocked(ctx, false)
 }
 
@@ -72,8 +87,10 @@ func (b *Book) Rules(ctx context.Context) (*calendarsync.Rules, error) {
 // not know a state: the ERP's admin may just have made it, and an unknown state
 // must not count as absence only because our copy is old.
 func (b *Book) Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	if err := b.take(ctx); err != nil {
+		return nil, err
+	}
+	defer b.release()
 	rules, err := b.rulesLocked(ctx, false)
 	if err != nil {
 		return nil, err

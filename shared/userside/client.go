@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -143,7 +144,7 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 		limit = max(time.Until(deadline), 1)
 	}
 	pace := &pacing{backOff: &backoff.ExponentialBackOff{
-		InitialInterval: 500 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 5 * time.Second,
+		InitialInterval: 500 * time.Millisecond, Multiplier: 2, MaxInterval: 5 * time.Second,
 	}}
 	var rep reply
 	var last *fault
@@ -176,7 +177,14 @@ type pacing struct {
 
 func (p *pacing) Reset() { p.backOff.Reset() }
 
-func (p *pacing) NextBackOff() time.Duration { return max(p.backOff.NextBackOff(), p.after) }
+// NextBackOff spreads the wait over half to one and a half of it, by the clock's
+// nanoseconds, which callers do not share: what runs on a made-up clock can be
+// repeated exactly.
+func (p *pacing) NextBackOff() time.Duration {
+	wait := p.backOff.NextBackOff()
+	spread := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(wait))).Float64() //nolint:gosec // it spreads pauses and keeps nothing secret
+	return max(time.Duration(float64(wait)*(0.5+spread)), p.after)
+}
 
 // attempt asks once.
 func (c *Client) attempt(ctx context.Context, q call) (reply, *fault) {

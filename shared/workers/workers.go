@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -19,6 +18,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -114,11 +114,17 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 // tokenURL finds the token endpoint by discovery, on first use, and keeps it; a
 // failed discovery is tried again at the next use.
 func tokenURL(issuer string, client *http.Client) func(ctx context.Context) (string, error) {
-	var mu sync.Mutex
+	// A channel, because who waits for another's call must not wait beyond a
+	// deadline of their own.
+	turn := make(chan struct{}, 1)
 	found := ""
 	return func(ctx context.Context) (string, error) {
-		mu.Lock()
-		defer mu.Unlock()
+		select {
+		case turn <- struct{}{}:
+		case <-ctx.Done():
+			return "", failure.Wrap(failure.Transient, "wait for the discovery document", ctx.Err())
+		}
+		defer func() { <-turn }()
 		if found != "" {
 			return found, nil
 		}

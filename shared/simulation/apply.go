@@ -1,0 +1,416 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/api/calendar/v3"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// errNothing tells that a step finds nothing to act on.
+var errNothing = errors.New("nothing to act on")
+
+// apply does one step.
+func (w *world) apply(s Step) error {
+	w.mu.Lock()
+	w.step = s.ID
+	w.mu.Unlock()
+	what, rest, _ := strings.Cut(string(s.Kind), ".")
+	switch what {
+	case "task":
+		return w.applyTask(s)
+	case "person":
+		return w.applyPerson(s)
+	case "catalogue":
+		return w.applyCatalogue(s)
+	case "admin":
+		return w.applyAdmin(s)
+	case "owner":
+		return w.applyOwner(s)
+	case "fault":
+		return w.applyFault(s, rest)
+	}
+	switch s.Kind {
+	case ERPCommitsLater:
+		w.erp.SetCommitDelay([]time.Duration{0, time.Second, 5 * time.Second}[s.N[0]%3])
+	case Poll:
+		w.scheduled("Poll")
+	case Reconcile:
+		w.scheduled("Reconcile")
+	case Kill:
+		w.slot(s.N[0]%len(w.slots)).kill(1+s.N[1]%12, s.N[2]%2 == 1)
+	case Wipe:
+		return w.wiped()
+	}
+	return nil
+}
+
+func (w *world) applyTask(s Step) error {
+	if s.Kind == TaskAdd {
+		t := w.newTask(1000 + s.ID)
+		t.ID, t.Executors = int64(1000+s.ID), w.people(s.N[1])
+		w.note("task %d added for %v at %s", t.ID, t.Executors, t.Todo.Format(time.DateTime))
+		w.erp.AddTask(t)
+		return nil
+	}
+	all := w.erp.Tasks()
+	if len(all) == 0 {
+		return errNothing
+	}
+	t := all[s.N[0]%len(all)]
+	w.note("%s %d", s.Kind, t.ID)
+	switch s.Kind {
+	case TaskMove:
+		to := w.hour(s.N[1] % 96)
+		if s.N[2]%6 == 0 {
+			to = time.Date(to.Year(), to.Month(), to.Day(), 0, 0, 0, 0, w.zone)
+		}
+		return w.erp.MoveTask(t.ID, to)
+	case TaskWall:
+		// The small hours, where a DST change skips and repeats times.
+		day := time.Now().In(w.zone).AddDate(0, 0, s.N[1]%3)
+		return w.erp.MoveTaskWall(t.ID, fmt.Sprintf("%s %02d:%02d:00", day.Format(time.DateOnly), 2+s.N[2]%3, s.N[2]%2*30))
+	case TaskLength:
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.RuntimeHours = int64(s.N[1] % 9) })
+	case TaskReassign:
+		people := w.people(s.N[1]) // not within the change, which holds the ERP's lock
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.Executors = people })
+	case TaskDivisions:
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) {
+			t.Divisions = [][]int64{nil, {20}, {21}, {20, 21}}[s.N[1]%4]
+		})
+	case TaskState:
+		return w.erp.SetTaskState(t.ID, []int64{stateOpen, stateWorking, stateDone, statePostponed, stateAgreed, stateDone, stateOpen}[s.N[1]%7])
+	case TaskText:
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) {
+			if s.N[1]%2 == 0 {
+				t.Address.Text = fmt.Sprintf("Lisova St, %d & co", s.N[2])
+			} else {
+				t.Description = fmt.Sprintf("<p>Bring %d&nbsp;m of cable</p>", s.N[2])
+			}
+		})
+	case TaskType:
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.TypeID = []int64{typeRepair, typeInstall}[s.N[1]%2] })
+	case TaskUndate:
+		return w.erp.MoveTask(t.ID, time.Time{})
+	case TaskDelete:
+		if len(all) <= 2 {
+			return errNothing // an ERP that shows nothing at all is never believed (protocol.md §4.1)
+		}
+		return w.erp.DeleteTask(t.ID)
+	}
+	return nil
+}
+
+// people chooses some of the employees, by bits.
+func (w *world) people(bits int) []int64 {
+	var out []int64
+	for n, e := range w.erp.Employees() {
+		if bits>>(n%9)&1 == 1 {
+			out = append(out, e.ID)
+		}
+	}
+	return out
+}
+
+func (w *world) applyPerson(s Step) error {
+	if s.Kind == PersonAdd {
+		if len(w.erp.Employees()) >= 7 {
+			return errNothing
+		}
+		e := w.newEmployee(1000 + s.ID)
+		e.ID = int64(3000 + s.ID)
+		w.note("person %d added", e.ID)
+		w.erp.AddEmployee(e)
+		return nil
+	}
+	all := w.erp.Employees()
+	if len(all) == 0 {
+		return errNothing
+	}
+	e := all[s.N[0]%len(all)]
+	w.note("%s %d", s.Kind, e.ID)
+	switch s.Kind {
+	case PersonAddress:
+		to := []string{
+			fmt.Sprintf("other%d@provider.example", s.ID), fmt.Sprintf("person%d@provider.example", e.ID), "", "not an address",
+			all[s.N[2]%len(all)].Email, strings.ToUpper(e.Email), fmt.Sprintf("other%d@provider.example", s.ID),
+		}[s.N[1]%7]
+		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Email = to })
+	case PersonBind:
+		return w.erp.SetField(e.ID, bindingField, []string{"1", "", "1", "0"}[s.N[1]%4])
+	case PersonDismiss:
+		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Dismissed = !e.Dismissed })
+	case PersonRename:
+		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Name = fmt.Sprintf("Renamed %d", s.ID) })
+	case PersonDivision:
+		division := int64(20 + s.N[1]%w.setup.Divisions)
+		return w.erp.SetMembership(e.ID, division, s.N[2]%2 == 0)
+	case PersonDelete:
+		if len(all) <= 2 {
+			return errNothing
+		}
+		return w.erp.DeleteEmployee(e.ID)
+	}
+	return nil
+}
+
+func (w *world) applyCatalogue(s Step) error {
+	w.note("%s", s.Kind)
+	switch s.Kind {
+	case CatalogueRole:
+		role := []int64{userside.RoleCompleted, userside.RoleNotCompleted}[s.N[0]%2]
+		w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: role})
+	case CatalogueType:
+		w.erp.AddType(userside.TaskType{ID: typeRepair, Name: fmt.Sprintf("Repair %d", s.ID), HourOnDoing: int64(s.N[0] % 4)})
+	case CatalogueState:
+		if s.N[0]%2 == 0 {
+			w.erp.DeleteState(stateAgreed)
+		} else {
+			w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: userside.RoleNotCompleted})
+		}
+	}
+	return nil
+}
+
+func (w *world) applyAdmin(s Step) error {
+	state := store.New(w.memory)
+	switch s.Kind {
+	case AdminSettings:
+		return w.configure(func(c *calendarsync.Settings) { w.change(c, s) })
+	case AdminPause:
+		return w.configure(func(c *calendarsync.Settings) { c.Enabled = !c.Enabled })
+	case AdminConfirm, AdminAgain:
+		return w.held(state, s.Kind == AdminConfirm)
+	case AdminLook:
+		topic, id := w.config.Task, int64(0)
+		if tasks := w.erp.Tasks(); s.N[0]%2 == 0 && len(tasks) > 0 {
+			id = tasks[s.N[1]%len(tasks)].ID
+		} else if people := w.erp.Employees(); len(people) > 0 {
+			topic, id = w.config.Topics.Employee, people[s.N[1]%len(people)].ID
+		}
+		if id == 0 {
+			return errNothing
+		}
+		return w.publish(topic, queue.Message{IDs: []int64{id}, Cause: queue.CauseConsole, Lane: queue.LaneLive})
+	case AdminRun:
+		return w.publish(w.config.Topics.Employee, everybody())
+	case AdminConnect:
+		return w.connect()
+	}
+	return nil
+}
+
+// configure saves settings on top of those in force and has everybody looked at,
+// as the console does.
+func (w *world) configure(change func(*calendarsync.Settings)) error {
+	source := w.source()
+	saved, err := source.Saved(w.ctx)
+	if err != nil {
+		return err
+	}
+	change(&saved.Settings)
+	w.inForce(saved.Settings)
+	if err := source.Save(w.ctx, saved.Settings, admin, saved.Version); err != nil {
+		return err
+	}
+	w.note("settings saved: enabled %v, zone %s, departments %v, binding %d, roles %v", saved.Settings.Enabled, saved.Settings.TimeZone,
+		saved.Settings.IncludeDepartments, saved.Settings.BindingField, saved.Settings.ShownRoles)
+	return w.publish(w.config.Topics.Employee, everybody())
+}
+
+func (w *world) change(c *calendarsync.Settings, s Step) {
+	v := s.N[1]
+	switch s.N[0] % 12 {
+	case 0:
+		c.EventTitle = []string{"", "No. {{.Task.ID}}", "{{.Task.Type}}: {{.Task.Customer}}"}[v%3]
+		if c.EventTitle == "" {
+			c.EventTitle = calendarsync.DefaultSettings().EventTitle
+		}
+	case 1:
+		c.EventDescription = []string{"For {{.Employee.Name}}\n{{.Task.URL}}", "{{.Task.Description}} {{.Task.State}} {{.Task.Executors}}\n{{.Task.URL}}"}[v%2]
+	case 2:
+		c.Colors = map[string]int{strconv.Itoa(typeRepair): 1 + v%11}
+	case 3:
+		c.CalendarName = []string{"Tasks of {{.Employee.Name}}", "{{.Employee.Name}}"}[v%2]
+	case 4, 5:
+		c.IncludeDepartments = !c.IncludeDepartments
+	case 6:
+		c.ShownRoles = []calendarsync.RoleID{calendarsync.RoleID(userside.RoleNotCompleted), calendarsync.RoleID(userside.RoleInProgress)}
+		if v%2 == 0 {
+			c.ShownRoles = c.ShownRoles[:1]
+		}
+	case 7:
+		c.DefaultDurationMinutes = 30 + v%4*30
+	case 8:
+		c.MidnightIsAllDay = !c.MidnightIsAllDay
+	case 9:
+		c.CalendarIDField = calendarsync.FieldID(v % 2 * idField)
+	case 10:
+		c.BindingField = calendarsync.FieldID(v % 2 * bindingField)
+	case 11:
+		c.TimeZone = []string{zoneName, "Europe/Warsaw"}[v%2]
+	}
+}
+
+// held looks at what is held again, or lets it go, as the console does.
+func (w *world) held(state *store.Store, confirm bool) error {
+	plan, err := state.Held(w.ctx)
+	if err != nil || len(plan.Keys) == 0 {
+		return err
+	}
+	w.note("held: %d events, %d calendars; confirmed: %v", plan.Events, plan.Calendars, confirm)
+	for _, k := range plan.Keys {
+		topic := w.config.Task
+		if k.Collection == store.Employees {
+			topic = w.config.Topics.Employee
+		}
+		if confirm {
+			w.auditor.Allow(k.Key.String())
+			if err := state.Allow(w.ctx, k.Key); err != nil {
+				return err
+			}
+		}
+		if err := w.publish(topic, queue.Message{IDs: []int64{k.ID}, Cause: queue.CauseConsole, Lane: queue.LaneLive}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wiped loses the database; the admin connects the account again.
+func (w *world) wiped() error {
+	for _, c := range w.calendars() {
+		// What the list does not show yet, nobody can find.
+		if time.Since(c.Created) <= w.setup.Google.CalendarListDelay {
+			return errNothing
+		}
+	}
+	if err := w.keepActivity(); err != nil {
+		return err
+	}
+	w.note("the database is lost")
+	w.auditor.Wiped()
+	w.wipe()
+	saved, err := w.source().Saved(w.ctx)
+	if err != nil {
+		return err
+	}
+	w.inForce(saved.Settings)
+	return w.connect()
+}
+
+// calendars are those the product made and that are there.
+func (w *world) calendars() []google.CalendarSnapshot {
+	var out []google.CalendarSnapshot
+	for _, c := range w.google.Calendars() {
+		if !c.Deleted && !c.Primary && c.ClientID != "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func live(events []*calendar.Event, is bool) []*calendar.Event {
+	var out []*calendar.Event
+	for _, e := range events {
+		if (e.Status != "cancelled") == is {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (w *world) applyOwner(s Step) error {
+	if s.Kind == OwnerRevoke {
+		w.note("the grant is revoked")
+		return w.google.RevokeGrant(account)
+	}
+	all := w.calendars()
+	if len(all) == 0 {
+		return errNothing
+	}
+	c := all[s.N[0]%len(all)]
+	w.note("%s %s", s.Kind, c.ID[:8])
+	switch s.Kind {
+	case OwnerEmptyBin:
+		return w.google.EmptyBin(c.ID)
+	case OwnerForeign:
+		start := w.hour(s.N[1] % 48)
+		_, err := w.google.CreateEvent(c.ID, &calendar.Event{Summary: "Dentist",
+			Start: &calendar.EventDateTime{DateTime: start.Format(time.RFC3339)}, End: &calendar.EventDateTime{DateTime: start.Add(time.Hour).Format(time.RFC3339)}})
+		return err
+	case OwnerUnshare, OwnerWiden:
+		for _, r := range c.Rules {
+			if r.Role != "reader" || r.Type != "user" {
+				continue
+			}
+			if s.Kind == OwnerUnshare {
+				return w.google.RemoveShare(c.ID, r.Value)
+			}
+			return w.google.SetShare(c.ID, r.Value, "writer")
+		}
+		return errNothing
+	case OwnerShare:
+		return w.google.SetShare(c.ID, fmt.Sprintf("boss%d@provider.example", s.N[1]%2), "reader")
+	case OwnerRename:
+		return w.google.EditCalendar(c.ID, func(c *calendar.Calendar) { c.Summary = fmt.Sprintf("Mine %d", s.ID) })
+	case OwnerClear:
+		for _, e := range live(w.google.Events(c.ID), true) {
+			if err := w.google.DeleteEvent(c.ID, e.Id); err != nil {
+				return err
+			}
+		}
+		return nil
+	case OwnerRemove:
+		return w.google.DeleteCalendar(c.ID)
+	case OwnerRestore:
+		return w.onEvent(c.ID, s.N[1], false, func(e *calendar.Event) error { return w.google.RestoreEvent(c.ID, e.Id) })
+	}
+	return w.onEvent(c.ID, s.N[1], true, func(e *calendar.Event) error {
+		switch s.Kind {
+		case OwnerEdit:
+			return w.google.EditEvent(c.ID, e.Id, func(e *calendar.Event) {
+				switch s.N[2] % 4 {
+				case 0:
+					e.Summary = fmt.Sprintf("Edited %d", s.ID)
+				case 1:
+					e.Description = "Nothing to see"
+				case 2:
+					e.ColorId = "3"
+				case 3:
+					e.Location = ""
+				}
+			})
+		case OwnerMove:
+			return w.google.MoveEvent(c.ID, e.Id, w.hour(s.N[2]%48))
+		case OwnerDelete:
+			return w.google.DeleteEvent(c.ID, e.Id)
+		case OwnerCopy:
+			_, err := w.google.CopyEvent(c.ID, e.Id, all[s.N[2]%len(all)].ID)
+			return err
+		}
+		return nil
+	})
+}
+
+func (w *world) onEvent(id string, n int, is bool, do func(*calendar.Event) error) error {
+	events := live(w.google.Events(id), is)
+	if len(events) == 0 {
+		return errNothing
+	}
+	err := do(events[n%len(events)])
+	if errors.Is(err, google.ErrNotThere) {
+		return errNothing
+	}
+	return err
+}

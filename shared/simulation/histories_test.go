@@ -1,0 +1,95 @@
+package simulation_test
+
+import (
+	"flag"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/simulation"
+)
+
+var (
+	seeds  = flag.Int("seeds", 500, "how many histories TestHistories runs")
+	steps  = flag.Int("steps", 100, "of how many steps each")
+	seed   = flag.Uint64("seed", 0, "run the history of this seed only, and print what happens in it")
+	first  = flag.Uint64("first", 1, "the first of the seeds")
+	shrink = flag.Duration("shrink", 30*time.Second, "how long to look for a shorter history that fails alike")
+	loud   = flag.Bool("loud", false, "show the product's log of the history of -seed")
+)
+
+func runner(t *testing.T) *simulation.Runner {
+	t.Helper()
+	// A history's garbage is small, and its memory not kept: collecting less often
+	// saves a tenth of the time.
+	t.Cleanup(func() { debug.SetGCPercent(100) })
+	debug.SetGCPercent(400)
+	r, err := simulation.NewRunner(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// inParallel runs do for each of n numbers on all processors, until one fails.
+func inParallel(t *testing.T, n int, do func(t *testing.T, i int)) {
+	t.Helper()
+	var next atomic.Int64
+	t.Run("group", func(t *testing.T) {
+		for worker := range runtime.GOMAXPROCS(0) {
+			t.Run(strconv.Itoa(worker), func(t *testing.T) {
+				t.Parallel()
+				for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+					do(t, i-1)
+				}
+			})
+		}
+	})
+}
+
+// TestHistories runs seeded histories and has each judged. A failing one is
+// printed as short as it could be made; -seed replays it.
+func TestHistories(t *testing.T) {
+	r := runner(t)
+	if *seed != 0 {
+		replay(t, r)
+		return
+	}
+	began := time.Now()
+	var took, kills, calls, failed atomic.Int64
+	inParallel(t, *seeds, func(t *testing.T, i int) {
+		h := simulation.Generate(*first+uint64(i), *steps)
+		result := r.Run(t, h, simulation.Plant{})
+		took.Add(int64(result.Took))
+		kills.Add(int64(result.Kills))
+		calls.Add(int64(result.Calls))
+		if !result.Failed() {
+			return
+		}
+		t.Errorf("seed %d: %v", h.Seed, result.Violations)
+		if failed.Add(1) <= 2 {
+			short := r.Shrink(t, result, simulation.Plant{}, *shrink)
+			t.Logf("shortest: %s", short)
+		}
+	})
+	t.Logf("%d histories of %d steps in %v: %v of their own time, %d kills, %d Calendar calls, %d failed", *seeds, *steps,
+		time.Since(began).Round(time.Second), time.Duration(took.Load()).Round(time.Hour), kills.Load(), calls.Load(), failed.Load())
+}
+
+func replay(t *testing.T, r *simulation.Runner) {
+	t.Helper()
+	result := r.Run(t, simulation.Generate(*seed, *steps), simulation.Plant{})
+	result = r.Shrink(t, result, simulation.Plant{}, *shrink)
+	if *loud {
+		r.Log = os.Stderr
+		result = r.Run(t, result.History, simulation.Plant{})
+	}
+	t.Logf("%s", result)
+	if result.Failed() {
+		t.Fail()
+	}
+}

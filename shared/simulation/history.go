@@ -1,0 +1,172 @@
+package simulation
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is what one step of a history does.
+type Kind string
+
+// The steps. Each picks what it acts on by its numbers, modulo what there is.
+const (
+	// The dispatcher, in the ERP.
+	TaskAdd         Kind = "task.add"
+	TaskMove        Kind = "task.move"
+	TaskWall        Kind = "task.wall"
+	TaskLength      Kind = "task.length"
+	TaskReassign    Kind = "task.reassign"
+	TaskDivisions   Kind = "task.divisions"
+	TaskState       Kind = "task.state"
+	TaskText        Kind = "task.text"
+	TaskType        Kind = "task.type"
+	TaskUndate      Kind = "task.undate"
+	TaskDelete      Kind = "task.delete"
+	PersonAdd       Kind = "person.add"
+	PersonAddress   Kind = "person.address"
+	PersonBind      Kind = "person.bind"
+	PersonDismiss   Kind = "person.dismiss"
+	PersonRename    Kind = "person.rename"
+	PersonDivision  Kind = "person.division"
+	PersonDelete    Kind = "person.delete"
+	CatalogueRole   Kind = "catalogue.role"
+	CatalogueType   Kind = "catalogue.type"
+	CatalogueState  Kind = "catalogue.state"
+	ERPCommitsLater Kind = "erp.commits-later"
+	// The admin, in the console.
+	AdminSettings Kind = "admin.settings"
+	AdminPause    Kind = "admin.pause"
+	AdminConfirm  Kind = "admin.confirm-held"
+	AdminAgain    Kind = "admin.look-at-held"
+	AdminLook     Kind = "admin.look"
+	AdminRun      Kind = "admin.run"
+	AdminConnect  Kind = "admin.connect"
+	// The account's owner, at Google.
+	OwnerEdit     Kind = "owner.edit"
+	OwnerMove     Kind = "owner.move"
+	OwnerDelete   Kind = "owner.delete"
+	OwnerCopy     Kind = "owner.copy"
+	OwnerRestore  Kind = "owner.restore"
+	OwnerEmptyBin Kind = "owner.empty-bin"
+	OwnerForeign  Kind = "owner.foreign-event"
+	OwnerUnshare  Kind = "owner.unshare"
+	OwnerWiden    Kind = "owner.widen-share"
+	OwnerShare    Kind = "owner.foreign-share"
+	OwnerRename   Kind = "owner.rename-calendar"
+	OwnerClear    Kind = "owner.clear-calendar"
+	OwnerRemove   Kind = "owner.delete-calendar"
+	OwnerRevoke   Kind = "owner.revoke-grant"
+	// Time and what Scheduler does.
+	Wait      Kind = "wait"
+	Poll      Kind = "poll"
+	Reconcile Kind = "reconcile"
+	// Faults.
+	FaultGoogle Kind = "fault.google"
+	FaultERP    Kind = "fault.erp"
+	FaultStore  Kind = "fault.store"
+	FaultQueue  Kind = "fault.queue"
+	Kill        Kind = "kill"
+	Wipe        Kind = "wipe-database"
+)
+
+// Step is one thing that happens in a history, as data: it can be printed,
+// replayed and left out.
+type Step struct {
+	// ID is the step's place in the history as generated; draws are named by it,
+	// so that the rest of a shortened history goes on as before.
+	ID   int
+	Kind Kind
+	// N chooses what the step acts on and how.
+	N [3]int
+	// After passes before the next step.
+	After time.Duration
+}
+
+// String gives a line of a printed history.
+func (s Step) String() string {
+	return fmt.Sprintf("%4d  %-22s %4d %4d %4d  then %s", s.ID, s.Kind, s.N[0], s.N[1], s.N[2], s.After.Round(time.Millisecond))
+}
+
+// History is a seed and what happens.
+type History struct {
+	Seed  uint64
+	Steps []Step
+}
+
+// String prints a history.
+func (h History) String() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "history of seed %d, %d steps:\n", h.Seed, len(h.Steps))
+	for _, s := range h.Steps {
+		out.WriteString(s.String() + "\n")
+	}
+	return out.String()
+}
+
+// weight is how often a kind of step comes, in parts of all weights.
+type weight struct {
+	kind Kind
+	n    int
+}
+
+func weights() []weight {
+	return []weight{
+		{TaskAdd, 60}, {TaskMove, 80}, {TaskWall, 10}, {TaskLength, 20}, {TaskReassign, 60}, {TaskDivisions, 20}, {TaskState, 60},
+		{TaskText, 30}, {TaskType, 15}, {TaskUndate, 15}, {TaskDelete, 25},
+		{PersonAdd, 8}, {PersonAddress, 25}, {PersonBind, 20}, {PersonDismiss, 15}, {PersonRename, 15}, {PersonDivision, 20}, {PersonDelete, 4},
+		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
+		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminLook, 15}, {AdminRun, 6}, {AdminConnect, 3},
+		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
+		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},
+		{Wait, 60}, {Poll, 10}, {Reconcile, 15},
+		{FaultGoogle, 100}, {FaultERP, 50}, {FaultStore, 40}, {FaultQueue, 20}, {Kill, 50}, {Wipe, 2},
+	}
+}
+
+// Generate draws a history of so many steps.
+func Generate(seed uint64, steps int) History {
+	d := dice(seed)
+	all := 0
+	for _, w := range weights() {
+		all += w.n
+	}
+	h := History{Seed: seed, Steps: make([]Step, steps)}
+	for id := range steps {
+		name := strconv.Itoa(id)
+		s := Step{ID: id}
+		n := d.pick(all, "kind", name)
+		for _, w := range weights() {
+			if n < w.n {
+				s.Kind = w.kind
+				break
+			}
+			n -= w.n
+		}
+		for i := range s.N {
+			s.N[i] = d.pick(1000, "n", name, strconv.Itoa(i))
+		}
+		s.After = after(d, s.Kind, name)
+		h.Steps[id] = s
+	}
+	return h
+}
+
+// after draws how long a step is left to itself: mostly moments, so that steps
+// meet in flight.
+func after(d dice, k Kind, name string) time.Duration {
+	switch {
+	case strings.HasPrefix(string(k), "fault."), k == Kill:
+		// A fault is armed for what comes next.
+		return d.between(0, 200*time.Millisecond, "after", name)
+	case k == Wait:
+		long := []time.Duration{time.Minute, 6 * time.Minute, 12 * time.Minute, 12 * time.Minute, 40 * time.Minute, 3 * time.Hour}
+		if d.chance(40, "a day", name) {
+			return d.between(12*time.Hour, 26*time.Hour, "after", name)
+		}
+		return d.between(time.Second, long[d.pick(len(long), "long", name)], "after", name)
+	}
+	short := []time.Duration{200 * time.Millisecond, 2 * time.Second, 2 * time.Second, 10 * time.Second, 30 * time.Second, 2 * time.Minute}
+	return d.between(time.Millisecond, short[d.pick(len(short), "short", name)], "after", name)
+}

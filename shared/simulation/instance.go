@@ -1,0 +1,171 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/erp-calendar/erp-calendar/functions/deadletter"
+	"github.com/erp-calendar/erp-calendar/functions/notify"
+	"github.com/erp-calendar/erp-calendar/functions/poll"
+	"github.com/erp-calendar/erp-calendar/functions/reconcile"
+	"github.com/erp-calendar/erp-calendar/functions/syncemployee"
+	"github.com/erp-calendar/erp-calendar/functions/synctask"
+	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/workers"
+)
+
+// errKilled is what an instance that is dead gets for every effect. It wraps
+// context.Canceled: nobody can tell whether the last call was made.
+var errKilled = fmt.Errorf("simulation: the instance was killed: %w", context.Canceled)
+
+// instance is one process of the product: every function on its own caches, its
+// own skewed clock, and a gate before and after every effect on the outside.
+type instance struct {
+	w    *world
+	name string
+	skew time.Duration
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	dead    bool
+	effects int
+	// killAt is the number of the effect at which it dies; 0 for none.
+	killAt    int
+	killAfter bool // the effect, or before it
+	ids       int
+
+	functions map[string]http.Handler
+	parts     *workers.Workers
+	store     *store.Store
+	publisher *publisher
+}
+
+// boot starts an instance in a slot.
+func (w *world) boot(slot int) (*instance, error) {
+	w.boots++
+	i := &instance{w: w, name: fmt.Sprintf("instance-%d-%d", slot, w.boots)}
+	i.skew = w.dice.between(-90*time.Second, 90*time.Second, "skew", i.name)
+	i.ctx, i.cancel = context.WithCancel(w.ctx)
+	i.store = store.New(w.plant.backend(&face{inner: w.memory, i: i}))
+	i.publisher = &publisher{i: i}
+	cfg := w.config
+	// A small shop's budget, so that a history can come near it.
+	cfg.RequestsPerMinute, cfg.CalendarsPerHour = w.setup.RequestsPerMinute, w.setup.CalendarsPerHour
+	sink := w.plant.publisher(i.publisher)
+	parts, err := workers.New(i.ctx, cfg.Config, workers.Deps{
+		Store: i.store, Opener: w.cipher, Publisher: sink, Transport: w.plant.transport(&line{i: i}),
+		NewID: i.newID, Now: i.now, Log: w.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.parts = parts
+	guard := func(h http.Handler) http.Handler {
+		return serve.New("", w.log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) { return h, nil })
+	}
+	i.functions = map[string]http.Handler{
+		"SyncTask": guard(synctask.New(synctask.Config{EmployeeTopic: cfg.Topics.Employee}, synctask.Deps{
+			Writer: parts.Events, Publisher: sink, Forget: parts.Settings.Forget, Log: w.log,
+		})),
+		"SyncEmployee": guard(syncemployee.New(syncemployee.Config{EmployeeTopic: cfg.Topics.Employee}, syncemployee.Deps{
+			Keeper: parts.Keeper, Publisher: sink, Forget: parts.Settings.Forget, Now: i.now, Log: w.log,
+		})),
+		"DeadLetter": guard(deadletter.New(deadletter.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee},
+			deadletter.Deps{Store: i.store, Log: w.log})),
+		"Notify": guard(notify.New(notify.Config{Keys: w.webhookKeys, TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee},
+			notify.Deps{Publisher: sink, Employees: i.store, Now: i.now, Log: w.log})),
+		"Reconcile": guard(reconcile.New(reconcile.Config{EmployeeTopic: cfg.Topics.Employee}, reconcile.Deps{Publisher: sink, Log: w.log})),
+		"Poll": guard(poll.New(poll.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee}, poll.Deps{
+			ERP: parts.ERP, Settings: parts.Settings, Store: i.store, Publisher: sink, Log: w.log,
+		})),
+	}
+	return i, nil
+}
+
+// now is the instance's clock, which is not quite right.
+func (i *instance) now() time.Time { return time.Now().Add(i.skew) }
+
+// newID gives random ids that are the same in every replay.
+func (i *instance) newID() string {
+	i.mu.Lock()
+	i.ids++
+	n := strconv.Itoa(i.ids)
+	i.mu.Unlock()
+	var id uuid.UUID
+	high, low := i.w.dice.draw("id", i.name, n, "high"), i.w.dice.draw("id", i.name, n, "low")
+	for b := range 8 {
+		id[b], id[8+b] = byte(high>>(8*b)), byte(low>>(8*b))
+	}
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id.String()
+}
+
+// before is the gate that each effect passes first.
+func (i *instance) before() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.dead {
+		return errKilled
+	}
+	i.effects++
+	if i.killAt == i.effects && !i.killAfter {
+		i.dieLocked()
+		return errKilled
+	}
+	return nil
+}
+
+// after is the gate that each answer passes: an instance that died meanwhile, or
+// dies of this very effect, never learns of it.
+func (i *instance) after() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.dead && i.killAt > 0 && i.effects >= i.killAt && i.killAfter {
+		i.dieLocked()
+	}
+	if i.dead {
+		return errKilled
+	}
+	return nil
+}
+
+func (i *instance) dieLocked() {
+	i.dead = true
+	i.cancel()
+	i.w.auditor.Killed()
+	i.w.note("%s dies at its effect %d", i.name, i.effects)
+}
+
+// kill arranges the instance's death at its nth effect from now.
+func (i *instance) kill(n int, after bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.killAt, i.killAfter = i.effects+max(n, 1), after
+}
+
+func (i *instance) alive() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return !i.dead
+}
+
+// call serves a request in the instance. answered is false where it died: then
+// there is no answer at all.
+func (i *instance) call(function string, r *http.Request) (rec *recorder, answered bool) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stop := context.AfterFunc(i.ctx, cancel)
+	defer stop()
+	rec = newRecorder()
+	broken := rec.serve(i.functions[function], r.WithContext(ctx))
+	return rec, !broken && i.alive()
+}

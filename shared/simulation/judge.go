@@ -1,0 +1,59 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
+)
+
+// appoint has an auditor listen from now on.
+func (w *world) appoint() error {
+	w.auditor = audit.New(audit.World{
+		Google: w.google, ERP: w.erp, Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
+		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
+	})
+	saved, err := w.source().Saved(w.ctx)
+	w.inForce(saved.Settings)
+	return err
+}
+
+// inForce tells the auditor of settings from now on.
+func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
+
+// watch takes what the auditor saw go wrong.
+func (w *world) watch() { w.report(w.auditor.Watch()) }
+
+func (w *world) report(found []audit.Violation) {
+	for _, v := range found {
+		w.violate(string(v.Rule), "%s", v)
+	}
+}
+
+// judge has the auditor compare what is with what ought to be, and then one more
+// reconcile write nothing.
+func (w *world) judge() {
+	if err := w.keepActivity(); err != nil {
+		w.fault(err)
+		return
+	}
+	activity := make([]audit.Activity, len(w.kept))
+	for i, r := range w.kept {
+		activity[i] = audit.Activity{At: r.At, Action: r.Action, Calendar: r.Calendar, Event: r.Event, Task: r.Task, Employee: r.Employee}
+	}
+	w.report(w.auditor.Judge(activity))
+	if len(w.violations) > 0 {
+		return
+	}
+	w.auditor.Quiet()
+	w.scheduled("Reconcile")
+	w.idle()
+	w.poll()
+	w.idle()
+	w.report(w.auditor.AfterQuiet())
+}
+
+func (w *world) calls() []google.Request {
+	return w.google.Requests(google.Filter{Method: "calendar.*"})
+}

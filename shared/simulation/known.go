@@ -1,0 +1,35 @@
+package simulation
+
+import "strings"
+
+// known is a fault of the product that was found here, was reported, and is being
+// mended.
+type known struct {
+	rule   string
+	detail string // a part of the violation's text
+	why    string
+}
+
+// allKnown are left out of the verdict, so that they hide nothing else. The list
+// is empty when all is well.
+func allKnown() []known {
+	return []known{
+		{"pace", "", "two writes a second to one calendar hold for one process only"},
+		{"share", "it is still shared with", "a former address keeps reading after the database was lost"},
+		{"calendar", "it is named otherwise", "a calendar renamed at Google is not named back"},
+		{"double", "the employee has calendar", "the auditor takes the calendar that leaves for a double"},
+	}
+}
+
+func isKnown(rule, detail string) bool {
+	for _, k := range allKnown() {
+		if k.rule == rule && strings.Contains(detail, k.detail) {
+			return true
+		}
+	}
+	return false
+}
+
+// knownLie gives the method that "not found" is said of instead of a calendar or
+// its rules: the product believes it, and nobody looks for the calendar again.
+func knownLie(string) string { return "calendar.events.get" }

@@ -1,0 +1,147 @@
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// The hosts of the bubble's network. There are no sockets: a request is served
+// in its caller's goroutine, between two waits.
+const (
+	googleHost = "google.test"
+	erpHost    = "erp.test"
+)
+
+// line carries the calls of one instance.
+type line struct{ i *instance }
+
+// RoundTrip makes one call: the way there, the effect, the way back. An instance
+// that dies on the way gets no answer.
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	w, ctx := l.i.w, r.Context()
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	defer func() { _ = r.Body.Close() }()
+	name := turn(ctx, r.Method+" "+r.URL.Host+r.URL.Path)
+	if !pause(ctx, w.latency(name, "there")) {
+		return nil, context.Cause(ctx)
+	}
+	if err := l.i.before(); err != nil {
+		return nil, err
+	}
+	var res *http.Response
+	var err error
+	switch r.URL.Host {
+	case googleHost:
+		res, err = w.google.Transport().RoundTrip(r)
+	case erpHost:
+		res, err = serveERP(w.erp, r)
+	default:
+		return nil, fmt.Errorf("simulation: there is no host %s", r.URL.Host)
+	}
+	if gone := l.i.after(); gone != nil {
+		return nil, gone
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !pause(ctx, w.latency(name, "back")) {
+		return nil, context.Cause(ctx)
+	}
+	if gone := l.i.after(); gone != nil {
+		return nil, gone
+	}
+	return res, nil
+}
+
+// latency is some milliseconds, now and then seconds. What is slow is the way
+// back: how fast the calls arrive is what the budget is judged by, and a line that
+// holds calls up on their way there could bunch the most even ones.
+func (w *world) latency(name, way string) time.Duration {
+	high := 60 * time.Millisecond
+	switch p := w.dice.pick(1000, "slow", name, way); {
+	case way == "there":
+		high = 40 * time.Millisecond
+	case p < 3:
+		high = 9 * time.Second
+	case p < 30:
+		high = time.Second
+	}
+	return w.dice.between(time.Millisecond, high, "latency", name, way)
+}
+
+// serveERP answers as a server of its own would.
+func serveERP(h http.Handler, r *http.Request) (*http.Response, error) {
+	in := r.Clone(r.Context())
+	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "192.0.2.7:443"
+	rec := newRecorder()
+	broken := rec.serve(h, in)
+	if err := r.Context().Err(); err != nil {
+		return nil, context.Cause(r.Context())
+	}
+	if broken && rec.status == 0 {
+		return nil, fmt.Errorf("simulation: the connection was broken off: %w", io.ErrUnexpectedEOF)
+	}
+	var body io.Reader = &rec.body
+	if broken {
+		body = io.MultiReader(body, brokenOff{})
+	}
+	return &http.Response{
+		Status: http.StatusText(rec.code()), StatusCode: rec.code(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: rec.header, Body: io.NopCloser(body), ContentLength: -1, Request: r,
+	}, nil
+}
+
+type brokenOff struct{}
+
+func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// recorder collects an answer.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func newRecorder() *recorder { return &recorder{header: http.Header{}} }
+
+func (r *recorder) Header() http.Header { return r.header }
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	return r.body.Write(b)
+}
+
+func (r *recorder) code() int {
+	if r.status == 0 {
+		return http.StatusOK
+	}
+	return r.status
+}
+
+// serve tells whether the handler broke the connection off, as net/http's
+// handlers do by panicking with ErrAbortHandler; any other panic goes on.
+func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				panic(p) //nolint:forbidigo // not ours to swallow
+			}
+			broken = true
+		}
+	}()
+	h.ServeHTTP(r, req)
+	return false
+}

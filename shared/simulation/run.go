@@ -1,0 +1,324 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+const (
+	// pollEvery is how often Scheduler calls Poll.
+	pollEvery = 5 * time.Minute
+	// restDays bounds how long the product may take to come to rest once faults
+	// stopped: longer than the longest pause it gives a failed key (6 h), doubled
+	// guards and creation budgets included.
+	restDays = 6
+)
+
+// Violation is one thing that must not be.
+type Violation struct {
+	Rule   string // what must hold, in a few words; the same for one defect
+	Detail string
+}
+
+func (v Violation) String() string { return v.Rule + ": " + v.Detail }
+
+// Result is what came of a history.
+type Result struct {
+	History    History
+	Violations []Violation
+	// Trace are the things that happened, with their times.
+	Trace []string
+	// Took is how much of the bubble's time passed.
+	Took time.Duration
+	// Polls, Kills and Calls measure the history.
+	Polls, Kills, Calls int
+	// Done is how many steps were taken.
+	Done int
+}
+
+// Failed tells whether anything was violated.
+func (r Result) Failed() bool { return len(r.Violations) > 0 }
+
+// String prints the history, what happened in it, and what was violated.
+func (r Result) String() string {
+	var out strings.Builder
+	out.WriteString(r.History.String())
+	for _, line := range r.Trace {
+		out.WriteString(line + "\n")
+	}
+	for _, v := range r.Violations {
+		fmt.Fprintf(&out, "%s\n", v)
+	}
+	fmt.Fprintf(&out, "took %v of its own time, %d polls, %d kills, %d calls\n", r.Took.Round(time.Second), r.Polls, r.Kills, r.Calls)
+	return out.String()
+}
+
+// Rules lists the violated rules.
+func (r Result) Rules() []string {
+	var out []string
+	for _, v := range r.Violations {
+		out = append(out, v.Rule)
+	}
+	return out
+}
+
+// Runner runs histories.
+type Runner struct {
+	env environment
+	// Log receives the product's log; nil for none.
+	Log io.Writer
+}
+
+// NewRunner makes a Runner.
+func NewRunner(ctx context.Context) (*Runner, error) {
+	env, err := loadEnvironment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Runner{env: env}, nil
+}
+
+// Run runs one history in a bubble of its own and has it judged.
+func (r *Runner) Run(t *testing.T, h History, plant Plant) (result Result) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	if r.Log != nil {
+		log = slog.New(slog.NewTextHandler(r.Log, nil))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w, err := open(t.Context(), r.env, h.Seed, plant, log)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		began := time.Now()
+		result = w.live(h)
+		result.Took = time.Since(began)
+		if err := w.close(); err != nil {
+			result.Violations = append(result.Violations, Violation{"the simulation ends", err.Error()})
+		}
+	})
+	return result
+}
+
+// live lets the history happen, lets everything come to rest, and judges.
+func (w *world) live(h History) Result {
+	w.polled = time.Now()
+	if err := w.appoint(); err != nil {
+		w.fault(err)
+	}
+	w.fault(w.connect())
+	w.advance(20 * time.Second)
+	done := 0
+	for _, s := range h.Steps {
+		done++
+		if err := w.apply(s); err != nil && !errors.Is(err, errNothing) && !errors.Is(err, google.ErrNotThere) && !errors.Is(err, userside.ErrNotFound) {
+			w.fault(fmt.Errorf("step %s: %w", s, err))
+		}
+		w.advance(s.After)
+		w.watch()
+		if len(w.violations) > 0 {
+			break // what is wrong already need not wait for the end
+		}
+	}
+	if len(w.violations) == 0 {
+		w.rest()
+	}
+	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances, Polls: w.polls, Done: done}
+	for _, err := range w.broken {
+		r.Violations = append(r.Violations, Violation{"the simulation works", err.Error()})
+	}
+	return r
+}
+
+// violate notes what must not be, once a rule.
+func (w *world) violate(rule, format string, args ...any) {
+	for _, v := range w.violations {
+		if v.Rule == rule {
+			return
+		}
+	}
+	v := Violation{rule, fmt.Sprintf(format, args...)}
+	if isKnown(v.Rule, v.Detail) {
+		return
+	}
+	w.note("VIOLATED %s", v)
+	w.violations = append(w.violations, v)
+}
+
+// advance lets time pass; Scheduler goes on calling Poll.
+func (w *world) advance(d time.Duration) {
+	end := time.Now().Add(d)
+	every := pollEvery
+	if d > 2*time.Hour {
+		// Hours in which nothing happens need fewer polls to be the same.
+		every = 30 * time.Minute
+	}
+	for {
+		next := w.polled.Add(every)
+		if next.After(end) {
+			break
+		}
+		pause(w.ctx, time.Until(next))
+		w.poll()
+	}
+	pause(w.ctx, time.Until(end))
+}
+
+func (w *world) poll() {
+	w.polled = time.Now()
+	w.polls++
+	w.scheduled("Poll")
+}
+
+// idle waits until no message and no request is under way.
+func (w *world) idle() bool {
+	for end := time.Now().Add(10 * time.Hour); time.Now().Before(end); pause(w.ctx, 7*time.Second) {
+		ctx, cancel := context.WithDeadline(w.ctx, end)
+		err := w.queue.Idle(ctx)
+		cancel()
+		if err == nil && w.threads() == 0 && w.queue.Outstanding() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// rest ends all faults, gives the product what it needs to become right, and
+// judges once nothing is due any more.
+func (w *world) rest() {
+	w.note("faults end")
+	w.faults.clear()
+	w.google.ClearFaults()
+	w.erp.ClearFaults()
+	w.calm.Store(true)
+	for n := range w.slots {
+		i := w.slot(n)
+		i.mu.Lock()
+		i.killAt = 0
+		i.mu.Unlock()
+	}
+	w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: w.agreedRole()})
+	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
+	w.fault(w.connect())
+	if !w.settle() {
+		return
+	}
+	w.judge()
+}
+
+// agreedRole keeps the role of the state that histories change, where it is there.
+func (w *world) agreedRole() int64 {
+	for _, s := range w.erp.States() {
+		if s.ID == stateAgreed {
+			return s.Role
+		}
+	}
+	return userside.RoleNotCompleted
+}
+
+// settle polls until nothing is due, reconciles, lets go what is held, and does
+// so again until a whole round changes nothing.
+func (w *world) settle() bool {
+	end := time.Now().Add(restDays * 24 * time.Hour)
+	state := store.New(w.memory)
+	for round := 0; ; round++ {
+		if !w.undue(end, 3) {
+			return false
+		}
+		if round >= 2 {
+			plan, err := state.Held(w.ctx)
+			w.fault(err)
+			if len(plan.Keys) == 0 {
+				return true
+			}
+			w.fault(w.held(state, true))
+			if !w.undue(end, 1) {
+				return false
+			}
+		}
+		w.scheduled("Reconcile")
+	}
+}
+
+// undue polls at least so often, and until nothing is due.
+func (w *world) undue(end time.Time, atLeast int) bool {
+	state, began := store.New(w.memory), time.Now()
+	for n := 0; ; n++ {
+		if time.Since(began) > 24*time.Hour {
+			// What is held waits for a person, who looks once a day.
+			w.fault(w.held(state, true))
+			began = time.Now()
+		}
+		if !w.idle() {
+			w.violate("comes to rest", "messages are still under way after ten hours: %s", w.outstanding())
+			return false
+		}
+		due, key, err := w.due()
+		w.fault(err)
+		if n >= atLeast && due.IsZero() {
+			return true
+		}
+		if time.Now().After(end) {
+			w.violate("comes to rest", "%s is still due at %s after %d days of quiet", key, due.Format(time.DateTime), restDays)
+			return false
+		}
+		next := w.polled.Add(pollEvery)
+		for n >= atLeast && next.Before(due) {
+			next = next.Add(pollEvery) // polls that find nothing due need not be made
+		}
+		pause(w.ctx, time.Until(next))
+		w.poll()
+	}
+}
+
+func (w *world) outstanding() string {
+	var out strings.Builder
+	for _, s := range []string{"sync-task", "sync-employee", "dead-letter"} {
+		c, err := w.queue.Counts(s)
+		w.fault(err)
+		fmt.Fprintf(&out, "%s %+v; ", s, c)
+	}
+	return out.String()
+}
+
+// due finds the key that Poll has to bring up first.
+func (w *world) due() (at time.Time, key string, err error) {
+	for _, c := range []store.Collection{store.Employees, store.Tasks} {
+		docs, err := w.memory.Query(w.ctx, store.Query{Collection: c, Field: "due_at", Op: store.Exists, Limit: 1})
+		if err != nil {
+			return at, key, err
+		}
+		for _, d := range docs {
+			var rec struct {
+				Due time.Time `firestore:"due_at" json:"due_at"`
+			}
+			if err := d.Decode(&rec); err != nil {
+				return at, key, err
+			}
+			if at.IsZero() || rec.Due.Before(at) {
+				at, key = rec.Due, string(c)+"/"+d.ID
+			}
+		}
+	}
+	return at, key, nil
+}
+
+// keepActivity remembers the activity of a database that is about to be lost.
+func (w *world) keepActivity() error {
+	all, err := store.New(w.memory).RecentActivity(w.ctx, 0)
+	w.kept = append(w.kept, all...)
+	return err
+}

@@ -1,0 +1,174 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/config"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/workers"
+)
+
+// What every world is made of.
+const (
+	account      = "calendars@provider.example"
+	sub          = "1002"
+	admin        = "admin@provider.example"
+	clientID     = "test.apps.googleusercontent.com"
+	clientSecret = "simulation-client-secret"
+	erpKey       = "simulation-erp-key"
+	notifySecret = "whsec_c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24="
+	tokenKey     = "local:c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24="
+	zoneName     = "Europe/Kyiv"
+
+	bindingField = 1
+	idField      = 7
+
+	stateOpen, stateWorking, stateDone, statePostponed = 1, 2, 3, 4
+	stateAgreed                                        = 5 // a second one "Not completed"
+	typeRepair, typeInstall                            = 6, 8
+)
+
+// setup is what a history begins with; it follows from the seed alone.
+type setup struct {
+	// Start is when the history begins; some begin shortly before a DST change.
+	Start                               time.Time
+	Employees, Tasks, Divisions         int
+	RequestsPerMinute, CalendarsPerHour int
+	// Doubled and Unacked are how many of a thousand pushes come twice.
+	Doubled, Unacked int
+	Settings         map[string]any
+	Google           fakegoogle.Options
+	Generation       fakeerp.Generation
+}
+
+// setupOf draws a world.
+func setupOf(d dice) setup {
+	days := d.pick(300, "start day")
+	start := time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC).AddDate(0, 0, days)
+	switch d.pick(10, "dst") {
+	case 0: // Kyiv's clocks go forward on 29 March 2026 at 01:00 UTC
+		start = time.Date(2026, 3, 28, 20, 0, 0, 0, time.UTC)
+	case 1: // and back on 25 October
+		start = time.Date(2026, 10, 24, 20, 0, 0, 0, time.UTC)
+	}
+	s := setup{
+		Start: start.Add(d.between(0, 12*time.Hour, "start")), Employees: 2 + d.pick(3, "employees"),
+		Tasks: 2 + d.pick(5, "tasks"), Divisions: 2,
+		RequestsPerMinute: []int{60, 120, 600}[d.pick(3, "rpm")], CalendarsPerHour: []int{6, 20, 60}[d.pick(3, "cph")],
+		Doubled: 40, Unacked: 30,
+		Generation: []fakeerp.Generation{fakeerp.GenerationOld, fakeerp.GenerationNew}[d.pick(2, "generation")],
+	}
+	s.Settings = map[string]any{
+		"enabled": true, "confirmed": true, "time_zone": zoneName, "binding_field": bindingField,
+		"shown_roles":         []int64{fakeerp.RoleNotCompleted, fakeerp.RoleInProgress},
+		"include_departments": d.chance(400, "departments"),
+		"midnight_is_all_day": d.chance(300, "midnight"),
+	}
+	if d.chance(300, "card") {
+		s.Settings["calendar_id_field"] = idField
+	}
+	s.Google = fakegoogle.Options{
+		BaseURL: "http://" + googleHost, Now: time.Now, ClientID: clientID, ClientSecret: clientSecret,
+		Accounts:                  []fakegoogle.Account{{Sub: sub, Email: account, Name: "Calendars"}},
+		Seed:                      uint64(d)*2 + 1,
+		RequestsPerMinute:         s.RequestsPerMinute,
+		RateLimitStatus:           []int{403, 429}[d.pick(2, "rate status")],
+		StatusErrors:              d.chance(500, "status errors"),
+		WebDeletionForbidsRevival: d.chance(300, "revival"),
+	}
+	if d.chance(300, "list delay") {
+		s.Google.CalendarListDelay = d.between(time.Second, 2*time.Minute, "list delay for")
+	}
+	if d.chance(200, "aliases") {
+		s.Google.ZoneAliases = map[string]string{"Europe/Kyiv": "Europe/Kiev"}
+	}
+	return s
+}
+
+// environment is what the product's workers and functions read (design.md §2).
+type environment struct {
+	workers.Config
+	config.NotifySecrets
+}
+
+func loadEnvironment(ctx context.Context) (environment, error) {
+	env := map[string]string{
+		"GOOGLE_CLOUD_PROJECT": "simulation", "ERP_URL": "http://" + erpHost, "ERP_API_KEY": erpKey, "ALLOW_HTTP_ERP": "true",
+		"OAUTH_CLIENT_ID": clientID, "OAUTH_CLIENT_SECRET": clientSecret, "NOTIFY_SECRETS": notifySecret, "TOKEN_KEY": tokenKey,
+		"GOOGLE_ISSUER": "http://" + googleHost, "CALENDAR_ENDPOINT": "http://" + googleHost + "/calendar/v3/",
+	}
+	return config.Load[environment](ctx, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+}
+
+// populate gives the ERP its first content, without a notification.
+func (w *world) populate() {
+	data := fakeerp.Data{
+		States: []fakeerp.TaskState{
+			{ID: stateOpen, Name: "New", Role: fakeerp.RoleNotCompleted}, {ID: stateWorking, Name: "Under way", Role: fakeerp.RoleInProgress},
+			{ID: stateDone, Name: "Done", Role: fakeerp.RoleCompleted}, {ID: statePostponed, Name: "Later", Role: fakeerp.RolePostponed},
+			{ID: stateAgreed, Name: "Agreed", Role: fakeerp.RoleNotCompleted},
+		},
+		Types:          []fakeerp.TaskType{{ID: typeRepair, Name: "Repair"}, {ID: typeInstall, Name: "Installation", HourOnDoing: 2}},
+		EmployeeFields: []fakeerp.Field{{ID: bindingField, Caption: "Calendar", Kind: fakeerp.FieldCheckbox}, {ID: idField, Caption: "Calendar id", Kind: fakeerp.FieldText}},
+	}
+	for n := range w.setup.Divisions {
+		data.Divisions = append(data.Divisions, fakeerp.Division{ID: int64(20 + n), Name: fmt.Sprintf("Crew %d", n+1)})
+	}
+	for n := range w.setup.Employees {
+		data.Employees = append(data.Employees, w.newEmployee(n))
+	}
+	for n := range w.setup.Tasks {
+		t := w.newTask(n)
+		for _, e := range data.Employees {
+			if w.dice.chance(600, "first executor", strconv.Itoa(n), e.Name) {
+				t.Executors = append(t.Executors, e.ID)
+			}
+		}
+		t.ID, t.Created, t.Updated = int64(100+n), time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+		data.Tasks = append(data.Tasks, t)
+	}
+	w.erp.Load(data)
+}
+
+func (w *world) newEmployee(n int) fakeerp.Employee {
+	name := fmt.Sprintf("Person %d", n+1)
+	e := fakeerp.Employee{ID: int64(30 + n), Name: name, Email: fmt.Sprintf("person%d@provider.example", n+1), Fields: map[int64]string{bindingField: "1"}}
+	if w.dice.chance(500, "member", name) {
+		e.Memberships = []fakeerp.Membership{{DivisionID: int64(20 + n%w.setup.Divisions), Current: true, Added: time.Now()}}
+	}
+	return e
+}
+
+func (w *world) newTask(n int) fakeerp.Task {
+	name := strconv.Itoa(n)
+	t := fakeerp.Task{
+		TypeID: []int64{typeRepair, typeInstall}[w.dice.pick(2, "type", name)], StateID: stateOpen,
+		Todo:        w.hour(w.dice.pick(72, "hour", name)),
+		Address:     fakeerp.Address{Text: "Sadova St, " + name},
+		Description: "Call before coming & bring <b>cable</b> " + name,
+	}
+	if w.dice.chance(300, "crew task", name) {
+		t.Divisions = []int64{int64(20 + w.dice.pick(w.setup.Divisions, "crew", name))}
+	}
+	if w.dice.chance(400, "length", name) {
+		t.RuntimeHours = int64(1 + w.dice.pick(5, "length of", name))
+	}
+	return t
+}
+
+// hour gives a whole hour some hours from now, and midnight now and then.
+func (w *world) hour(ahead int) time.Time {
+	now := time.Now().In(w.zone)
+	return time.Date(now.Year(), now.Month(), now.Day(), now.Hour()+ahead-4, 0, 0, 0, w.zone)
+}
+
+// defaultSettings is DEFAULT_SETTINGS.
+func (s setup) defaultSettings() (string, error) {
+	data, err := json.Marshal(s.Settings)
+	return string(data), err
+}

@@ -1,0 +1,324 @@
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/fake/pubsub"
+	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/seal"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/webhook"
+)
+
+// instances is how many processes of the product run at once.
+const instances = 3
+
+// world is one history under way; everything in it lives in one bubble.
+type world struct {
+	dice
+	setup  setup
+	config environment
+	plant  Plant
+	log    *slog.Logger
+	zone   *time.Location
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	google  *google.Server
+	erp     *userside.Server
+	memory  store.Backend
+	wipe    func()
+	queue   *pubsub.Dispatcher
+	faults  *injector
+	cipher  seal.Cipher
+	auditor *audit.Auditor
+
+	webhookKeys []webhook.Key
+	slots       []*instance
+	boots       int
+
+	// noting guards trace alone: an instance notes its death with its own lock held.
+	noting sync.Mutex
+	trace  []string // what happened, for the print of a failing history
+
+	// calm: faults have ended.
+	calm atomic.Bool
+
+	mu         sync.Mutex
+	busy       int       // threads beside the queue's: notifications, polls, messages on their way
+	broken     []error   // faults of the simulation itself
+	step       int       // id of the step under way, for draws
+	polled     time.Time // when Scheduler last called
+	asked      int       // requests that Scheduler and the admin made
+	kept       []store.ActivityRecord
+	violations []Violation
+	polls      int
+}
+
+// open makes the world of a history at the bubble's present moment.
+func open(ctx context.Context, env environment, seed uint64, plant Plant, log *slog.Logger) (*world, error) {
+	w := &world{dice: dice(seed), plant: plant, log: log, faults: &injector{}}
+	w.setup = setupOf(w.dice)
+	w.config = env
+	var err error
+	if w.config.DefaultSettings.JSON, err = w.setup.defaultSettings(); err != nil {
+		return nil, err
+	}
+	if w.zone, err = time.LoadLocation(zoneName); err != nil {
+		return nil, err
+	}
+	key, ok := w.config.TokenKey.Local()
+	if !ok {
+		return nil, errors.New("simulation: the token key cannot be read")
+	}
+	if w.cipher, err = seal.NewLocal(key); err != nil {
+		return nil, err
+	}
+	if w.webhookKeys, err = w.config.NotifySecrets.Keys(); err != nil {
+		return nil, err
+	}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	pause(w.ctx, time.Until(w.setup.Start))
+	w.google = google.New(w.setup.Google)
+	w.erp = userside.New(userside.Options{
+		Now: time.Now, Location: w.zone, APIKey: erpKey, Generation: w.setup.Generation, Notify: w.notified, LogLimit: 200_000,
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			if !pause(ctx, d) {
+				return context.Cause(ctx)
+			}
+			return nil
+		},
+	})
+	w.populate()
+	memory := NewMemory(time.Now)
+	w.memory, w.wipe = memory, memory.Wipe
+	if err := w.subscribe(); err != nil {
+		return nil, err
+	}
+	for n := range instances {
+		i, err := w.boot(n)
+		if err != nil {
+			return nil, err
+		}
+		w.slots = append(w.slots, i)
+	}
+	return w, nil
+}
+
+// close ends everything that still runs.
+func (w *world) close() error {
+	w.cancel()
+	err := w.queue.Close()
+	for w.threads() > 0 {
+		<-time.After(time.Second)
+	}
+	return err
+}
+
+// under runs a thread of the history beside the driver's.
+func (w *world) under(do func()) {
+	w.mu.Lock()
+	w.busy++
+	w.mu.Unlock()
+	go func() {
+		defer func() {
+			w.mu.Lock()
+			w.busy--
+			w.mu.Unlock()
+		}()
+		do()
+	}()
+}
+
+func (w *world) threads() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.busy
+}
+
+// fault notes that the simulation itself went wrong.
+func (w *world) fault(err error) {
+	if err == nil || w.ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = append(w.broken, err)
+}
+
+// note keeps a line for the print of the history.
+func (w *world) note(format string, args ...any) {
+	w.noting.Lock()
+	defer w.noting.Unlock()
+	w.trace = append(w.trace, time.Now().In(w.zone).Format("02.01. 15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// slot gives the instance in a slot, a fresh one if the last one died.
+func (w *world) slot(n int) *instance {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.slots[n].alive() {
+		fresh, err := w.boot(n)
+		if err != nil {
+			w.broken = append(w.broken, err)
+			return w.slots[n]
+		}
+		w.slots[n] = fresh
+	}
+	return w.slots[n]
+}
+
+// connect records a consent as OAuth does, and has everybody looked at.
+func (w *world) connect() error {
+	scopes := append([]string{"openid", "email"}, googlecalendar.Scopes()...)
+	refresh := w.google.RefreshToken(account, scopes...)
+	sealed, err := w.cipher.Seal(w.ctx, []byte(refresh), seal.Additional(store.SealPath(sub), sub))
+	if err != nil {
+		return err
+	}
+	state := store.New(w.memory)
+	if _, err := state.Connect(w.ctx, store.AccountRecord{Sub: sub, Email: account, ClientID: clientID, Scopes: scopes, Sealed: sealed}, false); err != nil {
+		return err
+	}
+	return w.publish(w.config.Topics.Employee, everybody())
+}
+
+func everybody() queue.Message {
+	return queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}
+}
+
+// publish sends a message as the console does, which is an instance of its own.
+func (w *world) publish(topic string, m queue.Message) error {
+	data, attributes, err := m.Encode(topic)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.asked++
+	n := strconv.Itoa(w.asked)
+	w.mu.Unlock()
+	w.deliver(topic, pubsub.Message{Data: data, Attributes: attributes}, w.delay("console", n))
+	return nil
+}
+
+// source reads and saves settings as the console does.
+func (w *world) source() *settings.Source {
+	return settings.NewSource(store.New(w.memory), w.config.DefaultSettings.JSON, w.config.ERP.URL, time.Now)
+}
+
+// scheduled calls a function as Scheduler does.
+func (w *world) scheduled(function string) {
+	w.mu.Lock()
+	w.asked++
+	n := strconv.Itoa(w.asked)
+	w.mu.Unlock()
+	w.under(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Minute)
+		defer cancel()
+		name := function + "/" + n
+		w.serve(ctx, function, name, []byte("{}"))
+	})
+}
+
+// notified is the ERP's hook: the connector tells the product, unless the history
+// has it lost; some come late, some twice, and none in order.
+func (w *world) notified(changes ...userside.Change) {
+	for n, c := range changes {
+		w.mu.Lock()
+		name := strconv.Itoa(w.step) + "/" + c.Type + "/" + strconv.Itoa(n)
+		w.mu.Unlock()
+		times := 1
+		switch p := w.dice.pick(1000, "notification", name); {
+		case p < 150:
+			w.note("the notification %s %v is lost", c.Type, c.IDs)
+			continue
+		case p < 250:
+			times = 2
+		}
+		for again := range times {
+			high := 800 * time.Millisecond
+			if w.dice.chance(100, "late", name, strconv.Itoa(again)) {
+				high = 20 * time.Minute
+			}
+			wait := w.dice.between(time.Millisecond, high, "notify after", name, strconv.Itoa(again))
+			w.under(func() { w.notify(c, name+"/"+strconv.Itoa(again), wait) })
+		}
+	}
+}
+
+// notify sends a signed notification until it is accepted, as the connector does.
+func (w *world) notify(c userside.Change, name string, wait time.Duration) {
+	body, err := json.Marshal(map[string]any{"type": c.Type, "timestamp": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"ids": c.IDs}})
+	if err != nil {
+		w.fault(err)
+		return
+	}
+	for try := range 5 {
+		if !pause(w.ctx, wait) {
+			return
+		}
+		header, err := webhook.Sign(w.webhookKeys[0], "msg_"+name, time.Now(), body)
+		if err != nil {
+			w.fault(err)
+			return
+		}
+		id := name + "/" + strconv.Itoa(try)
+		r, err := post(withActor(w.ctx, "notify/"+id), "http://notify.invalid/", body)
+		if err != nil {
+			w.fault(err)
+			return
+		}
+		for k, v := range header {
+			r.Header[k] = v
+		}
+		w.auditor.Told(c.Type, c.IDs...)
+		i := w.slot(w.dice.pick(len(w.slots), "notify slot", id))
+		if rec, answered := i.call("Notify", r); answered && rec.code() == http.StatusAccepted {
+			return
+		}
+		wait = time.Minute
+	}
+}
+
+func post(ctx context.Context, url string, body []byte) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI, r.RemoteAddr = "/", "192.0.2.1:443"
+	r.Header.Set("Content-Type", "application/json")
+	return r, nil
+}
+
+func readAll(r *http.Request) ([]byte, error) { return io.ReadAll(r.Body) }
+
+// messageOf reads a push's message id and attempt.
+func messageOf(body []byte) (id string, attempt int) {
+	var push struct {
+		Message struct {
+			ID string `json:"messageId"`
+		} `json:"message"`
+		Attempt int `json:"deliveryAttempt"`
+	}
+	if json.Unmarshal(body, &push) != nil {
+		return "", 0
+	}
+	return push.Message.ID, push.Attempt
+}
