@@ -26,7 +26,7 @@ const (
 func scopes() []string { return append([]string{"openid", "email"}, googlecalendar.Scopes()...) }
 
 // company is the ERP's content. Every employee is bound; the tasks are open and
-// theirs by turns, every twentieth a second employee's too; every fortieth lies
+// theirs by turns, one in twenty a second employee's too; one in forty lies
 // before what enters a calendar. Nothing changed in the last days.
 func company(employees, tasks int, now time.Time) fakeerp.Data {
 	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same company each time, no secret
@@ -54,10 +54,10 @@ func company(employees, tasks int, now time.Time) fakeerp.Data {
 			Description: fmt.Sprintf("No link since the storm; the customer asks to be called half an hour before. Contract %d.", 100000+i),
 			Executors:   []int64{int64(first + i%employees)},
 		}
-		if i%20 == 7 {
+		if rnd.IntN(20) == 0 {
 			t.Executors = append(t.Executors, int64(first+(i+employees/2)%employees))
 		}
-		if i%40 == 13 {
+		if rnd.IntN(40) == 0 {
 			t.Todo = now.Truncate(time.Hour).Add(-60 * time.Hour)
 		}
 		d.Tasks = append(d.Tasks, t)

@@ -47,16 +47,19 @@ type subject struct {
 func (c *changer) look() (all bool) {
 	of, _ := c.b.judge.calendars()
 	var found []subject
+	all = true
 	for id, own := range c.b.own {
 		e, ok := of[id]
-		if ok && e.Live == own.wanted && e.Role(own.address) == "reader" && len(own.tasks) > 0 {
+		if !ok || e.Live != own.wanted || e.Role(own.address) != "reader" {
+			all = false
+		} else if len(own.tasks) > 0 {
 			found = append(found, subject{e.ID, own.tasks})
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.complete = found
-	return len(found) == len(c.b.own)
+	return all
 }
 
 // move moves one task to a minute of its own and waits for the event. ok is false
