@@ -89,7 +89,7 @@ type own struct {
 	tasks []int64
 }
 
-type secrets struct{ client, erp, token, notify string }
+type secrets struct{ client, erp, token, notify, session string }
 
 // peak is the memory of a process and the functions it ran.
 type peak struct {
@@ -110,7 +110,7 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	defer stop()
-	for _, phase := range []func(context.Context) error{b.whole, b.realLimit, b.audit, b.polls, b.burst, b.small, b.end} {
+	for _, phase := range []func(context.Context) error{b.whole, b.realLimit, b.audit, b.polls, b.burst, b.pages, b.small, b.deadLetters, b.end} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 		_, _ = rand.Read(bytes) // never fails (crypto/rand)
 		return base64.StdEncoding.EncodeToString(bytes)
 	}
-	b.secret = secrets{client: random(), erp: random(), token: "local:" + random(), notify: "whsec_" + random()}
+	b.secret = secrets{client: random(), erp: random(), token: "local:" + random(), notify: "whsec_" + random(), session: random()}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -152,8 +152,9 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 	}
 	b.google = fakegoogle.New(fakegoogle.Options{
 		BaseURL: b.url + "/google", ClientID: "bench.apps.googleusercontent.com", ClientSecret: b.secret.client,
-		Accounts: []fakegoogle.Account{{Sub: accountSub, Email: accountEmail, Name: "Calendars"}},
-		Latency:  b.latency, RequestsPerMinute: perMinute * b.scale,
+		RedirectURIs: []string{b.url + "/OAuth/callback"},
+		Accounts:     []fakegoogle.Account{{Sub: "1001", Email: adminEmail, Name: "Admin"}, {Sub: accountSub, Email: accountEmail, Name: "Calendars"}},
+		Latency:      b.latency, RequestsPerMinute: perMinute * b.scale,
 	})
 	b.erp = fakeerp.New(fakeerp.Options{
 		Location: zone, APIKey: b.secret.erp, LogLimit: 1_000_000,
@@ -177,6 +178,8 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/google/", http.StripPrefix("/google", b.meter))
 	mux.Handle("/erp/", http.StripPrefix("/erp", b.erp))
+	mux.HandleFunc("/"+fnConsole+"/", b.forward)
+	mux.HandleFunc("/"+fnOAuth+"/", b.forward)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	return func() {
@@ -231,6 +234,8 @@ func (b *bench) process(ctx context.Context, limit, tasks, employees int, functi
 			"GOOGLE_CLOUD_PROJECT": "bench", "ERP_URL": b.url + "/erp", "ERP_API_KEY": b.secret.erp, "ALLOW_HTTP_ERP": "true",
 			"OAUTH_CLIENT_ID": "bench.apps.googleusercontent.com", "OAUTH_CLIENT_SECRET": b.secret.client,
 			"TOKEN_KEY": b.secret.token, "NOTIFY_SECRETS": b.secret.notify, "DEFAULT_SETTINGS": settings,
+			"OAUTH_URL": b.url + "/" + fnOAuth, "CONSOLE_URL": b.url + "/" + fnConsole, "SESSION_KEY": b.secret.session,
+			"ADMIN_EMAILS": adminEmail, "INTEGRATION_ACCOUNT": accountEmail,
 			"GOOGLE_ISSUER": b.url + "/google", "CALENDAR_ENDPOINT": b.url + "/google/calendar/v3/",
 			"CALENDAR_REQUESTS_PER_MINUTE": strconv.Itoa(limit), "CALENDARS_PER_HOUR": "10000",
 		},
@@ -264,6 +269,7 @@ func (b *bench) finish(ctx context.Context, p *process, what string) error {
 		return errors.Join(err, p.end())
 	}
 	b.peaks = append(b.peaks, peak{what, s.Memory})
+	delete(s.Log, "WARN: dead letter recorded") // what DeadLetter is for
 	for name, n := range s.Log {
 		b.say("  log: %d× %s", n, name)
 	}

@@ -41,7 +41,7 @@ func TestQuick(t *testing.T) {
 	for _, figure := range []string{
 		"First fill: 20 calendars with ", "Google calls / ideal", "ERP calls / ideal", "budget used", "live change beside it",
 		"store operations / event", "store operations / change", "store operations / employee", "store operations / poll",
-		"at Google's own limit", "Nightly run without drift", "Peak memory", "SyncEmployee  ", "SyncTask  ", "Poll  ", "Notify  ", "Reconcile  ",
+		"at Google's own limit", "Nightly run without drift", "Peak memory", "SyncEmployee  ", "SyncTask  ", "Poll  ", "Notify  ", "Reconcile  ", "Console and OAuth", "DeadLetter  ", "store operations / page",
 		"All 20 calendars are right at the end",
 	} {
 		if !strings.Contains(out.String(), figure) {

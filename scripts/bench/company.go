@@ -16,6 +16,7 @@ import (
 const (
 	accountEmail = "calendars@provider.example"
 	accountSub   = "1002"
+	adminEmail   = "admin@provider.example"
 	zoneName     = "Europe/Kyiv"
 	bindingField = 1
 	stateOpen    = 1

@@ -11,8 +11,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/erp-calendar/erp-calendar/functions/console"
 	"github.com/erp-calendar/erp-calendar/functions/deadletter"
 	"github.com/erp-calendar/erp-calendar/functions/notify"
+	"github.com/erp-calendar/erp-calendar/functions/oauth"
 	"github.com/erp-calendar/erp-calendar/functions/poll"
 	"github.com/erp-calendar/erp-calendar/functions/reconcile"
 	"github.com/erp-calendar/erp-calendar/functions/syncemployee"
@@ -23,6 +25,7 @@ import (
 	pubsubqueue "github.com/erp-calendar/erp-calendar/shared/queue/pubsub"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
@@ -35,6 +38,8 @@ const (
 	fnReconcile    = "Reconcile"
 	fnPoll         = "Poll"
 	fnDeadLetter   = "DeadLetter"
+	fnConsole      = "Console"
+	fnOAuth        = "OAuth"
 )
 
 const deadLetters = "dead-letters"
@@ -52,6 +57,9 @@ type product struct {
 type productConfig struct {
 	workers.Config
 	config.NotifySecrets
+	config.Sites
+	config.Admins
+	config.SessionKey
 }
 
 // start puts the functions of a spec together.
@@ -60,7 +68,7 @@ func start(ctx context.Context, s spec, st *store.Store, log *slog.Logger) (*pro
 	if err != nil {
 		return nil, err
 	}
-	keys, err := cfg.Keys()
+	keys, err := cfg.NotifySecrets.Keys()
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +123,14 @@ func start(ctx context.Context, s spec, st *store.Store, log *slog.Logger) (*pro
 	employees.Handler = guard(syncemployee.New(syncemployee.Config{EmployeeTopic: cfg.Employee}, syncemployee.Deps{
 		Keeper: parts.Keeper, Publisher: p.publisher, Forget: parts.Settings.Forget, Now: time.Now, Log: log,
 	}))
+	signIn, pages, err := p.browsed(st, cipher, parts, log)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	dead.Handler = guard(deadletter.New(deadletter.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Employee}, deadletter.Deps{Store: st, Log: log}))
 	for name, h := range map[string]http.Handler{
 		fnSyncTask: tasks.Handler, fnSyncEmployee: employees.Handler, fnDeadLetter: dead.Handler,
+		fnOAuth: guard(signIn), fnConsole: guard(pages),
 		fnNotify: guard(notify.New(notify.Config{Keys: keys, TaskTopic: cfg.Task, EmployeeTopic: cfg.Employee},
 			notify.Deps{Publisher: p.publisher, Employees: st, Now: time.Now, Log: log})),
 		fnReconcile: guard(reconcile.New(reconcile.Config{EmployeeTopic: cfg.Employee}, reconcile.Deps{Publisher: p.publisher, Log: log})),
@@ -130,6 +143,27 @@ func start(ctx context.Context, s spec, st *store.Store, log *slog.Logger) (*pro
 		}
 	}
 	return p, nil
+}
+
+// browsed are the two functions that people see.
+func (p *product) browsed(st *store.Store, cipher *seal.Local, parts *workers.Workers, log *slog.Logger) (signIn, pages http.Handler, err error) {
+	cfg := p.cfg
+	signIn, err = oauth.New(oauth.Config{
+		ClientID: cfg.OAuthClient.ID, ClientSecret: cfg.OAuthClient.Secret.Text(), OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL,
+		AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount, EmployeeTopic: cfg.Employee, Issuer: cfg.Issuer,
+	}, oauth.Deps{
+		Store: st, Sealer: cipher, Publisher: p.publisher, HTTP: &http.Client{Transport: transport(), Timeout: 30 * time.Second}, Now: time.Now, Log: log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	pages, err = console.New(console.Config{
+		OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL, AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount,
+		SessionKey: cfg.Key.Bytes(), TaskTopic: cfg.Task, EmployeeTopic: cfg.Employee,
+	}, console.Deps{
+		Store: st, Settings: settings.NewSource(st, cfg.JSON, cfg.ERP.URL, time.Now), Catalogue: parts.ERP, Publisher: p.publisher, Now: time.Now, Log: log,
+	})
+	return signIn, pages, err
 }
 
 // transport keeps a connection for each call under way, as HTTP/2 to Google does.
