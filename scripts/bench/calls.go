@@ -43,6 +43,7 @@ func list(m map[string]int) string {
 func (b *bench) begin() time.Time {
 	b.google.ResetRequests()
 	b.erp.ResetRequests()
+	b.meter.reset()
 	return time.Now()
 }
 

@@ -18,7 +18,10 @@ type meter struct {
 
 	mu       sync.Mutex
 	arrivals []time.Time
-	watched  map[watch]chan time.Time
+	// events and rules count the lists that were asked for since the last reset: who
+	// waits for a phase's end must not hold up the stand-ins by copying their logs.
+	events, rules int
+	watched       map[watch]chan time.Time
 }
 
 // watch is an event by its calendar and start.
@@ -37,6 +40,11 @@ func (m *meter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	if strings.Contains(r.URL.Path, "/calendar/v3/") {
 		m.arrivals = append(m.arrivals, time.Now())
+	}
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/events") {
+		m.events++
+	} else if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/acl") {
+		m.rules++
 	}
 	waiting := len(m.watched) > 0
 	m.mu.Unlock()
@@ -95,6 +103,20 @@ func (m *meter) expect(calendar string, start time.Time) (written <-chan time.Ti
 		defer m.mu.Unlock()
 		delete(m.watched, key)
 	}
+}
+
+// reset begins to count lists anew.
+func (m *meter) reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events, m.rules = 0, 0
+}
+
+// audited is how many calendars were looked into, events and rules.
+func (m *meter) audited() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return min(m.events, m.rules)
 }
 
 // since gives the arrivals since a moment.

@@ -153,12 +153,8 @@ func (b *bench) night(ctx context.Context, p *process, c *changer) error {
 		if err := p.run(ctx, fnReconcile); err != nil {
 			return err
 		}
-		for {
-			// Live changes are messages too: done is when each calendar was listed.
-			done = b.callsSince(began)
-			if done.google["events.list"] >= b.employees && done.google["acl.list"] >= b.employees {
-				break
-			}
+		// Live changes are messages too: done is when each calendar was looked into.
+		for b.meter.audited() < b.employees {
 			if time.Since(began) > patience {
 				return fmt.Errorf("the nightly run is not done after %s", patience)
 			}
@@ -166,6 +162,7 @@ func (b *bench) night(ctx context.Context, p *process, c *changer) error {
 				return err
 			}
 		}
+		done = b.callsSince(began)
 		var err error
 		after, err = p.status(ctx)
 		return err
@@ -243,18 +240,16 @@ func (b *bench) realLimit(ctx context.Context) error {
 		if err := p.publish(ctx, command{Employees: true, IDs: b.employeeIDs()[:n], Size: messageSize, Cause: queue.CauseReconcile, Lane: queue.LaneBulk}); err != nil {
 			return err
 		}
-		for {
-			done = b.callsSince(began)
-			if done.google["events.list"] >= n {
-				return nil
-			}
+		for b.meter.audited() < n {
 			if time.Since(began) > patience {
 				return fmt.Errorf("an audit of %d calendars is not done after %s", n, patience)
 			}
-			if err := pause(ctx, 250*time.Millisecond); err != nil {
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
 				return err
 			}
 		}
+		done = b.callsSince(began)
+		return nil
 	})
 	if err == nil {
 		_, err = p.rest(ctx, patience)
