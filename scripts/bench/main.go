@@ -5,7 +5,7 @@
 // own. It ends non-zero where a promise is not kept, and writes only into a
 // temporary folder.
 //
-//	go run ./scripts/bench           1,000 employees, 20,000 tasks: about six minutes
+//	go run ./scripts/bench           1,000 employees, 20,000 tasks: five to seven minutes
 //	go run ./scripts/bench -quick    50 employees, 500 tasks: some seconds
 //
 // Google's limit is raised by a factor (-scale), and with it the number of
