@@ -343,7 +343,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := w.store.SavePoll(t.Context(), "tasks", store.PollRecord{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.StartRun(t.Context(), "run-1", 1); err != nil {
+	if _, err := w.store.StartRun(t.Context(), "run-1", "reconcile", []int{1}); err != nil {
 		t.Fatal(err)
 	}
 	w.failTask(77, []int64{1}, failure.New(failure.Source, "read task 77", ""))
@@ -359,7 +359,7 @@ func TestStatusJSON(t *testing.T) {
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("later: %v\nwant: %v", got, want)
 	}
-	if err := w.store.AdvanceRun(t.Context(), "run-1", 1, 3); err != nil {
+	if _, err := w.store.AdvanceRun(t.Context(), "run-1-0000", store.RunResult{Employee: 1, Repaired: 3}); err != nil {
 		t.Fatal(err)
 	}
 	want["last_reconcile"] = map[string]any{"started": "2026-11-22T10:00:00Z", "ended": "2026-11-22T10:01:30Z", "repaired": 3.}

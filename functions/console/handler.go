@@ -52,7 +52,8 @@ type Store interface {
 	Allow(ctx context.Context, key store.Key) error
 	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
-	LatestRun(ctx context.Context) (store.RunRecord, bool, error)
+	LastRun(ctx context.Context, cause string) (store.RunRecord, bool, error)
+	Runs(ctx context.Context, limit int) ([]store.RunRecord, error)
 	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
 	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)
 }

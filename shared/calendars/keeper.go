@@ -41,8 +41,9 @@ type Store interface {
 	PauseCreations(ctx context.Context, sub string, until time.Time) error
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)
-	StartRun(ctx context.Context, id string, total int) error
-	AdvanceRun(ctx context.Context, id string, done, repaired int) error
+	StartRun(ctx context.Context, id, cause string, sizes []int) (parts []string, err error)
+	AdvanceRun(ctx context.Context, part string, results ...store.RunResult) (over bool, err error)
+	RunPart(ctx context.Context, part string) (done []int64, over bool, err error)
 }
 
 // ERP reads employees and lists tasks.
@@ -160,7 +161,7 @@ type Order struct {
 	Message   string
 	Cause     queue.Cause
 	Deleted   bool
-	// Run is the full run that the order belongs to; empty for none.
+	// Run is the part of a full run that the order is; empty for none.
 	Run string
 	// Until is when to stop and leave the rest to a message of its own
 	// (protocol.md §7.3).
@@ -188,8 +189,15 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	ids := slices.Clone(o.Employees)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	run, ids, err := k.follow(ctx, o, ids)
+	if err != nil || len(ids) == 0 {
+		return report, err
+	}
 	if _, err := k.Rules.Settings(ctx); failure.Is(err, failure.Misconfigured) {
-		return report, k.park(ctx, ids, err)
+		if err := k.park(ctx, ids, err); err != nil {
+			return report, err
+		}
+		return report, run.gaveUp(ctx, ids)
 	}
 	stopped, err := k.stopped(ctx)
 	if err != nil {
@@ -210,11 +218,14 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	working.SetLimit(atOnce)
 	for i, id := range ids {
 		working.Go(func() error {
+			if run.isOver() {
+				return nil // a later run looks at everybody
+			}
 			late := i >= atOnce && !o.Until.IsZero() && k.Deps.Now().After(o.Until)
 			unfinished, redelivered := late, false
 			if !late {
 				var err error
-				if unfinished, redelivered, err = k.syncOne(ctx, o, stopped, tenant, id); err != nil {
+				if unfinished, redelivered, err = k.syncOne(ctx, o, run, stopped, tenant, id); err != nil {
 					return err
 				}
 			}
@@ -228,7 +239,7 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 			return nil
 		})
 	}
-	err = working.Wait()
+	err = errors.Join(working.Wait(), run.flush(ctx))
 	slices.Sort(report.Left)
 	return report, err
 }
@@ -354,25 +365,29 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	if cause == queue.CauseReconcile {
-		if err := k.Store.StartRun(ctx, run, len(ids)); err != nil {
-			return err
-		}
-	} else {
-		run = ""
+	var messages []queue.Message
+	if len(ids) > 0 {
+		messages = queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: queue.LaneBulk})
 	}
-	if len(ids) == 0 {
-		return nil
+	sizes := make([]int, len(messages))
+	for i, m := range messages {
+		sizes[i] = len(m.IDs)
 	}
-	messages := queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: queue.LaneBulk, Run: run})
-	k.Log.InfoContext(ctx, "full run started", "cause", cause, "employees", len(ids), "messages", len(messages))
+	parts, err := k.Store.StartRun(ctx, run, string(cause), sizes)
+	if err != nil || len(messages) == 0 {
+		return err
+	}
+	for i := range messages {
+		messages[i].Run = parts[i]
+	}
+	k.Log.InfoContext(ctx, "full run started", "cause", cause, "run", run, "employees", len(ids), "messages", len(messages))
 	return k.Queue.Publish(ctx, k.Topic, messages...)
 }
 
 // syncOne looks at one employee until they are right, recorded as failed, or
 // left to another holder. unfinished tells that the fill must go on in another
 // message.
-func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
+func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
 	began := k.Deps.Now()
 	lease, outcome, err := k.Store.AcquireEmployee(ctx, int64(id), store.Claim{
 		Message: o.Message, TTL: k.waits.Lease, Deleted: o.Deleted, Token: k.NewID(),
@@ -384,7 +399,7 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant str
 		return false, true, nil
 	case outcome == store.Busy:
 		k.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
-		return false, false, k.advance(ctx, o, 0)
+		return false, false, run.done(ctx, store.RunResult{Employee: int64(id)})
 	}
 	l := &look{k: k, order: o, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
 	for {
@@ -395,28 +410,17 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant str
 		case errors.Is(err, store.ErrLeaseLost):
 			// Somebody else has them, or Poll will find them due.
 			k.Log.WarnContext(ctx, "lease lost", "employee", id)
-			return false, false, k.advance(ctx, o, l.repaired)
+			return false, false, run.done(ctx, l.result())
 		case err != nil:
 			return false, false, err
 		case released:
-			if l.unfinished {
-				return true, false, nil
-			}
-			return false, false, k.advance(ctx, o, l.repaired)
+			return l.unfinished, false, run.done(ctx, l.result())
 		}
 		// Marked dirty meanwhile: look again, in a lease of full length.
 		if err := l.extend(ctx); err != nil {
 			return false, false, err
 		}
 	}
-}
-
-// advance counts an employee of a full run as done.
-func (k *Keeper) advance(ctx context.Context, o Order, repaired int) error {
-	if o.Run == "" {
-		return nil
-	}
-	return k.Store.AdvanceRun(ctx, o.Run, 1, repaired)
 }
 
 func (k *Keeper) margin() time.Duration { return min(margin, k.waits.Lease/4) }

@@ -36,6 +36,9 @@ type look struct {
 	// forgotten: the record is to be removed.
 	forgotten bool
 	repaired  int
+	// What was found otherwise than it had been left, over all looks: by kind, and
+	// the events' fields by name.
+	drift, fields map[string]int64
 	// refill: something changed that concerns which tasks the calendar holds.
 	refill bool
 }

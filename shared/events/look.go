@@ -35,7 +35,9 @@ type look struct {
 	audit     []int64
 	unseen    bool // what there is to see was not looked at
 
-	writes int // over all looks
+	// Over all looks: calls that changed something, and what was found drifted.
+	writes        int
+	drift, fields map[string]int64
 }
 
 // party is one employee of a task under decision.
@@ -50,6 +52,7 @@ type party struct {
 	actual   calendarsync.Actual
 	sequence int64
 	etag     string
+	restored bool                   // remembered as deleted, and shown all the same
 	extras   []googlecalendar.Event // further owned events of the same task
 	decision calendarsync.Decision
 }
@@ -343,7 +346,10 @@ func (l *look) observe(ctx context.Context, p *party) error {
 	case store.MappingLive:
 		p.actual.Presence = calendarsync.Live
 		if l.seen(p) && l.suspicious(p) {
-			return l.read(ctx, p)
+			if err := l.read(ctx, p); err != nil {
+				return err
+			}
+			l.noticeDrift(p)
 		}
 	case store.MappingTombstone:
 		p.actual.Presence = calendarsync.Cancelled
@@ -418,7 +424,7 @@ func (l *look) adopt(p *party) {
 		if p.mapping.State == store.MappingTombstone && p.mapping.EventID == best.ID {
 			// Deleted by us and there again: somebody restored it, or the list is
 			// older than the deletion; Google is asked.
-			p.mapping.State = store.MappingLive
+			p.mapping.State, p.restored = store.MappingLive, true
 			p.mapping.Returned = ""
 		}
 		return

@@ -150,6 +150,9 @@ type Intent struct {
 	Employee int64
 	Mapping  Mapping
 	Activity ActivityRecord
+	// Unmapped announces a write to an event that no mapping tells of: only the
+	// Mapping's epoch is looked at, and only the activity recorded.
+	Unmapped bool
 }
 
 // IntendTask announces writes before they are made (protocol.md §2.1, §1.6): in
@@ -180,8 +183,10 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 			accepted = append(accepted, in)
 		}
 		for _, in := range accepted {
-			in.Mapping.Owner = l.Token
-			rec.SetMapping(in.Employee, in.Mapping)
+			if !in.Unmapped {
+				in.Mapping.Owner = l.Token
+				rec.SetMapping(in.Employee, in.Mapping)
+			}
 			if err := tx.Set(Ref{Activity, in.Activity.ID}, in.Activity); err != nil {
 				return err
 			}

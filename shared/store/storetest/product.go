@@ -259,6 +259,7 @@ type state struct {
 	Activity     []store.ActivityRecord
 	Polls        []store.PollRecord
 	Runs         []store.RunRecord
+	RunParts     []store.RunPart
 	Budgets      []store.BudgetRecord
 }
 
@@ -277,6 +278,7 @@ func (r *rig) state() state {
 		Activity:     all[store.ActivityRecord](r, store.Activity),
 		Polls:        all[store.PollRecord](r, store.Polls),
 		Runs:         all[store.RunRecord](r, store.Runs),
+		RunParts:     all[store.RunPart](r, store.RunParts),
 		Budgets:      all[store.BudgetRecord](r, store.Budgets),
 	}
 }
