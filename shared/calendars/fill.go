@@ -26,14 +26,17 @@ const (
 // the ERP's tasks of the employee, and what is remembered, compared; only what
 // differs is looked at under its task's lease.
 func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, address string) error {
-	seen, err := l.list(ctx)
+	head, seen, err := l.list(ctx)
 	if failure.Is(err, failure.Gone) {
 		if waiting, err := l.replace(ctx, name, address); err != nil || waiting {
 			return err
 		}
-		seen, err = l.list(ctx)
+		head, seen, err = l.list(ctx)
 	}
 	if err != nil {
+		return err
+	}
+	if err := l.restore(ctx, head, name); err != nil {
 		return err
 	}
 	recs, err := l.k.Store.TasksOf(ctx, int64(l.id))
@@ -44,11 +47,13 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	for _, r := range recs {
 		known[calendarsync.TaskID(r.ID)] = r
 	}
+	l.noticeEmptied(recs, seen)
 	ids, err := l.candidates(ctx, rules, known, seen)
 	if err != nil {
 		return err
 	}
-	var differing []calendarsync.TaskID
+	// A tombstone past its time is dropped by a look at its task.
+	differing := l.expired(recs)
 	for part := range slices.Chunk(ids, readSize) {
 		if err := l.extend(ctx); err != nil {
 			return err
@@ -69,10 +74,12 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 			}
 		}
 	}
+	slices.Sort(differing)
+	differing = slices.Compact(differing)
 	if len(differing) > 0 {
 		l.k.Log.InfoContext(ctx, "calendar differs", "employee", l.id, "tasks", len(differing), "of", len(ids), "cause", l.order.Cause)
 	}
-	unseen := 0
+	unseen, parked := 0, time.Time{}
 	for part := range slices.Chunk(differing, batchSize) {
 		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
 			// The rest differs still when the next message looks (protocol.md §7.3).
@@ -87,16 +94,26 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 			return err
 		}
 		l.repaired += report.Writes
+		l.drift, l.fields = summed(l.drift, report.Drift), summed(l.fields, report.Fields)
 		unseen += report.Unseen
+		if report.ParkedUntil.After(parked) {
+			parked = report.ParkedUntil
+		}
 	}
 	c := l.rec().Calendar
 	if l.rec().State != store.StateActive {
 		return failure.New(failure.Transient, fmt.Sprintf("fill the calendar of employee %d", l.id), "it is not shared yet")
 	}
-	if !c.Listed && unseen > 0 {
-		// What the list showed of those tasks is remembered nowhere yet, so that
-		// "no mapping" still does not mean "no event" (protocol.md §3.4).
-		l.wait(l.taken().Add(time.Minute))
+	if unseen > 0 {
+		// What the list showed of those tasks was not made use of. Their holder goes by
+		// what it remembers: "no mapping" still does not mean "no event" (protocol.md
+		// §3.4), and what somebody changed is not noticed. Waiting leaves a mark on the
+		// employee, by which the next look is an audit again.
+		again := l.taken().Add(time.Minute)
+		if parked.After(again) {
+			again = parked
+		}
+		l.wait(again)
 		return nil
 	}
 	if c.Listed && !c.Filled.IsZero() {
@@ -114,19 +131,19 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 }
 
 // list reads all events of the calendar and sorts out the product's own.
-func (l *look) list(ctx context.Context) (*events.Sighting, error) {
+func (l *look) list(ctx context.Context) (googlecalendar.Calendar, *events.Sighting, error) {
 	if err := l.extend(ctx); err != nil {
-		return nil, err
+		return googlecalendar.Calendar{}, nil, err
 	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	c := l.rec().Calendar
-	all, err := l.k.Google.Events(calls, c.ID)
+	head, all, err := l.k.Google.Events(calls, c.ID)
 	if err != nil {
-		return nil, err
+		return head, nil, err
 	}
 	seen := &events.Sighting{Employee: l.id, Epoch: c.Epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{}}
-	copies := 0
+	var copies int64
 	for _, e := range all {
 		if e.Owned && e.Mark.Tenant == l.tenant && e.Mark.Employee == l.id {
 			seen.Events[e.Mark.Task] = append(seen.Events[e.Mark.Task], e)
@@ -137,10 +154,11 @@ func (l *look) list(ctx context.Context) (*events.Sighting, error) {
 	for task := range seen.Events {
 		slices.SortFunc(seen.Events[task], func(a, b googlecalendar.Event) int { return cmp.Compare(b.Mark.Generation, a.Mark.Generation) })
 	}
+	l.found(events.DriftCopied, copies)
 	if copies > 0 {
 		l.k.Log.WarnContext(ctx, "copies of events left alone", "employee", l.id, "calendar", c.ID, "copies", copies)
 	}
-	return seen, nil
+	return head, seen, nil
 }
 
 // candidates are the tasks that are or might have to be in the calendar: the
@@ -170,14 +188,58 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 			}
 		}
 	}
-	for id := range known {
-		ids = append(ids, id)
+	for id, rec := range known {
+		// What has no event here and is not to have one is not read again every night:
+		// the ERP does not list it among the open tasks, nor the calendar among its
+		// events. A deleted event that somebody restored is among those.
+		if m, mapped := rec.Mapping(int64(l.id)); mapped && !settled(m, l.rec().Calendar.Epoch) {
+			ids = append(ids, id)
+		}
 	}
 	for id := range seen.Events {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
+}
+
+// settled tells whether a mapping only remembers that an event was deleted.
+func settled(m store.Mapping, epoch string) bool {
+	return m.State == store.MappingTombstone && m.Epoch == epoch && m.HeldSince.IsZero() && m.AbsentSince.IsZero()
+}
+
+// expired are the tasks whose event was deleted so long ago that its memory may go.
+func (l *look) expired(recs []store.TaskRecord) []calendarsync.TaskID {
+	var ids []calendarsync.TaskID
+	for _, rec := range recs {
+		if m, mapped := rec.Mapping(int64(l.id)); mapped && settled(m, l.rec().Calendar.Epoch) && m.Expired(l.taken()) {
+			ids = append(ids, calendarsync.TaskID(rec.ID))
+		}
+	}
+	return ids
+}
+
+// noticeEmptied reports a calendar that lost all of several events at once.
+func (l *look) noticeEmptied(recs []store.TaskRecord, seen *events.Sighting) {
+	live := 0
+	for _, rec := range recs {
+		if m, mapped := rec.Mapping(int64(l.id)); mapped && m.State == store.MappingLive && m.Epoch == seen.Epoch {
+			live++
+		}
+	}
+	if live > 1 && len(seen.Events) == 0 {
+		l.notice(DriftCalendarEmptied)
+	}
+}
+
+func summed(a, b map[string]int64) map[string]int64 {
+	for k, n := range b {
+		if a == nil {
+			a = map[string]int64{}
+		}
+		a[k] += n
+	}
+	return a
 }
 
 // replace makes a new calendar for one that was deleted by hand: a new epoch,
@@ -196,6 +258,7 @@ func (l *look) replace(ctx context.Context, name, address string) (waiting bool,
 	if err := l.leave(ctx, gone.From); err != nil {
 		return false, err
 	}
+	l.notice(DriftCalendarDeleted)
 	if waiting, err := l.create(ctx, name, address); err != nil || waiting {
 		return waiting, err
 	}

@@ -32,6 +32,7 @@ type Store interface {
 	ForgetEmployee(ctx context.Context, l *store.EmployeeLease) error
 	Extend(ctx context.Context, l *store.Lease, ttl time.Duration) error
 	AdoptCalendar(ctx context.Context, employee int64, cal store.CalendarRecord) (adopted bool, err error)
+	NoteExtra(ctx context.Context, employee int64, cal store.CalendarRecord) (noted bool, err error)
 	Installation(ctx context.Context) (store.InstallationRecord, error)
 	SetTenant(ctx context.Context, tenant string) (string, error)
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
@@ -66,7 +67,7 @@ type Google interface {
 	Share(ctx context.Context, calendarID, address string) (googlecalendar.Rule, error)
 	ForceReader(ctx context.Context, calendarID string, rule googlecalendar.Rule) error
 	Unshare(ctx context.Context, calendarID, ruleID string) error
-	Events(ctx context.Context, calendarID string) ([]googlecalendar.Event, error)
+	Events(ctx context.Context, calendarID string) (googlecalendar.Calendar, []googlecalendar.Event, error)
 }
 
 // Rulebook gives settings and rules in force.
@@ -310,28 +311,8 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 			tenant, most = t, n
 		}
 	}
-	// Of several calendars of one employee the latest life is adopted; then by id,
-	// so that every reader of the list chooses alike.
-	slices.SortFunc(list, func(a, b googlecalendar.Calendar) int {
-		if c := b.Mark.From.Compare(a.Mark.From); c != 0 {
-			return c
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
-	for _, c := range list {
-		if !c.Marked || c.Mark.Tenant != tenant {
-			continue
-		}
-		adopted, err := k.Store.AdoptCalendar(ctx, int64(c.Mark.Employee), store.CalendarRecord{
-			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
-		})
-		if err != nil {
-			return "", err
-		}
-		k.Log.InfoContext(ctx, "calendar found by its mark", "employee", c.Mark.Employee, "calendar", c.ID, "adopted", adopted)
+	if err := k.recognise(ctx, ofTenant(list, tenant), account); err != nil {
+		return "", err
 	}
 	return k.Store.SetTenant(ctx, tenant)
 }
@@ -355,6 +336,12 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	known, err := k.Store.Employees(ctx)
 	if err != nil {
 		return err
+	}
+	if stopped == nil {
+		if err := k.findExtras(ctx, known); err != nil {
+			// The run is worth more than what few of them need; the next one looks again.
+			k.Log.WarnContext(ctx, "the account's calendars could not be listed", "error", err)
+		}
 	}
 	ids := make([]int64, 0, len(readings))
 	for id := range readings {

@@ -9,6 +9,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -138,7 +139,7 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		leaving := slices.Clone(r.Leaving)
 		for i := range leaving {
-			if leaving[i].Epoch == c.Epoch {
+			if leaving[i].ID == c.ID {
 				leaving[i].RuleID, leaving[i].Address = "", ""
 			}
 		}
@@ -191,9 +192,23 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 	case failure.Is(err, failure.Gone):
 	case err != nil:
 		return err
-	case !have.Marked || have.Mark.Tenant != l.tenant || have.Mark.Employee != l.id || have.Mark.Epoch != c.Epoch:
+	case !l.marked(have, c) && c.Extra:
+		// Somebody took the mark away: it is theirs now.
+		return l.forgetLeaving(ctx, c.ID)
+	case !l.marked(have, c):
 		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, l.id),
 			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
+	case c.Extra:
+		_, all, err := l.k.Google.Events(calls, c.ID)
+		if err != nil {
+			return err
+		}
+		l.notice(DriftCalendarExtra)
+		if !ours(all, l.tenant, l.id) {
+			// The next full run reports it again (protocol.md §3.6).
+			l.k.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", l.id, "calendar", c.ID)
+			return l.forgetLeaving(ctx, c.ID)
+		}
 	}
 	if err == nil && !c.Permitted {
 		permitted, err := l.permit(ctx)
@@ -203,7 +218,7 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
 			leaving := slices.Clone(r.Leaving)
 			for i := range leaving {
-				leaving[i].Permitted = leaving[i].Permitted || leaving[i].Epoch == c.Epoch
+				leaving[i].Permitted = leaving[i].Permitted || leaving[i].ID == c.ID
 			}
 			r.Leaving = leaving
 		}); err != nil {
@@ -223,7 +238,10 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		}
 		l.k.Log.InfoContext(ctx, "calendar deleted", "employee", l.id, "calendar", c.ID, "cause", l.order.Cause)
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) {
-		r.Leaving = slices.DeleteFunc(slices.Clone(r.Leaving), func(x store.CalendarRecord) bool { return x.Epoch == c.Epoch })
-	}, result(activity, nil))
+	return l.forgetLeaving(ctx, c.ID, result(activity, nil))
+}
+
+// marked tells whether a calendar just read carries the mark of the one remembered.
+func (l *look) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
+	return have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch
 }

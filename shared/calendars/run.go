@@ -131,6 +131,19 @@ func (l *look) notice(kind string) {
 	l.drift[kind]++
 }
 
+// found says how many things of a kind there are: what is only reported is met
+// again by every look.
+func (l *look) found(kind string, n int64) {
+	if n == 0 {
+		delete(l.drift, kind)
+		return
+	}
+	if l.drift == nil {
+		l.drift = map[string]int64{}
+	}
+	l.drift[kind] = n
+}
+
 // result is what the looks under this lease came to.
 func (l *look) result() store.RunResult {
 	r := store.RunResult{Employee: int64(l.id), Failed: l.failed != nil, Repaired: int64(l.repaired), Drift: l.drift, Fields: l.fields}

@@ -236,9 +236,11 @@ func (l *look) finish(ctx context.Context, s *step, w written) {
 		l.afterFailure(ctx, s, w.err)
 	case w.gone:
 		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
+		m.GoneAt = l.taken()
 		l.mappings[s.party.id] = &m
 	default:
 		l.w.accepted()
+		m.GoneAt = time.Time{}
 		m.State, m.Sequence, m.ETag = store.MappingLive, w.event.Sequence, w.event.ETag
 		m.Sent, m.Returned, m.Via = s.decision.Event.Hash(), w.event.Fields.Hash(), s.decision.Via
 		l.mappings[s.party.id] = &m

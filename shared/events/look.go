@@ -128,8 +128,9 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 		if ok {
 			todo = append(todo, s)
 		}
-		// After the decision: a mapping into a calendar that is gone concerns nobody.
-		if p.active || p.mapped {
+		// After the decision: a mapping into a calendar that is gone concerns nobody,
+		// nor does a task without an event that is clearly not to have one.
+		if p.mapped || (p.active && (ok || p.decision.Verdict != calendarsync.Remove)) {
 			l.concerned = append(l.concerned, p.id)
 		}
 	}
@@ -261,7 +262,11 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		d.Reason == calendarsync.ReasonState && p.mapping.StateID != 0 && p.mapping.StateID == l.state)
 	action := calendarsync.Step(d, p.actual)
 	if action == calendarsync.Nothing {
-		if m := l.found(p); p.mapped {
+		if m := l.found(p); p.mapped && m.Expired(l.taken()) {
+			// Nothing is there, nothing is to be there, and so it was for long: "no
+			// mapping" says the same.
+			l.mappings[p.id], p.mapped = nil, false
+		} else if p.mapped {
 			m.AbsentSince = absent
 			if d.Verdict != calendarsync.Leave {
 				// The source recovered, or gives reasons of its own: nothing is held.
@@ -301,6 +306,12 @@ func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
 func (l *look) found(p *party) store.Mapping {
 	m := p.mapping
 	m.State, m.Owner, m.Deadline = l.stateOf(p), "", time.Time{}
+	switch {
+	case m.State != store.MappingTombstone:
+		m.GoneAt = time.Time{}
+	case m.GoneAt.IsZero():
+		m.GoneAt = l.taken()
+	}
 	if p.asked {
 		m.Sequence, m.ETag, m.Sent, m.Returned = p.sequence, p.etag, p.actual.Sent, p.actual.Returned
 	}

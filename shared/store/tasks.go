@@ -50,6 +50,18 @@ type Mapping struct {
 	HeldSince time.Time `firestore:"held_since,omitempty" json:"held_since,omitzero"`
 	HeldFor   string    `firestore:"held_for,omitempty" json:"held_for,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
+	// GoneAt is when the event was found or made deleted, of a tombstone.
+	GoneAt time.Time `firestore:"gone_at,omitempty" json:"gone_at,omitzero"`
+}
+
+// tombstoneKept is how long a deleted event is remembered. Its id stays taken at
+// Google for good, which an insert under it finds out by itself (protocol.md §3.3).
+const tombstoneKept = 30 * 24 * time.Hour
+
+// Expired tells whether a tombstone may be forgotten. One of a later generation
+// stays: an insert that begins anew would meet each of its dead predecessors.
+func (m Mapping) Expired(now time.Time) bool {
+	return m.State == MappingTombstone && m.Generation == 0 && !m.GoneAt.IsZero() && now.After(m.GoneAt.Add(tombstoneKept))
 }
 
 // Open tells whether a write was announced and not confirmed.
