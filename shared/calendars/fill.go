@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -54,7 +55,20 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	}
 	// A tombstone past its time is dropped by a look at its task.
 	differing := l.expired(recs)
-	for part := range slices.Chunk(ids, readSize) {
+	compare := func(readings map[calendarsync.TaskID]calendarsync.TaskReading, ids []calendarsync.TaskID) {
+		for _, id := range ids {
+			rec, ok := known[id]
+			if !ok {
+				rec = store.TaskRecord{ID: int64(id)}
+			}
+			if events.Differs(rules, readings[id], rec, *l.rec(), seen) {
+				differing = append(differing, id)
+			}
+		}
+	}
+	readings, rest := l.readAhead(ids)
+	compare(readings, slices.Collect(maps.Keys(readings)))
+	for part := range slices.Chunk(rest, readSize) {
 		if err := l.extend(ctx); err != nil {
 			return err
 		}
@@ -64,15 +78,7 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 		if err != nil {
 			return err
 		}
-		for _, id := range part {
-			rec, ok := known[id]
-			if !ok {
-				rec = store.TaskRecord{ID: int64(id)}
-			}
-			if events.Differs(rules, readings[id], rec, *l.rec(), seen) {
-				differing = append(differing, id)
-			}
-		}
+		compare(readings, part)
 	}
 	slices.Sort(differing)
 	differing = slices.Compact(differing)
@@ -171,7 +177,7 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 	var ids []calendarsync.TaskID
 	if len(states) > 0 {
 		// No lower bound of the date: an open task stays however old it gets.
-		own, err := l.k.ERP.ListTasks(calls, userside.TaskFilter{Employee: l.id, States: states})
+		own, err := l.listTasks(calls, userside.TaskFilter{Employee: l.id, States: states})
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +186,7 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 			// Whether a filter by employee covers tasks of their divisions is not
 			// documented (userside.md §3), so each division is asked for.
 			for _, d := range l.rec().Divisions {
-				shared, err := l.k.ERP.ListTasks(calls, userside.TaskFilter{Division: calendarsync.DivisionID(d), States: states})
+				shared, err := l.listTasks(calls, userside.TaskFilter{Division: calendarsync.DivisionID(d), States: states})
 				if err != nil {
 					return nil, err
 				}

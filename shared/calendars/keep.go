@@ -97,6 +97,9 @@ func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string
 	if field == 0 || l.rec().Card == card || (id == "" && l.rec().Card == "") {
 		return nil
 	}
+	if err := l.fresh(); err != nil {
+		return err
+	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	if there, _ := e.Fields.Get(); there[field] != id {

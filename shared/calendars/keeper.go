@@ -213,6 +213,10 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 			stopped = err
 		}
 	}
+	var ahead *batch
+	if stopped == nil {
+		ahead = k.ahead(ctx, o, ids)
+	}
 	var mu sync.Mutex
 	// One employee's failure must not cut off another's call half-way.
 	var working errgroup.Group
@@ -226,7 +230,7 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 			unfinished, redelivered := late, false
 			if !late {
 				var err error
-				if unfinished, redelivered, err = k.syncOne(ctx, o, run, stopped, tenant, id); err != nil {
+				if unfinished, redelivered, err = k.syncOne(ctx, o, run, ahead, stopped, tenant, id); err != nil {
 					return err
 				}
 			}
@@ -374,7 +378,7 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 // syncOne looks at one employee until they are right, recorded as failed, or
 // left to another holder. unfinished tells that the fill must go on in another
 // message.
-func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
+func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, ahead *batch, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
 	began := k.Deps.Now()
 	lease, outcome, err := k.Store.AcquireEmployee(ctx, int64(id), store.Claim{
 		Message: o.Message, TTL: k.waits.Lease, Deleted: o.Deleted, Token: k.NewID(),
@@ -388,7 +392,10 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, stopped er
 		k.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
 		return false, false, run.done(ctx, store.RunResult{Employee: int64(id)})
 	}
-	l := &look{k: k, order: o, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
+	if lease.Dirty > 1 {
+		ahead = nil // others asked for a look, maybe after it was read
+	}
+	l := &look{k: k, order: o, batch: ahead, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
 	for {
 		l.begin()
 		l.run(ctx)
@@ -404,6 +411,7 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, stopped er
 			return l.unfinished, false, run.done(ctx, l.result())
 		}
 		// Marked dirty meanwhile: look again, in a lease of full length.
+		l.batch = nil
 		if err := l.extend(ctx); err != nil {
 			return false, false, err
 		}

@@ -76,6 +76,9 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 // on no event is written to it (protocol.md §1.6). from is that of the calendar
 // to come, zero for one of its own (protocol.md §3.5).
 func (l *look) leave(ctx context.Context, from time.Time) error {
+	if err := l.fresh(); err != nil {
+		return err
+	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		if r.Calendar == nil {
 			return
