@@ -77,8 +77,8 @@ func driftWords(kind string) string {
 		events.DriftEdited: "events edited", events.DriftMoved: "events moved", events.DriftDeleted: "events deleted",
 		events.DriftCopied: "copies of events, left alone", events.DriftDoubled: "events twice", events.DriftRestored: "deleted events restored",
 		calendars.DriftShareMissing: "shares removed", calendars.DriftShareWidened: "shares widened",
-		calendars.DriftShareForeign:   "shares with others, left alone",
-		calendars.DriftCalendarZone:   "calendars in another zone", calendars.DriftCalendarUnmarked: "calendars without their mark",
+		calendars.DriftShareForeign: "shares with others, left alone",
+		calendars.DriftCalendarZone: "calendars in another zone", calendars.DriftCalendarUnmarked: "calendars without their mark",
 		calendars.DriftCalendarRenamed: "calendars renamed", calendars.DriftCalendarDeleted: "calendars deleted",
 		calendars.DriftCalendarEmptied: "calendars emptied", calendars.DriftCalendarExtra: "further calendars of one employee",
 	}[kind], kind)

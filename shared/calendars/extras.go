@@ -24,8 +24,10 @@ func ofTenant(list []googlecalendar.Calendar, tenant string) []googlecalendar.Ca
 }
 
 // recognise gives calendars that nobody remembers to their employees: the first of
-// an employee who has none is adopted, every further one is to be taken down.
-func (k *Keeper) recognise(ctx context.Context, list []googlecalendar.Calendar, account store.AccountRecord) error {
+// an employee who has none is adopted, every further one is to be taken down. It
+// tells whose they are.
+func (k *Keeper) recognise(ctx context.Context, list []googlecalendar.Calendar, account store.AccountRecord) ([]int64, error) {
+	var whose []int64
 	for _, c := range list {
 		rec := store.CalendarRecord{
 			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
@@ -33,34 +35,35 @@ func (k *Keeper) recognise(ctx context.Context, list []googlecalendar.Calendar, 
 		employee := int64(c.Mark.Employee)
 		adopted, err := k.Store.AdoptCalendar(ctx, employee, rec)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		noted := false
 		if !adopted {
 			if noted, err = k.Store.NoteExtra(ctx, employee, rec); err != nil {
-				return err
+				return nil, err
 			}
 		}
+		whose = append(whose, employee)
 		k.Log.InfoContext(ctx, "calendar found by its mark", "employee", employee, "calendar", c.ID, "adopted", adopted, "extra", noted)
 	}
-	return nil
+	return whose, nil
 }
 
 // findExtras looks among the account's calendars for marked ones that none of the
-// records names. The records must be older than the list: what was taken down
-// meanwhile must not be taken for unknown.
-func (k *Keeper) findExtras(ctx context.Context, known []store.EmployeeRecord) error {
+// records names, and tells whose they are. The records must be older than the list:
+// what was taken down meanwhile must not be taken for unknown.
+func (k *Keeper) findExtras(ctx context.Context, known []store.EmployeeRecord) ([]int64, error) {
 	tenant, err := k.Tenant(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	account, err := k.Account.Account(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	list, err := k.Google.Calendars(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	named := map[string]bool{}
 	for _, e := range known {

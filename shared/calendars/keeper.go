@@ -315,7 +315,7 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 			tenant, most = t, n
 		}
 	}
-	if err := k.recognise(ctx, ofTenant(list, tenant), account); err != nil {
+	if _, err := k.recognise(ctx, ofTenant(list, tenant), account); err != nil {
 		return "", err
 	}
 	return k.Store.SetTenant(ctx, tenant)
@@ -341,13 +341,15 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	if err != nil {
 		return err
 	}
+	ids := make([]int64, 0, len(readings))
 	if stopped == nil {
-		if err := k.findExtras(ctx, known); err != nil {
+		whose, err := k.findExtras(ctx, known)
+		if err != nil {
 			// The run is worth more than what few of them need; the next one looks again.
 			k.Log.WarnContext(ctx, "the account's calendars could not be listed", "error", err)
 		}
+		ids = append(ids, whose...)
 	}
-	ids := make([]int64, 0, len(readings))
 	for id := range readings {
 		ids = append(ids, int64(id))
 	}
