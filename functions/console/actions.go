@@ -49,32 +49,59 @@ func everybody() queue.Message {
 // names the list by its hash (protocol.md §4.5). Each key is read again and goes
 // only if it is still due.
 func (h *handler) confirmHeld(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	h.decideHeld(w, r, s, "confirmed", h.Store.Allow)
+}
+
+// dropHeld keeps exactly what the admin was shown, until its source says something
+// new.
+func (h *handler) dropHeld(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	h.decideHeld(w, r, s, "dropped", h.Store.Drop)
+}
+
+func (h *handler) decideHeld(w http.ResponseWriter, r *http.Request, s signin.Session, decided string, decide func(context.Context, store.Key) error) {
 	plan, ok := h.heldPlan(w, r)
 	if !ok {
 		return
 	}
 	if r.PostFormValue("hash") != plan.Hash || plan.Hash == "" {
 		h.message(w, r, http.StatusConflict, message{Title: "The list has changed",
-			Text: "Since you opened the page, other deletions were held or dropped out, so nothing was deleted. Look at the list again.",
+			Text: "Since you opened the page, other deletions were held or dropped out, so nothing was decided. Look at the list again.",
 			Link: h.console.URL("/", nil), LinkText: "Back to the status page"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
 	for _, k := range plan.Keys {
-		if err := h.Store.Allow(ctx, k.Key); err != nil {
-			h.trouble(w, r, "let the held deletions go", err)
+		if err := decide(ctx, k.Key); err != nil {
+			h.trouble(w, r, "decide about the held deletions", err)
 			return
 		}
 	}
-	h.Log.InfoContext(r.Context(), "held deletions confirmed", "sub", s.Sub, "plan", plan.Hash, "events", plan.Events, "calendars", plan.Calendars)
-	h.askHeld(w, r, plan, "confirmed")
+	h.Log.InfoContext(r.Context(), "held deletions decided", "how", decided, "sub", s.Sub, "plan", plan.Hash, "events", plan.Events, "calendars", plan.Calendars)
+	h.askHeld(w, r, plan.Keys, decided)
+}
+
+// reopenHeld puts what was dropped back into the list, to be decided anew.
+func (h *handler) reopenHeld(w http.ResponseWriter, r *http.Request, _ signin.Session) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	keys, err := h.Store.Dropped(ctx)
+	for _, k := range keys {
+		if err == nil {
+			err = h.Store.Reopen(ctx, k.Key)
+		}
+	}
+	if err != nil {
+		h.trouble(w, r, "put the dropped deletions back", err)
+		return
+	}
+	h.askHeld(w, r, keys, "held")
 }
 
 // lookAtHeld asks for another look at what is held: what recovered drops out.
 func (h *handler) lookAtHeld(w http.ResponseWriter, r *http.Request, _ signin.Session) {
 	if plan, ok := h.heldPlan(w, r); ok {
-		h.askHeld(w, r, plan, "held")
+		h.askHeld(w, r, plan.Keys, "held")
 	}
 }
 
@@ -88,9 +115,9 @@ func (h *handler) heldPlan(w http.ResponseWriter, r *http.Request) (store.HeldPl
 	return plan, err == nil
 }
 
-func (h *handler) askHeld(w http.ResponseWriter, r *http.Request, plan store.HeldPlan, queued string) {
+func (h *handler) askHeld(w http.ResponseWriter, r *http.Request, keys []store.HeldKey, queued string) {
 	ids := map[string][]int64{}
-	for _, k := range plan.Keys {
+	for _, k := range keys {
 		topic := h.cfg.TaskTopic
 		if k.Collection == store.Employees {
 			topic = h.cfg.EmployeeTopic

@@ -78,6 +78,18 @@ func TestInARealBrowser(t *testing.T) {
 		t.Errorf("published %+v; the page says %q", last, read("message", chromedp.Text(chromedp.CSS("[role=status]"))))
 	}
 
+	run("rebuild", chromedp.Navigate(server.URL+"/console/employees/42/rebuild"), chromedp.WaitVisible(chromedp.CSS(".lone h1")))
+	shot("rebuild")
+	run("purge", chromedp.Navigate(server.URL+"/console/"), chromedp.Click(chromedp.CSS(`a[href$="/purge"]`)), chromedp.WaitVisible(chromedp.CSS("#typed")),
+		chromedp.SendKeys(chromedp.CSS("#typed"), "no"), chromedp.Click(chromedp.CSS(".lone button")), chromedp.WaitVisible(chromedp.CSS("#e-typed")))
+	shot("purge-refused")
+	run("purge typed", chromedp.SetValue(chromedp.CSS("#typed"), read("phrase", chromedp.Text(chromedp.CSS("label strong")))),
+		chromedp.Click(chromedp.CSS(".lone button")), chromedp.WaitVisible(chromedp.CSS(`form[action$="/purge/stop"]`)))
+	shot("purging")
+	if p := w.purgeRecord(); !p.Open() {
+		t.Errorf("no purge after typing what was asked: %+v", p)
+	}
+
 	run("sign out", chromedp.Click(chromedp.CSS("form.who button")), chromedp.WaitVisible(chromedp.CSS(".lone")))
 	if text := read("heading", chromedp.Text(chromedp.CSS(".lone h1"))); text != "You are signed out" {
 		t.Errorf("signing out shows %q", text)

@@ -49,7 +49,18 @@ type Store interface {
 	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
 	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
 	Held(ctx context.Context) (store.HeldPlan, error)
+	Dropped(ctx context.Context) ([]store.HeldKey, error)
 	Allow(ctx context.Context, key store.Key) error
+	Drop(ctx context.Context, key store.Key) error
+	Reopen(ctx context.Context, key store.Key) error
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+	Owned(ctx context.Context) (calendars, events int, err error)
+	StartPurge(ctx context.Context, p store.PurgeRecord, settingsJSON string, seen int64) error
+	StopPurge(ctx context.Context) error
+	Employee(ctx context.Context, id int64) (store.EmployeeRecord, bool, error)
+	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
+	AskRebuild(ctx context.Context, employee int64) (asked bool, err error)
+	AskInvitation(ctx context.Context, employee int64) (asked bool, err error)
 	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
 	LastRun(ctx context.Context, cause string) (store.RunRecord, bool, error)
@@ -125,6 +136,14 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /run", h.action(h.run))
 	mux.HandleFunc("POST /held/confirm", h.action(h.confirmHeld))
 	mux.HandleFunc("POST /held/again", h.action(h.lookAtHeld))
+	mux.HandleFunc("POST /held/drop", h.action(h.dropHeld))
+	mux.HandleFunc("POST /held/reopen", h.action(h.reopenHeld))
+	mux.HandleFunc("GET /purge", h.page(h.showPurge))
+	mux.HandleFunc("POST /purge", h.action(h.purge))
+	mux.HandleFunc("POST /purge/stop", h.action(h.stopPurge))
+	mux.HandleFunc("GET /employees/{id}/rebuild", h.page(h.showRebuild))
+	mux.HandleFunc("POST /employees/{id}/rebuild", h.action(h.rebuild))
+	mux.HandleFunc("POST /employees/{id}/invite", h.action(h.invite))
 	mux.HandleFunc("POST /employees/{id}/sync", h.action(h.syncEmployee))
 	mux.HandleFunc("POST /tasks/{id}/sync", h.action(h.syncTask))
 	mux.HandleFunc("/", h.page(h.notFound))

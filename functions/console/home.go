@@ -49,6 +49,7 @@ type employeeRow struct {
 	Failure                string
 	FailedAt               stamp
 	Invited                string
+	Invite, Rebuild        bool // may be asked for
 }
 
 type taskRow struct {
@@ -74,6 +75,8 @@ type heldView struct {
 	Events, Calendars string
 	Hash              string
 	Since             stamp
+	// Dropped counts the keys whose deletion an admin decided against.
+	Dropped int
 }
 
 type heldRow struct {
@@ -107,6 +110,7 @@ type homeView struct {
 	Tasks      []taskRow
 	Dead       []deadRow
 	Held       heldView
+	Purge      *purgeView
 	Activity   []activityRow
 	Runs       []runRow
 	Now        stamp
@@ -155,6 +159,8 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 	}
 	v.Held = heldOf(c, o.held, names, link)
 	v.Runs = runRows(c, o.runs)
+	v.Held.Dropped = len(o.dropped)
+	v.Purge = purgeOf(c, o)
 	for _, a := range activity {
 		v.Activity = append(v.Activity, activityOf(c, a, names, link))
 	}
@@ -173,6 +179,16 @@ func flash(q url.Values) *notice {
 	switch q.Get("queued") {
 	case "confirmed":
 		return &notice{Level: "good", Title: "The held deletions are confirmed.", Text: "Each is read from the ERP once more, and goes if it is still due."}
+	case "dropped":
+		return &notice{Level: "good", Title: "What was held stays.", Text: "It is not deleted and not shown again until the ERP says something new about it."}
+	case "purge":
+		return &notice{Level: "warn", Title: "Everything is being deleted.", Text: "Syncing is switched off; this page follows it."}
+	case "stopped":
+		return &notice{Level: "warn", Title: "The deletion is stopped.", Text: "Syncing is still switched off; what is gone is made again when you switch it on in the settings."}
+	case "rebuild":
+		return &notice{Level: "good", Title: fmt.Sprintf("The calendar of employee %d is being rebuilt.", id), Text: "It is emptied and filled again; this takes some minutes."}
+	case "invite":
+		return &notice{Level: "good", Title: fmt.Sprintf("Employee %d is being invited again.", id), Text: "Google sends the invitation within a minute."}
 	case "held":
 		return &notice{Level: "good", Title: "What is held is looked at again.", Text: "What the ERP shows again drops out of the list."}
 	case "all":
@@ -194,11 +210,21 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 		*list = append(*list, n)
 	}
 	s := o.saved
+	if p := purgeOf(c, o); p != nil {
+		left := ""
+		if p.Left != "" {
+			left = ", about " + p.Left + " left"
+		}
+		add(&bad, "bad", "Everything is being deleted.", fmt.Sprintf("%d of %s are gone%s. %s asked for it.", p.Gone, plural(p.Of, "calendar", "calendars"), left, o.purge.By), "", "")
+	} else if o.purge != nil && !o.purge.Stopped && o.purge.Kept > 0 && !s.Settings.Enabled {
+		add(&warn, "warn", plural(o.purge.Kept, "calendar was not deleted.", "calendars were not deleted."), "Somebody has put events of their own there. They carry this product's mark no more; delete them by hand if they are not needed.", "", "")
+	}
 	switch {
 	case len(s.Faults) > 0:
 		add(&bad, "bad", "The settings cannot be used.", s.Faults.Error()+". Nothing is written until they are mended.", "/settings", "Open the settings")
 	case len(s.Missing) > 0:
 		add(&bad, "bad", "The settings are not complete.", "Still to be set: "+fieldLabels(s.Missing)+". Nothing is written until then.", "/settings", "Open the settings")
+	case o.purge.Open():
 	case !s.Settings.Enabled:
 		add(&warn, "warn", "Syncing is paused.", "Calendars stay as they are: nothing is written or deleted.", "/settings", "Open the settings")
 	case !s.Settings.Confirmed:
@@ -341,9 +367,8 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 			Pending: c.stamp(earlier(e.PendingSince, waits[e.ID].since))}
 		if e.Calendar != nil && e.Calendar.ID != "" {
 			row.Calendar, row.CalendarLink = e.Calendar.ID, calendarsync.AddURL(e.Calendar.ID)
-			if e.State == store.StateActive && !e.Calendar.RuleSeen {
-				row.Invited = "invited"
-			}
+			row.Invited, row.Invite = invited(c, e), e.MayInvite(c.now)
+			row.Rebuild = e.State == store.StateActive
 		}
 		if e.Failure != nil {
 			row.Failure, row.FailedAt = e.Failure.Message, c.stamp(e.Failure.At)

@@ -80,6 +80,7 @@ type view struct {
 	CSRF        string
 	Home        *homeView
 	Settings    *settingsView
+	Ask         *askView
 	Message     *message
 
 	Base, Style, Script, Icon string

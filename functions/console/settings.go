@@ -141,6 +141,14 @@ func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.
 		return
 	}
 	t, next, faults := readForm(r.PostForm, saved.Settings)
+	in, err := h.Store.Installation(ctx)
+	if err != nil {
+		h.trouble(w, r, "read the installation", err)
+		return
+	}
+	if in.Purge.Open() && next.Enabled {
+		faults = append(faults, settings.Fault{Field: "enabled", Problem: "cannot be ticked while everything is being deleted; stop that on the status page first"})
+	}
 	seen, err := strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
 	if err != nil {
 		seen = -1 // never a version, so the form is shown again as out of date

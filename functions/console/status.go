@@ -32,6 +32,8 @@ type overview struct {
 	pending   []store.TaskRecord // the oldest first
 	dead      []store.DeadLetterRecord
 	held      store.HeldPlan
+	dropped   []store.HeldKey
+	purge     *store.PurgeRecord
 	lastPoll  time.Time
 	reconcile *store.RunRecord
 	runs      []store.RunRecord // of any cause, the latest first
@@ -54,6 +56,12 @@ func (h *handler) look(ctx context.Context) (overview, error) {
 	g.Go(func() (err error) { o.pending, err = h.Store.PendingTasks(ctx, mostPending); return err })
 	g.Go(func() (err error) { o.dead, err = h.Store.DeadLetters(ctx, mostDeadLetters); return err })
 	g.Go(func() (err error) { o.held, err = h.Store.Held(ctx); return err })
+	g.Go(func() (err error) { o.dropped, err = h.Store.Dropped(ctx); return err })
+	g.Go(func() error {
+		in, err := h.Store.Installation(ctx)
+		o.purge = in.Purge
+		return err
+	})
 	g.Go(func() error {
 		poll, _, err := h.Store.Poll(ctx, "tasks")
 		o.lastPoll = poll.RanAt

@@ -107,10 +107,27 @@ func reasonWords(reason string) string {
 		return "Waits until the settings are confirmed."
 	case calendarsync.ReasonPaused:
 		return "Waits until syncing is switched on."
+	case calendarsync.ReasonPurged:
+		return "Was deleted with all the others, because an admin asked for it."
 	case calendarsync.ReasonNotConnected:
 		return "Waits until a Google account is connected."
 	}
 	return reason
+}
+
+// invited says what is known of a share that Google has not shown.
+func invited(c clock, e store.EmployeeRecord) string {
+	k := e.Calendar
+	switch {
+	case e.State != store.StateActive || k.RuleSeen || k.RuleID == "":
+		return ""
+	case !k.InviteAsked.IsZero():
+		return "being invited again"
+	case k.Unseen.IsZero():
+		return "invited " + age(c.now.Sub(k.SharedAt)) + " ago"
+	default:
+		return "invited " + age(c.now.Sub(k.SharedAt)) + " ago, not visible"
+	}
 }
 
 func causeWords(cause string) string {
@@ -134,7 +151,7 @@ func causeWords(cause string) string {
 // actionWords reads actions such as "event.update".
 func actionWords(action string) string {
 	return cmp.Or(map[string]string{
-		"calendar.create": "Calendar made", "calendar.update": "Calendar renamed", "calendar.delete": "Calendar deleted",
+		"calendar.create": "Calendar made", "calendar.update": "Calendar renamed", "calendar.delete": "Calendar deleted", "calendar.keep": "Calendar left to others",
 		"rule.insert": "Calendar shared", "rule.narrow": "Share set back to reading", "rule.delete": "Share removed",
 		"event.insert": "Event made", "event.update": "Event changed", "event.revive": "Event restored",
 		"event.delete": "Event deleted", "event.delete-double": "Double event deleted",

@@ -67,6 +67,8 @@ type Store interface {
 	Account(ctx context.Context) (store.AccountRecord, error)
 	Held(ctx context.Context) (store.HeldPlan, error)
 	HoldEnded(ctx context.Context) (ended time.Time, err error)
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+	FinishPurge(ctx context.Context) (ended bool, err error)
 	Now(ctx context.Context) (time.Time, error)
 	DueKeys(ctx context.Context, c store.Collection, now time.Time, limit int) ([]int64, error)
 	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
@@ -137,12 +139,37 @@ func (h *handler) run(ctx context.Context) (Summary, error) {
 		return sum, fmt.Errorf("poll: %w", err)
 	case !in.Enabled:
 		sum.Paused = true
-		return sum, nil
+		return sum, h.purge(ctx, &sum)
 	}
 	p := &pass{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
 	// Each part stands by itself: an ERP that is down must not keep due keys waiting.
 	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx), p.alarms(ctx))
 	return sum, err
+}
+
+// purge brings up what an open purge still has to take down, and ends one that has
+// nothing left: a pause keeps everything else.
+func (h *handler) purge(ctx context.Context, sum *Summary) error {
+	read, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	in, err := h.Store.Installation(read)
+	if err != nil || !in.Purge.Open() {
+		return err
+	}
+	ended, err := h.Store.FinishPurge(read)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	if ended {
+		h.Log.WarnContext(ctx, "purge finished", "calendars", in.Purge.Calendars, "kept", in.Purge.Kept)
+		return nil
+	}
+	p := &pass{handler: h, sum: sum}
+	now, err := p.now(ctx)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	return p.dueEmployees(ctx, now)
 }
 
 // pass is one run.
@@ -164,14 +191,9 @@ func (p *pass) due(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("poll: read the store's clock: %w", err)
 	}
-	read := func(c store.Collection) ([]int64, error) {
-		ctx, cancel := context.WithTimeout(ctx, storeDeadline)
-		defer cancel()
-		return p.Store.DueKeys(ctx, c, now, maxDue)
-	}
-	tasks, err := read(store.Tasks)
+	tasks, err := p.dueKeys(ctx, store.Tasks, now)
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return err
 	}
 	// Also what is beyond the live share goes by task: only a look at the task itself
 	// ends its being due.
@@ -186,9 +208,23 @@ func (p *pass) due(ctx context.Context) error {
 		p.sent[id] = true
 	}
 	p.sum.DueTasks = len(tasks)
-	employees, err := read(store.Employees)
+	return p.dueEmployees(ctx, now)
+}
+
+func (p *pass) dueKeys(ctx context.Context, c store.Collection, now time.Time) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	ids, err := p.Store.DueKeys(ctx, c, now, maxDue)
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return nil, fmt.Errorf("poll: %w", err)
+	}
+	return ids, nil
+}
+
+func (p *pass) dueEmployees(ctx context.Context, now time.Time) error {
+	employees, err := p.dueKeys(ctx, store.Employees, now)
+	if err != nil {
+		return err
 	}
 	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CauseRetry, queue.LaneBulk, employees); err != nil {
 		return err

@@ -34,6 +34,8 @@ type appOptions struct {
 	Latency time.Duration
 	Lookup  func(string) (string, bool)
 	Log     *slog.Logger
+	// PHP sends the stand-in's notifications through the PHP connector.
+	PHP bool
 }
 
 // app is the running product with its surroundings.
@@ -48,6 +50,7 @@ type app struct {
 	// The stand-ins; nil where the real thing is used.
 	google *fakegoogle.Server
 	erp    *fakeerp.Server
+	php    *connector // nil without -php
 
 	sending sync.WaitGroup // notifications under way
 	done    context.CancelFunc
@@ -113,6 +116,11 @@ func (a *app) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if a.opts.PHP {
+			if a.php, err = startConnector(ctx, a.opts.BaseURL, k.Notify); err != nil {
+				return err
+			}
+		}
 		a.erp = fakeerp.New(fakeerp.Options{
 			Now: time.Now, Location: zone, APIKey: k.ERP, Generation: fakeerp.GenerationNew,
 			Notify: func(changes ...fakeerp.Change) { a.notify(ctx, k.Notify, changes) },
@@ -133,6 +141,13 @@ func (a *app) notify(ctx context.Context, secret string, changes []fakeerp.Chang
 		return
 	}
 	for _, c := range changes {
+		if a.php != nil {
+			// As in the ERP: inside the dispatcher's own request.
+			if err := a.php.fire(ctx, c); err != nil && ctx.Err() == nil {
+				a.opts.Log.WarnContext(ctx, "the ERP's page with the connector failed", "error", err)
+			}
+			continue
+		}
 		a.sending.Go(func() {
 			body, err := json.Marshal(map[string]any{
 				"type": c.Type, "timestamp": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"ids": c.IDs},
@@ -246,12 +261,20 @@ func (a *app) announce(w io.Writer) {
 	if a.sides.realGoogle {
 		say("  redirect URI to register at the OAuth client: %s/OAuth/callback", strings.TrimSuffix(a.opts.BaseURL, "/"))
 	}
+	if a.php != nil {
+		say("  the ERP's notifications go through the PHP connector at %s", a.php.url)
+	}
 	say("  stop with Ctrl+C")
 }
 
 func (a *app) close() {
 	a.done()
 	a.sending.Wait()
+	if a.php != nil {
+		if err := a.php.close(); err != nil {
+			a.opts.Log.Warn("ending PHP", "error", err)
+		}
+	}
 	if a.deployment != nil {
 		if err := a.deployment.Close(); err != nil {
 			a.opts.Log.Warn("closing the deployment", "error", err)

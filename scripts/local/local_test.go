@@ -20,16 +20,20 @@ import (
 )
 
 // started runs the app behind a listener of the test's own.
-func started(t *testing.T, env map[string]string) *app {
+func started(t *testing.T, env map[string]string, options ...func(*appOptions)) *app {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := newApp(t.Context(), appOptions{
+	o := appOptions{
 		BaseURL: "http://" + publicAddr(listener.Addr()), State: filepath.Join(t.TempDir(), "state.db"), Latency: 10 * time.Millisecond,
 		Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, set := range options {
+		set(&o)
+	}
+	a, err := newApp(t.Context(), o)
 	if err != nil {
 		_ = listener.Close()
 		t.Fatal(err)
@@ -177,5 +181,36 @@ func TestTheStoryFailsWhenACalendarIsNotRight(t *testing.T) {
 	defer cancel()
 	if err := told.conclude(ctx); err == nil || !strings.Contains(err.Error(), "is missing") {
 		t.Errorf("the story's verdict: %v", err)
+	}
+}
+
+// With -php a change on the board reaches the calendar through the connector's PHP:
+// nothing else tells of it, because no poll runs here.
+func TestTheBoardReachesTheCalendarThroughThePHPConnector(t *testing.T) {
+	testenv.PHP(t)
+	t.Chdir("../..")
+	a := started(t, nil, func(o *appOptions) { o.PHP = true })
+	story := &teller{app: a, out: io.Discard, judge: judge{app: a}}
+	if err := story.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	zone, err := time.LoadLocation(standInZone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := a.erp.Employees()[0].ID
+	start := time.Now().In(zone).AddDate(0, 0, 2).Truncate(time.Hour)
+	task := a.erp.AddTask(fakeerp.Task{TypeID: 1, StateID: 1, Todo: start, Executors: []int64{who}})
+	if err := story.until(t.Context(), 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.erp.MoveTask(task, start.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := story.until(t.Context(), 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if spooled, err := filepath.Glob(filepath.Join(a.php.folder, "spool", "*")); err != nil || len(spooled) == 0 {
+		t.Errorf("the connector has kept nothing in its spool's folder: %v, %v", spooled, err)
 	}
 }

@@ -6,6 +6,7 @@
 //
 //	go run ./scripts/local          then open http://localhost:8080
 //	go run ./scripts/local -story   no browser: plays a day and judges the calendars
+//	go run ./scripts/local -php     notifications go the ERP's own way, through PHP
 package main
 
 import (
@@ -40,12 +41,16 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool))
 	state := flags.String("state", filepath.Join(".local", "state.db"), "file of the embedded store; begun anew unless Google is real")
 	story := flags.Bool("story", false, "play a day without a browser, judge the calendars and exit")
 	latency := flags.Duration("latency", 100*time.Millisecond, "how long the Google stand-in takes to answer")
+	php := flags.Bool("php", false, "send the ERP stand-in's notifications through the PHP connector (scripts/userside)")
 	verbose := flags.Bool("v", false, "show every log line, not only warnings")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *php && sidesOf(lookup).realERP {
+		return errors.New("-php stands in for a real ERP's own connector: unset ERP_URL and ERP_API_KEY")
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
@@ -60,6 +65,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool))
 		State:   *state,
 		Latency: *latency,
 		Lookup:  lookup,
+		PHP:     *php,
 		Log:     slog.New(levelHandler{logging.New(os.Stderr, "local").Handler(), level}),
 	})
 	if err != nil {

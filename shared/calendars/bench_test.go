@@ -73,6 +73,8 @@ type bench struct {
 	// accountIs, if set, stands before the stored account.
 	accountIs func() error
 	perHour   int
+	// undecided: no admin lets go what is held.
+	undecided bool
 }
 
 type option func(*fakegoogle.Options)

@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -44,18 +45,20 @@ func (l *look) hold(ctx context.Context, reason calendarsync.Reason, present boo
 		return nil
 	}
 	l.k.Log.WarnContext(ctx, "deletion held", "employee", l.id, "reason", reason, "shared", present)
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, string(reason), "yes" })
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, string(reason), store.HeldWaiting })
 }
 
 // takeBack gives an employee who is to have a calendar after all the old one,
-// whose deletion was held; they are invited to it again (protocol.md §4.5).
+// whose deletion was held, or which a stopped purge left; they are invited to it again (protocol.md §4.5).
 func (l *look) takeBack(ctx context.Context) error {
-	if rec := l.rec(); rec.Held == "" || rec.Calendar != nil {
+	rec := l.rec()
+	purged := rec.Reason == string(calendarsync.ReasonPurged) // and the purge stopped
+	if rec.Calendar != nil || (rec.Held == "" && !purged) {
 		return nil
 	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		r.Held, r.AllowedAt, r.Reason, r.State = "", time.Time{}, "", store.StatePending
-		i := slices.IndexFunc(r.Leaving, func(c store.CalendarRecord) bool { return !c.Permitted })
+		i := slices.IndexFunc(r.Leaving, func(c store.CalendarRecord) bool { return !c.Permitted && c.Cleared.IsZero() })
 		if i < 0 {
 			return
 		}
@@ -72,7 +75,7 @@ func (l *look) takeBack(ctx context.Context) error {
 func (l *look) holdFormer(ctx context.Context) error {
 	held := ""
 	if len(l.rec().Leaving) > 0 {
-		held = "yes"
+		held = cmp.Or(l.rec().Held, store.HeldWaiting)
 	}
 	if l.rec().Held == held {
 		return nil

@@ -309,14 +309,24 @@ func (i *instance) employee(cause queue.Cause, ids ...int64) {
 	}
 }
 
+// paused tells whether syncing is switched off.
+func (i *instance) paused() bool {
+	s, err := i.source.Settings(i.b.t.Context())
+	must(i.b.t, err)
+	return !s.Enabled
+}
+
 // due does once what Poll would publish now; false: nothing was due.
 func (i *instance) due() bool {
 	t := i.b.t
 	t.Helper()
 	now, err := i.store.Now(t.Context())
 	must(t, err)
-	tasks, err := i.store.DueKeys(t.Context(), store.Tasks, now, 100)
-	must(t, err)
+	var tasks []int64
+	if !i.paused() { // a purge under way looks at employees only
+		tasks, err = i.store.DueKeys(t.Context(), store.Tasks, now, 100)
+		must(t, err)
+	}
 	employees, err := i.store.DueKeys(t.Context(), store.Employees, now, 100)
 	must(t, err)
 	box := i.outbox
@@ -356,13 +366,15 @@ func (i *instance) rest() {
 				}
 			}
 		}
-		earliest(store.Tasks, func(id int64) time.Time { return i.b.taskRecord(id).DueAt })
+		if !i.paused() {
+			earliest(store.Tasks, func(id int64) time.Time { return i.b.taskRecord(id).DueAt })
+		}
 		earliest(store.Employees, func(id int64) time.Time { return i.b.record(id).DueAt })
 		if next.IsZero() {
 			// What the delete guard holds waits for an admin, who confirms it here.
 			plan, err := i.store.Held(t.Context())
 			must(t, err)
-			if len(plan.Keys) == 0 {
+			if len(plan.Keys) == 0 || i.b.undecided {
 				return
 			}
 			for _, k := range plan.Keys {

@@ -71,7 +71,11 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 			return err
 		}
 	}
-	if c := l.rec().Calendar; created || c.Filled.IsZero() || !c.Listed || l.audits() {
+	emptied := !l.rec().RebuildAsked.IsZero()
+	if done, err := l.wipe(ctx); err != nil || !done {
+		return err
+	}
+	if c := l.rec().Calendar; created || emptied || c.Filled.IsZero() || !c.Listed || l.audits() {
 		if err := l.fill(ctx, rules, name, address); err != nil {
 			return err
 		}
@@ -373,23 +377,36 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		}
 		return false, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
-			c.RuleID, c.RuleSeen = rule.ID, true
+			c.RuleID, c.RuleSeen, c.Unseen, c.InviteAsked = rule.ID, true, time.Time{}, time.Time{}
 			r.Calendar, r.State, r.Reason = &c, store.StateActive, ""
 		})
 	}
-	if c.RuleID != "" && !c.RuleSeen {
-		// Invited, and never visible: an admin decides whether to invite again.
-		return false, nil
+	if c.RuleID != "" && !c.RuleSeen && c.InviteAsked.IsZero() {
+		// Invited, and not visible: an admin decides whether to invite again.
+		if !c.Unseen.IsZero() {
+			return false, nil
+		}
+		return false, l.save(ctx, func(r *store.EmployeeRecord) {
+			c := *r.Calendar
+			c.Unseen = l.taken()
+			r.Calendar = &c
+		})
 	}
 	if until := l.k.mayNot(account); !until.IsZero() {
 		l.wait(until)
 		return true, nil
 	}
 	activity := l.activity("rule.insert", c.ID)
-	if err := l.announced(ctx, activity, unchanged); err != nil {
+	if err := l.announced(ctx, activity, func(r *store.EmployeeRecord) {
+		if c := *r.Calendar; !c.InviteAsked.IsZero() {
+			// Asked for once, sent once a day at most, even if its sender dies.
+			c.InviteAsked, c.SharedAt = time.Time{}, l.taken()
+			r.Calendar = &c
+		}
+	}); err != nil {
 		return false, err
 	}
-	if c.RuleID != "" {
+	if c.RuleID != "" && c.InviteAsked.IsZero() {
 		l.notice(DriftShareMissing)
 		l.repaired++
 	}
@@ -400,7 +417,7 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 			return
 		}
 		c := *r.Calendar
-		c.RuleID, c.SharedAt, c.RuleSeen = made.ID, at, false
+		c.RuleID, c.SharedAt, c.RuleSeen, c.Unseen, c.InviteAsked = made.ID, at, false, time.Time{}, time.Time{}
 		r.Calendar, r.State, r.Reason = &c, store.StateActive, ""
 	}, result(activity, err))
 	if saveErr != nil {

@@ -45,6 +45,10 @@ type Store interface {
 	StartRun(ctx context.Context, id, cause string, sizes []int) (parts []string, err error)
 	AdvanceRun(ctx context.Context, part string, results ...store.RunResult) (over bool, err error)
 	RunPart(ctx context.Context, part string) (done []int64, over bool, err error)
+	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
+	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, epoch string, activity store.ActivityRecord) error
+	AddLeaving(ctx context.Context, employee int64, cal store.CalendarRecord) error
+	FinishPurge(ctx context.Context) (ended bool, err error)
 }
 
 // ERP reads employees and lists tasks.
@@ -68,6 +72,7 @@ type Google interface {
 	ForceReader(ctx context.Context, calendarID string, rule googlecalendar.Rule) error
 	Unshare(ctx context.Context, calendarID, ruleID string) error
 	Events(ctx context.Context, calendarID string) (googlecalendar.Calendar, []googlecalendar.Event, error)
+	Disown(ctx context.Context, c googlecalendar.Calendar) error
 }
 
 // Rulebook gives settings and rules in force.
@@ -80,6 +85,7 @@ type Rulebook interface {
 // EventWriter makes tasks' events right; events.Writer is one.
 type EventWriter interface {
 	Sync(ctx context.Context, o events.Order) (events.Report, error)
+	Clear(ctx context.Context, c events.Clearing) (writes, left int, err error)
 }
 
 // Waits are the waits of protocol.md §1, §3.6, §4.2, and the creation budget.
@@ -245,8 +251,20 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 		})
 	}
 	err = errors.Join(working.Wait(), run.flush(ctx))
+	if err == nil {
+		err = k.finishPurge(ctx)
+	}
 	slices.Sort(report.Left)
 	return report, err
+}
+
+// finishPurge ends a purge whose last calendar has just gone.
+func (k *Keeper) finishPurge(ctx context.Context) error {
+	ended, err := k.Store.FinishPurge(ctx)
+	if ended {
+		k.Log.WarnContext(ctx, "purge finished")
+	}
+	return err
 }
 
 // stopped tells why nothing may be written now, if so.
@@ -333,8 +351,17 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 			return err
 		}
 	}
-	readings, err := k.ERP.AllEmployees(ctx)
+	in, err := k.Store.Installation(ctx)
 	if err != nil {
+		return err
+	}
+	readings := map[calendarsync.EmployeeID]calendarsync.EmployeeReading{}
+	if in.Purge.Open() {
+		// It concerns what there is, whatever the ERP says.
+		if err := k.adoptForPurge(ctx, in.Tenant); err != nil && !stops(err) {
+			return err
+		}
+	} else if readings, err = k.ERP.AllEmployees(ctx); err != nil {
 		return err
 	}
 	known, err := k.Store.Employees(ctx)

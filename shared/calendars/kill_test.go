@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/api/calendar/v3"
-
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // story is one change, the messages that tell of it, and what must be so in the end.
@@ -37,8 +37,7 @@ func staffedWith(names ...string) func(*bench, *scene) {
 		for _, id := range ids {
 			c := b.calendar(id)
 			s.first[id] = c
-			event, err := b.google.CreateEvent(c, &calendar.Event{Summary: "Holiday",
-				Start: &calendar.EventDateTime{Date: "2026-03-08"}, End: &calendar.EventDateTime{Date: "2026-03-09"}})
+			event, err := b.google.CreateEvent(c, holiday())
 			must(b.t, err)
 			s.foreign[c] = event
 		}
@@ -124,6 +123,124 @@ func stories() []story {
 			b.want(s.staff[0], b.hour(9), b.hour(12))
 			wantShares(b, "olena@provider.example", 2)
 		}},
+		{"a rebuild", staffedWith("Olena"), func(b *bench, s *scene) []delivery {
+			asked, err := b.store.AskRebuild(b.t.Context(), s.staff[0])
+			must(b.t, err)
+			if !asked {
+				b.t.Fatal("not asked")
+			}
+			b.google.ResetRequests()
+			return people(s, queue.CauseConsole)
+		}, func(b *bench, s *scene) {
+			b.want(s.staff[0], b.hour(9), b.hour(12))
+			if b.calendar(s.staff[0]) != s.first[s.staff[0]] {
+				b.t.Fatal("the calendar is another")
+			}
+			if n := len(b.google.Requests(fakegoogle.Filter{Method: "calendar.events.delete", Committed: true})); n < 2 {
+				b.t.Fatalf("%d events were deleted, want both", n)
+			}
+			wantShares(b, "olena@provider.example", 1)
+		}},
+		{"a purge", staffedWith("Olena", "Petro"), func(b *bench, s *scene) []delivery {
+			// Petro's calendar has nothing of others in it and goes; Olena's stays.
+			c := s.first[s.staff[1]]
+			must(b.t, b.google.DeleteEvent(c, s.foreign[c]))
+			delete(s.foreign, c)
+			startPurge(b)
+			return []delivery{{employees: s.staff, cause: queue.CauseConsole}}
+		}, purged},
+		{"a mass dismissal", staffedWith("Anna", "Bohdan", "Daria", "Fedir", "Halyna"), func(b *bench, s *scene) []delivery {
+			b.undecided = true
+			for _, id := range s.staff {
+				must(b.t, b.erp.DismissEmployee(id))
+			}
+			return []delivery{{employees: s.staff, cause: queue.CauseNotify}}
+		}, massHeld},
+	}
+}
+
+func startPurge(b *bench) {
+	b.t.Helper()
+	b.use(map[string]any{"enabled": false})
+	must(b.t, b.store.StartPurge(b.t.Context(), store.PurgeRecord{ID: b.newID(), By: account, Calendars: 2, Events: 2}, b.set, 0))
+}
+
+// purged requires that nothing of ours is left, and that syncing makes everything
+// anew once it is switched on again.
+func purged(b *bench, s *scene) {
+	b.t.Helper()
+	b.clock.advance(time.Minute)
+	_, err := b.store.FinishPurge(b.t.Context()) // as Poll does, if it was too early before
+	must(b.t, err)
+	in, err := b.store.Installation(b.t.Context())
+	must(b.t, err)
+	if in.Purge.Open() || in.Purge.Stopped || in.Purge.Kept != 1 {
+		b.t.Fatalf("purge %+v", in.Purge)
+	}
+	for n, id := range s.staff {
+		if l := b.live(id); len(l) > 0 {
+			b.t.Fatalf("employee %d still has %+v", id, l)
+		}
+		rec := b.record(id)
+		if rec.Calendar != nil || len(rec.Leaving) > 0 || rec.State != store.StateNone {
+			b.t.Fatalf("record %+v", rec)
+		}
+		if recs, err := b.store.TasksOf(b.t.Context(), id); err != nil || len(recs) > 0 {
+			b.t.Fatalf("tasks are still remembered: %+v, %v", recs, err)
+		}
+		if stays := n == 0; b.isLive(s.first[id]) != stays {
+			b.t.Fatalf("calendar %d stays: %v, want %v", n, !stays, stays)
+		}
+		for _, e := range b.google.Events(s.first[id]) {
+			if b.isLive(s.first[id]) && e.Status != "cancelled" {
+				b.t.Fatalf("event %s is left", e.Id)
+			}
+		}
+	}
+	b.use(map[string]any{})
+	must(b.t, b.store.SaveSettings(b.t.Context(), b.set, account, 1))
+	i := b.start(0)
+	i.employee(queue.CauseConsole, s.staff...)
+	i.rest()
+	b.want(s.staff[0], b.hour(9), b.hour(12))
+	if b.calendar(s.staff[1]) == "" {
+		b.t.Fatal("no calendar after syncing was switched on again")
+	}
+}
+
+// massHeld requires that three calendars went at most and the others are held,
+// shared with nobody, until an admin lets them go.
+func massHeld(b *bench, s *scene) {
+	b.t.Helper()
+	left := 0
+	for _, c := range b.google.Calendars() {
+		if c.Deleted || c.Primary {
+			continue
+		}
+		left++
+		for _, r := range c.Rules {
+			if r.Role == "reader" {
+				b.t.Fatalf("calendar %s is still shared with somebody who was dismissed", c.ID)
+			}
+		}
+	}
+	plan, err := b.store.Held(b.t.Context())
+	must(b.t, err)
+	if left < 2 || plan.Calendars != left {
+		b.t.Fatalf("%d calendars are left, %d are held; want both the same, and at least two", left, plan.Calendars)
+	}
+	if plan.Since.IsZero() {
+		b.t.Fatal("nobody is told of the hold")
+	}
+	for _, k := range plan.Keys {
+		must(b.t, b.store.Allow(b.t.Context(), k.Key))
+	}
+	i := b.start(0)
+	i.rest()
+	for _, id := range s.staff {
+		if len(b.live(id)) > 0 {
+			b.t.Fatalf("the calendar of employee %d is still there after it was let go", id)
+		}
 	}
 }
 

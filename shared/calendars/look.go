@@ -187,6 +187,18 @@ func (l *look) try(ctx context.Context) error {
 	if l.settings, err = l.k.Rules.Settings(calls); err != nil {
 		return err
 	}
+	// Read under the lease: who looks after a purge began must not make anything.
+	in, err := l.k.Store.Installation(calls)
+	if err != nil {
+		return err
+	}
+	if in.Purge.Open() {
+		if _, err := l.k.Account.Account(calls); err != nil {
+			return err
+		}
+		l.tenant = in.Tenant
+		return l.purge(ctx)
+	}
 	if e, ok := l.quiet(); ok {
 		l.older = true
 		err := l.keep(ctx, *e)

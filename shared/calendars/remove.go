@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -150,31 +149,45 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 	}, result(activity, nil))
 }
 
-// takeDownLeaving forgets the events of the calendars that leave and deletes
-// them, each only after its mark was read in this very pass (protocol.md §3.6).
-func (l *look) takeDownLeaving(ctx context.Context) error {
-	if len(l.rec().Leaving) == 0 {
-		return nil
+// forgetEvents drops what tasks remember of events in calendars of the employee that
+// are no longer theirs: their epoch is dead, so nobody can announce a write to one.
+func (l *look) forgetEvents(ctx context.Context) error {
+	alive := ""
+	if c := l.rec().Calendar; c != nil {
+		alive = c.Epoch
 	}
-	// Their mappings are of a dead epoch; each task forgets its own under its lease.
-	// First, because nobody would look for them once the calendars are forgotten.
 	recs, err := l.k.Store.TasksOf(ctx, int64(l.id))
 	if err != nil {
 		return err
 	}
-	var stale []calendarsync.TaskID
+	var stale []int64
 	for _, rec := range recs {
-		if m, ok := rec.Mapping(int64(l.id)); ok && (l.rec().Calendar == nil || m.Epoch != l.rec().Calendar.Epoch) {
-			stale = append(stale, calendarsync.TaskID(rec.ID))
+		if m, ok := rec.Mapping(int64(l.id)); ok && m.Epoch != alive {
+			stale = append(stale, rec.ID)
 		}
 	}
 	for batch := range slices.Chunk(stale, batchSize) {
 		if err := l.extend(ctx); err != nil {
 			return err
 		}
-		if _, err := l.k.Events.Sync(ctx, events.Order{Tasks: batch, Cause: l.order.Cause}); err != nil {
-			return err
+		for _, task := range batch {
+			if err := l.k.Store.ForgetMapping(ctx, task, int64(l.id), alive); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// takeDownLeaving forgets the events of the calendars that leave and deletes
+// them, each only after its mark was read in this very pass (protocol.md §3.6).
+func (l *look) takeDownLeaving(ctx context.Context) error {
+	if len(l.rec().Leaving) == 0 {
+		return nil
+	}
+	// First, because nobody would look for them once the calendars are forgotten.
+	if err := l.forgetEvents(ctx); err != nil {
+		return err
 	}
 	for _, c := range slices.Clone(l.rec().Leaving) {
 		if err := l.extend(ctx); err != nil {
@@ -185,6 +198,11 @@ func (l *look) takeDownLeaving(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// marked tells whether a calendar carries the very mark that it was made with.
+func (l *look) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
+	return have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch
 }
 
 func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
@@ -228,8 +246,14 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 			return err
 		}
 	}
+	return l.deleteLeaving(ctx, calls, c, err == nil)
+}
+
+// deleteLeaving deletes a calendar whose mark was just read, or forgets one that is
+// not there.
+func (l *look) deleteLeaving(ctx, calls context.Context, c store.CalendarRecord, there bool) error {
 	activity := l.activity("calendar.delete", c.ID)
-	if err == nil {
+	if there {
 		if err := l.announced(ctx, activity, unchanged); err != nil {
 			return err
 		}
@@ -242,9 +266,4 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		l.k.Log.InfoContext(ctx, "calendar deleted", "employee", l.id, "calendar", c.ID, "cause", l.order.Cause)
 	}
 	return l.forgetLeaving(ctx, c.ID, result(activity, nil))
-}
-
-// marked tells whether a calendar just read carries the mark of the one remembered.
-func (l *look) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
-	return have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch
 }

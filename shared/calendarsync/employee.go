@@ -22,6 +22,7 @@ const (
 	ReasonUnconfirmed    Reason = "unconfirmed"     // settings are not confirmed yet
 	ReasonPaused         Reason = "paused"          // enabled is off
 	ReasonNotConnected   Reason = "not-connected"   // no Google account
+	ReasonPurged         Reason = "purged"          // an admin deleted everything
 )
 
 // DecideEmployee judges whether an employee is to have a calendar. vouched tells

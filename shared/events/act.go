@@ -227,7 +227,7 @@ func (l *look) delete(ctx context.Context, s *step) written {
 func (l *look) finish(ctx context.Context, s *step, w written) {
 	m := s.intent
 	m.Owner, m.Deadline, m.AbsentSince, m.StateID = "", time.Time{}, time.Time{}, l.state
-	m.HeldSince, m.HeldFor, m.AllowedAt = time.Time{}, "", time.Time{}
+	m.Release()
 	s.activity.Result = "done"
 	switch {
 	case w.err != nil:

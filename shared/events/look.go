@@ -270,7 +270,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 			m.AbsentSince = absent
 			if d.Verdict != calendarsync.Leave {
 				// The source recovered, or gives reasons of its own: nothing is held.
-				m.HeldSince, m.HeldFor, m.AllowedAt = time.Time{}, "", time.Time{}
+				m.Release()
 			}
 			if d.Verdict == calendarsync.Keep {
 				m.Via, m.StateID = d.Via, l.state

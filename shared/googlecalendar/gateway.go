@@ -181,6 +181,15 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 	})
 }
 
+// Disown takes the product's mark off a calendar read before: from then on it is
+// somebody else's.
+func (g *Gateway) Disown(ctx context.Context, c Calendar) error {
+	return g.call(ctx, "take the mark off calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
+		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: c.Name, Description: strings.TrimSpace(withoutMarks(c.Description)), TimeZone: c.TimeZone}).Context(ctx).Do()
+		return err
+	})
+}
+
 // withoutMarks leaves out the lines that are marks, so that a renewed one is the
 // only one.
 func withoutMarks(description string) string {

@@ -40,6 +40,9 @@ type InstallationRecord struct {
 	// calendar list after a connection has shown whether marks exist already.
 	Tenant  string `firestore:"tenant,omitempty" json:"tenant,omitempty"`
 	Account string `firestore:"account,omitempty" json:"account,omitempty"`
+	// Purge is the latest purge. It stands here because whoever looks at an employee
+	// reads this record, always as it is now.
+	Purge *PurgeRecord `firestore:"purge,omitempty" json:"purge,omitempty"`
 }
 
 var (

@@ -56,6 +56,13 @@ type CalendarRecord struct {
 	// Extra is a further calendar of the employee, found by its mark: it goes only
 	// if every event in it is the product's own (protocol.md §3.6).
 	Extra bool `firestore:"extra,omitempty" json:"extra,omitempty"`
+	// Cleared is when a purge took the product's events out of a calendar that stays
+	// because of what others have in it.
+	Cleared time.Time `firestore:"cleared,omitempty" json:"cleared,omitzero"`
+	// Unseen is when acl.list first lacked the rule that was made; zero once shown.
+	Unseen time.Time `firestore:"unseen,omitempty" json:"unseen,omitzero"`
+	// InviteAsked is when an admin asked to send the invitation again.
+	InviteAsked time.Time `firestore:"invite_asked,omitempty" json:"invite_asked,omitzero"`
 }
 
 // EmployeeRecord is what is known of one employee and their calendar.
@@ -78,10 +85,14 @@ type EmployeeRecord struct {
 	KeptFrom time.Time `firestore:"kept_from,omitempty" json:"kept_from,omitzero"`
 	// Card is what was last written into the ERP's card: "field=calendar id".
 	Card string `firestore:"card,omitempty" json:"card,omitempty"`
-	// Held is "yes" while the deletion of a calendar is held by the delete guard;
-	// indexed. AllowedAt is when an admin confirmed it.
+	// Held is HeldWaiting while the deletion of a calendar is held by the delete
+	// guard, HeldDropped after an admin decided that it stays; indexed. AllowedAt is
+	// when an admin confirmed it.
 	Held      string    `firestore:"held,omitempty" json:"held,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
+	// RebuildAsked is when an admin asked to empty the calendar and fill it again;
+	// zero once it is empty.
+	RebuildAsked time.Time `firestore:"rebuild_asked,omitempty" json:"rebuild_asked,omitzero"`
 	Work
 }
 
@@ -107,7 +118,7 @@ func (e *EmployeeRecord) heldPresent() bool {
 
 // CardState is the state that the card and the console show.
 func (e *EmployeeRecord) CardState() EmployeeState {
-	if e.heldPresent() {
+	if e.heldPresent() && e.Held == HeldWaiting {
 		return StateHeld
 	}
 	return e.State
@@ -284,9 +295,7 @@ func (s *Store) NoteExtra(ctx context.Context, employee int64, cal CalendarRecor
 		if _, err := tx.Get(key.ref(), &rec); err != nil {
 			return err
 		}
-		c := rec.Calendar
-		if c == nil || c.ID == cal.ID || (c.ID == "" && c.Epoch == cal.Epoch) ||
-			slices.ContainsFunc(rec.Leaving, func(l CalendarRecord) bool { return l.ID == cal.ID }) {
+		if rec.Calendar == nil || rec.owns(cal.ID, cal.Epoch) {
 			return nil
 		}
 		cal.Extra, cal.Address = true, rec.Address

@@ -124,6 +124,17 @@ func (s *Store) Permit(ctx context.Context, what Guarded, want, percent int) (gr
 	return granted, began, nil
 }
 
+// Owned counts the calendars and the events that the product has at Google as it
+// remembers them: what a purge would delete. It reads every record.
+func (s *Store) Owned(ctx context.Context) (calendars, events int, err error) {
+	c, err := s.owned(ctx, GuardedCalendars)
+	if err != nil {
+		return 0, 0, err
+	}
+	e, err := s.owned(ctx, GuardedEvents)
+	return int(c), int(e), err
+}
+
 // owned counts what there is of a kind.
 func (s *Store) owned(ctx context.Context, what Guarded) (int64, error) {
 	var n int64
@@ -154,6 +165,15 @@ func (s *Store) owned(ctx context.Context, what Guarded) (int64, error) {
 	return n, nil
 }
 
+// What a key's Held says.
+const (
+	// HeldWaiting: its deletions wait for an admin.
+	HeldWaiting = "yes"
+	// HeldDropped: an admin decided that what is held stays, until its source says
+	// something new. It is in no plan and no alarm.
+	HeldDropped = "dropped"
+)
+
 // HeldKey is one key whose deletions wait for an admin.
 type HeldKey struct {
 	Key
@@ -171,38 +191,14 @@ type HeldPlan struct {
 }
 
 // Held reads the plan of what is held.
-func (s *Store) Held(ctx context.Context) (HeldPlan, error) {
-	var plan HeldPlan
-	employees, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "held", Op: Equal, Value: "yes"})
-	if err != nil {
-		return plan, fmt.Errorf("list held employees: %w", err)
+func (s *Store) Held(ctx context.Context) (plan HeldPlan, err error) {
+	if plan.Keys, err = s.heldKeys(ctx, HeldWaiting); err != nil {
+		return plan, err
 	}
-	for _, e := range employees {
-		k := HeldKey{Key: EmployeeKey(e.ID), Calendars: e.heldCalendars(), Reason: e.Reason}
-		plan.Keys = append(plan.Keys, k)
+	for _, k := range plan.Keys {
+		plan.Events += k.Events
 		plan.Calendars += k.Calendars
 	}
-	tasks, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "held", Op: Equal, Value: "yes"})
-	if err != nil {
-		return plan, fmt.Errorf("list held tasks: %w", err)
-	}
-	for _, t := range tasks {
-		k := HeldKey{Key: TaskKey(t.ID)}
-		for _, m := range t.Mappings {
-			if !m.HeldSince.IsZero() {
-				k.Events++
-				k.Reason = m.HeldFor
-			}
-		}
-		plan.Keys = append(plan.Keys, k)
-		plan.Events += k.Events
-	}
-	slices.SortFunc(plan.Keys, func(a, b HeldKey) int {
-		if c := cmp.Compare(a.Collection, b.Collection); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.ID, b.ID)
-	})
 	var list []byte
 	for _, k := range plan.Keys {
 		list = fmt.Appendf(list, "%s %d %d\n", k.Key, k.Events, k.Calendars)
@@ -223,6 +219,85 @@ func (s *Store) Held(ctx context.Context) (HeldPlan, error) {
 	return plan, nil
 }
 
+// Dropped lists the keys whose deletion an admin decided against.
+func (s *Store) Dropped(ctx context.Context) ([]HeldKey, error) { return s.heldKeys(ctx, HeldDropped) }
+
+// heldKeys lists the keys whose Held says how, ordered.
+func (s *Store) heldKeys(ctx context.Context, how string) ([]HeldKey, error) {
+	var keys []HeldKey
+	employees, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "held", Op: Equal, Value: how})
+	if err != nil {
+		return nil, fmt.Errorf("list held employees: %w", err)
+	}
+	for _, e := range employees {
+		keys = append(keys, HeldKey{Key: EmployeeKey(e.ID), Calendars: e.heldCalendars(), Reason: e.Reason})
+	}
+	tasks, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "held", Op: Equal, Value: how})
+	if err != nil {
+		return nil, fmt.Errorf("list held tasks: %w", err)
+	}
+	for _, t := range tasks {
+		k := HeldKey{Key: TaskKey(t.ID)}
+		for _, m := range t.Mappings {
+			if !m.HeldSince.IsZero() && m.DroppedAt.IsZero() == (how == HeldWaiting) {
+				k.Events++
+				k.Reason = m.HeldFor
+			}
+		}
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b HeldKey) int {
+		return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.ID, b.ID))
+	})
+	return keys, nil
+}
+
+// Drop keeps what is held of a key: an admin saw the plan and decided that the
+// calendar or the events stay. Reopen takes that back.
+func (s *Store) Drop(ctx context.Context, key Key) error {
+	return s.decideHeld(ctx, key, "drop the held deletions of", func(m *Mapping, now time.Time) {
+		if m.DroppedAt.IsZero() {
+			m.DroppedAt, m.AllowedAt = now, time.Time{}
+		}
+	}, HeldDropped)
+}
+
+// Reopen puts what was dropped back into the plan, for an admin to decide anew.
+func (s *Store) Reopen(ctx context.Context, key Key) error {
+	return s.decideHeld(ctx, key, "reopen the held deletions of", func(m *Mapping, _ time.Time) { m.DroppedAt = time.Time{} }, HeldWaiting)
+}
+
+func (s *Store) decideHeld(ctx context.Context, key Key, doing string, event func(m *Mapping, now time.Time), employee string) error {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		rec, err := readKey(tx, key)
+		if err != nil {
+			return err
+		}
+		switch r := rec.(type) {
+		case *TaskRecord:
+			for id, m := range r.Mappings {
+				if !m.HeldSince.IsZero() {
+					event(&m, tx.Now())
+					r.Mappings[id] = m
+				}
+			}
+			if r.holding(); r.Held == "" {
+				return nil
+			}
+		case *EmployeeRecord:
+			if r.Held == "" {
+				return nil
+			}
+			r.Held, r.AllowedAt = employee, time.Time{}
+		}
+		return tx.Set(key.ref(), rec)
+	})
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", doing, key, err)
+	}
+	return nil
+}
+
 // Allow lets a held key go: an admin saw the plan and confirmed it. The key's own
 // look reads everything again and deletes only what is still due.
 func (s *Store) Allow(ctx context.Context, key Key) error {
@@ -235,13 +310,13 @@ func (s *Store) Allow(ctx context.Context, key Key) error {
 		switch r := rec.(type) {
 		case *TaskRecord:
 			for id, m := range r.Mappings {
-				if !m.HeldSince.IsZero() {
+				if !m.HeldSince.IsZero() && m.DroppedAt.IsZero() {
 					m.AllowedAt = now
 					r.Mappings[id] = m
 				}
 			}
 		case *EmployeeRecord:
-			if r.Held == "" {
+			if r.Held != HeldWaiting {
 				return nil
 			}
 			r.AllowedAt = now

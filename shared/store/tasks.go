@@ -46,10 +46,12 @@ type Mapping struct {
 	// with another role is a change of the catalogue (protocol.md §4.3).
 	StateID int64 `firestore:"state_id,omitempty" json:"state_id,omitempty"`
 	// HeldSince is when the delete guard held this event's deletion, HeldFor what
-	// for, and AllowedAt when an admin confirmed it.
+	// for, AllowedAt when an admin confirmed it, and DroppedAt when an admin decided
+	// that it stays.
 	HeldSince time.Time `firestore:"held_since,omitempty" json:"held_since,omitzero"`
 	HeldFor   string    `firestore:"held_for,omitempty" json:"held_for,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
+	DroppedAt time.Time `firestore:"dropped_at,omitempty" json:"dropped_at,omitzero"`
 	// GoneAt is when the event was found or made deleted, of a tombstone.
 	GoneAt time.Time `firestore:"gone_at,omitempty" json:"gone_at,omitzero"`
 }
@@ -64,6 +66,11 @@ func (m Mapping) Expired(now time.Time) bool {
 	return m.State == MappingTombstone && m.Generation == 0 && !m.GoneAt.IsZero() && now.After(m.GoneAt.Add(tombstoneKept))
 }
 
+// Release forgets that a deletion was held: it happened, or its reason is gone.
+func (m *Mapping) Release() {
+	m.HeldSince, m.HeldFor, m.AllowedAt, m.DroppedAt = time.Time{}, "", time.Time{}, time.Time{}
+}
+
 // Open tells whether a write was announced and not confirmed.
 func (m Mapping) Open() bool { return m.State == MappingIntended || m.State == MappingDeleting }
 
@@ -76,7 +83,8 @@ type TaskRecord struct {
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
 	// Updated is the task's date.update at the last look, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
-	// Held is "yes" while the deletion of an event is held; indexed.
+	// Held is HeldWaiting while the deletion of an event is held, HeldDropped while
+	// an admin has decided that all such events stay; indexed.
 	Held string `firestore:"held,omitempty" json:"held,omitempty"`
 	Work
 }
@@ -119,6 +127,21 @@ func (t *TaskRecord) concern(read []int64) {
 	all := append(t.Mapped(), read...)
 	slices.Sort(all)
 	t.Employees = slices.Compact(all)
+}
+
+// holding renews Held from the mappings.
+func (t *TaskRecord) holding() {
+	t.Held = ""
+	for _, m := range t.Mappings {
+		switch {
+		case m.HeldSince.IsZero():
+		case m.DroppedAt.IsZero():
+			t.Held = HeldWaiting
+			return
+		default:
+			t.Held = HeldDropped
+		}
+	}
 }
 
 // TaskLease is a held lease on a task with the record as it was when taken.
@@ -165,12 +188,14 @@ type Intent struct {
 	// Unmapped announces a write to an event that no mapping tells of: only the
 	// Mapping's epoch is looked at, and only the activity recorded.
 	Unmapped bool
+	// Leaving: the event goes with a calendar that is no longer the employee's.
+	Leaving bool
 }
 
 // IntendTask announces writes before they are made (protocol.md §2.1, §1.6): in
 // one transaction it requires the lease, and for each write that the employee is
-// active with the mapping's epoch; those that are not are returned as refused and
-// nothing is announced for them.
+// active with the mapping's epoch, or that the calendar of that epoch leaves; those
+// that are not are returned as refused and nothing is announced for them.
 func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) (refused []int64, err error) {
 	var record TaskRecord
 	err = s.b.Transact(ctx, func(tx Tx) error {
@@ -188,7 +213,11 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 			if _, err := tx.Get(EmployeeKey(in.Employee).ref(), &e); err != nil {
 				return err
 			}
-			if !e.Receives(in.Mapping.Epoch) {
+			may := e.Receives(in.Mapping.Epoch)
+			if in.Leaving {
+				may = slices.ContainsFunc(e.Leaving, func(c CalendarRecord) bool { return c.Epoch == in.Mapping.Epoch })
+			}
+			if !may {
 				refused = append(refused, in.Employee)
 				continue
 			}
@@ -257,12 +286,7 @@ func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (re
 		if o.Updated != "" {
 			rec.Updated = o.Updated
 		}
-		rec.Held = ""
-		for _, m := range rec.Mappings {
-			if !m.HeldSince.IsZero() {
-				rec.Held = "yes"
-			}
-		}
+		rec.holding()
 		released = rec.settle(&next.Lease, o.Result, tx.Now())
 		// Kept while the look has to be repeated: the letter may have come during it.
 		if released && rec.DeadLetter && o.Err == nil {
@@ -290,6 +314,39 @@ func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (re
 	}
 	*l = next
 	return released, nil
+}
+
+// ForgetMapping drops what a task remembers of an employee's event in a calendar
+// that is no longer theirs: any epoch but alive. A task whose lease is live is
+// marked dirty and left to its holder.
+func (s *Store) ForgetMapping(ctx context.Context, task, employee int64, alive string) error {
+	key := TaskKey(task)
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		rec := TaskRecord{ID: task}
+		if _, err := tx.Get(key.ref(), &rec); err != nil {
+			return err
+		}
+		m, mapped := rec.Mapping(employee)
+		if !mapped || m.Epoch == alive {
+			return nil
+		}
+		if rec.LeaseToken != "" && tx.Now().Before(rec.LeaseUntil) {
+			rec.Dirty++
+			return tx.Set(key.ref(), &rec)
+		}
+		rec.DropMapping(employee)
+		rec.Employees = slices.DeleteFunc(slices.Clone(rec.Employees), func(id int64) bool { return id == employee && alive == "" })
+		rec.concern(rec.Employees)
+		rec.holding()
+		if rec.idle() {
+			return tx.Delete(key.ref())
+		}
+		return tx.Set(key.ref(), &rec)
+	})
+	if err != nil {
+		return fmt.Errorf("forget the event of employee %d for %s: %w", employee, key, err)
+	}
+	return nil
 }
 
 func (t *TaskRecord) idle() bool {

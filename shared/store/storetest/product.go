@@ -75,6 +75,8 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 
 		{"the delete guard's day", guardWindow},
 		{"the delete guard's share", guardPercent},
+		{"held deletions are dropped", dropsHeld},
+		{"purges", purges},
 
 		{"settings", savedSettings},
 		{"a sign-in is taken once", signInOnce},

@@ -34,7 +34,7 @@ type method struct {
 // survives makes every writing call in every situation under every fault, and wants
 // the database to end as it does without one.
 func survives(t *testing.T, open func(t *testing.T) store.Backend) {
-	for _, m := range methods() {
+	for _, m := range append(methods(), adminMethods()...) {
 		t.Run(m.name, func(t *testing.T) {
 			calm := newRig(t, open(t))
 			calm.b.trial = false
