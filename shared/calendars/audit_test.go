@@ -233,6 +233,78 @@ func TestNothingIsWrittenFromWhatWasReadBeforeTheLease(t *testing.T) {
 	}
 }
 
+// What a run without drift costs: Google is asked for one list of events and one of
+// rules a calendar, the ERP for each task once a message.
+func TestWhatAQuietNightCosts(t *testing.T) {
+	t.Parallel()
+	const people, each = 100, 10
+	b := newBench(t)
+	var names []string
+	for n := range people {
+		names = append(names, fmt.Sprintf("person%d", n))
+	}
+	i, ids := b.staffed(names...)
+	var tasks []int64
+	for n := range people * each / 2 {
+		// Every task has two executors, in the same message or not.
+		tasks = append(tasks, b.addTask(b.hour(8).Add(time.Duration(n%48)*10*time.Minute), ids[n%people], ids[(n*7+1)%people]))
+	}
+	for _, id := range tasks[:50] {
+		must(t, b.erp.CloseTask(id))
+	}
+	night := func(id string) {
+		t.Helper()
+		b.clock.advance(24 * time.Hour)
+		b.google.ResetRequests()
+		b.erp.ResetRequests()
+		i.outbox = nil
+		must(t, i.keeper.All(t.Context(), queue.CauseReconcile, id))
+		for _, m := range i.outbox {
+			o := calendars.Order{Message: b.newID(), Cause: m.Cause, Run: m.Run}
+			for _, e := range m.IDs {
+				o.Employees = append(o.Employees, calendarsync.EmployeeID(e))
+			}
+			if report, err := i.keeper.Sync(t.Context(), o); err != nil || len(report.Left)+len(report.Redelivered) > 0 {
+				t.Fatalf("%+v, %v", report, err)
+			}
+		}
+		i.outbox = nil
+		due, err := b.store.DueKeys(t.Context(), store.Employees, b.clock.Now().Add(time.Hour), people)
+		must(t, err)
+		t.Logf("%s: %d of %d employees have to be looked at again", id, len(due), people)
+		if len(due) > people/10 {
+			t.Errorf("%s: their tasks were held by each other", id)
+		}
+	}
+	night("fill")
+	i.rest()
+	for _, id := range tasks[50:100] {
+		must(t, b.erp.CloseTask(id))
+	}
+	night("closed")
+	i.rest()
+	night("quiet")
+	google, erp := map[string]int{}, map[string]int{}
+	for _, r := range b.google.Requests(fakegoogle.Filter{Method: "calendar.*"}) {
+		google[r.Method]++
+	}
+	for _, r := range b.erp.Requests(func(fakeerp.Request) bool { return true }) {
+		erp[r.Cat+"/"+r.Action]++
+	}
+	shown := b.shown()
+	t.Logf("%d employees, %d open tasks, %d closed: Google %v, ERP %v, %d tasks shown", people, len(tasks)-100, 100, google, erp, shown)
+	if google["calendar.events.list"] != people || google["calendar.acl.list"] != people || len(google) != 3 || google["calendar.calendarList.list"] > 2 {
+		t.Errorf("Google calls %v", google)
+	}
+	// Two messages: each reads its people at once, and in hundreds what is on their lists.
+	if erp["employee/get_data"] != 1+2 || erp["task/get_list"] != people || shown > 2*(len(tasks)-100) || erp["task/show"] > 2*((len(tasks)-100+99)/100) {
+		t.Errorf("ERP calls %v, %d tasks shown", erp, shown)
+	}
+	if run, _, err := b.store.LastRun(t.Context(), "reconcile"); err != nil || run.Done != people || run.Repaired != 0 || run.Failed != 0 || run.Ended.IsZero() {
+		t.Errorf("run %+v, %v", run, err)
+	}
+}
+
 // A run counts each employee once and ends, wherever the worker of its message dies.
 func TestARunCountsEverybodyOnceWhereverItsWorkerDies(t *testing.T) {
 	t.Parallel()

@@ -85,26 +85,19 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	if len(differing) > 0 {
 		l.k.Log.InfoContext(ctx, "calendar differs", "employee", l.id, "tasks", len(differing), "of", len(ids), "cause", l.order.Cause)
 	}
-	unseen, parked := 0, time.Time{}
-	for part := range slices.Chunk(differing, batchSize) {
-		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
-			// The rest differs still when the next message looks (protocol.md §7.3).
-			l.unfinished = true
-			return nil
-		}
-		if err := l.extend(ctx); err != nil {
-			return err
-		}
-		report, err := l.k.Events.Sync(ctx, events.Order{Tasks: part, Cause: l.order.Cause, Seen: seen})
-		if err != nil {
-			return err
-		}
-		l.repaired += report.Writes
-		l.drift, l.fields = summed(l.drift, report.Drift), summed(l.fields, report.Fields)
-		unseen += report.Unseen
-		if report.ParkedUntil.After(parked) {
-			parked = report.ParkedUntil
-		}
+	first, err := l.sync(ctx, differing, seen)
+	if err != nil || l.unfinished {
+		return err
+	}
+	// What somebody held is most often held for another executor of this very run,
+	// and free by now.
+	again, err := l.sync(ctx, first.Busy, seen)
+	if err != nil || l.unfinished {
+		return err
+	}
+	unseen, parked := first.Unseen-len(first.Busy)+again.Unseen, first.ParkedUntil
+	if again.ParkedUntil.After(parked) {
+		parked = again.ParkedUntil
 	}
 	c := l.rec().Calendar
 	if l.rec().State != store.StateActive {
@@ -134,6 +127,33 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 		}
 		r.Calendar = &c
 	})
+}
+
+// sync has the tasks looked at a few at a time; where the message's time is over,
+// the rest is left to another, in which it differs still (protocol.md §7.3).
+func (l *look) sync(ctx context.Context, tasks []calendarsync.TaskID, seen *events.Sighting) (events.Report, error) {
+	var sum events.Report
+	for part := range slices.Chunk(tasks, batchSize) {
+		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
+			l.unfinished = true
+			return sum, nil
+		}
+		if err := l.extend(ctx); err != nil {
+			return sum, err
+		}
+		report, err := l.k.Events.Sync(ctx, events.Order{Tasks: part, Cause: l.order.Cause, Seen: seen})
+		if err != nil {
+			return sum, err
+		}
+		l.repaired += report.Writes
+		l.drift, l.fields = summed(l.drift, report.Drift), summed(l.fields, report.Fields)
+		sum.Unseen += report.Unseen
+		sum.Busy = append(sum.Busy, report.Busy...)
+		if report.ParkedUntil.After(sum.ParkedUntil) {
+			sum.ParkedUntil = report.ParkedUntil
+		}
+	}
+	return sum, nil
 }
 
 // list reads all events of the calendar and sorts out the product's own.

@@ -136,6 +136,8 @@ type Report struct {
 	// Unseen counts the tasks for which the order's Sighting was not made use of:
 	// held by another, parked, or not readable.
 	Unseen int
+	// Busy are those of Unseen that another held: soon they may be looked at.
+	Busy []calendarsync.TaskID
 	// Audit are the employees whose calendar must be listed before anything can
 	// be inserted (protocol.md §3.4).
 	Audit []int64
@@ -151,6 +153,7 @@ func (r *Report) add(o Report) {
 	r.Writes += o.Writes
 	r.Failed += o.Failed
 	r.Unseen += o.Unseen
+	r.Busy = append(r.Busy, o.Busy...)
 	r.Audit = append(r.Audit, o.Audit...)
 	r.Drift, r.Fields = added(r.Drift, o.Drift), added(r.Fields, o.Fields)
 }
@@ -287,6 +290,7 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 				report.Redelivered = append(report.Redelivered, id)
 			case store.Busy:
 				report.Unseen++
+				report.Busy = append(report.Busy, id)
 				w.Log.InfoContext(ctx, "task left to its holder", "task", id)
 			}
 			return nil
