@@ -128,9 +128,8 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 		if ok {
 			todo = append(todo, s)
 		}
-		// After the decision: a mapping into a calendar that is gone concerns nobody,
-		// nor does a task without an event that is clearly not to have one.
-		if p.mapped || (p.active && (ok || p.decision.Verdict != calendarsync.Remove)) {
+		// After the decision: a mapping into a calendar that is gone concerns nobody.
+		if p.mapped || (p.active && (ok || !over(p.decision))) {
 			l.concerned = append(l.concerned, p.id)
 		}
 	}
@@ -152,6 +151,16 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	if !changed && l.failed == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
 		l.again(l.taken())
 	}
+}
+
+// over tells whether a task has nothing more to do with an employee: without an event
+// it need not be remembered, or every task ever closed would be for ever.
+func over(d calendarsync.Decision) bool {
+	switch d.Reason {
+	case calendarsync.ReasonState, calendarsync.ReasonDeleted, calendarsync.ReasonReassigned:
+		return d.Verdict == calendarsync.Remove
+	}
+	return false
 }
 
 // gather finds everybody whom the task concerns or once concerned.
