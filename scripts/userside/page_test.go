@@ -167,7 +167,7 @@ func TestPageWithoutTheConnectorsFiles(t *testing.T) {
 // has, PHP compiles the connector's files anew for each page.
 func TestTimeAddedToThePage(t *testing.T) {
 	cache, none := []string{"-d", "opcache.enable=1"}, []string{"-d", "opcache.enable=0"}
-	curl, socket := transports()[0], transports()[1]
+	socket, curl := transports()[0], transports()[1]
 	for name, c := range map[string]struct {
 		transport
 		flags []string

@@ -180,10 +180,26 @@ func (p *pacing) NextBackOff() time.Duration { return max(p.backOff.NextBackOff(
 
 // attempt asks once.
 func (c *Client) attempt(ctx context.Context, q call) (reply, *fault) {
+	got, bad := c.exchange(ctx, q)
+	if bad != nil {
+		return reply{}, bad
+	}
+	return c.judge(q, got)
+}
+
+// received is a whole HTTP answer.
+type received struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// exchange sends one request and gives the whole answer.
+func (c *Client) exchange(ctx context.Context, q call) (received, *fault) {
 	if ctx.Err() != nil {
 		f := c.broken(ctx, q, 0, ctx.Err())
 		f.err.Ambiguous = false // nothing was sent
-		return reply{}, f
+		return received{}, f
 	}
 	attempt, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
@@ -205,7 +221,7 @@ func (c *Client) attempt(ctx context.Context, q call) (reply, *fault) {
 	req, err := http.NewRequestWithContext(attempt, http.MethodPost, endpoint.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		// The text would hold the URL.
-		return reply{}, &fault{err: failure.New(failure.Misconfigured, q.op, "the ERP's URL makes no request")}
+		return received{}, &fault{err: failure.New(failure.Misconfigured, q.op, "the ERP's URL makes no request")}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
@@ -213,18 +229,18 @@ func (c *Client) attempt(ctx context.Context, q call) (reply, *fault) {
 
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return reply{}, c.broken(ctx, q, 0, err)
+		return received{}, c.broken(ctx, q, 0, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if len(body) > maxBody {
-		return reply{}, &fault{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
+		return received{}, &fault{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
 			Detail: "the ERP's answer is larger than 32 MiB", Ambiguous: q.write}}
 	}
 	if err != nil {
-		return reply{}, c.broken(ctx, q, resp.StatusCode, err)
+		return received{}, c.broken(ctx, q, resp.StatusCode, err)
 	}
-	return c.judge(q, resp, body)
+	return received{resp.StatusCode, resp.Header, body}, nil
 }
 
 // broken makes a fault of a connection that failed before a whole answer came.
@@ -271,11 +287,11 @@ func (c *Client) clean(err error) error {
 }
 
 // judge makes a reply or a fault of a whole HTTP answer.
-func (c *Client) judge(q call, resp *http.Response, body []byte) (reply, *fault) {
-	status := resp.StatusCode
+func (c *Client) judge(q call, got received) (reply, *fault) {
+	status := got.status
 	bad := func(kind failure.Kind, again bool, detail string) (reply, *fault) {
 		return reply{}, &fault{again: again, err: &failure.Error{Kind: kind, Op: q.op, Status: status, Detail: detail,
-			RetryAfter: c.retryAfter(resp), Ambiguous: q.write && (status >= 500 || status < 300)}}
+			RetryAfter: c.retryAfter(got.header), Ambiguous: q.write && (status >= 500 || status < 300)}}
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		return bad(failure.Misconfigured, false, "the ERP refused the API key, our address or the section")
@@ -284,7 +300,7 @@ func (c *Client) judge(q call, resp *http.Response, body []byte) (reply, *fault)
 		return bad(failure.Source, false, "redirected to a login page")
 	}
 	again := status < 300 || status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
-	rep, what := parseReply(body)
+	rep, what := parseReply(got.body)
 	switch what {
 	case replyPage:
 		return bad(failure.Source, again, "the ERP answered with a page instead of JSON")
@@ -312,8 +328,8 @@ func (c *Client) judge(q call, resp *http.Response, body []byte) (reply, *fault)
 }
 
 // retryAfter reads the header's both forms; 0 where there is none.
-func (c *Client) retryAfter(resp *http.Response) time.Duration {
-	h := resp.Header.Get("Retry-After")
+func (c *Client) retryAfter(header http.Header) time.Duration {
+	h := header.Get("Retry-After")
 	if s, err := strconv.ParseUint(h, 10, 31); err == nil {
 		return time.Duration(s) * time.Second
 	}

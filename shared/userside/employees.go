@@ -95,15 +95,53 @@ func takeEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out empl
 // AllEmployees reads everybody. Nobody at all, or nobody readable, is an error of
 // kind source-invalid: who is missing here counts as dismissed.
 func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
-	const op = "userside: read all employees"
-	rep, err := c.do(ctx, call{op: op, cat: "employee", action: "get_data", timeout: longTimeout})
+	members, err := c.allEmployees(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(members)
+}
+
+// EmployeeCards is AllEmployees with the captions of the cards' additional
+// fields, as far as this ERP tells them (most tell none).
+func (c *Client) EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
+	members, err := c.allEmployees(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	readings, err := readAll(members)
+	if err != nil {
+		return nil, nil, err
+	}
+	captions := map[calendarsync.FieldID]string{}
+	for _, m := range members {
+		o, _ := m.value.(object)
+		fields, _ := collection(first(o, "additional_data", "additional_fields"))
+		for _, f := range fields {
+			in, _ := f.value.(object)
+			if text, ok := scalar(in["caption"]); ok && text != "" {
+				captions[calendarsync.FieldID(f.id)] = plainLine(text)
+			}
+		}
+	}
+	return readings, captions, nil
+}
+
+const allEmployeesOp = "userside: read all employees"
+
+func (c *Client) allEmployees(ctx context.Context) ([]entry, error) {
+	rep, err := c.do(ctx, call{op: allEmployeesOp, cat: "employee", action: "get_data", timeout: longTimeout})
 	if err != nil {
 		return nil, err
 	}
 	members, ok := collection(rep.data())
 	if !ok {
-		return nil, distrust(op, "the answer is not keyed by employee")
+		return nil, distrust(allEmployeesOp, "the answer is not keyed by employee")
 	}
+	return members, nil
+}
+
+func readAll(members []entry) (employeeReadings, error) {
 	out := make(employeeReadings, len(members))
 	readable := false
 	for _, m := range members {
@@ -115,7 +153,7 @@ func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]
 		readable = readable || out[id].Employee != nil
 	}
 	if !readable {
-		return nil, distrust(op, "the ERP shows no employee at all")
+		return nil, distrust(allEmployeesOp, "the ERP shows no employee at all")
 	}
 	return out, nil
 }

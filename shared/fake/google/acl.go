@@ -38,6 +38,7 @@ func (s *Server) setRule(cal *calendarState, kind, value, role string) *rule {
 			e.rev = r.rev
 		}
 	}
+	s.tellRule(cal, r)
 	return r
 }
 
@@ -94,6 +95,7 @@ func aclInsert(c *call) (obj, *apiError) {
 	r := c.s.setRule(cal, kind, value, role)
 	if isNew && kind == "user" && c.s.opt.InviteHidden != nil && c.s.opt.InviteHidden(r.value) {
 		r.hidden = true
+		c.s.tellRule(cal, r)
 	}
 	c.shared(cal, r)
 	c.etagOut = quoteETag(r.etag)

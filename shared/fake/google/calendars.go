@@ -158,6 +158,7 @@ func calendarsInsert(c *call) (obj, *apiError) {
 	cal := c.s.newCalendar(c.acc, "c_"+c.s.hex(32)+"@group.calendar.google.com", c.tok.client)
 	cal.data = data
 	c.entry.CalendarID = cal.id
+	c.s.tellCalendar(cal)
 	return c.calendarJSON(cal), nil
 }
 
@@ -204,6 +205,7 @@ func (s *Server) setCalendar(cal *calendarState, data obj) {
 			e.etag, e.rev = s.etag(), cal.rev
 		}
 	}
+	s.tellCalendar(cal)
 }
 
 func calendarsDelete(c *call) (obj, *apiError) {
@@ -230,6 +232,7 @@ func (s *Server) dropCalendar(cal *calendarState) {
 			e.removed, e.etag, e.rev = true, s.etag(), cal.rev
 		}
 	}
+	s.tellCalendar(cal)
 }
 
 func calendarsClear(c *call) (obj, *apiError) {

@@ -31,6 +31,7 @@ const (
 // status among them.
 type event struct {
 	id               string
+	cal              *calendarState
 	data             obj
 	n                int64 // order of creation
 	rev, etag        int64
@@ -357,11 +358,12 @@ func (s *Server) put(ev *event, data obj, start, end time.Time, sequence int64) 
 	if !ev.cancelled() {
 		ev.webDeleted = false
 	}
+	s.tellEvent(ev)
 }
 
 // addEvent makes an event that did not exist.
 func (s *Server) addEvent(cal *calendarState, id string, creator, clientID string, data obj, start, end time.Time, sequence int64) *event {
-	ev := &event{id: id, n: int64(len(cal.eventOrder)), created: s.now(), creator: creator, clientID: clientID, sequence: sequence}
+	ev := &event{id: id, cal: cal, n: int64(len(cal.eventOrder)), created: s.now(), creator: creator, clientID: clientID, sequence: sequence}
 	if data["status"] == nil {
 		data["status"] = "confirmed"
 	}

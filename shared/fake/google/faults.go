@@ -198,10 +198,13 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, op operation) {
 	if f != nil && f.Status != 0 {
 		a = op.refuse(f.apiError())
 	} else {
+		s.current = op.entry
 		a = op.effect(f)
+		s.current = nil
 		op.entry.Committed = a.status < 300 && op.entry.Write
 	}
 	op.entry.Status, op.entry.Reason, op.entry.Done = a.status, a.reason, s.now()
+	s.answered(op.entry)
 	s.wake()
 	s.mu.Unlock()
 
@@ -230,8 +233,15 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, op operation) {
 func (s *Server) abort(e *Request) {
 	s.mu.Lock()
 	e.Done = s.now()
+	s.answered(e)
 	s.mu.Unlock()
 	panic(http.ErrAbortHandler)
+}
+
+func (s *Server) answered(e *Request) {
+	if s.observer != nil {
+		s.observer.Answered(*e)
+	}
 }
 
 // sleep waits d and tells whether ctx lasted as long.

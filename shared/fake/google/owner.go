@@ -233,6 +233,7 @@ func (s *Server) CreateCalendar(account, summary, timeZone string) (string, erro
 	}
 	cal := s.newCalendar(acc, "c_"+s.hex(32)+"@group.calendar.google.com", "")
 	cal.data = data
+	s.tellCalendar(cal)
 	return cal.id, nil
 }
 
@@ -313,6 +314,7 @@ func (s *Server) AcceptShare(calendarID, address string) error {
 	}
 	r.hidden = false
 	r.etag, r.rev = s.etag(), s.touch()
+	s.tellRule(cal, r)
 	if acc := s.accounts[strings.ToLower(address)]; acc != nil {
 		s.listAdd(acc, cal)
 	}

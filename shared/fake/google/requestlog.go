@@ -110,6 +110,9 @@ func (s *Server) record(e *Request) *Fault {
 	s.log = append(s.log, e)
 	f := s.fault(e)
 	e.Fault = f.name()
+	if s.observer != nil {
+		s.observer.Arrived(*e)
+	}
 	return f
 }
 

@@ -47,6 +47,8 @@ type Server struct {
 	faults   []*Fault
 	syncFrom int64         // sync tokens of earlier revisions are expired
 	changed  chan struct{} // closed at the next change; nil while nobody waits
+	observer Observer
+	current  *Request // what takes effect now; nil for a person
 }
 
 // account is a Google account with its calendar list and its use of quotas.
@@ -116,6 +118,7 @@ func (s *Server) AddAccount(a Account) {
 	cal := s.newCalendar(acc, a.Email, "")
 	cal.data["summary"] = a.Email
 	cal.primary = true
+	s.tellCalendar(cal)
 }
 
 // ServeHTTP answers for every Google host at once; see the package comment.

@@ -48,6 +48,8 @@ type call struct {
 	cat, action string
 	params      map[string]string
 	now         time.Time
+	bent        bool // faults may change its answer
+	read        int  // number of the read, for the observer
 }
 
 func (c call) flag(name string) bool { v := c.params[name]; return v != "" && v != "0" }
@@ -140,11 +142,12 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	c, keys, err := s.readCall(sw, r)
 	if err != nil {
-		s.writeReply(sw, errorReply(err), nil)
+		s.writeReply(sw, errorReply(err), nil, 0)
 		return
 	}
 	faults := s.matching(c)
 	s.describe(rec, c, keys, faults)
+	s.number(&c, faults)
 
 	for _, f := range faults {
 		if f.Fault.kind == faultDelay && s.opt.Sleep(r.Context(), f.Fault.delay) != nil {
@@ -164,7 +167,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		s.serveFault(sw, r, replaced.Fault)
 		return
 	}
-	s.writeReply(sw, rep, faults)
+	s.writeReply(sw, rep, faults, c.read)
 }
 
 // keysSent are the values of `key` in the query and in the body.
@@ -218,6 +221,7 @@ func (s *Server) answer(r *http.Request, c call, keys keysSent) (reply, error) {
 	getWrites := s.spell.GETWrites
 	if !ep.write {
 		defer s.mu.Unlock()
+		s.tellRead(c)
 		return ep.run(s, c)
 	}
 	s.mu.Unlock()
@@ -256,7 +260,7 @@ func errorReply(err error) reply {
 }
 
 // writeReply spells a reply out, bends it by the faults and sends it.
-func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule) {
+func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, read int) {
 	if rep.result == "" {
 		rep.result, rep.status = "OK", http.StatusOK
 	}
@@ -302,6 +306,9 @@ func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule) {
 		if f.Fault.kind == faultTruncated {
 			out = out[:len(out)*2/3]
 		}
+	}
+	if len(faults) > 0 {
+		s.tellBent(read, rep.status, out)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(rep.status)

@@ -187,7 +187,7 @@ func (s *Server) serveFault(w *statusWriter, r *http.Request, f Fault) {
 	case faultHTML:
 		writeHTML(w, f.status, loginPage)
 	case faultError:
-		s.writeReply(w, reply{status: cmp.Or(f.status, http.StatusOK), result: "ERROR", errText: f.text, forced: true}, nil)
+		s.writeReply(w, reply{status: cmp.Or(f.status, http.StatusOK), result: "ERROR", errText: f.text, forced: true}, nil, 0)
 	case faultHang:
 		<-r.Context().Done()
 	case faultRedirect:

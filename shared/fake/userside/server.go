@@ -76,6 +76,8 @@ type Server struct {
 	rules       []*activeRule
 	nextRule    int
 	log         []*Request
+	observer    Observer
+	reads       int // numbers the reads
 }
 
 // shadow is what api.php still shows of an object whose change is not visible yet.

@@ -48,6 +48,7 @@ func (s *Server) Load(d Data) {
 		s.normalise(&Task{}, t)
 		s.tasks[t.ID] = t
 	}
+	s.tellAll()
 }
 
 // takeID reserves the wanted id, or the next free one for 0. One sequence for
@@ -99,6 +100,9 @@ func (s *Server) fire(typ string, ids ...int64) {
 
 // putTask commits a task (nil deletes it). The lock is held.
 func (s *Server) putTask(id int64, t *Task) {
+	if s.observer != nil {
+		s.observer.TaskCommitted(id, t, s.commitDelay)
+	}
 	if s.commitDelay > 0 {
 		at := s.opt.Now()
 		s.oldTasks[id] = shadow[Task]{before: s.visibleTask(id, at), until: at.Add(s.commitDelay)}
@@ -111,6 +115,9 @@ func (s *Server) putTask(id int64, t *Task) {
 }
 
 func (s *Server) putEmployee(id int64, e *Employee) {
+	if s.observer != nil {
+		s.observer.EmployeeCommitted(id, e, s.commitDelay)
+	}
 	if s.commitDelay > 0 {
 		at := s.opt.Now()
 		s.oldPeople[id] = shadow[Employee]{before: s.visibleEmployee(id, at), until: at.Add(s.commitDelay)}
@@ -410,6 +417,7 @@ func (s *Server) AddType(t TaskType) int64 {
 	defer s.mu.Unlock()
 	t.ID = s.takeID(t.ID)
 	s.types[t.ID] = t
+	s.tellCatalogue()
 	return t.ID
 }
 
@@ -420,6 +428,7 @@ func (s *Server) AddState(st TaskState) int64 {
 	defer s.mu.Unlock()
 	st.ID = s.takeID(st.ID)
 	s.states[st.ID] = st
+	s.tellCatalogue()
 	return st.ID
 }
 
@@ -428,6 +437,7 @@ func (s *Server) DeleteState(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.states, id)
+	s.tellCatalogue()
 }
 
 // AddEmployeeField declares an additional field of the employee card.

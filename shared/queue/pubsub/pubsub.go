@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	gcp "cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -86,6 +88,29 @@ func (p *Publisher) Publish(ctx context.Context, topic string, messages ...queue
 	}
 	if first != nil {
 		return fault("publish to "+topic, first)
+	}
+	return nil
+}
+
+// TopicExists looks whether a topic is there, without publishing to it. Kind
+// misconfigured with Reason "NotFound" where it is not, with "PermissionDenied"
+// where the caller may not look (the publisher role alone does not allow it).
+func (p *Publisher) TopicExists(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	full := name
+	if !strings.Contains(name, "/") {
+		full = "projects/" + p.client.Project() + "/topics/" + name
+	}
+	if _, err := p.client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: full}); err != nil {
+		f := fault("look for topic "+name, err)
+		if known, ok := errors.AsType[*failure.Error](f); ok {
+			known.Ambiguous = false
+			if known.Kind == failure.Misconfigured {
+				known.Detail = "the topic is missing or not this account's to look at"
+			}
+		}
+		return f
 	}
 	return nil
 }

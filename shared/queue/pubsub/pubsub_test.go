@@ -3,6 +3,7 @@ package pubsub_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	gcp "cloud.google.com/go/pubsub/v2"
@@ -93,5 +94,22 @@ func TestNothingToPublish(t *testing.T) {
 	p, _ := start(t)
 	if err := p.Publish(t.Context(), "task-changes"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTopicExists(t *testing.T) {
+	p, server := start(t)
+	for _, name := range []string{"task-changes", "projects/p/topics/task-changes"} {
+		if err := p.TopicExists(t.Context(), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	err := p.TopicExists(t.Context(), "no-such-topic")
+	f, ok := errors.AsType[*failure.Error](err)
+	if !ok || f.Kind != failure.Misconfigured || f.Reason != "NotFound" {
+		t.Errorf("a missing topic: %v", err)
+	}
+	if n := len(server.Messages()); n != 0 {
+		t.Errorf("looking published %d messages", n)
 	}
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// The ways to bring a rig's state out of order.
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) save(json string) { r.must(r.store.SaveSettings(r.t.Context(), json, "test", 0)) }
+
+func (r *rig) disconnect() {
+	for range 2 { // the first only makes it suspect
+		_, err := r.store.GrantRefused(r.t.Context(), sub, 1, "invalid_grant", 0)
+		r.must(err)
+	}
+}
+
+func (r *rig) pause() {
+	r.must(r.store.PauseWrites(r.t.Context(), sub, time.Now().Add(3*time.Hour)))
+	r.must(r.store.PauseCreations(r.t.Context(), sub, time.Now().Add(3*time.Hour)))
+}
+
+func (r *rig) foreignCalendar() {
+	ctx := r.t.Context()
+	gateway, err := googlecalendar.New(ctx, r.google.Client(markedAccount, googlecalendar.Scopes()...), r.url+"/google/calendar/v3/", unpaced{}, func(context.Context) (string, error) { return sub, nil })
+	r.must(err)
+	_, err = gateway.CreateCalendar(ctx, "Marker", "Europe/Kyiv", calendarsync.CalendarMark{Tenant: "another", Employee: 5, Epoch: "e", From: time.Now()})
+	r.must(err)
+	r.google.ResetRequests()
+}
+
+func (r *rig) oldSignIn() {
+	r.must(r.store.PutSignIn(r.t.Context(), store.SignInRecord{ID: "old"}, -5*24*time.Hour))
+}
+
+// pollLongAgo lets the doctor look an hour after a poll.
+func (r *rig) pollLongAgo() {
+	r.must(r.store.SavePoll(r.t.Context(), "tasks", store.PollRecord{}))
+	r.wrapDatabase(func(b store.Backend) store.Backend { return hourLater{b} })
+}
+
+func (r *rig) wrapDatabase(wrap func(store.Backend) store.Backend) {
+	open := r.with.database
+	r.with.database = func(ctx context.Context, cfg config.Store) (store.Backend, error) {
+		b, err := open(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(b), nil
+	}
+}
+
+// hourLater shows what Poll remembers as of an hour before.
+type hourLater struct{ store.Backend }
+
+func (b hourLater) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
+	found, err := b.Backend.Get(ctx, ref, into)
+	if rec, is := into.(*store.PollRecord); is && found {
+		rec.RanAt = rec.RanAt.Add(-time.Hour)
+	}
+	return found, err
+}
+
+// deadDatabase fails every read with a gRPC code's name, as store/firestore does.
+type deadDatabase struct {
+	store.Backend
+	reason string
+}
+
+func (b deadDatabase) Now(context.Context) (time.Time, error) { return time.Time{}, refused(b.reason) }
+func (deadDatabase) Close() error                             { return nil }
+
+// unindexed is a Firestore in which tasks.held was exempted from indexing.
+type unindexed struct{ store.Backend }
+
+func (b unindexed) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
+	if q.Collection == store.Tasks && q.Field == "held" {
+		return nil, refused("FailedPrecondition")
+	}
+	return b.Backend.Query(ctx, q)
+}

@@ -1,0 +1,332 @@
+// Package audit judges a running installation from outside: from what both
+// stand-ins were asked, showed and became, and from nothing that the product says
+// of itself but its activity records. What ought to be in the calendars is decided
+// here a second time, from the ERP stand-in's state, independently of the
+// product's own decision (design.md §4, peers.md §3). It must never import the
+// product's decision, writing or store code, never change a stand-in, and never
+// wait: it lives in its caller's time, also inside a synctest bubble.
+//
+// An Auditor listens from New on. The caller tells it what no stand-in can see:
+// the settings in force, an admin's confirmations, the signed notifications of
+// deletions that were handed over, and when the database was wiped.
+package audit
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+)
+
+// Rule names what was broken.
+type Rule string
+
+// The rules. Those of the state are judged by Judge, the others as it happens.
+const (
+	// RuleCalendar: one calendar per entitled employee, rightly named and zoned; none for others.
+	RuleCalendar Rule = "calendar"
+	// RuleShare: shared as reader with the present address and nobody else of ours.
+	RuleShare Rule = "share"
+	// RuleMissing, RuleExtra: an event that ought to be there, or ought not.
+	RuleMissing Rule = "missing"
+	RuleExtra   Rule = "extra"
+	// RuleField: an event's field is not what the task says.
+	RuleField Rule = "field"
+	// RuleDouble: two live owned events of one task, or two calendars of one employee.
+	RuleDouble Rule = "double"
+	// RuleForeign: something was touched that is not the product's.
+	RuleForeign Rule = "foreign"
+	// RuleMark: something was made or changed without its right mark (protocol.md §3).
+	RuleMark Rule = "mark"
+	// RuleMail: mail was sent, or could have been.
+	RuleMail Rule = "mail"
+	// RuleBudget: more units in 60 seconds than Google allows (protocol.md §6).
+	RuleBudget Rule = "budget"
+	// RulePace: more than two writes a second to one calendar, with one in tolerance.
+	RulePace Rule = "pace"
+	// RulePatch: a call that costs three units (protocol.md §2.2).
+	RulePatch Rule = "patch"
+	// RuleCondition: an event changed or deleted without If-Match (protocol.md §1.5).
+	RuleCondition Rule = "condition"
+	// RuleEvidence: a deletion that nothing read from the ERP justifies (protocol.md §4.1, §4.2).
+	RuleEvidence Rule = "evidence"
+	// RuleUnfounded: a write that no fresh reading of the ERP asked for (protocol.md §1.2).
+	RuleUnfounded Rule = "unfounded"
+	// RuleGuard: more deletions in a day than may go unconfirmed (protocol.md §4.3).
+	RuleGuard Rule = "guard"
+	// RulePaused: a write while settings forbade any (protocol.md §4.6, §4.7).
+	RulePaused Rule = "paused"
+	// RuleActivity: a write without an activity record.
+	RuleActivity Rule = "activity"
+	// RuleRest: a write although all was as it ought to be.
+	RuleRest Rule = "rest"
+)
+
+// Violation is one rule broken once.
+type Violation struct {
+	Rule            Rule
+	At              time.Time
+	Calendar, Event string
+	Task, Employee  int64
+	Detail          string
+}
+
+// String is the violation on one line.
+func (v Violation) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s:", v.At.UTC().Format("2006-01-02T15:04:05.000"), v.Rule)
+	for _, part := range []struct {
+		name string
+		id   int64
+	}{{"task", v.Task}, {"employee", v.Employee}} {
+		if part.id != 0 {
+			fmt.Fprintf(&b, " %s %d", part.name, part.id)
+		}
+	}
+	for _, part := range [][2]string{{"calendar", v.Calendar}, {"event", v.Event}} {
+		if part[1] != "" {
+			fmt.Fprintf(&b, " %s %s", part[0], part[1])
+		}
+	}
+	return b.String() + " " + v.Detail
+}
+
+// Activity is an activity record of the product, as plain data.
+type Activity struct {
+	At              time.Time // by the writing instance's clock
+	Action          string    // "event.insert", "rule.delete", …
+	Calendar, Event string
+	Task, Employee  int64
+}
+
+// World is what is judged. Zero durations take protocol.md's defaults.
+type World struct {
+	Google *fakegoogle.Server
+	ERP    *fakeerp.Server
+	// Account is the central account; only its calls count.
+	Account string
+	// ERPURL is where task links lead that settings name no address for.
+	ERPURL string
+	// RequestsPerMinute is Google's limit; 0 judges no budget.
+	RequestsPerMinute int
+	// Lease and Absence are LEASE_SECONDS and ABSENCE_SECONDS: 90 s and 10 min.
+	Lease, Absence time.Duration
+	// Skew is how far an instance's clock may be off: 2 min.
+	Skew time.Duration
+	// Now is the time by which everything is ordered.
+	Now func() time.Time
+}
+
+// Auditor judges a World. Its methods may be called from several goroutines.
+type Auditor struct {
+	w World
+
+	mu         sync.Mutex
+	settings   []settingsVersion
+	catalogues []catalogue
+	lies       []catalogueLie
+	tasks      map[int64]*story[fakeerp.Task]
+	people     map[int64]*story[fakeerp.Employee]
+	bent       map[int]*bentRead
+	allReads   []reading // of all employees at once
+	told       map[string]time.Time
+	allowed    map[string][]time.Time
+	notes      []note
+
+	tenant string
+	cals   map[string]*calendarStory
+	order  []*calendarStory
+	owned  int // live owned events
+	most   int // the most there ever were
+
+	units     []spent
+	spent     int
+	overSince bool
+	writes    []write
+	gone      map[Rule]*deletions
+	quiet     bool
+	wiped     time.Time // when the database was lost last
+
+	found []Violation // not fetched yet
+}
+
+// settingsVersion are settings and from when they are in force.
+type settingsVersion struct {
+	calendarsync.Settings
+	since time.Time
+	zone  *time.Location // nil where there is none of that name
+}
+
+type note struct {
+	from, to time.Time
+	what     string
+}
+
+type spent struct {
+	at    time.Time
+	units int
+}
+
+// New begins to listen to both stand-ins.
+func New(w World) *Auditor {
+	setDuration(&w.Lease, 90*time.Second)
+	setDuration(&w.Absence, 10*time.Minute)
+	setDuration(&w.Skew, 2*time.Minute)
+	a := &Auditor{
+		w: w, tasks: map[int64]*story[fakeerp.Task]{}, people: map[int64]*story[fakeerp.Employee]{},
+		bent: map[int]*bentRead{}, told: map[string]time.Time{}, allowed: map[string][]time.Time{},
+		cals: map[string]*calendarStory{}, gone: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
+	}
+	w.ERP.Observe(source{a})
+	w.Google.Observe(target{a})
+	return a
+}
+
+func setDuration(d *time.Duration, to time.Duration) {
+	if *d == 0 {
+		*d = to
+	}
+}
+
+// Settings tells which settings are in force from now on; without any the
+// product may write nothing.
+func (a *Auditor) Settings(s calendarsync.Settings) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v := settingsVersion{Settings: s, since: a.w.Now()}
+	if zone, err := time.LoadLocation(s.TimeZone); err == nil {
+		v.zone = zone
+	}
+	a.settings = append(a.settings, v)
+}
+
+// Allow tells of an admin's confirmation of held keys ("tasks/12", "employees/5"),
+// or of one more invitation ("invite/5").
+func (a *Auditor) Allow(keys ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, k := range keys {
+		a.allowed[k] = append(a.allowed[k], a.w.Now())
+	}
+}
+
+// Told tells that a signed notification of a deletion ("task.deleted",
+// "employee.deleted") was handed over: it vouches for an absence (protocol.md §4.1).
+func (a *Auditor) Told(kind string, ids ...int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		key := fmt.Sprintf("%s/%d", kind, id)
+		if _, before := a.told[key]; !before {
+			a.told[key] = a.w.Now()
+		}
+	}
+}
+
+// Wiped tells that the database was lost: its counters of deletions begin anew.
+func (a *Auditor) Wiped() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wiped = a.w.Now()
+	for _, d := range a.gone {
+		d.counted = nil
+	}
+}
+
+// Killed tells that an instance was killed: what it had been permitted to delete
+// may stay counted and never go, so that others are held sooner.
+func (a *Auditor) Killed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gone[RuleCalendar].most++
+	a.gone[RuleExtra].most += 3 // one task's events are permitted at once
+}
+
+// Note tells of a time in which the ERP was made to lie or fail; violations in it
+// say so. What it really sent is known from the stand-in itself.
+func (a *Auditor) Note(from, to time.Time, what string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.notes = append(a.notes, note{from, to, what})
+}
+
+// Watch gives the violations since the last call.
+func (a *Auditor) Watch() []Violation {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.found
+	a.found = nil
+	return out
+}
+
+// Quiet says that everything is as it ought to be: from now on any write is a
+// violation, until AfterQuiet.
+func (a *Auditor) Quiet() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.quiet = true
+}
+
+// AfterQuiet ends the time without writes and gives the violations since the last
+// Watch.
+func (a *Auditor) AfterQuiet() []Violation {
+	a.mu.Lock()
+	a.quiet = false
+	a.mu.Unlock()
+	return a.Watch()
+}
+
+// State compares what is with what ought to be, for a world at rest; before a
+// reconcile it shows what notifications and polls alone have brought about. It
+// gives all violations since the last Watch.
+func (a *Auditor) State() []Violation {
+	a.judgeState()
+	return a.Watch()
+}
+
+// Judge compares what is with what ought to be, and the writes since the last time
+// with their activity records. It gives all violations since the last Watch.
+func (a *Auditor) Judge(activity []Activity) []Violation {
+	a.judgeState()
+	a.mu.Lock()
+	a.judgeActivity(activity)
+	a.mu.Unlock()
+	return a.Watch()
+}
+
+// report keeps a violation. The lock is held.
+func (a *Auditor) report(v Violation, format string, args ...any) {
+	if v.At.IsZero() {
+		v.At = a.w.Now()
+	}
+	v.Detail = fmt.Sprintf(format, args...)
+	for _, n := range a.notes {
+		if !v.At.Before(n.from) && !v.At.After(n.to) {
+			v.Detail += " (while " + n.what + ")"
+		}
+	}
+	a.found = append(a.found, v)
+}
+
+// inForce are the settings that may have been in force at some time since then.
+func (a *Auditor) inForce(since time.Time) []settingsVersion {
+	var out []settingsVersion
+	for i, v := range a.settings {
+		if i+1 < len(a.settings) && a.settings[i+1].since.Before(since) {
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// allowedSince tells whether an admin confirmed a key within the last day, which
+// is how long a confirmation holds.
+func (a *Auditor) allowedSince(key string) bool {
+	times := a.allowed[key]
+	return len(times) > 0 && a.w.Now().Sub(times[len(times)-1]) <= 24*time.Hour
+}

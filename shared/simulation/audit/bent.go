@@ -1,0 +1,219 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+)
+
+// answer is what a bent answer says by id; readable is false where nobody could
+// learn anything from it.
+type answer struct {
+	readable bool
+	entries  map[int64]map[string]any
+}
+
+// read decodes the answer once, in any spelling.
+func (b *bentRead) read() *answer {
+	if b.parsed != nil {
+		return b.parsed
+	}
+	b.parsed = &answer{entries: map[int64]map[string]any{}}
+	var top map[string]any
+	dec := json.NewDecoder(bytes.NewReader(b.body))
+	dec.UseNumber()
+	if len(b.body) == 0 || b.status >= 300 || dec.Decode(&top) != nil {
+		return b.parsed
+	}
+	if strings.EqualFold(word(pick(top, "result", "Result")), "ERROR") {
+		return b.parsed
+	}
+	b.parsed.readable = true
+	switch data := pick(top, "data", "Data").(type) {
+	case map[string]any:
+		if id, single := number(data["id"]); single {
+			b.parsed.entries[id] = data
+			return b.parsed
+		}
+		for k, v := range data {
+			id, err := strconv.ParseInt(k, 10, 64)
+			if entry, ok := v.(map[string]any); ok && err == nil {
+				b.parsed.entries[id] = entry
+			}
+		}
+	case []any:
+		for _, v := range data {
+			entry, ok := v.(map[string]any)
+			if id, said := number(entry["id"]); ok && said {
+				b.parsed.entries[id] = entry
+			}
+		}
+	}
+	return b.parsed
+}
+
+func pick(o map[string]any, names ...string) any {
+	for _, n := range names {
+		if v, ok := o[n]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+func word(v any) string {
+	if v == nil {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprint(v))
+}
+
+func number(v any) (int64, bool) {
+	n, err := strconv.ParseInt(word(v), 10, 64)
+	return n, err == nil
+}
+
+// said is a value that may have been left out.
+type said[T any] struct {
+	v  T
+	ok bool
+}
+
+func say[T any](v T) said[T] { return said[T]{v, true} }
+
+// taskView is what one reading showed of a task.
+type taskView struct {
+	absent    bool
+	state     said[int64]
+	wall      said[string] // fakeerp.WallLayout; "" is no date
+	executors said[[]int64]
+	divisions said[[]int64]
+	task      *fakeerp.Task // where the reading was straight
+}
+
+func viewTask(t *fakeerp.Task) taskView {
+	if t == nil {
+		return taskView{absent: true}
+	}
+	return taskView{state: say(t.StateID), wall: say(t.TodoWall), executors: say(t.Executors), divisions: say(t.Divisions), task: t}
+}
+
+// viewBentTask reads a task out of a bent answer.
+func viewBentTask(o map[string]any) taskView {
+	if o == nil {
+		return taskView{absent: true}
+	}
+	var v taskView
+	state := o["state"]
+	if in, ok := state.(map[string]any); ok {
+		state = in["id"]
+	}
+	if id, ok := number(state); ok {
+		v.state = say(id)
+	}
+	if date, ok := o["date"].(map[string]any); ok {
+		if todo, there := date["todo"]; there {
+			v.wall = wallOf(todo)
+		}
+	}
+	if staff, ok := o["staff"].(map[string]any); ok {
+		v.executors, v.divisions = idSet(pick(staff, "employee", "worker")), idSet(staff["division"])
+	}
+	return v
+}
+
+func wallOf(v any) said[string] {
+	s := word(v)
+	if s == "" || s == "-" {
+		return say("")
+	}
+	for _, layout := range []string{fakeerp.WallLayout, "2006-01-02 15:04", "02.01.2006 15:04:05", "02.01.2006 15:04", "2006-01-02", "02.01.2006"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return say(t.Format(fakeerp.WallLayout))
+		}
+	}
+	return said[string]{}
+}
+
+// idSet reads a map by id or a list of ids.
+func idSet(v any) said[[]int64] {
+	out := []int64{}
+	switch m := v.(type) {
+	case map[string]any:
+		for k := range m {
+			if id, err := strconv.ParseInt(k, 10, 64); err == nil {
+				out = append(out, id)
+			}
+		}
+	case []any:
+		for _, e := range m {
+			if id, ok := number(e); ok {
+				out = append(out, id)
+			}
+		}
+	default:
+		return said[[]int64]{}
+	}
+	slices.Sort(out)
+	return say(out)
+}
+
+// personView is what one reading showed of an employee.
+type personView struct {
+	absent  bool
+	working said[bool]
+	email   said[string]
+	fields  said[map[int64]string]
+}
+
+func viewPerson(e *fakeerp.Employee) personView {
+	if e == nil {
+		return personView{absent: true}
+	}
+	return personView{working: say(!e.Dismissed), email: say(e.Email), fields: say(e.Fields)}
+}
+
+func viewBentPerson(o map[string]any) personView {
+	if o == nil {
+		return personView{absent: true}
+	}
+	var v personView
+	if n, ok := number(o["is_work"]); ok {
+		v.working = say(n == 1)
+	}
+	if email, ok := o["email"].(string); ok {
+		v.email = say(email)
+	}
+	if m, ok := pick(o, "additional_data", "additional_fields").(map[string]any); ok {
+		fields := map[int64]string{}
+		for k, f := range m {
+			if in, ok := f.(map[string]any); ok {
+				f = in["value"]
+			}
+			if id, err := strconv.ParseInt(k, 10, 64); err == nil && f != nil {
+				fields[id] = word(f)
+			}
+		}
+		v.fields = say(fields)
+	} else if l, ok := pick(o, "additional_data", "additional_fields").([]any); ok && len(l) == 0 {
+		v.fields = say(map[int64]string{}) // PHP's empty map
+	}
+	return v
+}
+
+// rolesOf reads the catalogue out of a bent answer.
+func (b *bentRead) rolesOf() map[int64]int64 {
+	out := map[int64]int64{}
+	for id, o := range b.read().entries {
+		if role, ok := number(pick(o, "system_role", "systemRole", "sysrole")); ok {
+			out[id] = role
+		}
+	}
+	return out
+}
