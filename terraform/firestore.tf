@@ -38,6 +38,7 @@ locals {
     "accounts.sealed"     = { collection = "accounts", field = "sealed" }
     "polls.shown"         = { collection = "polls", field = "shown" }
     "polls.missing"       = { collection = "polls", field = "missing" }
+    "polls.flood"         = { collection = "polls", field = "flood" }
     "polls.changed"       = { collection = "polls", field = "changed" }
     "polls.hashes"        = { collection = "polls", field = "hashes" }
     "run_parts.employees" = { collection = "run_parts", field = "employees" }

@@ -304,4 +304,10 @@ func (h *handler) endIncident(ctx context.Context, before store.AccountRecord) {
 		return
 	}
 	logging.AlarmEnded(ctx, h.Log, "grant-revoked", "grant-"+strconv.FormatInt(before.Version, 10), "The central account is connected again")
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	// Otherwise Poll tells the end.
+	if err := h.Store.GrantAlarmed(ctx, before.Sub, 0); err != nil {
+		h.Log.WarnContext(ctx, "could not note that the end of the alarm was told", "error", err)
+	}
 }

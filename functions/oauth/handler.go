@@ -58,6 +58,7 @@ type Store interface {
 	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)
 	Account(ctx context.Context) (store.AccountRecord, error)
 	Connect(ctx context.Context, a store.AccountRecord, known bool) (store.AccountRecord, error)
+	GrantAlarmed(ctx context.Context, sub string, version int64) error
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 }
 

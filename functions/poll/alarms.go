@@ -2,14 +2,13 @@ package poll
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
-	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 const (
@@ -19,18 +18,26 @@ const (
 	expiryNotice = 48 * time.Hour
 )
 
-// alarms raises one alarm for each incident that only the account's record shows,
-// and another when it ends: Poll alone, so that instances need not agree.
+// alarmGrace is how long whoever lost or made a connection is left to tell of it.
+const alarmGrace = 2 * time.Minute
+
+// incident is what an alarm may be about at the moment.
+type incident struct {
+	kind, id, begins, ends string
+	is                     bool
+	attrs                  []any
+}
+
+// alarms raises one alarm for each incident that only records and clocks show, and
+// another when it ends: Poll alone, so that instances need not agree.
 func (p *pass) alarms(ctx context.Context) error {
+	if p.unknown != nil {
+		return p.unknown
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	a, err := p.Store.Account(ctx)
-	if err != nil && !errors.Is(err, store.ErrNotConnected) {
-		return fmt.Errorf("poll: %w", err)
-	}
-	now, err := p.Store.Now(ctx)
-	if err != nil {
-		return fmt.Errorf("poll: read the store's clock: %w", err)
+	if err := p.lostGrant(ctx); err != nil {
+		return err
 	}
 	rec, _, err := p.Store.Poll(ctx, RecordAlarms)
 	if err != nil {
@@ -40,24 +47,11 @@ func (p *pass) alarms(ctx context.Context) error {
 	if open == nil {
 		open = map[string]string{}
 	}
-	paused := a.PausedUntil
-	if a.CreationsPausedUntil.After(paused) {
-		paused = a.CreationsPausedUntil
-	}
-	for _, c := range []struct {
-		kind, incident, begins, ends string
-		is                           bool
-	}{
-		{"quota-exhausted", "quota-" + paused.UTC().Format(time.RFC3339), "Google refuses writes for a while: quotaExceeded",
-			"Google's pause is over", now.Before(paused)},
-		{"grant-expiring", "grant-" + strconv.FormatInt(a.Version, 10), "The grant of the central account ends within 48 hours: connect it again",
-			"The grant of the central account does not end soon any more",
-			a.Connected && !a.GrantExpiresAt.IsZero() && a.GrantExpiresAt.Sub(now) < expiryNotice},
-	} {
+	for _, c := range p.incidents() {
 		switch raised := open[c.kind]; {
 		case c.is && raised == "":
-			logging.Alarm(ctx, p.Log, c.kind, c.incident, c.begins)
-			open[c.kind] = c.incident
+			logging.Alarm(ctx, p.Log, c.kind, c.id, c.begins, c.attrs...)
+			open[c.kind] = c.id
 		case !c.is && raised != "":
 			logging.AlarmEnded(ctx, p.Log, c.kind, raised, c.ends)
 			delete(open, c.kind)
@@ -68,6 +62,58 @@ func (p *pass) alarms(ctx context.Context) error {
 	}
 	rec.Alarms = open
 	if err := p.Store.SavePoll(ctx, RecordAlarms, rec); err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	return nil
+}
+
+// incidents lists those of which this poll knows whether they are.
+func (p *pass) incidents() []incident {
+	a, now := p.account, p.now
+	paused := a.PausedUntil
+	if a.CreationsPausedUntil.After(paused) {
+		paused = a.CreationsPausedUntil
+	}
+	out := []incident{
+		{kind: "quota-exhausted", id: "quota-" + paused.UTC().Format(time.RFC3339), is: now.Before(paused),
+			begins: "Google refuses writes for a while: quotaExceeded", ends: "Google's pause is over",
+			attrs: []any{"until", paused.UTC().Format(time.RFC3339)}},
+		{kind: "grant-expiring", id: "grant-" + strconv.FormatInt(a.Version, 10),
+			is:     a.Connected && !a.GrantExpiresAt.IsZero() && a.GrantExpiresAt.Sub(now) < expiryNotice,
+			begins: "The grant of the central account ends within 48 hours: connect it again",
+			ends:   "The grant of the central account does not end soon any more"},
+		{kind: "client-refused", id: "client-" + a.ClientRefusedAt.UTC().Format(time.RFC3339), is: !a.ClientRefusedAt.IsZero(),
+			begins: "Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET: nothing is written until they are right",
+			ends:   "Google takes the OAuth client again"},
+	}
+	if zone, err := time.LoadLocation(p.settings.TimeZone); p.clock != nil && err == nil {
+		apart := calendarsync.Apart(zone, p.clock.Unix, p.clock.Offset)
+		// The workers themselves refuse to write (protocol.md §9).
+		out = append(out, incident{kind: "clock-wrong", id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: apart > calendarsync.MaxApart,
+			begins: "The ERP's clock is not that of time_zone: nothing is written until they agree",
+			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})
+	}
+	return out
+}
+
+// lostGrant tells what an instance did not live to tell: that the connection was
+// lost, or that it is there again.
+func (p *pass) lostGrant(ctx context.Context) error {
+	a := p.account
+	lost := !a.Connected && !a.DisconnectedAt.IsZero() && a.Alarmed != a.Version && p.now.After(a.DisconnectedAt.Add(alarmGrace))
+	back := a.Connected && a.Alarmed != 0 && p.now.After(a.ConnectedAt.Add(alarmGrace))
+	told := int64(0)
+	switch {
+	case lost:
+		logging.Alarm(ctx, p.Log, "grant-revoked", "grant-"+strconv.FormatInt(a.Version, 10),
+			"Google refuses the grant of the central account: connect it again in the console")
+		told = a.Version
+	case back:
+		logging.AlarmEnded(ctx, p.Log, "grant-revoked", "grant-"+strconv.FormatInt(a.Alarmed, 10), "The central account is connected again")
+	default:
+		return nil
+	}
+	if err := p.Store.GrantAlarmed(ctx, a.Sub, told); err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
 	return nil

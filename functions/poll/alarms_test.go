@@ -105,3 +105,103 @@ func TestAPauseOfGoogleAndAGrantThatEndsAreToldOnceEach(t *testing.T) {
 	w.connect()
 	want("connected for good", 2, 2)
 }
+
+// Other parts that fail must not make an incident new at every poll.
+func TestAClockOffTheZoneIsToldOnceThoughTheListsFail(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	w.zone = time.UTC
+	w.broken = "states"
+	for range 3 {
+		w.poll()
+	}
+	w.broken = "changes"
+	for range 3 {
+		w.poll()
+	}
+	if n := strings.Count(w.log.String(), "alarm=clock-wrong"); n != 1 {
+		t.Fatalf("told %d times: %s", n, w.log.String())
+	}
+}
+
+// The instance that disconnects the account may die before it tells, and the one
+// that connects it again too: Poll tells for them, once. What was told is left.
+func TestALostGrantIsToldWhateverBecomesOfItsTeller(t *testing.T) {
+	for name, lives := range map[string]bool{"it tells": true, "it dies": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.must("first", nil)
+			want := func(what string, begun, ended int) {
+				t.Helper()
+				all := strings.Count(w.log.String(), "alarm=grant-revoked incident=grant-1")
+				if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+					t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+				}
+			}
+			tells := func(version int64) {
+				t.Helper()
+				if !lives {
+					return
+				}
+				if err := w.store.GrantAlarmed(t.Context(), "1", version); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 { // the first refusal only makes the grant suspect
+				if _, err := w.store.GrantRefused(t.Context(), "1", 1, "invalid_grant", 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.pollNow()
+			want("left to the instance for a while", 0, 0)
+			tells(1)
+			byPoll := 0
+			if !lives {
+				byPoll = 1
+			}
+			for range 2 {
+				w.poll()
+				want("lost", byPoll, 0)
+			}
+			w.set.Enabled = false
+			w.poll()
+			want("paused", byPoll, 0)
+			w.set.Enabled = true
+			w.connect()
+			w.pollNow()
+			want("the end is left to the console for a while", byPoll, 0)
+			tells(0)
+			for range 2 {
+				w.poll()
+				want("back", byPoll, byPoll)
+			}
+		})
+	}
+}
+
+// Nothing is polled while settings are off, but a grant dies all the same.
+func TestAlarmsAreToldDuringAPause(t *testing.T) {
+	w := newWorld(t)
+	w.set.Enabled = false
+	if err := w.store.ClientRefused(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	count := func() (int, int) {
+		return strings.Count(w.log.String(), "alarm=client-refused"), strings.Count(w.log.String(), "ended=true")
+	}
+	for range 3 {
+		w.poll()
+		if all, ended := count(); all != 1 || ended != 0 {
+			t.Fatalf("told %d times, ended %d: %s", all, ended, w.log.String())
+		}
+	}
+	if err := w.store.GrantWorks(t.Context(), "1", 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.poll()
+	}
+	if all, ended := count(); all != 2 || ended != 1 {
+		t.Errorf("told %d times, ended %d: %s", all-ended, ended, w.log.String())
+	}
+}

@@ -5,16 +5,20 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
-// employees publishes whoever changed, came or went since the last poll. The first
+// employees publishes whoever changed or came since the last poll, and whoever was
+// missing in two. The first
 // poll only remembers: what was there before is the fill's business.
 func (p *pass) employees(ctx context.Context) error {
 	rec, found, err := p.remembered(ctx, RecordEmployees)
@@ -24,6 +28,11 @@ func (p *pass) employees(ctx context.Context) error {
 	erpCtx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
 	readings, err := p.ERP.AllEmployees(erpCtx)
+	if errors.Is(err, userside.ErrNobody) && len(rec.Hashes) == 0 {
+		// A new installation. Whoever comes later is published, not taken for the
+		// fill's business.
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
@@ -47,26 +56,75 @@ func (p *pass) employees(ctx context.Context) error {
 			changed = append(changed, int64(id))
 		}
 	}
+	gone, trouble := p.left(erpCtx, rec, &next, readings)
+	changed = append(changed, gone...)
+	if found {
+		slices.Sort(changed)
+		if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
+			return errors.Join(trouble, err)
+		}
+		p.sum.Employees = len(changed)
+	}
+	if found && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
+		return trouble // at rest: nothing to write
+	}
+	if err := p.remember(ctx, RecordEmployees, next); err != nil {
+		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
+	}
+	return trouble
+}
+
+// left gives who is missing for the second time, and keeps what is known of those
+// who are missing for the first: one list may lack somebody for a moment, or half
+// of everybody.
+func (p *pass) left(ctx context.Context, rec store.PollRecord, next *store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) ([]int64, error) {
+	var missing, gone []int64
 	for name := range rec.Hashes {
 		id, err := strconv.ParseInt(name, 10, 64)
 		if err != nil {
 			continue
 		}
-		if _, there := readings[calendarsync.EmployeeID(id)]; !there {
-			changed = append(changed, id)
+		if _, there := readings[calendarsync.EmployeeID(id)]; there {
+			continue
+		}
+		missing = append(missing, id)
+		if slices.Contains(rec.Missing, id) {
+			gone = append(gone, id)
 		}
 	}
-	if found {
-		slices.Sort(changed)
-		if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
-			return err
+	keep := func(ids []int64) {
+		for _, id := range ids {
+			name := strconv.FormatInt(id, 10)
+			next.Hashes[name] = rec.Hashes[name]
 		}
-		p.sum.Employees = len(changed)
+		next.Missing = ids
 	}
-	if err := p.remember(ctx, RecordEmployees, next); err != nil {
-		return fmt.Errorf("poll: %w", err)
+	slices.Sort(missing)
+	slices.Sort(gone)
+	if len(gone) > suspicious {
+		some := sample(gone, sampled)
+		ids := make([]calendarsync.EmployeeID, len(some))
+		for i, id := range some {
+			ids[i] = calendarsync.EmployeeID(id)
+		}
+		asked, err := p.ERP.Employees(ctx, ids)
+		there := 0
+		for _, r := range asked {
+			if r.Employee != nil {
+				there++
+			}
+		}
+		if err != nil || 2*there > len(ids) {
+			p.Log.WarnContext(ctx, "the ERP's list lacks employees that it shows: they are not taken for deleted", "missing", len(gone))
+			keep(missing)
+			if err != nil {
+				err = fmt.Errorf("poll: read %d missing employees: %w", len(ids), err)
+			}
+			return nil, err
+		}
 	}
-	return nil
+	keep(slices.DeleteFunc(missing, func(id int64) bool { return slices.Contains(gone, id) }))
+	return gone, nil
 }
 
 // digest is a hash of what matters of a card; a value left out differs from one

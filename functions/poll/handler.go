@@ -34,6 +34,9 @@ const (
 	// maxDue is how many due keys of a collection one poll publishes; what is left
 	// is due still at the next.
 	maxDue = 2000
+	// suspicious is how many may be missing from a list before some of them are
+	// asked for by id, in one call.
+	suspicious = 20
 	// maxLive is how many tasks one poll sends on the live lane; beyond, a poll's
 	// changes go by employee (protocol.md §6.3).
 	maxLive = 100
@@ -51,9 +54,10 @@ type Config struct{ TaskTopic, EmployeeTopic string }
 // ERP reads the ERP; userside.Client does.
 type ERP interface {
 	Clock(ctx context.Context) (userside.Clock, error)
-	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	States(ctx context.Context) (calendarsync.Catalogue, error)
 	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
 	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
 	AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
 }
 
@@ -65,6 +69,7 @@ type Settings interface {
 // Store is what the function needs of store.Store.
 type Store interface {
 	Account(ctx context.Context) (store.AccountRecord, error)
+	GrantAlarmed(ctx context.Context, sub string, version int64) error
 	Held(ctx context.Context) (store.HeldPlan, error)
 	HoldEnded(ctx context.Context) (ended time.Time, err error)
 	Installation(ctx context.Context) (store.InstallationRecord, error)
@@ -75,6 +80,8 @@ type Store interface {
 	SavePoll(ctx context.Context, what string, rec store.PollRecord) error
 	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+	PutOff(ctx context.Context) (store.PutOffRecord, error)
+	RunSent(ctx context.Context, due time.Time) error
 }
 
 // Deps are what the function works with.
@@ -129,47 +136,61 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 func (h *handler) run(ctx context.Context) (Summary, error) {
 	var sum Summary
 	in, err := h.Settings.Settings(ctx)
+	p := &pass{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
 	switch {
 	case failure.Is(err, failure.Misconfigured):
 		// Until an admin completes the settings nothing can be judged.
 		h.Log.WarnContext(ctx, "the settings are incomplete: nothing is polled", "error", err)
 		sum.Paused = true
-		return sum, nil
 	case err != nil:
 		return sum, fmt.Errorf("poll: %w", err)
 	case !in.Enabled:
 		sum.Paused = true
-		return sum, h.purge(ctx, &sum)
 	}
-	p := &pass{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
+	p.learn(ctx)
+	if sum.Paused {
+		// A grant dies whether anybody makes use of it or not.
+		return sum, errors.Join(p.purge(ctx), p.alarms(ctx))
+	}
 	// Each part stands by itself: an ERP that is down must not keep due keys waiting.
-	err = errors.Join(p.due(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx), p.alarms(ctx))
-	return sum, err
+	return sum, errors.Join(p.due(ctx), p.putOff(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx), p.alarms(ctx))
+}
+
+// learn reads once what several parts need of the store.
+func (p *pass) learn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	var err error
+	if p.account, err = p.Store.Account(ctx); err != nil && !errors.Is(err, store.ErrNotConnected) {
+		p.unknown = fmt.Errorf("poll: %w", err)
+		return
+	}
+	if p.now, err = p.Store.Now(ctx); err != nil {
+		p.unknown = fmt.Errorf("poll: read the store's clock: %w", err)
+	}
 }
 
 // purge brings up what an open purge still has to take down, and ends one that has
 // nothing left: a pause keeps everything else.
-func (h *handler) purge(ctx context.Context, sum *Summary) error {
+func (p *pass) purge(ctx context.Context) error {
 	read, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	in, err := h.Store.Installation(read)
+	in, err := p.Store.Installation(read)
 	if err != nil || !in.Purge.Open() {
 		return err
 	}
-	ended, err := h.Store.FinishPurge(read)
+	ended, err := p.Store.FinishPurge(read)
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
 	if ended {
-		h.Log.WarnContext(ctx, "purge finished", "calendars", in.Purge.Calendars, "kept", in.Purge.Kept)
+		p.Log.WarnContext(ctx, "purge finished", "calendars", in.Purge.Calendars, "kept", in.Purge.Kept)
 		return nil
 	}
-	p := &pass{handler: h, sum: sum}
-	now, err := p.now(ctx)
-	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+	if p.unknown != nil {
+		return p.unknown
 	}
-	return p.dueEmployees(ctx, now)
+	return p.dueEmployees(ctx)
 }
 
 // pass is one run.
@@ -177,6 +198,13 @@ type pass struct {
 	*handler
 	settings calendarsync.Settings
 	sum      *Summary
+	// account and now are what the store said at the beginning, unless unknown tells
+	// why it did not; account is zero where none was ever connected.
+	account store.AccountRecord
+	now     time.Time
+	unknown error
+	// clock is the ERP's, nil where it could not be read.
+	clock *userside.Clock
 	// sent are the tasks published in this run: one message each is enough.
 	sent map[int64]bool
 }
@@ -184,14 +212,10 @@ type pass struct {
 // due publishes what waits for its time: leases whose holder died, failures whose
 // pause is over, second looks.
 func (p *pass) due(ctx context.Context) error {
-	if may, err := p.mayWrite(ctx); err != nil || !may {
-		return err
+	if p.unknown != nil || !p.mayWrite() {
+		return p.unknown
 	}
-	now, err := p.now(ctx)
-	if err != nil {
-		return fmt.Errorf("poll: read the store's clock: %w", err)
-	}
-	tasks, err := p.dueKeys(ctx, store.Tasks, now)
+	tasks, err := p.dueKeys(ctx, store.Tasks)
 	if err != nil {
 		return err
 	}
@@ -208,21 +232,21 @@ func (p *pass) due(ctx context.Context) error {
 		p.sent[id] = true
 	}
 	p.sum.DueTasks = len(tasks)
-	return p.dueEmployees(ctx, now)
+	return p.dueEmployees(ctx)
 }
 
-func (p *pass) dueKeys(ctx context.Context, c store.Collection, now time.Time) ([]int64, error) {
+func (p *pass) dueKeys(ctx context.Context, c store.Collection) ([]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	ids, err := p.Store.DueKeys(ctx, c, now, maxDue)
+	ids, err := p.Store.DueKeys(ctx, c, p.now, maxDue)
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
 	return ids, nil
 }
 
-func (p *pass) dueEmployees(ctx context.Context, now time.Time) error {
-	employees, err := p.dueKeys(ctx, store.Employees, now)
+func (p *pass) dueEmployees(ctx context.Context) error {
+	employees, err := p.dueKeys(ctx, store.Employees)
 	if err != nil {
 		return err
 	}
@@ -248,8 +272,8 @@ func (p *pass) endHold(ctx context.Context) error {
 		return nil
 	}
 	// What the guard has just refused is on its key only when that look has ended.
-	if now, err := p.Store.Now(ctx); err != nil || now.Before(plan.Since.Add(settling)) {
-		return err
+	if p.unknown != nil || p.now.Before(plan.Since.Add(settling)) {
+		return p.unknown
 	}
 	since, err := p.Store.HoldEnded(ctx)
 	if err != nil {
@@ -264,20 +288,35 @@ func (p *pass) endHold(ctx context.Context) error {
 // mayWrite tells whether a look could write anything: without a confirmation or
 // an account, due keys would only be read from the ERP and parked again, every
 // poll anew (protocol.md §4.7, §7.5).
-func (p *pass) mayWrite(ctx context.Context) (bool, error) {
+func (p *pass) mayWrite() bool { return p.account.Connected && p.settings.Confirmed }
+
+// putOff publishes the full run that could not begin and is due again.
+func (p *pass) putOff(ctx context.Context) error {
+	if p.unknown != nil {
+		return nil // told by due
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	a, err := p.Store.Account(ctx)
-	if err != nil && !errors.Is(err, store.ErrNotConnected) {
-		return false, fmt.Errorf("poll: %w", err)
+	run, err := p.Store.PutOff(ctx)
+	if err != nil {
+		return fmt.Errorf("poll: %w", err)
 	}
-	return err == nil && a.Connected && p.settings.Confirmed, nil
+	if run.DueAt.IsZero() || p.now.Before(run.DueAt) {
+		return nil
+	}
+	if err := p.everybody(ctx, queue.Cause(run.Cause)); err != nil {
+		return err
+	}
+	if err := p.Store.RunSent(ctx, run.DueAt); err != nil {
+		return fmt.Errorf("poll: %w", err)
+	}
+	return nil
 }
 
-func (p *pass) now(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
-	defer cancel()
-	return p.Store.Now(ctx)
+// everybody starts a full run.
+func (p *pass) everybody(ctx context.Context, cause queue.Cause) error {
+	p.sum.Everybody = true
+	return p.send(ctx, p.cfg.EmployeeTopic, queue.Message{All: true, Cause: cause, Lane: queue.LaneBulk})
 }
 
 func (p *pass) publish(ctx context.Context, topic string, cause queue.Cause, lane queue.Lane, ids []int64) error {

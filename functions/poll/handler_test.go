@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -53,6 +54,9 @@ type world struct {
 	tasks     map[calendarsync.TaskID]*erpTask
 	people    map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	broken    string // the ERP's call that fails
+	halved    bool   // the ERP's lists lack every other one
+	nobody    bool   // the ERP has no employee
+	asked     int    // employees asked for by id
 	from      []string
 	published map[string][]queue.Message
 	publishes bool
@@ -105,7 +109,7 @@ func (w *world) Clock(context.Context) (userside.Clock, error) {
 	return userside.Clock{Unix: w.now, Local: calendarsync.LocalTime{Wall: at}, Offset: time.Duration(offset) * time.Second}, w.fails("clock")
 }
 
-func (w *world) Catalogue(context.Context) (calendarsync.Catalogue, error) {
+func (w *world) States(context.Context) (calendarsync.Catalogue, error) {
 	return calendarsync.Catalogue{States: map[calendarsync.StateID]calendarsync.State{
 		open: {ID: open, Role: shownRole}, closed: {ID: closed, Role: 9},
 	}}, w.fails("catalogue")
@@ -115,7 +119,7 @@ func (w *world) ListTasks(_ context.Context, f userside.TaskFilter) ([]calendars
 	var ids []calendarsync.TaskID
 	if len(f.States) > 0 {
 		for id, task := range w.tasks {
-			if slices.Contains(f.States, task.state) {
+			if slices.Contains(f.States, task.state) && !(w.halved && id%2 == 0) {
 				ids = append(ids, id)
 			}
 		}
@@ -139,7 +143,7 @@ func (w *world) Tasks(_ context.Context, ids []calendarsync.TaskID) (map[calenda
 	out := map[calendarsync.TaskID]calendarsync.TaskReading{}
 	for _, id := range ids {
 		if task, ok := w.tasks[id]; ok {
-			out[id] = calendarsync.TaskReading{Task: &calendarsync.Task{ID: id, Updated: task.updated,
+			out[id] = calendarsync.TaskReading{Task: &calendarsync.Task{ID: id, Updated: task.updated, State: calendarsync.Say(task.state),
 				Executors: calendarsync.Say(task.executors), Divisions: calendarsync.Say(task.divisions)}}
 		} else {
 			out[id] = calendarsync.TaskReading{Absent: calendarsync.ProofKnownID}
@@ -149,7 +153,27 @@ func (w *world) Tasks(_ context.Context, ids []calendarsync.TaskID) (map[calenda
 }
 
 func (w *world) AllEmployees(context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
-	return w.people, w.fails("employees")
+	if w.nobody {
+		return nil, failure.Wrap(failure.SourceInvalid, "test", userside.ErrNobody)
+	}
+	out := maps.Clone(w.people)
+	if w.halved {
+		maps.DeleteFunc(out, func(id calendarsync.EmployeeID, _ calendarsync.EmployeeReading) bool { return id%2 == 0 })
+	}
+	return out, w.fails("employees")
+}
+
+func (w *world) Employees(_ context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
+	w.asked += len(ids)
+	out := map[calendarsync.EmployeeID]calendarsync.EmployeeReading{}
+	for _, id := range ids {
+		r, there := w.people[id]
+		if !there {
+			r.Absent = calendarsync.ProofKnownID
+		}
+		out[id] = r
+	}
+	return out, w.fails("employee")
 }
 
 func (w *world) Settings(context.Context) (calendarsync.Settings, error) { return w.set, w.setErr }
@@ -466,7 +490,7 @@ func TestManyChangesGoByEmployee(t *testing.T) {
 	if live != 100 {
 		t.Errorf("%d tasks live", live)
 	}
-	if diff := cmp.Diff([]queue.Message{message(queue.CausePoll, queue.LaneBulk, 7, 8, 9)}, w.published["employees"]); diff != "" {
+	if diff := cmp.Diff([]queue.Message{message(queue.CauseFill, queue.LaneBulk, 7, 8, 9)}, w.published["employees"]); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -478,7 +502,7 @@ func TestAfterALongPauseAFullRun(t *testing.T) {
 		w.change(id+1, -time.Minute, open)
 	}
 	code, sum := w.poll()
-	if want := (sent{"employees": {{All: true, Cause: queue.CausePoll, Lane: queue.LaneBulk}}}); code != 200 || !sum.Everybody || !cmp.Equal(want, w.published) {
+	if want := (sent{"employees": {{All: true, Cause: queue.CauseFill, Lane: queue.LaneBulk}}}); code != 200 || !sum.Everybody || !cmp.Equal(want, w.published) {
 		t.Errorf("%d %+v, published %v", code, sum, w.published)
 	}
 }
@@ -526,7 +550,9 @@ func TestEmployees(t *testing.T) {
 
 	w.people[3] = person("C", "c@example.com", fields{})
 	delete(w.people, 2)
-	w.must("one came, one went", to(2, 3))
+	w.must("one came, one is missing", to(3))
+	w.must("missing twice", to(2))
+	w.must("told once", nil)
 	readable := w.people[3]
 	w.people[3] = calendarsync.EmployeeReading{Invalid: errors.New("odd")}
 	w.must("unreadable", nil)
@@ -540,19 +566,34 @@ func TestEmployees(t *testing.T) {
 
 // Whatever call fails: 503, and the change is found at the next poll.
 func TestNothingIsLostByAFailure(t *testing.T) {
-	for _, call := range []string{"clock", "catalogue", "states", "changes", "show"} {
+	for call, during := range map[string]sent{"clock": {}, "changes": {}, "show": {},
+		// What was published need not be so again while another part fails.
+		"catalogue": tasks(1), "states": tasks(1)} {
 		t.Run(call, func(t *testing.T) {
 			w := newWorld(t)
+			w.change(2, time.Hour, open)
 			w.must("first", nil)
 			w.change(1, -time.Minute, open)
 			w.broken = call
+			want := during
 			for range 5 {
 				if code, _ := w.poll(); code != 503 {
 					t.Errorf("answered %d", code)
 				}
+				if diff := cmp.Diff(want, w.published); diff != "" {
+					t.Errorf("while it fails: %s", diff)
+				}
+				want = sent{}
 			}
 			w.broken = ""
-			w.must("afterwards", tasks(1))
+			if len(during) == 0 {
+				w.must("afterwards", tasks(1))
+			} else {
+				w.must("afterwards", nil)
+			}
+			delete(w.tasks, 2)
+			w.must("missing once", nil)
+			w.must("missing twice", tasks(2))
 		})
 	}
 }

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
@@ -22,6 +22,13 @@ const (
 	overlap = 15 * time.Minute
 	// overlapAtZoneChange covers the hour that the wall clock jumps or repeats.
 	overlapAtZoneChange = 75 * time.Minute
+	// floodOverlap is the same for what a full run was started for: that run reads
+	// what is committed by then, whatever its date.
+	floodOverlap = time.Minute
+	// sampled is how many of many missing ones are asked for: one call.
+	sampled = 50
+	// floodAgain is how soon around a zone change the same tasks get another full run.
+	floodAgain = 30 * time.Minute
 	// maxShown is how many changed tasks are read to skip the unchanged ones. Beyond,
 	// after a long pause, a full run costs less than so many single looks.
 	maxShown = 2000
@@ -43,35 +50,79 @@ func (p *pass) tasks(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
+	p.clock = &clock
 	next := store.PollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second)}
-	next.ClockWrong = p.checkClock(ctx, rec.ClockWrong, clock)
 	watermark, err := time.Parse(wallFormat, rec.Watermark)
 	first := !found || err != nil
 	inList := map[int64]bool{}
 	if !first {
-		from := watermark.Add(-p.overlap(rec, clock))
-		ids, err := p.ERP.ListTasks(erpCtx, userside.TaskFilter{ChangedFrom: calendarsync.LocalTime{Wall: from}})
+		ids, err := p.listChanged(erpCtx, rec, &next, watermark, clock, inList)
 		if err != nil {
-			return fmt.Errorf("poll: list changes: %w", err)
+			return err
+		}
+		if next.Changed, err = p.changed(ctx, erpCtx, ids, rec.Changed, &next, clock); err != nil {
+			return err
+		}
+	}
+	gone, trouble := p.vanished(erpCtx, rec, &next, inList)
+	if trouble != nil {
+		// The changes are published all the same and need not be so again.
+		next.Shown, next.Missing = rec.Shown, rec.Missing
+	}
+	if p.sum.Missing, err = p.publishTasks(ctx, gone, nil); err != nil {
+		return errors.Join(trouble, err)
+	}
+	if err := p.remember(ctx, RecordTasks, next); err != nil {
+		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
+	}
+	return trouble
+}
+
+// listChanged lists what changed since the watermark, less the overlap. inList
+// gets all of it; what a full run was started for is given only if it changed
+// since that moment.
+func (p *pass) listChanged(ctx context.Context, rec store.PollRecord, next *store.PollRecord, watermark time.Time, clock userside.Clock, inList map[int64]bool) ([]calendarsync.TaskID, error) {
+	list := func(from time.Time) ([]calendarsync.TaskID, error) {
+		ids, err := p.ERP.ListTasks(ctx, userside.TaskFilter{ChangedFrom: calendarsync.LocalTime{Wall: from}})
+		if err != nil {
+			return nil, fmt.Errorf("poll: list changes: %w", err)
 		}
 		for _, id := range ids {
 			inList[int64(id)] = true
 		}
-		if next.Changed, err = p.changed(ctx, erpCtx, ids, rec.Changed, clock); err != nil {
-			return err
-		}
+		return ids, nil
 	}
-	gone, err := p.vanished(erpCtx, rec, &next, inList)
+	behind := p.overlap(rec, clock)
+	ids, err := list(watermark.Add(-behind))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if p.sum.Missing, err = p.publishTasks(ctx, gone, nil); err != nil {
-		return err
+	flood, err := unpack(rec.Flood)
+	if err != nil {
+		// What is listed of it gets another full run.
+		p.Log.WarnContext(ctx, "the remembered mass change cannot be read", "error", err)
+		flood = nil
 	}
-	if err := p.remember(ctx, RecordTasks, next); err != nil {
-		return fmt.Errorf("poll: %w", err)
+	there := func(id calendarsync.TaskID) bool { _, ok := slices.BinarySearch(flood, int64(id)); return ok }
+	if !slices.ContainsFunc(ids, there) {
+		return ids, nil // the overlap has left them behind
 	}
-	return nil
+	// As the wall clock shows that moment today: it may have jumped since.
+	flooded := clock.Local.Wall.Add(-clock.Unix.Sub(rec.FloodedAt))
+	since, err := list(flooded.Add(-floodOverlap))
+	if err != nil {
+		return nil, err
+	}
+	next.Flood, next.FloodedAt = rec.Flood, rec.FloodedAt
+	isNew := func(id calendarsync.TaskID) bool { return !there(id) }
+	if behind > overlap && len(since) > maxShown && !slices.ContainsFunc(since, isNew) && clock.Unix.Sub(rec.FloodedAt) < floodAgain {
+		// Changed before, in an hour that the wall clock shows twice; or after it, and
+		// then a later run finds them, the overlap being the long one.
+		since = nil
+	}
+	ids = append(slices.DeleteFunc(ids, there), since...)
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // overlap is the long one when the ERP's offset has changed since the last poll,
@@ -94,11 +145,23 @@ func (p *pass) overlap(rec store.PollRecord, clock userside.Clock) time.Duration
 
 // changed publishes the listed tasks whose date.update is another than at the last
 // poll, and gives the marks to compare with at the next. erpCtx bounds the reading.
-func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, before map[string]string, clock userside.Clock) (map[string]string, error) {
+func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, before map[string]string, next *store.PollRecord, clock userside.Clock) (map[string]string, error) {
 	marks := map[string]string{}
 	if len(ids) > maxShown {
-		p.sum.Everybody = true
-		return marks, p.send(ctx, p.cfg.EmployeeTopic, queue.Message{All: true, Cause: queue.CausePoll, Lane: queue.LaneBulk})
+		// The overlap lists them at the next polls too, when one run will have done.
+		all, err := unpack(next.Flood)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			all = append(all, int64(id))
+		}
+		slices.Sort(all)
+		if next.Flood, err = pack(slices.Compact(all)); err != nil {
+			return nil, err
+		}
+		next.FloodedAt = clock.Unix.UTC()
+		return marks, p.everybody(ctx, queue.CauseFill)
 	}
 	if len(ids) == 0 {
 		return marks, nil
@@ -130,6 +193,10 @@ func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 // how many tasks that were.
 func (p *pass) publishTasks(ctx context.Context, ids []int64, readings map[calendarsync.TaskID]calendarsync.TaskReading) (int, error) {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return p.sent[id] })
+	if len(ids) > maxShown {
+		// As many single records would be read to learn whom they concern.
+		return len(ids), p.everybody(ctx, queue.CauseFill)
+	}
 	live := max(0, min(len(ids), maxLive-len(p.sent)))
 	if err := p.publish(ctx, p.cfg.TaskTopic, queue.CausePoll, queue.LaneLive, ids[:live]); err != nil {
 		return 0, err
@@ -138,7 +205,9 @@ func (p *pass) publishTasks(ctx context.Context, ids []int64, readings map[calen
 	if err != nil {
 		return 0, err
 	}
-	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, concerned); err != nil {
+	// Not cause poll: that asks for a look at the card, and these calendars are to be
+	// compared with the tasks.
+	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CauseFill, queue.LaneBulk, concerned); err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
@@ -223,7 +292,7 @@ func settled(mark string, now time.Time) bool {
 // lists while they are read; one that is listed as changed when it is first missed
 // was published as such.
 func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.PollRecord, inList map[int64]bool) ([]int64, error) {
-	catalogue, err := p.ERP.Catalogue(ctx)
+	catalogue, err := p.ERP.States(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
@@ -265,27 +334,53 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 			next.Missing = append(next.Missing, id)
 		}
 	}
+	if len(gone) > suspicious {
+		lied, err := p.lied(ctx, gone, states)
+		if err != nil {
+			return nil, err
+		}
+		if lied {
+			p.Log.WarnContext(ctx, "the ERP's list lacks tasks that it shows: they are not taken for vanished", "missing", len(gone))
+			next.Missing = append(next.Missing, gone...)
+			slices.Sort(next.Missing)
+			return nil, nil
+		}
+	}
 	return gone, nil
 }
 
-// checkClock raises one alarm while the ERP's clock is not that of the settings'
-// zone, and ends it; the workers themselves refuse to write (protocol.md §9). It
-// gives since when it is wrong.
-func (p *pass) checkClock(ctx context.Context, since time.Time, clock userside.Clock) time.Time {
-	zone, err := time.LoadLocation(p.settings.TimeZone)
+// sample takes at most n of ids, evenly spread.
+func sample(ids []int64, n int) []int64 {
+	if len(ids) <= n {
+		return ids
+	}
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = ids[i*len(ids)/n]
+	}
+	return out
+}
+
+// lied asks for some of many missing tasks by id. If the ERP shows most of them in
+// the very states it was asked to list, nothing follows from its list, and looking
+// at all of them would only be a flood.
+func (p *pass) lied(ctx context.Context, missing []int64, states []calendarsync.StateID) (bool, error) {
+	some := sample(missing, sampled)
+	ids := make([]calendarsync.TaskID, len(some))
+	for i, id := range some {
+		ids[i] = calendarsync.TaskID(id)
+	}
+	readings, err := p.ERP.Tasks(ctx, ids)
 	if err != nil {
-		return since
+		return false, fmt.Errorf("poll: read %d missing tasks: %w", len(ids), err)
 	}
-	apart := calendarsync.Apart(zone, clock.Unix, clock.Offset)
-	wrong := apart > calendarsync.MaxApart
-	switch {
-	case wrong && since.IsZero():
-		since = clock.Unix.UTC()
-		logging.Alarm(ctx, p.Log, "clock-wrong", "clock-"+since.Format(time.RFC3339),
-			"The ERP's clock is not that of time_zone: nothing is written until they agree", "apart_minutes", int(apart.Minutes()))
-	case !wrong && !since.IsZero():
-		logging.AlarmEnded(ctx, p.Log, "clock-wrong", "clock-"+since.UTC().Format(time.RFC3339), "The ERP's clock agrees with time_zone again")
-		since = time.Time{}
+	shown := 0
+	for _, id := range ids {
+		if t := readings[id].Task; t != nil {
+			if state, said := t.State.Get(); said && slices.Contains(states, state) {
+				shown++
+			}
+		}
 	}
-	return since
+	return 2*shown > len(ids), nil
 }

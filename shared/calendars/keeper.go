@@ -45,6 +45,8 @@ type Store interface {
 	StartRun(ctx context.Context, id, cause string, sizes []int) (parts []string, err error)
 	AdvanceRun(ctx context.Context, part string, results ...store.RunResult) (over bool, err error)
 	RunPart(ctx context.Context, part string) (done []int64, over bool, err error)
+	PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error)
+	RunBegan(ctx context.Context) error
 	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
 	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, epoch string, activity store.ActivityRecord) error
 	AddLeaving(ctx context.Context, employee int64, cal store.CalendarRecord) error
@@ -186,6 +188,9 @@ type Report struct {
 // calendar takes two writes a second, the account ten.
 const atOnce = 4
 
+// recordDeadline bounds the recording of a full run that could not begin.
+const recordDeadline = 10 * time.Second
+
 // margin is left between the last call's deadline and the end of the lease.
 const margin = 10 * time.Second
 
@@ -213,7 +218,8 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	tenant := ""
 	if stopped == nil {
 		if tenant, err = k.Tenant(ctx); err != nil {
-			if !stops(err) {
+			// What Google or the grant refuses is recorded on the keys (protocol.md §7.2).
+			if _, theirs := errors.AsType[*failure.Error](err); !theirs {
 				return report, err
 			}
 			stopped = err
@@ -340,8 +346,29 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 }
 
 // All publishes messages of up to 50 employees, everybody the ERP or the state
-// knows (protocol.md §8.3).
+// knows (protocol.md §8.3). A run that cannot begin because of the ERP or Google is
+// recorded for Poll to start again, so that no delivery attempts are burnt (§7.2).
 func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
+	err := k.all(ctx, cause, run)
+	if _, theirs := errors.AsType[*failure.Error](err); !theirs {
+		return err
+	}
+	// The ERP may have used up the time of the message.
+	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordDeadline)
+	defer cancel()
+	if in, readErr := k.Store.Installation(record); readErr != nil || in.Purge.Open() {
+		// Poll, which a purge finds paused, would not start it again.
+		return errors.Join(err, readErr)
+	}
+	due, recordErr := k.Store.PutOffRun(record, string(cause), string(failure.KindOf(err)))
+	if recordErr != nil {
+		return errors.Join(err, recordErr)
+	}
+	k.Log.WarnContext(ctx, "full run put off", "cause", cause, "kind", failure.KindOf(err), "error", err.Error(), "again", due)
+	return nil
+}
+
+func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
 	stopped, err := k.stopped(ctx)
 	if err != nil {
 		return err
@@ -355,21 +382,25 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	if err != nil {
 		return err
 	}
-	readings := map[calendarsync.EmployeeID]calendarsync.EmployeeReading{}
-	if in.Purge.Open() {
-		// It concerns what there is, whatever the ERP says.
-		if err := k.adoptForPurge(ctx, in.Tenant); err != nil && !stops(err) {
-			return err
-		}
-	} else if readings, err = k.ERP.AllEmployees(ctx); err != nil {
-		return err
-	}
 	known, err := k.Store.Employees(ctx)
 	if err != nil {
 		return err
 	}
+	readings := map[calendarsync.EmployeeID]calendarsync.EmployeeReading{}
+	if in.Purge.Open() {
+		// It concerns what there is, whatever the ERP says.
+		if err = k.adoptForPurge(ctx, in.Tenant); err == nil || stops(err) {
+			known, err = k.Store.Employees(ctx)
+		}
+	} else if readings, err = k.ERP.AllEmployees(ctx); errors.Is(err, userside.ErrNobody) && len(known) == 0 {
+		// Nobody to be missed: the ERP is new. Poll finds who comes.
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
 	ids := make([]int64, 0, len(readings))
-	if stopped == nil {
+	if stopped == nil && !in.Purge.Open() {
 		whose, err := k.findExtras(ctx, known)
 		if err != nil {
 			// The run is worth more than what few of them need; the next one looks again.
@@ -388,6 +419,9 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	var messages []queue.Message
 	if len(ids) > 0 {
 		messages = queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: queue.LaneBulk})
+	}
+	if err := k.Store.RunBegan(ctx); err != nil {
+		return err
 	}
 	sizes := make([]int, len(messages))
 	for i, m := range messages {

@@ -275,6 +275,8 @@ func (l *look) stoppedBy() calendarsync.Reason {
 		return calendarsync.ReasonPaused
 	case !l.settings.Confirmed:
 		return calendarsync.ReasonUnconfirmed
+	case !stops(l.stopped):
+		return "" // it passes by itself, and is recorded as a failure
 	default:
 		return calendarsync.ReasonNotConnected
 	}

@@ -356,6 +356,21 @@ func TestARefusedRepetitionDoesNotUndoALostAnswer(t *testing.T) {
 	})
 }
 
+// Google may not know for a moment whose a fresh calendar is (google.md §1).
+func TestASharingRefusedForAMomentIsRiddenOut(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.newCalendar()
+		fault := w.Inject(google.Fault{Method: "calendar.acl.insert", Status: 403, Reason: "requiredAccessLevel", Count: 2})
+		if _, err := w.gateway.Share(t.Context(), c.ID, employee); err != nil {
+			t.Error(err)
+		}
+		fault.Remove()
+		w.Inject(google.Fault{Method: "calendar.acl.insert", Status: 403, Reason: "requiredAccessLevel", Count: -1})
+		_, err := w.gateway.Share(t.Context(), c.ID, "other@firm.example")
+		checkError(t, err, failure.Transient, 403, "requiredAccessLevel", false)
+	})
+}
+
 func TestPassingFaultsAreRiddenOut(t *testing.T) {
 	for name, f := range map[string]google.Fault{
 		"503": {Status: 503, Count: 3}, "lost": {Drop: true, Count: 3}, "rate": {Status: 429, Count: 3}, "cut": {TruncateBody: true, Count: 2},

@@ -282,6 +282,10 @@ func (g *Gateway) Share(ctx context.Context, calendarID, address string) (Rule, 
 	err := g.call(ctx, "share calendar "+calendarID, calendarID, definite, func(ctx context.Context) (err error) {
 		made, err = g.api.Acl.Insert(calendarID, &calendar.AclRule{Role: "reader", Scope: &calendar.AclRuleScope{Type: "user", Value: address}}).
 			SendNotifications(true).Context(ctx).Do()
+		if api, ok := errors.AsType[*googleapi.Error](err); ok && reason(api) == "requiredAccessLevel" {
+			// A calendar made a moment ago may not know its owner yet (google.md §1).
+			return &failure.Error{Kind: failure.Transient, Op: "share calendar " + calendarID, Status: api.Code, Reason: "requiredAccessLevel"}
+		}
 		return err
 	})
 	if err != nil {

@@ -31,6 +31,8 @@ type Accounts interface {
 	Account(ctx context.Context) (store.AccountRecord, error)
 	GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (bool, error)
 	GrantWorks(ctx context.Context, sub string, version int64) error
+	GrantAlarmed(ctx context.Context, sub string, version int64) error
+	ClientRefused(ctx context.Context, sub string) error
 }
 
 // Config is what a Source needs to know.
@@ -113,7 +115,7 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 		return "", a, err
 	}
 	s.token, s.version = token, a.Version
-	if !a.SuspectSince.IsZero() {
+	if !a.SuspectSince.IsZero() || !a.ClientRefusedAt.IsZero() {
 		if err := s.accounts.GrantWorks(ctx, a.Sub, a.Version); err != nil {
 			s.log.WarnContext(ctx, "could not clear the suspicion against the grant", "error", err)
 		}
@@ -173,6 +175,13 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 	case "invalid_grant":
 		return nil, s.refused(ctx, a)
 	case "invalid_client", "unauthorized_client":
+		if a.ClientRefusedAt.IsZero() {
+			// Poll tells of it, once: instances need not agree who does.
+			s.readAt = time.Time{}
+			if err := s.accounts.ClientRefused(ctx, a.Sub); err != nil {
+				s.log.WarnContext(ctx, "could not record that the client is refused", "error", err)
+			}
+		}
 		return nil, &failure.Error{Kind: failure.Misconfigured, Op: op, Status: status, Reason: re.ErrorCode, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
 	}
 	return nil, &failure.Error{Kind: failure.Transient, Op: op, Status: status, Reason: re.ErrorCode}
@@ -187,6 +196,10 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 	if dead {
 		logging.Alarm(ctx, s.log, "grant-revoked", "grant-"+strconv.FormatInt(a.Version, 10),
 			"Google refuses the grant of the central account: connect it again in the console")
+		// Should this instance have died before the alarm, Poll raises it.
+		if err := s.accounts.GrantAlarmed(ctx, a.Sub, a.Version); err != nil {
+			s.log.WarnContext(ctx, "could not note that the lost grant was told", "error", err)
+		}
 		return &failure.Error{Kind: failure.Revoked, Op: "refresh the access token", Reason: "invalid_grant", Detail: "Google refuses the grant: connect the account again"}
 	}
 	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Reason: "invalid_grant", Detail: "refused once; asked again before it is believed"}

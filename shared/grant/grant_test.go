@@ -40,6 +40,14 @@ type accounts struct {
 	beforeRefusal       func()
 	readErr, refusedErr error
 	worksErr            error
+	alarmedErr          error
+}
+
+func (a *accounts) GrantAlarmed(ctx context.Context, sub string, version int64) error {
+	if a.alarmedErr != nil {
+		return a.alarmedErr
+	}
+	return a.Store.GrantAlarmed(ctx, sub, version)
 }
 
 func (a *accounts) Account(ctx context.Context) (store.AccountRecord, error) {
@@ -337,6 +345,9 @@ func TestRefusedGrantDisconnectsOnlyAfterARepeat(t *testing.T) {
 	}
 	w.pass(time.Second)
 	w.refusedAs(two, failure.Revoked)
+	if a := w.account(); a.Alarmed != 1 {
+		t.Errorf("the alarm of version %d is noted, want 1", a.Alarmed)
+	}
 	if a := w.account(); a.Connected || a.Disconnected != "invalid_grant" || a.Version != 1 {
 		t.Errorf("after the repeat: %+v, want it disconnected", a)
 	}
@@ -473,6 +484,41 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 				t.Errorf("Google was asked: %t", asked)
 			}
 		})
+	}
+}
+
+// That our client is refused is on the account's record, for Poll to tell, until it
+// is taken again.
+func TestARefusedClientIsRecordedUntilItIsTaken(t *testing.T) {
+	w := newWorld(t)
+	s := w.source()
+	fault := w.Inject(google.Fault{Method: "oauth2.token", Status: http.StatusUnauthorized, Reason: "invalid_client", Count: -1})
+	since := w.now()
+	for range 3 {
+		w.refusedAs(s, failure.Misconfigured)
+		if a := w.account(); !a.ClientRefusedAt.Equal(since) || !a.Connected || w.alarms() != 0 {
+			t.Errorf("refused since %v, connected %t, %d alarms", a.ClientRefusedAt, a.Connected, w.alarms())
+		}
+		w.pass(11 * time.Second)
+	}
+	fault.Remove()
+	w.mustToken(s)
+	if a := w.account(); !a.ClientRefusedAt.IsZero() {
+		t.Errorf("still refused since %v", a.ClientRefusedAt)
+	}
+}
+
+// That the alarm cannot be noted makes Poll tell it again: better twice than never.
+func TestAnAlarmThatCannotBeNotedIsToldAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	s := w.source()
+	w.accounts.alarmedErr = errors.New("store: away")
+	w.ok(w.RevokeGrant(owner))
+	w.refusedAs(s, failure.Transient)
+	w.pass(repeat)
+	w.refusedAs(s, failure.Revoked)
+	if a := w.account(); w.alarms() != 1 || a.Alarmed != 0 {
+		t.Errorf("%d alarms, noted %d", w.alarms(), a.Alarmed)
 	}
 }
 

@@ -28,6 +28,12 @@ type AccountRecord struct {
 	SuspectSince   time.Time `firestore:"suspect_since,omitempty" json:"suspect_since,omitzero"`
 	DisconnectedAt time.Time `firestore:"disconnected_at,omitempty" json:"disconnected_at,omitzero"`
 	Disconnected   string    `firestore:"disconnected,omitempty" json:"disconnected,omitempty"`
+	// Alarmed is the version whose lost grant was told as an alarm that is not ended
+	// yet; 0: none.
+	Alarmed int64 `firestore:"alarmed,omitempty" json:"alarmed,omitempty"`
+	// ClientRefusedAt is when Google first refused our client id or secret; zero
+	// while it takes them.
+	ClientRefusedAt time.Time `firestore:"client_refused_at,omitempty" json:"client_refused_at,omitzero"`
 	// PausedUntil holds writes back after `quotaExceeded` (protocol.md §6.6).
 	PausedUntil time.Time `firestore:"paused_until,omitempty" json:"paused_until,omitzero"`
 	// CreationsPausedUntil holds back only making and sharing calendars.
@@ -113,6 +119,7 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		a.Connected, a.ConnectedAt = true, tx.Now()
 		a.SuspectSince, a.DisconnectedAt, a.Disconnected = time.Time{}, time.Time{}, ""
 		a.PausedUntil, a.CreationsPausedUntil = before.PausedUntil, before.CreationsPausedUntil
+		a.Alarmed = before.Alarmed
 		if in.Account != a.Sub {
 			in.Account = a.Sub
 			if err := tx.Set(installationRef(), &in); err != nil {
@@ -177,16 +184,56 @@ func (s *Store) GrantRefused(ctx context.Context, sub string, version int64, rea
 	return disconnected, nil
 }
 
-// GrantWorks clears a suspicion against a version.
-func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error {
-	err := s.b.Transact(ctx, func(tx Tx) error {
+// GrantAlarmed remembers that the alarm of a version's lost grant was told, or
+// with version 0 that it was ended, so that Poll tells only what its maker did not
+// live to tell.
+func (s *Store) GrantAlarmed(ctx context.Context, sub string, version int64) error {
+	err := s.changeAccount(ctx, sub, func(a *AccountRecord, _ time.Time) bool {
+		changed := a.Alarmed != version
+		a.Alarmed = version
+		return changed
+	})
+	if err != nil {
+		return fmt.Errorf("remember the alarm of the grant: %w", err)
+	}
+	return nil
+}
+
+// ClientRefused records that Google refuses our client id or secret. It is no
+// fault of the grant, so nothing is disconnected (protocol.md §7.5).
+func (s *Store) ClientRefused(ctx context.Context, sub string) error {
+	err := s.changeAccount(ctx, sub, func(a *AccountRecord, now time.Time) bool {
+		if !a.ClientRefusedAt.IsZero() {
+			return false
+		}
+		a.ClientRefusedAt = now
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("record the refused client: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) changeAccount(ctx context.Context, sub string, change func(a *AccountRecord, now time.Time) (changed bool)) error {
+	return s.b.Transact(ctx, func(tx Tx) error {
 		var a AccountRecord
 		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found || a.Version != version || a.SuspectSince.IsZero() {
+		if err != nil || !found || !change(&a, tx.Now()) {
 			return err
 		}
-		a.SuspectSince = time.Time{}
 		return tx.Set(accountRef(sub), &a)
+	})
+}
+
+// GrantWorks clears a suspicion against a version, and against our client.
+func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error {
+	err := s.changeAccount(ctx, sub, func(a *AccountRecord, _ time.Time) bool {
+		if a.Version != version || (a.SuspectSince.IsZero() && a.ClientRefusedAt.IsZero()) {
+			return false
+		}
+		a.SuspectSince, a.ClientRefusedAt = time.Time{}, time.Time{}
+		return true
 	})
 	if err != nil {
 		return fmt.Errorf("clear the suspicion: %w", err)

@@ -213,13 +213,15 @@ type PollRecord struct {
 	Offset int `firestore:"offset,omitempty" json:"offset,omitempty"`
 	// Alarms are the incidents that Poll has raised and not ended, by kind.
 	Alarms map[string]string `firestore:"alarms,omitempty" json:"alarms,omitempty"`
-	// ClockWrong is when the ERP's clock was first seen off the settings' zone; it
-	// names the incident of the alarm.
-	ClockWrong time.Time `firestore:"clock_wrong,omitempty" json:"clock_wrong,omitzero"`
 	// Shown is the compact set of the ids of tasks in shown states; Missing those
 	// that the last poll lacked for the first time.
 	Shown   []byte  `firestore:"shown,omitempty" json:"shown,omitempty"`
 	Missing []int64 `firestore:"missing,omitempty" json:"missing,omitempty"`
+	// Flood is the compact set of the ids for which a full run was started because
+	// too many had changed at once, as long as the overlap lists them; FloodedAt is
+	// that moment by the ERP's clock.
+	Flood     []byte    `firestore:"flood,omitempty" json:"flood,omitempty"`
+	FloodedAt time.Time `firestore:"flooded_at,omitempty" json:"flooded_at,omitzero"`
 	// Changed maps task ids seen in the overlap to their date.update.
 	Changed map[string]string `firestore:"changed,omitempty" json:"changed,omitempty"`
 	// Hashes maps employee ids to a hash of what matters of their card.
@@ -247,6 +249,79 @@ func (s *Store) SavePoll(ctx context.Context, what string, rec PollRecord) error
 	})
 	if err != nil {
 		return fmt.Errorf("save poll %s: %w", what, err)
+	}
+	return nil
+}
+
+// PutOffRecord is a full run that could not begin, for Poll to start again. It
+// stands for what a key's due_at is to a key.
+type PutOffRecord struct {
+	Cause string `firestore:"cause" json:"cause"`
+	// DueAt is zero while the message is on its way again.
+	DueAt time.Time `firestore:"due_at,omitempty" json:"due_at,omitzero"`
+	// Count is how often in a row it could not begin.
+	Count int `firestore:"count" json:"count"`
+	// Kind is why, the last time.
+	Kind string `firestore:"kind" json:"kind"`
+}
+
+func putOffRef() Ref { return Ref{Polls, "put-off"} }
+
+// PutOffRun records that a full run could not begin and gives when it is due
+// again: in a minute, doubling to an hour.
+func (s *Store) PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error) {
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		var rec PutOffRecord
+		if _, err := tx.Get(putOffRef(), &rec); err != nil {
+			return err
+		}
+		due = tx.Now().Add(min(time.Minute<<min(rec.Count, 6), time.Hour))
+		return tx.Set(putOffRef(), &PutOffRecord{Cause: cause, DueAt: due, Count: rec.Count + 1, Kind: kind})
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("put off a full run: %w", err)
+	}
+	return due, nil
+}
+
+// PutOff reads the full run that waits to begin; the zero value for none.
+func (s *Store) PutOff(ctx context.Context) (PutOffRecord, error) {
+	var rec PutOffRecord
+	if _, err := s.b.Get(ctx, putOffRef(), &rec); err != nil {
+		return rec, fmt.Errorf("read the full run that was put off: %w", err)
+	}
+	return rec, nil
+}
+
+// RunSent notes that a put-off run was published again; RunBegan that one began,
+// so that none is waiting any more.
+func (s *Store) RunSent(ctx context.Context, due time.Time) error {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		var rec PutOffRecord
+		found, err := tx.Get(putOffRef(), &rec)
+		if err != nil || !found || !rec.DueAt.Equal(due) {
+			return err // put off anew meanwhile
+		}
+		rec.DueAt = time.Time{}
+		return tx.Set(putOffRef(), &rec)
+	})
+	if err != nil {
+		return fmt.Errorf("note that a full run was sent: %w", err)
+	}
+	return nil
+}
+
+// RunBegan notes that a full run began: see RunSent.
+func (s *Store) RunBegan(ctx context.Context) error {
+	err := s.b.Transact(ctx, func(tx Tx) error {
+		found, err := tx.Get(putOffRef(), &PutOffRecord{})
+		if err != nil || !found {
+			return err
+		}
+		return tx.Delete(putOffRef())
+	})
+	if err != nil {
+		return fmt.Errorf("note that a full run began: %w", err)
 	}
 	return nil
 }

@@ -25,8 +25,43 @@ func (c *Client) keyed(ctx context.Context, op, cat, action string) ([]entry, er
 // state whose role the ERP leaves out is left out too, so that to the rules it is
 // an unknown state (absence) and not one that changed its role (evidence).
 func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) {
-	const stateOp, typeOp = "userside: read the catalogue of states", "userside: read the catalogue of types"
-	out := calendarsync.Catalogue{States: map[calendarsync.StateID]calendarsync.State{}, Types: map[calendarsync.TypeID]calendarsync.TaskType{}}
+	const typeOp = "userside: read the catalogue of types"
+	out, err := c.States(ctx)
+	if err != nil {
+		return calendarsync.Catalogue{}, err
+	}
+	out.Types = map[calendarsync.TypeID]calendarsync.TaskType{}
+	types, err := c.keyed(ctx, typeOp, "task", "get_catalog_type")
+	if err != nil {
+		return calendarsync.Catalogue{}, err
+	}
+	for _, m := range types {
+		o, name, ok := catalogueEntry(m)
+		if !ok {
+			return calendarsync.Catalogue{}, unreadable("task type", m.id, "id or name")
+		}
+		f := &fields{}
+		hours := 0.0
+		if v := f.sub(o, "timescale")["hour_on_doing"]; !empty(v) {
+			hours, ok = decimal(v)
+			f.check(ok && hours >= 0 && hours <= maxHours, "timescale.hour_on_doing")
+		}
+		if f.bad != "" {
+			return calendarsync.Catalogue{}, unreadable("task type", m.id, f.bad)
+		}
+		id := calendarsync.TypeID(m.id)
+		out.Types[id] = calendarsync.TaskType{ID: id, Name: name, HourOnDoing: hours}
+	}
+	if len(out.Types) == 0 {
+		return calendarsync.Catalogue{}, distrust(typeOp, "the ERP shows no task type")
+	}
+	return out, nil
+}
+
+// States reads the catalogue's states alone, in one call: Catalogue without Types.
+func (c *Client) States(ctx context.Context) (calendarsync.Catalogue, error) {
+	const stateOp = "userside: read the catalogue of states"
+	out := calendarsync.Catalogue{States: map[calendarsync.StateID]calendarsync.State{}}
 	states, err := c.keyed(ctx, stateOp, "task", "get_catalog_state")
 	if err != nil {
 		return calendarsync.Catalogue{}, err
@@ -52,30 +87,6 @@ func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) 
 	}
 	if len(out.States) == 0 {
 		return calendarsync.Catalogue{}, distrust(stateOp, "the ERP shows no state with a role")
-	}
-	types, err := c.keyed(ctx, typeOp, "task", "get_catalog_type")
-	if err != nil {
-		return calendarsync.Catalogue{}, err
-	}
-	for _, m := range types {
-		o, name, ok := catalogueEntry(m)
-		if !ok {
-			return calendarsync.Catalogue{}, unreadable("task type", m.id, "id or name")
-		}
-		f := &fields{}
-		hours := 0.0
-		if v := f.sub(o, "timescale")["hour_on_doing"]; !empty(v) {
-			hours, ok = decimal(v)
-			f.check(ok && hours >= 0 && hours <= maxHours, "timescale.hour_on_doing")
-		}
-		if f.bad != "" {
-			return calendarsync.Catalogue{}, unreadable("task type", m.id, f.bad)
-		}
-		id := calendarsync.TypeID(m.id)
-		out.Types[id] = calendarsync.TaskType{ID: id, Name: name, HourOnDoing: hours}
-	}
-	if len(out.Types) == 0 {
-		return calendarsync.Catalogue{}, distrust(typeOp, "the ERP shows no task type")
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package userside
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -92,8 +93,12 @@ func takeEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out empl
 	return rest, nil
 }
 
+// ErrNobody is the cause where the ERP answers well and has no employee at all: a
+// lie, unless the ERP is new.
+var ErrNobody = errors.New("the ERP has no employee")
+
 // AllEmployees reads everybody. Nobody at all, or nobody readable, is an error of
-// kind source-invalid: who is missing here counts as dismissed.
+// kind source-invalid: who is missing here counts as dismissed. ErrNobody tells the former.
 func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	members, err := c.allEmployees(ctx)
 	if err != nil {
@@ -142,6 +147,9 @@ func (c *Client) allEmployees(ctx context.Context) ([]entry, error) {
 }
 
 func readAll(members []entry) (employeeReadings, error) {
+	if len(members) == 0 {
+		return nil, failure.Wrap(failure.SourceInvalid, allEmployeesOp, ErrNobody)
+	}
 	out := make(employeeReadings, len(members))
 	readable := false
 	for _, m := range members {

@@ -26,12 +26,12 @@ func adminMethods() []method {
 	purging := func(r *rig) { r.must(r.s.StartPurge(r.ctx, purgeOf("p"), `{}`, 0)) }
 	invited := func(r *rig) {
 		r.active(7, "now")
-		r.change(7, func(e *store.EmployeeRecord) { e.Calendar.RuleID, e.Calendar.SharedAt = "user:a@b", r.b.now() })
+		r.change(func(e *store.EmployeeRecord) { e.Calendar.RuleID, e.Calendar.SharedAt = "user:a@b", r.b.now() })
 		r.b.advance(25 * time.Hour)
 	}
 	held := func(how string) func(r *rig) {
 		return func(r *rig) {
-			r.change(7, func(e *store.EmployeeRecord) {
+			r.change(func(e *store.EmployeeRecord) {
 				e.Held, e.Leaving = how, []store.CalendarRecord{{ID: "c", Epoch: "e"}}
 			})
 		}
@@ -79,10 +79,10 @@ func purgeOf(id string) store.PurgeRecord {
 	return store.PurgeRecord{ID: id, By: "admin", Calendars: 2, Events: 3}
 }
 
-// change alters an employee's record under a lease of its own.
-func (r *rig) change(id int64, f func(e *store.EmployeeRecord)) {
+// change alters employee 7 under a lease of its own.
+func (r *rig) change(f func(e *store.EmployeeRecord)) {
 	r.Helper()
-	h := r.take(store.Employees, id, "change")
+	h := r.take(store.Employees, 7, "change")
 	r.must(r.s.SaveEmployee(r.ctx, h.employee, f))
 	r.release(h, store.Result{})
 }
@@ -120,9 +120,9 @@ func purges(r *rig) {
 	finish(false) // within the first minute
 	r.b.advance(time.Minute)
 	intent := &store.CalendarRecord{Epoch: "e"}
-	r.change(7, func(e *store.EmployeeRecord) { e.Calendar = intent })
+	r.change(func(e *store.EmployeeRecord) { e.Calendar = intent })
 	finish(false) // it may have been made
-	r.change(7, func(e *store.EmployeeRecord) { e.Calendar = nil })
+	r.change(func(e *store.EmployeeRecord) { e.Calendar = nil })
 	r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 	r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 	finish(false)

@@ -83,6 +83,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a ticket is taken once", ticketOnce},
 		{"poll records", pollRecords},
 		{"full runs", fullRuns},
+		{"runs put off", putOffRuns},
 		{"activity", activityOrder},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRig(t, open(t))) })

@@ -116,6 +116,31 @@ func pollRecords(r *rig) {
 	equal(r, "nothing of the poll before", got, store.PollRecord{Watermark: "2026-03-01 10:01:00", RanAt: r.b.now()})
 }
 
+func putOffRuns(r *rig) {
+	waiting := func(what string, want store.PutOffRecord) {
+		r.Helper()
+		got, err := r.s.PutOff(r.ctx)
+		r.must(err)
+		equal(r, what, got, want)
+	}
+	waiting("none put off", store.PutOffRecord{})
+	r.unchanged("nothing to begin", func() { r.must(r.s.RunBegan(r.ctx)) })
+	first, err := r.s.PutOffRun(r.ctx, "reconcile", "source")
+	r.must(err)
+	waiting("put off", store.PutOffRecord{Cause: "reconcile", DueAt: r.b.now().Add(time.Minute), Count: 1, Kind: "source"})
+	second, err := r.s.PutOffRun(r.ctx, "console", "source-invalid")
+	r.must(err)
+	again := store.PutOffRecord{Cause: "console", DueAt: r.b.now().Add(2 * time.Minute), Count: 2, Kind: "source-invalid"}
+	waiting("put off again", again)
+	r.must(r.s.RunSent(r.ctx, first))
+	waiting("an earlier one was sent", again)
+	r.must(r.s.RunSent(r.ctx, second))
+	again.DueAt = time.Time{}
+	waiting("sent", again)
+	r.must(r.s.RunBegan(r.ctx))
+	waiting("began", store.PutOffRecord{})
+}
+
 func activityOrder(r *rig) {
 	recs, err := r.s.RecentActivity(r.ctx, 10)
 	r.must(err)

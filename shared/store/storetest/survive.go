@@ -307,6 +307,8 @@ func methods() []method {
 			return gone, err
 		}))},
 		{name: "GrantWorks", prepare: after(suspect, simple(func(r *rig) (any, error) { return nil, r.s.GrantWorks(r.ctx, "a", 1) }))},
+		{name: "GrantAlarmed", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.GrantAlarmed(r.ctx, "a", 1) }))},
+		{name: "ClientRefused", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.ClientRefused(r.ctx, "a") }))},
 		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) {
 			return nil, r.s.PauseWrites(r.ctx, "a", began.Add(time.Hour))
 		}))},
@@ -341,6 +343,11 @@ func methods() []method {
 		}), lostState: dirtier},
 		{name: "SavePoll", prepare: simple(func(r *rig) (any, error) {
 			return nil, r.s.SavePoll(r.ctx, "tasks", store.PollRecord{Watermark: "w", Missing: []int64{1}})
+		})},
+		// Put off twice: a minute more does no harm.
+		{name: "PutOffRun", lostResult: began.Add(2 * time.Minute), prepare: simple(func(r *rig) (any, error) {
+			due, err := r.s.PutOffRun(r.ctx, "console", "source")
+			return due, err
 		})},
 		{name: "StartRun", prepare: simple(func(r *rig) (any, error) {
 			parts, err := r.s.StartRun(r.ctx, "run", "reconcile", []int{2, 1})
