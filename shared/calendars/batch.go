@@ -142,7 +142,7 @@ func (l *look) quiet() (*calendarsync.Employee, bool) {
 	switch {
 	case l.stopped != nil, reading.Employee == nil, reading.Invalid != nil, rec.Vouched, l.order.Deleted, c == nil:
 		return nil, false
-	case c.ID == "", rec.State != store.StateActive, len(rec.Leaving) > 0, rec.Held != "", !rec.AbsentSince.IsZero(), !rec.RebuildAsked.IsZero():
+	case c.ID == "", !c.Listed, c.Filled.IsZero(), rec.State != store.StateActive, len(rec.Leaving) > 0, rec.Held != "", !rec.AbsentSince.IsZero(), !rec.RebuildAsked.IsZero():
 		return nil, false
 	}
 	if verdict, _ := calendarsync.DecideEmployee(l.settings, reading, false); verdict != calendarsync.Keep {

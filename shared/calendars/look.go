@@ -215,6 +215,9 @@ func (l *look) try(ctx context.Context) error {
 		calls, cancel = l.calls(ctx)
 		defer cancel()
 	}
+	// A calendar to be made or filled needs lists of now: whoever was told of a task
+	// before it was there left it to the fill.
+	l.batch = nil
 	readings, err := l.k.ERP.Employees(calls, []calendarsync.EmployeeID{l.id})
 	if err != nil {
 		return err
