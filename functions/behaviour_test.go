@@ -208,7 +208,7 @@ func TestASecondFullRunWritesNothing(t *testing.T) {
 		if n := len(w.Google.Requests(fakegoogle.Filter{Writes: true})); n != 0 {
 			t.Errorf("a full run without drift made %d writes", n)
 		}
-		if run, found, err := w.Store.LatestRun(t.Context()); err != nil || !found || run.Ended.IsZero() || run.Done != 2 || run.Repaired != 0 {
+		if run, found, err := w.Store.LastRun(t.Context(), "reconcile"); err != nil || !found || run.Ended.IsZero() || run.Done != 2 || run.Repaired != 0 {
 			t.Errorf("run %+v, found %v, error %v", run, found, err)
 		}
 	})

@@ -72,7 +72,7 @@ func TestTheFunctionsOnGooglesEmulators(t *testing.T) {
 	w.Post("/Poll/", []byte("{}"), nil, http.StatusOK)
 	w.Post("/Reconcile/", []byte("{}"), nil, http.StatusAccepted)
 	eventually(t, func() bool {
-		run, found, err := w.Store.LatestRun(t.Context())
+		run, found, err := w.Store.LastRun(t.Context(), "reconcile")
 		must(t, err)
 		return found && !run.Ended.IsZero()
 	})

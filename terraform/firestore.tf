@@ -25,22 +25,25 @@ locals {
   # Firestore deletes a document within about a day of this time; the code judges
   # expiry itself.
   ttl = {
-    sign_ins = "expires_at"
-    tickets  = "expires_at"
-    activity = "expires_at"
+    sign_ins  = "expires_at"
+    tickets   = "expires_at"
+    activity  = "expires_at"
+    runs      = "expires_at"
+    run_parts = "expires_at"
   }
 
   # Never queried, large or growing, or ciphertext: without the exemption each would be
   # indexed, maps once per key (a document may have 40,000 index entries).
   unindexed = {
-    "accounts.sealed" = { collection = "accounts", field = "sealed" }
-    "polls.shown"     = { collection = "polls", field = "shown" }
-    "polls.missing"   = { collection = "polls", field = "missing" }
-    "polls.flood"     = { collection = "polls", field = "flood" }
-    "polls.changed"   = { collection = "polls", field = "changed" }
-    "polls.hashes"    = { collection = "polls", field = "hashes" }
-    "settings.json"   = { collection = "settings", field = "json" }
-    "tasks.mappings"  = { collection = "tasks", field = "mappings" }
+    "accounts.sealed"     = { collection = "accounts", field = "sealed" }
+    "polls.shown"         = { collection = "polls", field = "shown" }
+    "polls.missing"       = { collection = "polls", field = "missing" }
+    "polls.flood"         = { collection = "polls", field = "flood" }
+    "polls.changed"       = { collection = "polls", field = "changed" }
+    "polls.hashes"        = { collection = "polls", field = "hashes" }
+    "run_parts.employees" = { collection = "run_parts", field = "employees" }
+    "settings.json"       = { collection = "settings", field = "json" }
+    "tasks.mappings"      = { collection = "tasks", field = "mappings" }
   }
 }
 

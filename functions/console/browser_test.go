@@ -134,10 +134,11 @@ func (w *world) populate() {
 	if err := w.store.SavePoll(w.t.Context(), "tasks", store.PollRecord{}); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.StartRun(w.t.Context(), "run-1", 1); err != nil {
+	if _, err := w.store.StartRun(w.t.Context(), "run-1", "reconcile", []int{1}); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.AdvanceRun(w.t.Context(), "run-1", 1, 2); err != nil {
+	if _, err := w.store.AdvanceRun(w.t.Context(), "run-1-0000", store.RunResult{Employee: 1, Repaired: 2,
+		Drift: map[string]int64{"event.edited": 2, "share.missing": 1}, Fields: map[string]int64{"title": 2}}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.wait(3*time.Minute + 20*time.Second)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendars"
+	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -396,7 +398,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := w.store.SavePoll(t.Context(), "tasks", store.PollRecord{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.StartRun(t.Context(), "run-1", 1); err != nil {
+	if _, err := w.store.StartRun(t.Context(), "run-1", "reconcile", []int{1}); err != nil {
 		t.Fatal(err)
 	}
 	w.failTask(77, []int64{1}, failure.New(failure.Source, "read task 77", ""))
@@ -412,13 +414,49 @@ func TestStatusJSON(t *testing.T) {
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("later: %v\nwant: %v", got, want)
 	}
-	if err := w.store.AdvanceRun(t.Context(), "run-1", 1, 3); err != nil {
+	if _, err := w.store.AdvanceRun(t.Context(), "run-1-0000", store.RunResult{Employee: 1, Repaired: 3}); err != nil {
 		t.Fatal(err)
 	}
 	want["last_reconcile"] = map[string]any{"started": "2026-11-22T10:00:00Z", "ended": "2026-11-22T10:01:30Z", "repaired": 3.}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at last: %v\nwant: %v", got, want)
 	}
+}
+
+func TestPageShowsTheLastRuns(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	advance := func(part string, r store.RunResult) {
+		t.Helper()
+		if _, err := w.store.AdvanceRun(t.Context(), part, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func(id, cause string, size int) {
+		t.Helper()
+		if _, err := w.store.StartRun(t.Context(), id, cause, []int{size}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := func(when string, words ...string) {
+		t.Helper()
+		body := b.get("/").body
+		for _, word := range words {
+			if !strings.Contains(body, word) {
+				t.Errorf("%s: the page lacks %q", when, word)
+			}
+		}
+	}
+	start("night", "reconcile", 1)
+	w.wait(3 * time.Minute)
+	advance("night-0000", store.RunResult{Employee: 1, Repaired: 3, Drift: map[string]int64{events.DriftEdited: 2, calendars.DriftShareMissing: 1}, Fields: map[string]int64{"title": 2}})
+	says("ended", "1 employee in 3 min", "nightly check", "3 writes", "events edited: 2", "shares removed: 1", "field title changed: 2")
+	start("saved", "console", 4)
+	w.wait(time.Minute)
+	advance("saved-0000", store.RunResult{Employee: 1, Failed: true})
+	says("under way", "1 of 4, under way", "about 3 min left", "1 employee could not be checked")
+	start("again", "console", 4)
+	says("superseded", "1 of 4, then left to the next check", "0 of 4, under way", "1 employee in 3 min")
 }
 
 func TestPageShowsWhatIsWrongAndForWhom(t *testing.T) {

@@ -63,7 +63,8 @@ type Store interface {
 	AskInvitation(ctx context.Context, employee int64) (asked bool, err error)
 	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
-	LatestRun(ctx context.Context) (store.RunRecord, bool, error)
+	LastRun(ctx context.Context, cause string) (store.RunRecord, bool, error)
+	Runs(ctx context.Context, limit int) ([]store.RunRecord, error)
 	CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]store.QueuedCreation, error)
 	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
 	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)

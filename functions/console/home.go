@@ -112,6 +112,7 @@ type homeView struct {
 	Held       heldView
 	Purge      *purgeView
 	Activity   []activityRow
+	Runs       []runRow
 	Now        stamp
 }
 
@@ -157,6 +158,7 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 		names[e.ID] = e.Name
 	}
 	v.Held = heldOf(c, o.held, names, link)
+	v.Runs = runRows(c, o.runs)
 	v.Held.Dropped = len(o.dropped)
 	v.Purge = purgeOf(c, o)
 	for _, a := range activity {
@@ -288,12 +290,12 @@ func (h *handler) tiles(c clock, o overview) []tile {
 		poll.Value, poll.When = age(c.now.Sub(o.lastPoll))+" ago", c.stamp(o.lastPoll)
 	}
 	run := tile{Label: "Last full check", Value: "never"}
-	switch {
-	case o.run == nil:
-	case o.run.Ended.IsZero():
-		run.Value, run.Note, run.When = fmt.Sprintf("%d of %d", o.run.Done, o.run.Total), "under way", c.stamp(o.run.Started)
-	default:
-		run.Value, run.Note, run.When = age(c.now.Sub(o.run.Ended))+" ago", plural(o.run.Repaired, "repair", "repairs"), c.stamp(o.run.Ended)
+	if len(o.runs) > 0 {
+		last := o.runs[0]
+		run.Value, run.Note, run.When = fmt.Sprintf("%d of %d", last.Done, last.Total), "under way", c.stamp(last.Started)
+		if !last.Ended.IsZero() {
+			run.Value, run.Note, run.When = age(c.now.Sub(last.Ended))+" ago", plural(int(last.Repaired), "repair", "repairs"), c.stamp(last.Ended)
+		}
 	}
 	return append(tiles, oldest, poll, run)
 }

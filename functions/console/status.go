@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -34,7 +35,8 @@ type overview struct {
 	dropped   []store.HeldKey
 	purge     *store.PurgeRecord
 	lastPoll  time.Time
-	run       *store.RunRecord
+	reconcile *store.RunRecord
+	runs      []store.RunRecord // of any cause, the latest first
 	// queue is who waits for Google's limit on new calendars, in order.
 	queue []store.QueuedCreation
 }
@@ -76,12 +78,13 @@ func (h *handler) look(ctx context.Context) (overview, error) {
 		return err
 	})
 	g.Go(func() error {
-		run, found, err := h.Store.LatestRun(ctx)
+		run, found, err := h.Store.LastRun(ctx, string(queue.CauseReconcile))
 		if found {
-			o.run = &run
+			o.reconcile = &run
 		}
 		return err
 	})
+	g.Go(func() (err error) { o.runs, err = h.Store.Runs(ctx, mostRuns); return err })
 	return o, g.Wait()
 }
 
@@ -170,8 +173,8 @@ func (h *handler) answer(o overview) apiAnswer {
 	if since := o.oldestPending(); !since.IsZero() {
 		a.OldestPending = max(0, int64(h.Now().Sub(since)/time.Second))
 	}
-	if o.run != nil {
-		a.LastReconcile = &apiRun{Started: moment(o.run.Started), Ended: moment(o.run.Ended), Repaired: o.run.Repaired}
+	if run := o.reconcile; run != nil {
+		a.LastReconcile = &apiRun{Started: moment(run.Started), Ended: moment(run.Ended), Repaired: int(run.Repaired)}
 	}
 	return a
 }

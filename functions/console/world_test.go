@@ -123,7 +123,7 @@ func newWorldAt(t *testing.T, base string) *world {
 		t.Fatal(err)
 	}
 	other, err := oauth.New(oauth.Config{ClientID: "client-1", ClientSecret: "s", OAuthURL: base + "/oauth", ConsoleURL: base + "/console",
-		AdminEmails: []string{admin}, IntegrationAccount: integration, EmployeeTopic: "employee-changes", Issuer: base + "/google"},
+		AdminEmails: []string{admin}, IntegrationAccount: integration, EmployeeTopic: "employee-changes", Issuer: base + "/google", CalendarEndpoint: base + "/google/calendar/v3/"},
 		oauth.Deps{Store: w.store, Sealer: cipher, Publisher: w.sent, HTTP: &http.Client{Transport: w.google.Transport()}, Now: w.clock, Log: log})
 	if err != nil {
 		t.Fatal(err)

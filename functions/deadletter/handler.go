@@ -32,6 +32,7 @@ type Config struct{ TaskTopic, EmployeeTopic string }
 // Store records; store.Store does.
 type Store interface {
 	RecordDeadLetter(ctx context.Context, key store.Key, cause string, attempts int) error
+	AdvanceRun(ctx context.Context, part string, results ...store.RunResult) (over bool, err error)
 }
 
 // Deps are what the function works with.
@@ -99,6 +100,9 @@ func (h *handler) take(r *http.Request) error {
 			return err
 		}
 	}
+	if err := h.endPart(ctx, d); err != nil {
+		return err
+	}
 	h.Log.WarnContext(ctx, "dead letter recorded", "collection", string(key(1).Collection), "ids", d.IDs,
 		"cause", string(d.Cause), "subscription", source, "attempts", attempts, "message", d.ID)
 	return nil
@@ -108,6 +112,22 @@ func (h *handler) record(ctx context.Context, key store.Key, cause queue.Cause, 
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
 	return h.Store.RecordDeadLetter(ctx, key, string(cause), attempts)
+}
+
+// endPart lets the full run that the message belonged to come to its end: its
+// employees are done with a failure, and their keys come up by themselves.
+func (h *handler) endPart(ctx context.Context, d queue.Delivery) error {
+	if d.Run == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	results := make([]store.RunResult, len(d.IDs))
+	for i, id := range d.IDs {
+		results[i] = store.RunResult{Employee: id, Failed: true}
+	}
+	_, err := h.Store.AdvanceRun(ctx, d.Run, results...)
+	return err
 }
 
 // keyOf tells tasks' messages from employees': by the topic they were published

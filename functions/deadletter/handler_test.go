@@ -125,6 +125,28 @@ func (down) RecordDeadLetter(context.Context, store.Key, string, int) error {
 	return errors.New("down")
 }
 
+func (down) AdvanceRun(context.Context, string, ...store.RunResult) (bool, error) {
+	return false, errors.New("down")
+}
+
+func TestAFullRunEndsThoughAMessageOfItGaveUp(t *testing.T) {
+	s := open(t)
+	parts, err := s.StartRun(t.Context(), "night", "reconcile", []int{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := push(t, `{"ids":[3,7],"cause":"reconcile"}`, map[string]string{"topic": "work-b", "run": parts[0]})
+	for range 2 { // Pub/Sub may send a dead letter twice
+		if status, log := take(s, m); status != 204 {
+			t.Fatalf("answered %d, logged %s", status, log)
+		}
+	}
+	run, _, err := s.LastRun(t.Context(), "reconcile")
+	if err != nil || run.Ended.IsZero() || run.Done != 2 || run.Failed != 2 {
+		t.Errorf("run %+v, %v", run, err)
+	}
+}
+
 func TestAStoreThatIsDownGetsItAgain(t *testing.T) {
 	status, _ := take(down{}, push(t, `{"ids":[1],"cause":"poll"}`, map[string]string{queue.AttributeTopic: "work-a"}))
 	if status != 503 {

@@ -168,6 +168,15 @@ func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *prov
 	if err != nil && !errors.Is(err, store.ErrNotConnected) {
 		return h.refuse(r.Context(), google, token, who, h.storeTrouble(err))
 	}
+	if !known {
+		look, stop := context.WithTimeout(r.Context(), callDeadline)
+		defer stop()
+		if err := h.checkMarks(look, token, who.Sub); err != nil {
+			return h.refuse(r.Context(), google, token, who, err)
+		}
+		ctx, cancel = context.WithTimeout(r.Context(), callDeadline)
+		defer cancel()
+	}
 	rec, err = h.Store.Connect(ctx, rec, known)
 	if errors.Is(err, store.ErrOtherAccount) {
 		return h.refuse(r.Context(), google, token, who, h.otherOwner(before))

@@ -42,6 +42,6 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	return New(
 		Config{ClientID: env.OAuthClient.ID, ClientSecret: env.OAuthClient.Secret.Text(),
 			OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails,
-			IntegrationAccount: env.IntegrationAccount, EmployeeTopic: env.Employee, Issuer: env.Issuer},
+			IntegrationAccount: env.IntegrationAccount, EmployeeTopic: env.Employee, Issuer: env.Issuer, CalendarEndpoint: env.CalendarEndpoint},
 		Deps{Store: accounts, Sealer: cipher, Publisher: publisher, Now: time.Now, Log: logging.From(ctx)})
 }

@@ -45,8 +45,9 @@ type Config struct {
 	AdminEmails            []string
 	IntegrationAccount     string
 	EmployeeTopic          string
-	// Issuer is GOOGLE_ISSUER, read by OIDC discovery at the first use.
-	Issuer string
+	// Issuer is GOOGLE_ISSUER, read by OIDC discovery at the first use;
+	// CalendarEndpoint is CALENDAR_ENDPOINT.
+	Issuer, CalendarEndpoint string
 }
 
 // Store is what the function needs of store.Store.

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/api/calendar/v3"
+	"google.golang.org/api/option"
+
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -408,6 +411,54 @@ func TestAnotherOwnerIsRefusedWhileCalendarsAreKnown(t *testing.T) {
 			t.Errorf("got %d: %s", p.status, p.body)
 		}
 	})
+}
+
+// made is a marked calendar, as a client's installation made it before the database
+// was lost.
+func (w *world) made(client string) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	token := w.google.TokenFor(client, integration, "calendar.app.created", "calendar.calendarlist.readonly")
+	api, err := calendar.NewService(ctx, option.WithEndpoint(issuer+"/calendar/v3/"), option.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		r.Header.Set("Authorization", "Bearer "+token)
+		return w.google.Transport().RoundTrip(r)
+	})}))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := api.Calendars.Insert(&calendar.Calendar{Summary: "Olena",
+		Description: "erp-calendar/1 tenant=t employee=42 epoch=e from=2026-11-21T10:00:00Z"}).Context(ctx).Do(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestMarksThatAnotherClientMadeAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.made("client-1")
+	w.cfg.ClientID = "client-2"
+	w.start()
+	p := w.connect(integration)
+	if p.status != http.StatusConflict || !strings.Contains(plainText(p.body), "Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back") || w.connected() {
+		t.Errorf("got %d, connected %v: %s", p.status, w.connected(), p.body)
+	}
+	w.cfg.ClientID = "client-1"
+	w.start()
+	if p := w.connect(integration); p.status != http.StatusSeeOther || !w.connected() {
+		t.Errorf("the client that made them got %d: %s", p.status, p.body)
+	}
+}
+
+func TestCalendarsThatCannotBeLookedThroughAreNoConnection(t *testing.T) {
+	w := newWorld(t)
+	lie := w.google.Inject(google.Fault{Method: "calendar.calendarList.list", Count: -1, Status: http.StatusForbidden, Reason: "accessNotConfigured"})
+	p := w.connect(integration)
+	if p.status != http.StatusBadGateway || !strings.Contains(plainText(p.body), "Google Calendar API is enabled") || w.connected() {
+		t.Errorf("got %d, connected %v: %s", p.status, w.connected(), p.body)
+	}
+	lie.Remove()
+	if p := w.connect(integration); p.status != http.StatusSeeOther || !w.connected() {
+		t.Errorf("got %d: %s", p.status, p.body)
+	}
 }
 
 func TestConnectedButNotQueued(t *testing.T) {

@@ -106,7 +106,7 @@ func newWorld(t *testing.T, change ...func(*google.Options)) *world {
 	}
 	w.cfg = oauth.Config{ClientID: "client-1", ClientSecret: secretText, OAuthURL: oauthURL, ConsoleURL: consoleURL,
 		AdminEmails: []string{" Olena@Example.com ", "other@example.com"}, IntegrationAccount: integration,
-		EmployeeTopic: "employee-changes", Issuer: issuer}
+		EmployeeTopic: "employee-changes", Issuer: issuer, CalendarEndpoint: issuer + "/calendar/v3/"}
 	w.deps = oauth.Deps{Store: w.store, Sealer: w.cipher, Publisher: w.sent,
 		HTTP: &http.Client{Transport: w.google.Transport()}, Now: w.clock, Log: slog.New(slog.NewTextHandler(w.logs, nil))}
 	w.start()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,14 +27,17 @@ const (
 // the ERP's tasks of the employee, and what is remembered, compared; only what
 // differs is looked at under its task's lease.
 func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, address string) error {
-	seen, err := l.list(ctx)
+	head, seen, err := l.list(ctx)
 	if failure.Is(err, failure.Gone) {
 		if waiting, err := l.replace(ctx, name, address); err != nil || waiting {
 			return err
 		}
-		seen, err = l.list(ctx)
+		head, seen, err = l.list(ctx)
 	}
 	if err != nil {
+		return err
+	}
+	if err := l.restore(ctx, head, name); err != nil {
 		return err
 	}
 	recs, err := l.k.Store.TasksOf(ctx, int64(l.id))
@@ -44,22 +48,15 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	for _, r := range recs {
 		known[calendarsync.TaskID(r.ID)] = r
 	}
+	l.noticeEmptied(recs, seen)
 	ids, err := l.candidates(ctx, rules, known, seen)
 	if err != nil {
 		return err
 	}
-	var differing []calendarsync.TaskID
-	for part := range slices.Chunk(ids, readSize) {
-		if err := l.extend(ctx); err != nil {
-			return err
-		}
-		calls, cancel := l.calls(ctx)
-		readings, err := l.k.ERP.Tasks(calls, part)
-		cancel()
-		if err != nil {
-			return err
-		}
-		for _, id := range part {
+	// A tombstone past its time is dropped by a look at its task.
+	differing := l.expired(recs)
+	compare := func(readings map[calendarsync.TaskID]calendarsync.TaskReading, ids []calendarsync.TaskID) {
+		for _, id := range ids {
 			rec, ok := known[id]
 			if !ok {
 				rec = store.TaskRecord{ID: int64(id)}
@@ -69,34 +66,53 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 			}
 		}
 	}
-	if len(differing) > 0 {
-		l.k.Log.InfoContext(ctx, "calendar differs", "employee", l.id, "tasks", len(differing), "of", len(ids), "cause", l.order.Cause)
-	}
-	unseen := 0
-	for part := range slices.Chunk(differing, batchSize) {
-		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
-			// The rest differs still when the next message looks (protocol.md §7.3).
-			l.unfinished = true
-			return nil
-		}
+	readings, rest := l.readAhead(ids)
+	compare(readings, slices.Collect(maps.Keys(readings)))
+	for part := range slices.Chunk(rest, readSize) {
 		if err := l.extend(ctx); err != nil {
 			return err
 		}
-		report, err := l.k.Events.Sync(ctx, events.Order{Tasks: part, Cause: l.order.Cause, Seen: seen})
+		calls, cancel := l.calls(ctx)
+		readings, err := l.k.ERP.Tasks(calls, part)
+		cancel()
 		if err != nil {
 			return err
 		}
-		l.repaired += report.Writes
-		unseen += report.Unseen
+		compare(readings, part)
+	}
+	slices.Sort(differing)
+	differing = slices.Compact(differing)
+	if len(differing) > 0 {
+		l.k.Log.InfoContext(ctx, "calendar differs", "employee", l.id, "tasks", len(differing), "of", len(ids), "cause", l.order.Cause)
+	}
+	first, err := l.sync(ctx, differing, seen)
+	if err != nil || l.unfinished {
+		return err
+	}
+	// What somebody held is most often held for another executor of this very run,
+	// and free by now.
+	again, err := l.sync(ctx, first.Busy, seen)
+	if err != nil || l.unfinished {
+		return err
+	}
+	unseen, parked := first.Unseen-len(first.Busy)+again.Unseen, first.ParkedUntil
+	if again.ParkedUntil.After(parked) {
+		parked = again.ParkedUntil
 	}
 	c := l.rec().Calendar
 	if l.rec().State != store.StateActive {
 		return failure.New(failure.Transient, fmt.Sprintf("fill the calendar of employee %d", l.id), "it is not shared yet")
 	}
-	if !c.Listed && unseen > 0 {
-		// What the list showed of those tasks is remembered nowhere yet, so that
-		// "no mapping" still does not mean "no event" (protocol.md §3.4).
-		l.wait(l.taken().Add(time.Minute))
+	if unseen > 0 {
+		// What the list showed of those tasks was not made use of. Their holder goes by
+		// what it remembers: "no mapping" still does not mean "no event" (protocol.md
+		// §3.4), and what somebody changed is not noticed. Waiting leaves a mark on the
+		// employee, by which the next look is an audit again.
+		again := l.taken().Add(time.Minute)
+		if parked.After(again) {
+			again = parked
+		}
+		l.wait(again)
 		return nil
 	}
 	if c.Listed && !c.Filled.IsZero() {
@@ -113,20 +129,47 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	})
 }
 
+// sync has the tasks looked at a few at a time; where the message's time is over,
+// the rest is left to another, in which it differs still (protocol.md §7.3).
+func (l *look) sync(ctx context.Context, tasks []calendarsync.TaskID, seen *events.Sighting) (events.Report, error) {
+	var sum events.Report
+	for part := range slices.Chunk(tasks, batchSize) {
+		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
+			l.unfinished = true
+			return sum, nil
+		}
+		if err := l.extend(ctx); err != nil {
+			return sum, err
+		}
+		report, err := l.k.Events.Sync(ctx, events.Order{Tasks: part, Cause: l.order.Cause, Seen: seen})
+		if err != nil {
+			return sum, err
+		}
+		l.repaired += report.Writes
+		l.drift, l.fields = summed(l.drift, report.Drift), summed(l.fields, report.Fields)
+		sum.Unseen += report.Unseen
+		sum.Busy = append(sum.Busy, report.Busy...)
+		if report.ParkedUntil.After(sum.ParkedUntil) {
+			sum.ParkedUntil = report.ParkedUntil
+		}
+	}
+	return sum, nil
+}
+
 // list reads all events of the calendar and sorts out the product's own.
-func (l *look) list(ctx context.Context) (*events.Sighting, error) {
+func (l *look) list(ctx context.Context) (googlecalendar.Calendar, *events.Sighting, error) {
 	if err := l.extend(ctx); err != nil {
-		return nil, err
+		return googlecalendar.Calendar{}, nil, err
 	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	c := l.rec().Calendar
-	all, err := l.k.Google.Events(calls, c.ID)
+	head, all, err := l.k.Google.Events(calls, c.ID)
 	if err != nil {
-		return nil, err
+		return head, nil, err
 	}
 	seen := &events.Sighting{Employee: l.id, Epoch: c.Epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{}}
-	copies := 0
+	var copies int64
 	for _, e := range all {
 		if e.Owned && e.Mark.Tenant == l.tenant && e.Mark.Employee == l.id {
 			seen.Events[e.Mark.Task] = append(seen.Events[e.Mark.Task], e)
@@ -137,10 +180,11 @@ func (l *look) list(ctx context.Context) (*events.Sighting, error) {
 	for task := range seen.Events {
 		slices.SortFunc(seen.Events[task], func(a, b googlecalendar.Event) int { return cmp.Compare(b.Mark.Generation, a.Mark.Generation) })
 	}
+	l.found(events.DriftCopied, copies)
 	if copies > 0 {
 		l.k.Log.WarnContext(ctx, "copies of events left alone", "employee", l.id, "calendar", c.ID, "copies", copies)
 	}
-	return seen, nil
+	return head, seen, nil
 }
 
 // candidates are the tasks that are or might have to be in the calendar: the
@@ -153,7 +197,7 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 	var ids []calendarsync.TaskID
 	if len(states) > 0 {
 		// No lower bound of the date: an open task stays however old it gets.
-		own, err := l.k.ERP.ListTasks(calls, userside.TaskFilter{Employee: l.id, States: states})
+		own, err := l.listTasks(calls, userside.TaskFilter{Employee: l.id, States: states})
 		if err != nil {
 			return nil, err
 		}
@@ -162,7 +206,7 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 			// Whether a filter by employee covers tasks of their divisions is not
 			// documented (userside.md §3), so each division is asked for.
 			for _, d := range l.rec().Divisions {
-				shared, err := l.k.ERP.ListTasks(calls, userside.TaskFilter{Division: calendarsync.DivisionID(d), States: states})
+				shared, err := l.listTasks(calls, userside.TaskFilter{Division: calendarsync.DivisionID(d), States: states})
 				if err != nil {
 					return nil, err
 				}
@@ -170,14 +214,58 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 			}
 		}
 	}
-	for id := range known {
-		ids = append(ids, id)
+	for id, rec := range known {
+		// What has no event here and is not to have one is not read again every night:
+		// the ERP does not list it among the open tasks, nor the calendar among its
+		// events. A deleted event that somebody restored is among those.
+		if m, mapped := rec.Mapping(int64(l.id)); mapped && !settled(m, l.rec().Calendar.Epoch) {
+			ids = append(ids, id)
+		}
 	}
 	for id := range seen.Events {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
+}
+
+// settled tells whether a mapping only remembers that an event was deleted.
+func settled(m store.Mapping, epoch string) bool {
+	return m.State == store.MappingTombstone && m.Epoch == epoch && m.HeldSince.IsZero() && m.AbsentSince.IsZero()
+}
+
+// expired are the tasks whose event was deleted so long ago that its memory may go.
+func (l *look) expired(recs []store.TaskRecord) []calendarsync.TaskID {
+	var ids []calendarsync.TaskID
+	for _, rec := range recs {
+		if m, mapped := rec.Mapping(int64(l.id)); mapped && settled(m, l.rec().Calendar.Epoch) && m.Expired(l.taken()) {
+			ids = append(ids, calendarsync.TaskID(rec.ID))
+		}
+	}
+	return ids
+}
+
+// noticeEmptied reports a calendar that lost all of several events at once.
+func (l *look) noticeEmptied(recs []store.TaskRecord, seen *events.Sighting) {
+	live := 0
+	for _, rec := range recs {
+		if m, mapped := rec.Mapping(int64(l.id)); mapped && m.State == store.MappingLive && m.Epoch == seen.Epoch {
+			live++
+		}
+	}
+	if live > 1 && len(seen.Events) == 0 {
+		l.notice(DriftCalendarEmptied)
+	}
+}
+
+func summed(a, b map[string]int64) map[string]int64 {
+	for k, n := range b {
+		if a == nil {
+			a = map[string]int64{}
+		}
+		a[k] += n
+	}
+	return a
 }
 
 // replace makes a new calendar for one that was deleted by hand: a new epoch,
@@ -196,6 +284,7 @@ func (l *look) replace(ctx context.Context, name, address string) (waiting bool,
 	if err := l.leave(ctx, gone.From); err != nil {
 		return false, err
 	}
+	l.notice(DriftCalendarDeleted)
 	if waiting, err := l.create(ctx, name, address); err != nil || waiting {
 		return waiting, err
 	}

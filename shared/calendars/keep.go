@@ -89,7 +89,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 			return err
 		}
 	}
-	if c := l.rec().Calendar; c == nil || c.ID == "" || l.unfinished {
+	if c := l.rec().Calendar; c == nil || c.ID == "" || l.unfinished || l.waiting {
 		// Only what is filled replaces what was there (protocol.md §5.2).
 		return nil
 	}
@@ -147,6 +147,9 @@ func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string
 	card := fmt.Sprintf("%d=%s", field, id)
 	if field == 0 || l.rec().Card == card || (id == "" && l.rec().Card == "") {
 		return nil
+	}
+	if err := l.fresh(); err != nil {
+		return err
 	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
@@ -239,22 +242,19 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	found := ""
-	for _, have := range list {
-		if have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch {
-			// Of two with one epoch the smaller id wins (protocol.md §3.6).
-			if found == "" || have.ID < found {
-				found = have.ID
-			}
-		}
-	}
+	// Of two with one epoch the smaller id wins (protocol.md §3.6).
+	list = slices.DeleteFunc(ofTenant(list, l.tenant), func(have googlecalendar.Calendar) bool {
+		return have.Mark.Employee != l.id || have.Mark.Epoch != c.Epoch
+	})
 	switch {
-	case found != "":
-		l.k.Log.InfoContext(ctx, "calendar found by its mark", "employee", l.id, "calendar", found)
+	case len(list) > 0:
+		found := list[0].ID
+		l.k.Log.InfoContext(ctx, "calendar found by its mark", "employee", l.id, "calendar", found, "of", len(list))
 		return false, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
 			c.ID, c.Listed = found, false
 			r.Calendar, r.KeptFrom, r.Creation = &c, time.Time{}, nil
+			r.Leaving = append(slices.Clone(r.Leaving), extrasOf(list, found, c)...)
 		})
 	case c.Searches == 0:
 		l.wait(l.taken().Add(l.k.waits.Intent / 5))
@@ -290,11 +290,16 @@ func (l *look) adjust(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	activity := l.activity("calendar.update", c.ID)
+	return l.rewrite(ctx, calls, have, name)
+}
+
+// rewrite writes name, zone and mark of a calendar read before.
+func (l *look) rewrite(ctx, calls context.Context, have googlecalendar.Calendar, name string) error {
+	activity := l.activity("calendar.update", have.ID)
 	if err := l.announced(ctx, activity, unchanged); err != nil {
 		return err
 	}
-	err = l.k.Google.UpdateCalendar(calls, have, name, l.settings.TimeZone, l.mark(c))
+	err := l.k.Google.UpdateCalendar(calls, have, name, l.settings.TimeZone, l.mark(*l.rec().Calendar))
 	if saveErr := l.save(ctx, func(r *store.EmployeeRecord) {
 		if err == nil {
 			c := *r.Calendar
@@ -305,6 +310,50 @@ func (l *look) adjust(ctx context.Context, name string) error {
 		return saveErr
 	}
 	return err
+}
+
+// restore gives a calendar back what somebody changed of its name, zone or mark.
+// head is what the list of its events said of it; should that be older than the
+// calendar itself, the calendar decides.
+func (l *look) restore(ctx context.Context, head googlecalendar.Calendar, name string) error {
+	if len(l.changed(head, name)) == 0 {
+		return nil
+	}
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	have, err := l.k.Google.Calendar(calls, head.ID)
+	if err != nil {
+		return err
+	}
+	kinds := l.changed(have, name)
+	if len(kinds) == 0 {
+		return nil
+	}
+	if err := l.rewrite(ctx, calls, have, name); err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		l.notice(kind)
+	}
+	l.repaired++
+	return nil
+}
+
+// changed lists the kinds of drift of a calendar.
+func (l *look) changed(have googlecalendar.Calendar, name string) []string {
+	var kinds []string
+	c := *l.rec().Calendar
+	// Google gives a name back without the space around it.
+	if strings.TrimSpace(have.Name) != strings.TrimSpace(name) {
+		kinds = append(kinds, DriftCalendarRenamed)
+	}
+	if c.Zone != "" && have.TimeZone != l.settings.TimeZone {
+		kinds = append(kinds, DriftCalendarZone)
+	}
+	if !have.Marked || have.Mark.Line() != l.mark(c).Line() {
+		kinds = append(kinds, DriftCalendarUnmarked)
+	}
+	return kinds
 }
 
 func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {
@@ -336,6 +385,7 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		return false, err
 	}
 	rule, there := ruleFor(rules, c.RuleID, address)
+	l.noticeForeign(rules, rule.ID, c.ID, account)
 	if there {
 		if rule.Role != "reader" && !own(rule.ID, account) {
 			activity := l.activity("rule.narrow", c.ID)
@@ -349,6 +399,7 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 			if err != nil {
 				return false, err
 			}
+			l.notice(DriftShareWidened)
 			l.repaired++
 		}
 		if c.RuleID == rule.ID && c.RuleSeen && l.rec().State == store.StateActive {
@@ -375,9 +426,6 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		l.wait(until)
 		return true, nil
 	}
-	if c.RuleID != "" && c.InviteAsked.IsZero() {
-		l.repaired++
-	}
 	activity := l.activity("rule.insert", c.ID)
 	if err := l.announced(ctx, activity, func(r *store.EmployeeRecord) {
 		if c := *r.Calendar; !c.InviteAsked.IsZero() {
@@ -387,6 +435,10 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		}
 	}); err != nil {
 		return false, err
+	}
+	if c.RuleID != "" && c.InviteAsked.IsZero() {
+		l.notice(DriftShareMissing)
+		l.repaired++
 	}
 	made, err := l.k.Google.Share(calls, c.ID, address)
 	at := l.k.Deps.Now().UTC()
@@ -406,6 +458,19 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 		l.k.Log.InfoContext(ctx, "calendar shared", "employee", l.id, "calendar", c.ID)
 	}
 	return false, err
+}
+
+// noticeForeign reports the rules that are not the product's; they are left alone
+// (protocol.md §5.3).
+func (l *look) noticeForeign(rules []googlecalendar.Rule, ours, calendar string, account store.AccountRecord) {
+	var foreign int64
+	for _, r := range rules {
+		// Google lists the calendar itself among its owners.
+		if !strings.EqualFold(r.ID, ours) && !own(r.ID, account) && !strings.EqualFold(r.Address, calendar) {
+			foreign++
+		}
+	}
+	l.found(DriftShareForeign, foreign)
 }
 
 // own tells whether a rule is the central account's own, which nobody may change.

@@ -32,6 +32,7 @@ type Store interface {
 	ForgetEmployee(ctx context.Context, l *store.EmployeeLease) error
 	Extend(ctx context.Context, l *store.Lease, ttl time.Duration) error
 	AdoptCalendar(ctx context.Context, employee int64, cal store.CalendarRecord) (adopted bool, err error)
+	NoteExtra(ctx context.Context, employee int64, cal store.CalendarRecord) (noted bool, err error)
 	Installation(ctx context.Context) (store.InstallationRecord, error)
 	SetTenant(ctx context.Context, tenant string) (string, error)
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
@@ -43,10 +44,11 @@ type Store interface {
 	CreationsWork(ctx context.Context, sub string) error
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
 	Now(ctx context.Context) (time.Time, error)
-	StartRun(ctx context.Context, id string, total int) error
+	StartRun(ctx context.Context, id, cause string, sizes []int) (parts []string, err error)
+	AdvanceRun(ctx context.Context, part string, results ...store.RunResult) (over bool, err error)
+	RunPart(ctx context.Context, part string) (done []int64, over bool, err error)
 	PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error)
 	RunBegan(ctx context.Context) error
-	AdvanceRun(ctx context.Context, id string, done, repaired int) error
 	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
 	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, epoch string, activity store.ActivityRecord) error
 	AddLeaving(ctx context.Context, employee int64, cal store.CalendarRecord) error
@@ -73,7 +75,7 @@ type Google interface {
 	Share(ctx context.Context, calendarID, address string) (googlecalendar.Rule, error)
 	ForceReader(ctx context.Context, calendarID string, rule googlecalendar.Rule) error
 	Unshare(ctx context.Context, calendarID, ruleID string) error
-	Events(ctx context.Context, calendarID string) ([]googlecalendar.Event, error)
+	Events(ctx context.Context, calendarID string) (googlecalendar.Calendar, []googlecalendar.Event, error)
 	Disown(ctx context.Context, c googlecalendar.Calendar) error
 }
 
@@ -179,7 +181,7 @@ type Order struct {
 	Message   string
 	Cause     queue.Cause
 	Deleted   bool
-	// Run is the full run that the order belongs to; empty for none.
+	// Run is the part of a full run that the order is; empty for none.
 	Run string
 	// Until is when to stop and leave the rest to a message of its own
 	// (protocol.md §7.3).
@@ -210,8 +212,15 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	ids := slices.Clone(o.Employees)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	run, ids, err := k.follow(ctx, o, ids)
+	if err != nil || len(ids) == 0 {
+		return report, err
+	}
 	if _, err := k.Rules.Settings(ctx); failure.Is(err, failure.Misconfigured) {
-		return report, k.park(ctx, ids, err)
+		if err := k.park(ctx, ids, err); err != nil {
+			return report, err
+		}
+		return report, run.gaveUp(ctx, ids)
 	}
 	stopped, err := k.stopped(ctx)
 	if err != nil {
@@ -227,17 +236,24 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 			stopped = err
 		}
 	}
+	var ahead *batch
+	if stopped == nil {
+		ahead = k.ahead(ctx, o, ids)
+	}
 	var mu sync.Mutex
 	// One employee's failure must not cut off another's call half-way.
 	var working errgroup.Group
 	working.SetLimit(atOnce)
 	for i, id := range ids {
 		working.Go(func() error {
+			if run.isOver() {
+				return nil // a later run looks at everybody
+			}
 			late := i >= atOnce && !o.Until.IsZero() && k.Deps.Now().After(o.Until)
 			unfinished, redelivered := late, false
 			if !late {
 				var err error
-				if unfinished, redelivered, err = k.syncOne(ctx, o, stopped, tenant, id); err != nil {
+				if unfinished, redelivered, err = k.syncOne(ctx, o, run, ahead, stopped, tenant, id); err != nil {
 					return err
 				}
 			}
@@ -251,7 +267,8 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 			return nil
 		})
 	}
-	if err = working.Wait(); err == nil {
+	err = errors.Join(working.Wait(), run.flush(ctx))
+	if err == nil {
 		err = k.finishPurge(ctx)
 	}
 	slices.Sort(report.Left)
@@ -333,28 +350,8 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 			tenant, most = t, n
 		}
 	}
-	// Of several calendars of one employee the latest life is adopted; then by id,
-	// so that every reader of the list chooses alike.
-	slices.SortFunc(list, func(a, b googlecalendar.Calendar) int {
-		if c := b.Mark.From.Compare(a.Mark.From); c != 0 {
-			return c
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
-	for _, c := range list {
-		if !c.Marked || c.Mark.Tenant != tenant {
-			continue
-		}
-		adopted, err := k.Store.AdoptCalendar(ctx, int64(c.Mark.Employee), store.CalendarRecord{
-			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
-		})
-		if err != nil {
-			return "", err
-		}
-		k.Log.InfoContext(ctx, "calendar found by its mark", "employee", c.Mark.Employee, "calendar", c.ID, "adopted", adopted)
+	if _, err := k.recognise(ctx, ofTenant(list, tenant), account); err != nil {
+		return "", err
 	}
 	return k.Store.SetTenant(ctx, tenant)
 }
@@ -414,6 +411,14 @@ func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
 		return err
 	}
 	ids := make([]int64, 0, len(readings))
+	if stopped == nil && !in.Purge.Open() {
+		whose, err := k.findExtras(ctx, known)
+		if err != nil {
+			// The run is worth more than what few of them need; the next one looks again.
+			k.Log.WarnContext(ctx, "the account's calendars could not be listed", "error", err)
+		}
+		ids = append(ids, whose...)
+	}
 	for id := range readings {
 		ids = append(ids, int64(id))
 	}
@@ -422,28 +427,32 @@ func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	if cause == queue.CauseReconcile {
-		if err := k.Store.StartRun(ctx, run, len(ids)); err != nil {
-			return err
-		}
-	} else {
-		run = ""
+	var messages []queue.Message
+	if len(ids) > 0 {
+		messages = queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: queue.LaneBulk})
 	}
 	if err := k.Store.RunBegan(ctx); err != nil {
 		return err
 	}
-	if len(ids) == 0 {
-		return nil
+	sizes := make([]int, len(messages))
+	for i, m := range messages {
+		sizes[i] = len(m.IDs)
 	}
-	messages := queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: queue.LaneBulk, Run: run})
-	k.Log.InfoContext(ctx, "full run started", "cause", cause, "employees", len(ids), "messages", len(messages))
+	parts, err := k.Store.StartRun(ctx, run, string(cause), sizes)
+	if err != nil || len(messages) == 0 {
+		return err
+	}
+	for i := range messages {
+		messages[i].Run = parts[i]
+	}
+	k.Log.InfoContext(ctx, "full run started", "cause", cause, "run", run, "employees", len(ids), "messages", len(messages))
 	return k.Queue.Publish(ctx, k.Topic, messages...)
 }
 
 // syncOne looks at one employee until they are right, recorded as failed, or
 // left to another holder. unfinished tells that the fill must go on in another
 // message.
-func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
+func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, ahead *batch, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
 	began := k.Deps.Now()
 	lease, outcome, err := k.Store.AcquireEmployee(ctx, int64(id), store.Claim{
 		Message: o.Message, TTL: k.waits.Lease, Deleted: o.Deleted, Token: k.NewID(),
@@ -455,9 +464,12 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant str
 		return false, true, nil
 	case outcome == store.Busy:
 		k.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
-		return false, false, k.advance(ctx, o, 0)
+		return false, false, run.done(ctx, store.RunResult{Employee: int64(id)})
 	}
-	l := &look{k: k, order: o, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
+	if lease.Dirty > 1 {
+		ahead = nil // others asked for a look, maybe after it was read
+	}
+	l := &look{k: k, order: o, batch: ahead, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
 	for {
 		l.begin()
 		l.run(ctx)
@@ -466,28 +478,18 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, stopped error, tenant str
 		case errors.Is(err, store.ErrLeaseLost):
 			// Somebody else has them, or Poll will find them due.
 			k.Log.WarnContext(ctx, "lease lost", "employee", id)
-			return false, false, k.advance(ctx, o, l.repaired)
+			return false, false, run.done(ctx, l.result())
 		case err != nil:
 			return false, false, err
 		case released:
-			if l.unfinished {
-				return true, false, nil
-			}
-			return false, false, k.advance(ctx, o, l.repaired)
+			return l.unfinished, false, run.done(ctx, l.result())
 		}
 		// Marked dirty meanwhile: look again, in a lease of full length.
+		l.batch = nil
 		if err := l.extend(ctx); err != nil {
 			return false, false, err
 		}
 	}
-}
-
-// advance counts an employee of a full run as done.
-func (k *Keeper) advance(ctx context.Context, o Order, repaired int) error {
-	if o.Run == "" {
-		return nil
-	}
-	return k.Store.AdvanceRun(ctx, o.Run, 1, repaired)
 }
 
 func (k *Keeper) margin() time.Duration { return min(margin, k.waits.Lease/4) }

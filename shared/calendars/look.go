@@ -3,6 +3,7 @@ package calendars
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
-	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -30,12 +30,19 @@ type look struct {
 	retryAt  time.Time
 	waiting  bool
 	steps    int // numbers the activity of this lease
+	// batch is what was read ahead; older tells that the present look goes by the
+	// employee's reading of it.
+	batch *batch
+	older bool
 
 	// unfinished: the fill goes on in another message.
 	unfinished bool
 	// forgotten: the record is to be removed.
 	forgotten bool
 	repaired  int
+	// What was found otherwise than it had been left, over all looks: by kind, and
+	// the events' fields by name.
+	drift, fields map[string]int64
 	// refill: something changed that concerns which tasks the calendar holds.
 	refill bool
 }
@@ -119,6 +126,9 @@ func (l *look) activity(action, calendar string) store.ActivityRecord {
 // announced records that a write is about to be made, and gives what records how
 // it went: every write to Google leaves a record, even if its maker dies.
 func (l *look) announced(ctx context.Context, a store.ActivityRecord, change func(*store.EmployeeRecord)) error {
+	if err := l.fresh(); err != nil {
+		return err
+	}
 	return l.save(ctx, change, a)
 }
 
@@ -177,6 +187,25 @@ func (l *look) try(ctx context.Context) error {
 		l.tenant = in.Tenant
 		return l.purge(ctx)
 	}
+	if e, ok := l.quiet(); ok {
+		l.older = true
+		err := l.keep(ctx, *e)
+		l.older = false
+		if !errors.Is(err, errOlder) {
+			return err
+		}
+		// Something is to be written after all: from a reading of now, and in a lease
+		// of full length.
+		l.failed, l.retryAt, l.waiting, l.unfinished = nil, time.Time{}, false, false
+		if err := l.extend(ctx); err != nil {
+			return err
+		}
+		calls, cancel = l.calls(ctx)
+		defer cancel()
+	}
+	// A calendar to be made or filled needs lists of now: whoever was told of a task
+	// before it was there left it to the fill.
+	l.batch = nil
 	readings, err := l.k.ERP.Employees(calls, []calendarsync.EmployeeID{l.id})
 	if err != nil {
 		return err
@@ -267,7 +296,19 @@ func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendars
 // divisions whose tasks they share.
 func (l *look) learn(ctx context.Context, e calendarsync.Employee) error {
 	rec := l.rec()
-	divisions := rec.Divisions
+	name, address, divisions := learned(*rec, e)
+	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) {
+		return nil
+	}
+	if !slices.Equal(divisions, rec.Divisions) {
+		l.refill = true
+	}
+	return l.save(ctx, func(r *store.EmployeeRecord) { r.Name, r.Address, r.Divisions = name, address, divisions })
+}
+
+// learned is what is to be remembered of a card; what it leaves out stays.
+func learned(rec store.EmployeeRecord, e calendarsync.Employee) (name, address string, divisions []int64) {
+	divisions = rec.Divisions
 	if said, ok := e.Divisions.Get(); ok {
 		divisions = make([]int64, 0, len(said))
 		for _, d := range said {
@@ -276,19 +317,12 @@ func (l *look) learn(ctx context.Context, e calendarsync.Employee) error {
 		slices.Sort(divisions)
 		divisions = slices.Compact(divisions)
 	}
-	address := rec.Address
+	address = rec.Address
 	if said, ok := e.Email.Get(); ok {
 		address = strings.TrimSpace(said)
 	}
 	// A name left out renames nobody.
-	name := cmp.Or(e.Name, rec.Name)
-	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) {
-		return nil
-	}
-	if !slices.Equal(divisions, rec.Divisions) {
-		l.refill = true
-	}
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.Name, r.Address, r.Divisions = name, address, divisions })
+	return cmp.Or(e.Name, rec.Name), address, divisions
 }
 
 // settle records the look and releases the employee unless they became dirty.
@@ -306,10 +340,6 @@ func (l *look) settle(ctx context.Context) (bool, error) {
 // audits tells whether the cause asks for a complete look at the calendar, and
 // not only at the employee's card.
 func (l *look) audits() bool {
-	switch l.order.Cause {
-	case queue.CauseNotify, queue.CausePoll:
-		// More marks than this message's own: one of them may have asked for more.
-		return l.refill || l.lease.Dirty > 1
-	}
-	return true
+	// More marks than this message's own: one of them may have asked for more.
+	return audits(l.order.Cause) || l.refill || l.lease.Dirty > 1
 }

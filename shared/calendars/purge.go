@@ -93,7 +93,7 @@ func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error 
 		l.k.Log.WarnContext(ctx, "calendar without the mark left alone", "employee", l.id, "calendar", c.ID)
 		return l.k.Store.KeepFromPurge(ctx, &l.lease, c.Epoch, result(l.activity("calendar.keep", c.ID), nil))
 	}
-	all, err := l.k.Google.Events(calls, c.ID)
+	_, all, err := l.k.Google.Events(calls, c.ID)
 	if failure.Is(err, failure.Gone) {
 		return l.deleteLeaving(ctx, calls, c, false)
 	}
@@ -188,7 +188,7 @@ func (l *look) wipe(ctx context.Context) (done bool, err error) {
 	if l.rec().RebuildAsked.IsZero() {
 		return true, nil
 	}
-	seen, err := l.list(ctx)
+	_, seen, err := l.list(ctx)
 	if failure.Is(err, failure.Gone) {
 		return true, nil // the fill makes another
 	}

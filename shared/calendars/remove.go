@@ -82,6 +82,9 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 // on no event is written to it (protocol.md §1.6). from is that of the calendar
 // to come, zero for one of its own (protocol.md §3.5).
 func (l *look) leave(ctx context.Context, from time.Time) error {
+	if err := l.fresh(); err != nil {
+		return err
+	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		if r.Calendar == nil {
 			return
@@ -151,7 +154,7 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		leaving := slices.Clone(r.Leaving)
 		for i := range leaving {
-			if leaving[i].Epoch == c.Epoch {
+			if leaving[i].ID == c.ID {
 				leaving[i].RuleID, leaving[i].Address = "", ""
 			}
 		}
@@ -223,9 +226,23 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 	case failure.Is(err, failure.Gone):
 	case err != nil:
 		return err
+	case !l.marked(have, c) && c.Extra:
+		// Somebody took the mark away: it is theirs now.
+		return l.forgetLeaving(ctx, c.ID)
 	case !l.marked(have, c):
 		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, l.id),
 			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
+	case c.Extra:
+		_, all, err := l.k.Google.Events(calls, c.ID)
+		if err != nil {
+			return err
+		}
+		l.notice(DriftCalendarExtra)
+		if !ours(all, l.tenant, l.id) {
+			// The next full run reports it again (protocol.md §3.6).
+			l.k.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", l.id, "calendar", c.ID)
+			return l.forgetLeaving(ctx, c.ID)
+		}
 	}
 	if err == nil && !c.Permitted {
 		permitted, err := l.permit(ctx)
@@ -235,7 +252,7 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
 			leaving := slices.Clone(r.Leaving)
 			for i := range leaving {
-				leaving[i].Permitted = leaving[i].Permitted || leaving[i].Epoch == c.Epoch
+				leaving[i].Permitted = leaving[i].Permitted || leaving[i].ID == c.ID
 			}
 			r.Leaving = leaving
 		}); err != nil {
@@ -261,7 +278,5 @@ func (l *look) deleteLeaving(ctx, calls context.Context, c store.CalendarRecord,
 		}
 		l.k.Log.InfoContext(ctx, "calendar deleted", "employee", l.id, "calendar", c.ID, "cause", l.order.Cause)
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) {
-		r.Leaving = slices.DeleteFunc(slices.Clone(r.Leaving), func(x store.CalendarRecord) bool { return x.Epoch == c.Epoch && x.ID == c.ID })
-	}, result(activity, nil))
+	return l.forgetLeaving(ctx, c.ID, result(activity, nil))
 }

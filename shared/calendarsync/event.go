@@ -49,15 +49,6 @@ type Fields struct {
 	Attendees    int       `json:"attendees,omitempty"`
 }
 
-// Hash fingerprints the fields as returned (protocol.md §2.3).
-func (f Fields) Hash() string {
-	f.Start.Instant, f.End.Instant = f.Start.Instant.UTC(), f.End.Instant.UTC()
-	if len(f.Recurrence) == 0 {
-		f.Recurrence = nil
-	}
-	return hashOf(f)
-}
-
 // hashOf hashes the JSON form of a struct without maps, whose order is fixed.
 func hashOf(v any) string {
 	b, err := json.Marshal(v)

@@ -242,9 +242,11 @@ func (l *look) finish(ctx context.Context, s *step, w written) {
 		l.afterFailure(ctx, s, w.err)
 	case w.gone:
 		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
+		m.GoneAt = l.taken()
 		l.mappings[s.party.id] = &m
 	default:
 		l.w.accepted(ctx, s.party.record.Calendar.Account)
+		m.GoneAt = time.Time{}
 		m.State, m.Sequence, m.ETag = store.MappingLive, w.event.Sequence, w.event.ETag
 		m.Sent, m.Returned, m.Via = s.decision.Event.Hash(), w.event.Fields.Hash(), s.decision.Via
 		l.mappings[s.party.id] = &m
@@ -293,21 +295,41 @@ func (l *look) removeExtras(ctx context.Context, parties []party) {
 			if !e.Ours(l.tenant, l.id, calendarsync.EmployeeID(p.id)) || e.ID == p.mapping.EventID {
 				continue
 			}
-			now := l.w.Deps.Now().UTC()
-			a := store.ActivityRecord{
-				ID: fmt.Sprintf("%s-%d-%d-%d", l.lease.Token, p.id, l.lease.Look, e.Mark.Generation), At: now,
-				Action: "event.delete-double", Task: int64(l.id), Employee: p.id, Calendar: p.record.Calendar.ID,
-				Event: e.ID, Cause: string(l.order.Cause), Before: e.Mark.Hash, Result: "done", ExpiresAt: now.Add(store.ActivityKept),
-			}
-			l.writes++
-			if err := l.w.Google.DeleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag); err != nil && !failure.Is(err, failure.Gone) {
-				a.Result = string(failure.KindOf(err))
-				l.fail(err)
-				if failure.Is(err, failure.Exhausted) {
-					l.w.refuse(ctx, p.record.Calendar.Account)
-				}
-			}
-			l.activity = append(l.activity, a)
+			l.removeExtra(ctx, p, e)
 		}
 	}
+}
+
+// removeExtra deletes one event that no mapping tells of, announced like every
+// other write: whoever makes it may die behind it.
+func (l *look) removeExtra(ctx context.Context, p *party, e googlecalendar.Event) {
+	now := l.w.Deps.Now().UTC()
+	a := store.ActivityRecord{
+		ID: fmt.Sprintf("%s-%d-%d-%d", l.lease.Token, p.id, l.lease.Look, e.Mark.Generation), At: now,
+		Action: "event.delete-double", Task: int64(l.id), Employee: p.id, Calendar: p.record.Calendar.ID,
+		Event: e.ID, Cause: string(l.order.Cause), Before: e.Mark.Hash, ExpiresAt: now.Add(store.ActivityKept),
+	}
+	refused, err := l.w.Deps.Store.IntendTask(ctx, &l.lease, []store.Intent{{
+		Employee: p.id, Mapping: store.Mapping{Epoch: p.record.Calendar.Epoch}, Activity: a, Unmapped: true,
+	}})
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	if len(refused) > 0 {
+		// The calendar went away since it was read; its own look settles it.
+		return
+	}
+	l.writes++
+	a.Result = "done"
+	if err := l.w.Google.DeleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag); err != nil && !failure.Is(err, failure.Gone) {
+		a.Result = string(failure.KindOf(err))
+		l.fail(err)
+		if failure.Is(err, failure.Exhausted) {
+			l.w.refuse(ctx, p.record.Calendar.Account)
+		}
+	} else {
+		l.notice(DriftDoubled)
+	}
+	l.activity = append(l.activity, a)
 }

@@ -83,6 +83,7 @@ func (w *Writer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 		case failed == nil || failure.Is(failed, failure.Gone):
 			done, failed = true, nil
 			m.State, m.ETag, m.Owner, m.Deadline = store.MappingTombstone, "", "", time.Time{}
+			m.GoneAt = lease.Until.Add(-w.waits.Lease)
 			if o.Mappings[id] = &m; c.Leaving {
 				o.Mappings[id] = nil
 				o.Concerned = slices.DeleteFunc(slices.Clone(lease.Record.Employees), func(e int64) bool { return e == id })

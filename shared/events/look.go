@@ -35,7 +35,9 @@ type look struct {
 	audit     []int64
 	unseen    bool // what there is to see was not looked at
 
-	writes int // over all looks
+	// Over all looks: calls that changed something, and what was found drifted.
+	writes        int
+	drift, fields map[string]int64
 }
 
 // party is one employee of a task under decision.
@@ -50,6 +52,7 @@ type party struct {
 	actual   calendarsync.Actual
 	sequence int64
 	etag     string
+	restored bool                   // remembered as deleted, and shown all the same
 	extras   []googlecalendar.Event // further owned events of the same task
 	decision calendarsync.Decision
 }
@@ -126,7 +129,7 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 			todo = append(todo, s)
 		}
 		// After the decision: a mapping into a calendar that is gone concerns nobody.
-		if p.active || p.mapped {
+		if p.mapped || (p.active && (ok || !over(p.decision))) {
 			l.concerned = append(l.concerned, p.id)
 		}
 	}
@@ -148,6 +151,16 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	if !changed && l.failed == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
 		l.again(l.taken())
 	}
+}
+
+// over tells whether a task has nothing more to do with an employee: without an event
+// it need not be remembered, or every task ever closed would be for ever.
+func over(d calendarsync.Decision) bool {
+	switch d.Reason {
+	case calendarsync.ReasonState, calendarsync.ReasonDeleted, calendarsync.ReasonReassigned:
+		return d.Verdict == calendarsync.Remove
+	}
+	return false
 }
 
 // gather finds everybody whom the task concerns or once concerned.
@@ -258,7 +271,11 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		d.Reason == calendarsync.ReasonState && p.mapping.StateID != 0 && p.mapping.StateID == l.state)
 	action := calendarsync.Step(d, p.actual)
 	if action == calendarsync.Nothing {
-		if m := l.found(p); p.mapped {
+		if m := l.found(p); p.mapped && m.Expired(l.taken()) {
+			// Nothing is there, nothing is to be there, and so it was for long: "no
+			// mapping" says the same.
+			l.mappings[p.id], p.mapped = nil, false
+		} else if p.mapped {
 			m.AbsentSince = absent
 			if d.Verdict != calendarsync.Leave {
 				// The source recovered, or gives reasons of its own: nothing is held.
@@ -298,6 +315,12 @@ func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
 func (l *look) found(p *party) store.Mapping {
 	m := p.mapping
 	m.State, m.Owner, m.Deadline = l.stateOf(p), "", time.Time{}
+	switch {
+	case m.State != store.MappingTombstone:
+		m.GoneAt = time.Time{}
+	case m.GoneAt.IsZero():
+		m.GoneAt = l.taken()
+	}
 	if p.asked {
 		m.Sequence, m.ETag, m.Sent, m.Returned = p.sequence, p.etag, p.actual.Sent, p.actual.Returned
 	}
@@ -343,7 +366,10 @@ func (l *look) observe(ctx context.Context, p *party) error {
 	case store.MappingLive:
 		p.actual.Presence = calendarsync.Live
 		if l.seen(p) && l.suspicious(p) {
-			return l.read(ctx, p)
+			if err := l.read(ctx, p); err != nil {
+				return err
+			}
+			l.noticeDrift(p)
 		}
 	case store.MappingTombstone:
 		p.actual.Presence = calendarsync.Cancelled
@@ -418,7 +444,7 @@ func (l *look) adopt(p *party) {
 		if p.mapping.State == store.MappingTombstone && p.mapping.EventID == best.ID {
 			// Deleted by us and there again: somebody restored it, or the list is
 			// older than the deletion; Google is asked.
-			p.mapping.State = store.MappingLive
+			p.mapping.State, p.restored = store.MappingLive, true
 			p.mapping.Returned = ""
 		}
 		return

@@ -138,9 +138,16 @@ type Report struct {
 	// Unseen counts the tasks for which the order's Sighting was not made use of:
 	// held by another, parked, or not readable.
 	Unseen int
+	// Busy are those of Unseen that another held: soon they may be looked at.
+	Busy []calendarsync.TaskID
 	// Audit are the employees whose calendar must be listed before anything can
 	// be inserted (protocol.md §3.4).
 	Audit []int64
+	// ParkedUntil is when Google may take writes again, where it refused.
+	ParkedUntil time.Time
+	// Drift counts by kind what the Sighting showed otherwise than it had been
+	// left, and Fields the fields of events that somebody had changed.
+	Drift, Fields map[string]int64
 }
 
 func (r *Report) add(o Report) {
@@ -148,7 +155,9 @@ func (r *Report) add(o Report) {
 	r.Writes += o.Writes
 	r.Failed += o.Failed
 	r.Unseen += o.Unseen
+	r.Busy = append(r.Busy, o.Busy...)
 	r.Audit = append(r.Audit, o.Audit...)
+	r.Drift, r.Fields = added(r.Drift, o.Drift), added(r.Fields, o.Fields)
 }
 
 // Sync looks at the tasks until each is right, recorded as failed, or left to
@@ -165,6 +174,7 @@ func (w *Writer) Sync(ctx context.Context, o Order) (Report, error) {
 			return report, err
 		} else if stopped != nil {
 			report.Unseen += len(ids) - n
+			report.ParkedUntil = until
 			return report, w.park(ctx, ids[n:], stopped, until)
 		}
 		batch := ids[n:min(n+maxLeases, len(ids))]
@@ -305,6 +315,7 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 				report.Redelivered = append(report.Redelivered, id)
 			case store.Busy:
 				report.Unseen++
+				report.Busy = append(report.Busy, id)
 				w.Log.InfoContext(ctx, "task left to its holder", "task", id)
 			}
 			return nil
@@ -373,6 +384,9 @@ func (w *Writer) lookAt(ctx, calls context.Context, held []*look, report *Report
 			defer mu.Unlock()
 			report.Writes += l.writes
 			report.Audit = append(report.Audit, l.audit...)
+			report.Drift, report.Fields = added(report.Drift, l.drift), added(report.Fields, l.fields)
+			// A look that has to be repeated reports its further writes only.
+			l.writes, l.drift, l.fields = 0, nil, nil
 			switch {
 			case errors.Is(err, store.ErrLeaseLost):
 				// Somebody else has it, or Poll will find it due.

@@ -132,7 +132,7 @@ func methods() []method {
 		{"UpdateEvent", "calendar.events.update", func(ctx context.Context, g *g, c c) error { _, err := g.UpdateEvent(ctx, c.ID, d); return err }, true, false},
 		{"DeleteEvent", "calendar.events.delete", func(ctx context.Context, g *g, c c) error { return g.DeleteEvent(ctx, c.ID, d.ID, "") }, true, false},
 		{"Event", "calendar.events.get", func(ctx context.Context, g *g, c c) error { _, err := g.Event(ctx, c.ID, d.ID); return err }, false, false},
-		{"Events", "calendar.events.list", func(ctx context.Context, g *g, c c) error { _, err := g.Events(ctx, c.ID); return err }, false, false},
+		{"Events", "calendar.events.list", func(ctx context.Context, g *g, c c) error { _, _, err := g.Events(ctx, c.ID); return err }, false, false},
 		{"CreateCalendar", "calendar.calendars.insert", func(ctx context.Context, g *g, _ c) error {
 			_, err := g.CreateCalendar(ctx, "MARK-name", zoneName, mark())
 			return err

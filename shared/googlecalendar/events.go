@@ -81,19 +81,23 @@ func (g *Gateway) Event(ctx context.Context, calendarID, eventID string) (Event,
 	return checked(eventID, e, err)
 }
 
-// Events lists all events of a calendar but cancelled ones, all pages.
-func (g *Gateway) Events(ctx context.Context, calendarID string) ([]Event, error) {
+// Events lists all events of a calendar but cancelled ones, all pages. Google says
+// with each page what the calendar is called and described as, so that a look at the
+// events is one at the calendar too; only the ETag is not said.
+func (g *Gateway) Events(ctx context.Context, calendarID string) (Calendar, []Event, error) {
+	var head Calendar
 	var out []Event
 	for page := ""; ; {
 		var list *calendar.Events
 		err := g.call(ctx, "list events of calendar "+calendarID, "", always, func(ctx context.Context) (err error) {
 			list, err = g.api.Events.List(calendarID).MaxResults(2500).PageToken(page).
-				Fields(googleapi.Field("nextPageToken,items(" + string(eventFields) + ")")).Context(ctx).Do()
+				Fields(googleapi.Field("nextPageToken,summary,description,timeZone,items(" + string(eventFields) + ")")).Context(ctx).Do()
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return Calendar{}, nil, err
 		}
+		head = fromCalendar(calendarID, list.Summary, list.Description, list.TimeZone, "")
 		for _, item := range list.Items {
 			// An instance of a series is not an event of ours, whatever it inherited.
 			if item.RecurringEventId != "" || item.Status == "cancelled" {
@@ -102,7 +106,7 @@ func (g *Gateway) Events(ctx context.Context, calendarID string) ([]Event, error
 			out = append(out, eventOf(item))
 		}
 		if page = list.NextPageToken; page == "" {
-			return out, nil
+			return head, out, nil
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestEventsLife(t *testing.T) {
 		if err != nil || !gone.Cancelled || !gone.Owned {
 			t.Fatalf("the cancelled event is %+v, %v", gone, err)
 		}
-		if list, err := g.Events(ctx, c.ID); err != nil || len(list) != 0 {
+		if _, list, err := g.Events(ctx, c.ID); err != nil || len(list) != 0 {
 			t.Errorf("listed %+v, %v; want no cancelled event", list, err)
 		}
 		if _, err := g.InsertEvent(ctx, c.ID, draft()); !failure.Is(err, failure.Conflict) {
@@ -78,7 +78,7 @@ func TestEventsLife(t *testing.T) {
 		if err != nil || back.Cancelled {
 			t.Errorf("revived %+v, %v", back, err)
 		}
-		if list, err := g.Events(ctx, c.ID); err != nil || len(list) != 1 || list[0].ID != d.ID {
+		if head, list, err := g.Events(ctx, c.ID); err != nil || len(list) != 1 || list[0].ID != d.ID || head.Name != c.Name || head.TimeZone != c.TimeZone || head.Mark != c.Mark {
 			t.Errorf("listed %+v, %v; want the revived event", list, err)
 		}
 	})
@@ -160,7 +160,7 @@ func TestMarksRoundTrip(t *testing.T) {
 		byHand, err := w.CreateEvent(c.ID, &calendar.Event{Summary: "Dentist",
 			Start: &calendar.EventDateTime{Date: "2026-11-24"}, End: &calendar.EventDateTime{Date: "2026-11-25"}})
 		w.ok(err)
-		list, err := w.gateway.Events(t.Context(), c.ID)
+		_, list, err := w.gateway.Events(t.Context(), c.ID)
 		if err != nil || len(list) != 3 {
 			t.Fatalf("listed %+v, %v; want three", list, err)
 		}
@@ -234,7 +234,7 @@ func TestHashIsStableUnderNormalising(t *testing.T) {
 					t.Helper()
 					read, err := w.gateway.Event(ctx, c.ID, d.ID)
 					w.ok(err)
-					list, err := w.gateway.Events(ctx, c.ID)
+					_, list, err := w.gateway.Events(ctx, c.ID)
 					if err != nil || len(list) != 1 {
 						t.Fatalf("%s: listed %+v, %v", when, list, err)
 					}
@@ -289,7 +289,7 @@ func TestDriftIsSeen(t *testing.T) {
 	}
 	check := func(t *testing.T, w *world, c googlecalendar.Calendar, before googlecalendar.Event) {
 		t.Helper()
-		list, err := w.gateway.Events(t.Context(), c.ID)
+		_, list, err := w.gateway.Events(t.Context(), c.ID)
 		if err != nil || len(list) != 1 {
 			t.Fatalf("listed %+v, %v", list, err)
 		}
@@ -354,7 +354,7 @@ func TestInstancesOfASeriesAreNotListed(t *testing.T) {
 		c := w.newCalendar()
 		w.insert(c.ID, draft())
 		w.answer = replacing(`"status"`, `"recurringEventId":"other1","status"`)
-		if list, err := w.gateway.Events(t.Context(), c.ID); err != nil || len(list) != 0 {
+		if _, list, err := w.gateway.Events(t.Context(), c.ID); err != nil || len(list) != 0 {
 			t.Errorf("listed %+v, %v; an instance inherits its mark and is not ours", list, err)
 		}
 	})

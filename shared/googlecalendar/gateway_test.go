@@ -95,7 +95,7 @@ func TestListsReadAllPages(t *testing.T) {
 				w.Inject(google.Fault{Match: isList, ShortPage: short, Count: -1})
 
 				var got []string
-				list, err := g.Events(ctx, c.ID)
+				_, list, err := g.Events(ctx, c.ID)
 				w.ok(err)
 				for _, e := range list {
 					got = append(got, e.ID)
@@ -146,7 +146,7 @@ func TestAPageThatFailsGivesNoHalfList(t *testing.T) {
 		}
 		w.Inject(google.Fault{Match: isList, Nth: 1, ShortPage: 1})
 		w.Inject(google.Fault{Match: isList, Status: 403, Count: -1})
-		if list, err := w.gateway.Events(t.Context(), c.ID); !failure.Is(err, failure.Forbidden) || list != nil {
+		if _, list, err := w.gateway.Events(t.Context(), c.ID); !failure.Is(err, failure.Forbidden) || list != nil {
 			t.Errorf("events %+v, %v; want none and the failure of the second page", list, err)
 		}
 		w.ClearFaults()

@@ -76,7 +76,6 @@ func budgetRef(account string) Ref    { return Ref{Budgets, account} }
 func creationsRef(account string) Ref { return Ref{Creations, account} }
 func settingsRef() Ref                { return Ref{Settings, "current"} }
 func pollRef(what string) Ref         { return Ref{Polls, what} }
-func runRef() Ref                     { return Ref{Runs, "latest"} }
 
 // Installation reads the installation's record; missing is the zero value.
 func (s *Store) Installation(ctx context.Context) (InstallationRecord, error) {

@@ -29,6 +29,7 @@ const (
 	Activity     Collection = "activity"
 	Polls        Collection = "polls"
 	Runs         Collection = "runs"
+	RunParts     Collection = "run_parts"
 	Budgets      Collection = "budgets"
 	Creations    Collection = "creations"
 	Guards       Collection = "guards"
@@ -49,6 +50,8 @@ func Indexed() map[Collection][]string {
 		Tasks:       {"due_at", "pending_since", "employees", "failed", "held"},
 		Activity:    {"at"},
 		DeadLetters: {"at"},
+		Runs:        {"started"},
+		RunParts:    {"run"},
 		SignIns:     {"expires_at"},
 		Tickets:     {"expires_at"},
 	}

@@ -53,6 +53,9 @@ type CalendarRecord struct {
 	Filled time.Time `firestore:"filled,omitempty" json:"filled,omitzero"`
 	// Permitted is set once the delete guard let this calendar go.
 	Permitted bool `firestore:"permitted,omitempty" json:"permitted,omitempty"`
+	// Extra is a further calendar of the employee, found by its mark: it goes only
+	// if every event in it is the product's own (protocol.md §3.6).
+	Extra bool `firestore:"extra,omitempty" json:"extra,omitempty"`
 	// Cleared is when a purge took the product's events out of a calendar that stays
 	// because of what others have in it.
 	Cleared time.Time `firestore:"cleared,omitempty" json:"cleared,omitzero"`
@@ -282,6 +285,31 @@ func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarR
 		return false, fmt.Errorf("adopt calendar of %s: %w", key, err)
 	}
 	return adopted, nil
+}
+
+// NoteExtra records a further calendar of an employee, found by its mark, among
+// those that are taken down. One that is known stays what it is, and what an open
+// intent may have made is found by the intent (protocol.md §3.6).
+func (s *Store) NoteExtra(ctx context.Context, employee int64, cal CalendarRecord) (noted bool, err error) {
+	key := EmployeeKey(employee)
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		noted = false
+		rec := EmployeeRecord{ID: employee, State: StateNone}
+		if _, err := tx.Get(key.ref(), &rec); err != nil {
+			return err
+		}
+		if rec.Calendar == nil || rec.owns(cal.ID, cal.Epoch) {
+			return nil
+		}
+		cal.Extra, cal.Address = true, rec.Address
+		rec.Leaving = append(rec.Leaving, cal)
+		noted = true
+		return tx.Set(key.ref(), &rec)
+	})
+	if err != nil {
+		return false, fmt.Errorf("note a further calendar of %s: %w", key, err)
+	}
+	return noted, nil
 }
 
 // Employee reads one employee's record.

@@ -52,6 +52,18 @@ type Mapping struct {
 	HeldFor   string    `firestore:"held_for,omitempty" json:"held_for,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
 	DroppedAt time.Time `firestore:"dropped_at,omitempty" json:"dropped_at,omitzero"`
+	// GoneAt is when the event was found or made deleted, of a tombstone.
+	GoneAt time.Time `firestore:"gone_at,omitempty" json:"gone_at,omitzero"`
+}
+
+// tombstoneKept is how long a deleted event is remembered. Its id stays taken at
+// Google for good, which an insert under it finds out by itself (protocol.md §3.3).
+const tombstoneKept = 30 * 24 * time.Hour
+
+// Expired tells whether a tombstone may be forgotten. One of a later generation
+// stays: an insert that begins anew would meet each of its dead predecessors.
+func (m Mapping) Expired(now time.Time) bool {
+	return m.State == MappingTombstone && m.Generation == 0 && !m.GoneAt.IsZero() && now.After(m.GoneAt.Add(tombstoneKept))
 }
 
 // Release forgets that a deletion was held: it happened, or its reason is gone.
@@ -173,6 +185,9 @@ type Intent struct {
 	Employee int64
 	Mapping  Mapping
 	Activity ActivityRecord
+	// Unmapped announces a write to an event that no mapping tells of: only the
+	// Mapping's epoch is looked at, and only the activity recorded.
+	Unmapped bool
 	// Leaving: the event goes with a calendar that is no longer the employee's.
 	Leaving bool
 }
@@ -209,8 +224,10 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 			accepted = append(accepted, in)
 		}
 		for _, in := range accepted {
-			in.Mapping.Owner = l.Token
-			rec.SetMapping(in.Employee, in.Mapping)
+			if !in.Unmapped {
+				in.Mapping.Owner = l.Token
+				rec.SetMapping(in.Employee, in.Mapping)
+			}
 			if err := tx.Set(Ref{Activity, in.Activity.ID}, in.Activity); err != nil {
 				return err
 			}

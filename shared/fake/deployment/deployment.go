@@ -135,6 +135,7 @@ func Start(ctx context.Context, o Options) (*Deployment, error) {
 	oauthHandler, err := oauth.New(oauth.Config{
 		ClientID: cfg.OAuthClient.ID, ClientSecret: cfg.OAuthClient.Secret.Text(), OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL,
 		AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount, EmployeeTopic: cfg.Topics.Employee, Issuer: cfg.Issuer,
+		CalendarEndpoint: cfg.CalendarEndpoint,
 	}, oauth.Deps{Store: o.Store, Sealer: cipher, Publisher: publisher, HTTP: client, Now: o.Now, Log: log("OAuth")})
 	if err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 
 	pb "cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -48,7 +49,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		Dispatcher: d,
 		addr:       listener.Addr().String(),
 		grpc:       grpc.NewServer(),
-		api:        &front{GServer: &fake.GServer, d: d},
+		api:        &front{GServer: &fake.GServer, d: d, boot: strconv.FormatInt(d.opts.Now().UnixMicro(), 36) + "-"},
 		fake:       fake,
 	}
 	fake.SetTimeNowFunc(d.opts.Now)
@@ -123,6 +124,10 @@ func (s *Server) Close() error {
 type front struct {
 	*pstest.GServer
 	d *Dispatcher
+	// boot begins the ids that are pushed. Google never gives an id twice, whereas
+	// pstest begins anew with every start, maybe on the state of the one before:
+	// there a run and a lease are known by their message's id (protocol.md §1.4).
+	boot string
 }
 
 // create makes the Dispatcher's topics and subscriptions known to pstest, so that
@@ -166,7 +171,7 @@ func (f *front) Publish(ctx context.Context, req *pb.PublishRequest) (*pb.Publis
 	}
 	for _, m := range req.Messages {
 		err := f.d.deliver(req.Topic, Message{
-			ID: m.MessageId, PublishTime: m.PublishTime.AsTime(),
+			ID: f.boot + m.MessageId, PublishTime: m.PublishTime.AsTime(),
 			Data: m.Data, Attributes: m.Attributes, OrderingKey: m.OrderingKey,
 		})
 		switch {

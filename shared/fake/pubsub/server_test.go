@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,12 +99,14 @@ func TestGooglesClientPublishesToAnHTTPEndpoint(t *testing.T) {
 	})
 
 	req := receive(t, got)
+	// What is pushed was never pushed before, whatever pstest counts.
+	pushed := strconv.FormatInt(at.UnixMicro(), 36) + "-" + id
 	want := request{http.MethodPost, "application/json", map[string]any{
 		"message": map[string]any{
 			"data":        "eyJpZHMiOlsxXSwiY2F1c2UiOiJub3RpZnkifQ==",
 			"attributes":  map[string]any{"lane": "live"},
-			"messageId":   id,
-			"message_id":  id,
+			"messageId":   pushed,
+			"message_id":  pushed,
 			"publishTime": "2026-11-22T10:00:00Z", "publish_time": "2026-11-22T10:00:00Z",
 		},
 		"subscription":    "projects/p/subscriptions/sync-task",
@@ -160,7 +164,7 @@ func TestDeadLettersPassTheAPI(t *testing.T) {
 		t.Fatalf("dead letters = %+v", got)
 	}
 	all := s.Messages()
-	if len(all) != 2 || all[1].Topic != "projects/p/topics/dead" || all[1].ID != got[0].Message.MessageID {
+	if len(all) != 2 || all[1].Topic != "projects/p/topics/dead" || !strings.HasSuffix(got[0].Message.MessageID, all[1].ID) {
 		t.Errorf("the API knows %+v, want the message and its dead letter", all)
 	}
 }

@@ -91,6 +91,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a ticket is taken once", ticketOnce},
 		{"poll records", pollRecords},
 		{"full runs", fullRuns},
+		{"runs put off", putOffRuns},
 		{"activity", activityOrder},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newRig(t, open(t))) })
@@ -269,6 +270,7 @@ type state struct {
 	Activity     []store.ActivityRecord
 	Polls        []store.PollRecord
 	Runs         []store.RunRecord
+	RunParts     []store.RunPart
 	Budgets      []store.BudgetRecord
 	Creations    []store.CreationsRecord
 }
@@ -288,6 +290,7 @@ func (r *rig) state() state {
 		Activity:     all[store.ActivityRecord](r, store.Activity),
 		Polls:        all[store.PollRecord](r, store.Polls),
 		Runs:         all[store.RunRecord](r, store.Runs),
+		RunParts:     all[store.RunPart](r, store.RunParts),
 		Budgets:      all[store.BudgetRecord](r, store.Budgets),
 		Creations:    all[store.CreationsRecord](r, store.Creations),
 	}

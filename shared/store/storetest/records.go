@@ -116,7 +116,7 @@ func pollRecords(r *rig) {
 	equal(r, "nothing of the poll before", got, store.PollRecord{Watermark: "2026-03-01 10:01:00", RanAt: r.b.now()})
 }
 
-func fullRuns(r *rig) {
+func putOffRuns(r *rig) {
 	waiting := func(what string, want store.PutOffRecord) {
 		r.Helper()
 		got, err := r.s.PutOff(r.ctx)
@@ -139,47 +139,6 @@ func fullRuns(r *rig) {
 	waiting("sent", again)
 	r.must(r.s.RunBegan(r.ctx))
 	waiting("began", store.PutOffRecord{})
-	run := func(what string, want store.RunRecord) {
-		r.Helper()
-		got, found, err := r.s.LatestRun(r.ctx)
-		r.must(err)
-		equal(r, what+": found", found, want.ID != "")
-		equal(r, what, got, want)
-	}
-	run("before the first", store.RunRecord{})
-	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 0))
-	run("never started", store.RunRecord{})
-
-	r.must(r.s.StartRun(r.ctx, "one", 3))
-	want := store.RunRecord{ID: "one", Started: r.began, Total: 3}
-	run("started", want)
-	r.b.advance(time.Second)
-	r.must(r.s.AdvanceRun(r.ctx, "one", 2, 5))
-	want.Done, want.Repaired = 2, 5
-	run("under way", want)
-	// The message that starts it came again.
-	r.must(r.s.StartRun(r.ctx, "one", 3))
-	run("started twice", want)
-	r.must(r.s.AdvanceRun(r.ctx, "other", 1, 1))
-	run("another's progress", want)
-	r.b.advance(time.Second)
-	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 1))
-	want.Done, want.Repaired, want.Ended = 3, 6, r.b.now()
-	run("ended", want)
-	r.b.advance(time.Second)
-	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 0))
-	want.Done = 4
-	run("somebody done twice after the end", want)
-
-	r.b.advance(time.Second)
-	r.must(r.s.StartRun(r.ctx, "two", 1))
-	want = store.RunRecord{ID: "two", Started: r.b.now(), Total: 1}
-	run("the next", want)
-	r.must(r.s.AdvanceRun(r.ctx, "one", 1, 1))
-	run("late progress of the one before", want)
-
-	r.must(r.s.StartRun(r.ctx, "nobody", 0))
-	run("over nobody", store.RunRecord{ID: "nobody", Started: r.b.now(), Ended: r.b.now()})
 }
 
 func activityOrder(r *rig) {

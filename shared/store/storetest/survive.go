@@ -213,7 +213,7 @@ func methods() []method {
 		r.refuse("a", 1, false)
 		r.b.advance(time.Minute)
 	}
-	started := func(r *rig) { r.must(r.s.StartRun(r.ctx, "run", 3)) }
+	started := func(r *rig) { r.start("run", "reconcile", 2, 1) }
 	signIn := store.SignInRecord{ID: "s", Purpose: "signin", Browser: "b", Console: "c", Verifier: "v", Nonce: "n"}
 	ticket := store.TicketRecord{ID: "t", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
 
@@ -367,10 +367,23 @@ func methods() []method {
 			due, err := r.s.PutOffRun(r.ctx, "console", "source")
 			return due, err
 		})},
-		{name: "StartRun", prepare: simple(func(r *rig) (any, error) { return nil, r.s.StartRun(r.ctx, "run", 3) })},
-		// A run's progress counts what was done, and a repetition does it again.
-		{name: "AdvanceRun", prepare: after(started, simple(func(r *rig) (any, error) { return nil, r.s.AdvanceRun(r.ctx, "run", 1, 2) })),
-			lostState: func(s *state) { s.Runs[0].Done, s.Runs[0].Repaired = 2, 4 }},
+		{name: "StartRun", prepare: simple(func(r *rig) (any, error) {
+			parts, err := r.s.StartRun(r.ctx, "run", "reconcile", []int{2, 1})
+			return parts, err
+		})},
+		{name: "StartRun, superseding", prepare: after(started, simple(func(r *rig) (any, error) {
+			parts, err := r.s.StartRun(r.ctx, "next", "console", []int{1})
+			return parts, err
+		}))},
+		// However often it is told, an employee counts once.
+		{name: "AdvanceRun", prepare: after(started, simple(func(r *rig) (any, error) {
+			over, err := r.s.AdvanceRun(r.ctx, "run-0000", result(1), result(2))
+			return over, err
+		}))},
+		{name: "AdvanceRun, the last", prepare: after(func(r *rig) { started(r); r.advanceRun("run-0000", result(1), result(2)) }, simple(func(r *rig) (any, error) {
+			over, err := r.s.AdvanceRun(r.ctx, "run-0001", result(3))
+			return over, err
+		}))},
 	}
 }
 

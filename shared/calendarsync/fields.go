@@ -1,0 +1,68 @@
+package calendarsync
+
+// The names of the owned fields, as a report of drift calls them.
+const (
+	FieldTitle        = "title"
+	FieldLocation     = "location"
+	FieldDescription  = "description"
+	FieldColor        = "color"
+	FieldStart        = "start"
+	FieldEnd          = "end"
+	FieldVisibility   = "visibility"
+	FieldTransparency = "transparency"
+	FieldRecurrence   = "recurrence"
+	FieldAttendees    = "attendees"
+)
+
+// fieldPrint is the fingerprint of one field.
+type fieldPrint struct{ name, hash string }
+
+// printSize is how much of each field's hash is kept: enough to see a change, and
+// with ten fields still a short line.
+const printSize = 8
+
+func (f Fields) prints() []fieldPrint {
+	f.Start.Instant, f.End.Instant = f.Start.Instant.UTC(), f.End.Instant.UTC()
+	if len(f.Recurrence) == 0 {
+		f.Recurrence = nil
+	}
+	var out []fieldPrint
+	for _, p := range []struct {
+		name  string
+		value any
+	}{
+		{FieldTitle, f.Title}, {FieldLocation, f.Location}, {FieldDescription, f.Description}, {FieldColor, f.Color},
+		{FieldStart, f.Start}, {FieldEnd, f.End}, {FieldVisibility, f.Visibility}, {FieldTransparency, f.Transparency},
+		{FieldRecurrence, f.Recurrence}, {FieldAttendees, f.Attendees},
+	} {
+		out = append(out, fieldPrint{p.name, hashOf(p.value)[:printSize]})
+	}
+	return out
+}
+
+// Hash fingerprints the fields as returned (protocol.md §2.3), each by itself, so
+// that of a later reading can be told which of them changed.
+func (f Fields) Hash() string {
+	var out []byte
+	for _, p := range f.prints() {
+		out = append(out, p.hash...)
+	}
+	return string(out)
+}
+
+// Changed names the fields that are not as they were when before was their Hash:
+// which field, never its content (protocol.md §8.4). Nil where before is not a
+// Hash of this form.
+func (f Fields) Changed(before string) []string {
+	now := f.prints()
+	if len(before) != len(now)*printSize {
+		return nil
+	}
+	var out []string
+	for i, p := range now {
+		if before[i*printSize:(i+1)*printSize] != p.hash {
+			out = append(out, p.name)
+		}
+	}
+	return out
+}

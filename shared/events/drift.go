@@ -1,0 +1,67 @@
+package events
+
+import (
+	"slices"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+)
+
+// The kinds of drift found at events: what is otherwise at Google than it had been
+// left (protocol.md §8.4).
+const (
+	// DriftMoved: start or end was changed, whatever else was.
+	DriftMoved    = "event.moved"
+	DriftEdited   = "event.edited"
+	DriftDeleted  = "event.deleted"
+	DriftRestored = "event.restored"
+	// DriftDoubled: a further event of the same task and employee, removed.
+	DriftDoubled = "event.doubled"
+	// DriftCopied: a marked event under an id that is not its own, left alone.
+	DriftCopied = "event.copied"
+)
+
+func (l *look) notice(kind string) { l.drift = count(l.drift, kind) }
+
+// noticeDrift compares what Google said of an event that the list had shown
+// otherwise than remembered with what it had been left as.
+func (l *look) noticeDrift(p *party) {
+	switch {
+	case p.restored && p.actual.Presence == calendarsync.Live:
+		l.notice(DriftRestored)
+	case p.restored:
+		// The list was older than our own deletion.
+	case p.actual.Presence != calendarsync.Live:
+		l.notice(DriftDeleted)
+	case p.mapping.Returned == "" || p.actual.Observed.Hash() == p.mapping.Returned:
+		// Just adopted, with no memory of it; or the list was older than a write.
+	default:
+		fields := p.actual.Observed.Changed(p.mapping.Returned)
+		for _, f := range fields {
+			l.fields = count(l.fields, f)
+		}
+		if slices.Contains(fields, calendarsync.FieldStart) || slices.Contains(fields, calendarsync.FieldEnd) {
+			l.notice(DriftMoved)
+		} else {
+			l.notice(DriftEdited)
+		}
+	}
+}
+
+func count(m map[string]int64, key string) map[string]int64 {
+	if m == nil {
+		m = map[string]int64{}
+	}
+	m[key]++
+	return m
+}
+
+// added adds counts into a.
+func added(a, b map[string]int64) map[string]int64 {
+	for k, n := range b {
+		if a == nil {
+			a = map[string]int64{}
+		}
+		a[k] += n
+	}
+	return a
+}
