@@ -147,7 +147,10 @@ func (c *connector) close() error {
 	}
 	for range c.processes {
 		select {
-		case <-c.ended:
+		case err := <-c.ended:
+			if _, interrupted := errors.AsType[*exec.ExitError](err); !interrupted && err != nil {
+				errs = append(errs, err)
+			}
 		case <-time.After(5 * time.Second):
 			errs = append(errs, errors.New("PHP does not end"))
 		}

@@ -4,6 +4,7 @@
 package calendars_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -89,7 +90,8 @@ func newBench(t *testing.T, options ...option) *bench {
 	b.google = fakegoogle.New(o)
 	kyiv, err := time.LoadLocation(zone)
 	must(t, err)
-	b.erp = fakeerp.New(fakeerp.Options{Now: b.clock.Now, Location: kyiv, APIKey: "key"})
+	b.erp = fakeerp.New(fakeerp.Options{Now: b.clock.Now, Location: kyiv, APIKey: "key",
+		Sleep: func(_ context.Context, d time.Duration) error { b.clock.advance(d); return nil }})
 	b.erp.Load(fakeerp.Data{
 		States: []fakeerp.TaskState{
 			{ID: stateOpen, Name: "New", Role: fakeerp.RoleNotCompleted},

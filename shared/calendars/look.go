@@ -57,6 +57,12 @@ func (l *look) rec() *store.EmployeeRecord { return &l.lease.Record }
 // taken is when the present stretch of the lease began, by the database's clock.
 func (l *look) taken() time.Time { return l.lease.Until.Add(-l.k.waits.Lease) }
 
+// now is the present moment by the database's clock, or a little later.
+func (l *look) now() time.Time {
+	began := l.deadline.Add(l.k.margin() - l.k.waits.Lease)
+	return l.taken().Add(l.k.Deps.Now().Sub(began))
+}
+
 func (l *look) again(at time.Time) {
 	if l.retryAt.IsZero() || at.Before(l.retryAt) {
 		l.retryAt = at
@@ -278,7 +284,8 @@ func (l *look) stoppedBy() calendarsync.Reason {
 func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendarsync.Verdict, error) {
 	since := l.rec().AbsentSince
 	if since.IsZero() {
-		since = l.taken()
+		// From the reading, not from the lease: the ERP may have been slow.
+		since = l.now()
 		if err := l.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = since, string(reason) }); err != nil {
 			return calendarsync.Leave, err
 		}

@@ -91,7 +91,7 @@ func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error 
 	case !l.marked(have, c):
 		// Somebody made it theirs, or an earlier look did and died before it said so.
 		l.k.Log.WarnContext(ctx, "calendar without the mark left alone", "employee", l.id, "calendar", c.ID)
-		return l.k.Store.KeepFromPurge(ctx, &l.lease, c.Epoch, result(l.activity("calendar.keep", c.ID), nil))
+		return l.k.Store.KeepFromPurge(ctx, &l.lease, c.ID, result(l.activity("calendar.keep", c.ID), nil))
 	}
 	_, all, err := l.k.Google.Events(calls, c.ID)
 	if failure.Is(err, failure.Gone) {
@@ -126,7 +126,7 @@ func (l *look) clearForOthers(ctx context.Context, have googlecalendar.Calendar,
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
 			r.Leaving = slices.Clone(r.Leaving)
 			for i := range r.Leaving {
-				if r.Leaving[i].Epoch == c.Epoch {
+				if r.Leaving[i].ID == c.ID {
 					r.Leaving[i].Cleared = c.Cleared
 				}
 			}
@@ -151,7 +151,7 @@ func (l *look) clearForOthers(ctx context.Context, have googlecalendar.Calendar,
 		return err
 	}
 	l.k.Log.WarnContext(ctx, "calendar stays, because others have events in it", "employee", l.id, "calendar", c.ID)
-	return l.k.Store.KeepFromPurge(ctx, &l.lease, c.Epoch, result(activity, nil))
+	return l.k.Store.KeepFromPurge(ctx, &l.lease, c.ID, result(activity, nil))
 }
 
 // clear deletes events a few at a time. done is false where the rest is left to

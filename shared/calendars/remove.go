@@ -35,7 +35,12 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			if err != nil {
 				return err
 			}
-			return l.hold(ctx, reason, true)
+			if there, err := l.stillThere(ctx); err != nil || there {
+				if err != nil {
+					return err
+				}
+				return l.hold(ctx, reason, true)
+			}
 		}
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
@@ -76,6 +81,20 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 		r.State, r.Reason, r.KeptFrom = store.StateNone, string(reason), time.Time{}
 		r.Held, r.AllowedAt = "", time.Time{}
 	})
+}
+
+// stillThere tells whether the present calendar exists at Google: one that its owner
+// deleted cannot be held, and its tasks would wait for it for ever. "Not found" is
+// believed when it is said twice.
+func (l *look) stillThere(ctx context.Context) (bool, error) {
+	calls, cancel := l.calls(ctx)
+	defer cancel()
+	for range 2 {
+		if _, err := l.k.Google.Calendar(calls, l.rec().Calendar.ID); !failure.Is(err, failure.Gone) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // leave moves the present calendar to those that are being taken down; from now

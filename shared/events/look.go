@@ -22,6 +22,8 @@ type look struct {
 	lease  store.TaskLease
 	rules  *calendarsync.Rules
 	tenant string
+	// readAt is the latest moment at which the ERP was read, by the database's clock.
+	readAt time.Time
 
 	// What the present look found; begin() clears it.
 	failed    error
@@ -258,7 +260,9 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		}
 		absent = p.mapping.AbsentSince
 		if absent.IsZero() {
-			absent = l.taken()
+			// From the reading, not from the lease: the ERP may have been slow, and the
+			// second reading has to be that much later (protocol.md §4.2).
+			absent = l.readAt
 		}
 		if second := absent.Add(l.w.waits.Absence); l.taken().Before(second) {
 			l.again(second)

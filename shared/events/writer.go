@@ -329,7 +329,7 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 	calls, cancel := context.WithTimeout(ctx, deadline.Sub(w.Deps.Now()))
 	defer cancel()
 	for len(held) > 0 {
-		left, err := w.lookAt(ctx, calls, held, &report)
+		left, err := w.lookAt(ctx, calls, began, held, &report)
 		if err != nil {
 			return report, errors.Join(failed, err)
 		}
@@ -347,12 +347,13 @@ func (w *Writer) intentGrace() time.Duration { return w.waits.Lease * 2 / 3 }
 
 // lookAt reads the held tasks at once and makes each right; it returns those
 // that became dirty meanwhile. ctx is for recording, calls ends with the leases.
-func (w *Writer) lookAt(ctx, calls context.Context, held []*look, report *Report) ([]*look, error) {
+func (w *Writer) lookAt(ctx, calls context.Context, began time.Time, held []*look, report *Report) ([]*look, error) {
 	ids := make([]calendarsync.TaskID, len(held))
 	for i, l := range held {
 		ids[i] = l.id
 	}
 	readings, err := w.ERP.Tasks(calls, ids)
+	took := w.Deps.Now().Sub(began)
 	var rules *calendarsync.Rules
 	if err == nil {
 		rules, err = w.Rules.Knowing(calls, statesOf(readings))
@@ -376,7 +377,7 @@ func (w *Writer) lookAt(ctx, calls context.Context, held []*look, report *Report
 				l.begin()
 				l.fail(err)
 			} else {
-				l.rules, l.tenant = rules, tenant
+				l.rules, l.tenant, l.readAt = rules, tenant, l.taken().Add(took)
 				l.run(calls, readings[l.id])
 			}
 			released, err := l.settle(ctx)

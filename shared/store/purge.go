@@ -77,7 +77,7 @@ func (s *Store) StopPurge(ctx context.Context) error {
 
 // KeepFromPurge counts a calendar that stays because of what others have in it, and
 // takes it off the employee's record, both or neither.
-func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, epoch string, activity ActivityRecord) error {
+func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, calendar string, activity ActivityRecord) error {
 	var record EmployeeRecord
 	err := s.b.Transact(ctx, func(tx Tx) error {
 		var in InstallationRecord
@@ -91,7 +91,7 @@ func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, epoch strin
 		if !rec.holds(l.Lease, tx.Now()) {
 			return ErrLeaseLost
 		}
-		if rec.stays(epoch) && in.Purge != nil {
+		if rec.stays(calendar) && in.Purge != nil {
 			in.Purge.Kept++
 			if err := tx.Set(installationRef(), &in); err != nil {
 				return err
@@ -111,9 +111,9 @@ func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, epoch strin
 }
 
 // stays takes a leaving calendar off the record; false if it is not on it (any more).
-func (e *EmployeeRecord) stays(epoch string) bool {
+func (e *EmployeeRecord) stays(calendar string) bool {
 	for i, c := range e.Leaving {
-		if c.Epoch == epoch {
+		if c.ID == calendar {
 			e.Leaving = append(e.Leaving[:i:i], e.Leaving[i+1:]...)
 			return true
 		}

@@ -52,7 +52,7 @@ func adminMethods() []method {
 			h := r.take(store.Employees, 7, "m1")
 			activity := store.ActivityRecord{ID: "a", At: began, Action: "calendar.keep", ExpiresAt: began.Add(time.Hour)}
 			return call{
-				do:    func() (any, error) { return nil, r.s.KeepFromPurge(r.ctx, h.employee, "e", activity) },
+				do:    func() (any, error) { return nil, r.s.KeepFromPurge(r.ctx, h.employee, "c", activity) },
 				lease: func() any { return *h.employee },
 			}
 		}},
@@ -127,7 +127,7 @@ func purges(r *rig) {
 	r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 	finish(false)
 	h := r.take(store.Employees, 7, "m")
-	r.must(r.s.KeepFromPurge(r.ctx, h.employee, "e", store.ActivityRecord{ID: "a", At: r.b.now()}))
+	r.must(r.s.KeepFromPurge(r.ctx, h.employee, "c", store.ActivityRecord{ID: "a", At: r.b.now()}))
 	r.release(h, store.Result{})
 	finish(true)
 	if p := record(); p.Kept != 1 || p.Stopped {

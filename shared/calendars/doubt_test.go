@@ -1,0 +1,90 @@
+package calendars_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+)
+
+// The two readings that absence needs are ten minutes apart even where the ERP took
+// long over the first: it is the readings that count, not the leases around them.
+func TestAbsenceIsCountedFromTheReading(t *testing.T) {
+	t.Parallel()
+	const slow = 40 * time.Second
+	for _, row := range []struct {
+		name   string
+		action string
+		vanish func(b *bench, who, task int64) error
+		again  func(i *instance, who, task int64)
+		gone   func(b *bench, who, task int64) bool
+	}{
+		{"a task", "show", func(b *bench, _, task int64) error { return b.erp.DeleteTask(task) },
+			func(i *instance, _, task int64) { i.task(task) },
+			func(b *bench, who, _ int64) bool { return len(b.events(who)) < 2 }},
+		{"an employee", "get_data", func(b *bench, who, _ int64) error { return b.erp.DeleteEmployee(who) },
+			func(i *instance, who, _ int64) { i.employee(queue.CauseNotify, who) },
+			func(b *bench, who, _ int64) bool { return b.calendar(who) == "" }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, staff := b.staffed("Olena", "Petro")
+			who := staff[0]
+			task := b.addTask(b.hour(9), who)
+			i.task(task, b.addTask(b.hour(12), who))
+			i.rest()
+			must(t, row.vanish(b, who, task))
+			b.erp.Inject(fakeerp.Rule{Action: row.action, Fault: fakeerp.Delay(slow)})
+			began := b.clock.Now()
+			row.again(i, who, task)
+			read := b.clock.Now()
+			if read.Sub(began) < slow {
+				t.Fatalf("the reading took %s", read.Sub(began))
+			}
+			b.clock.advance(began.Add(absenceTime).Sub(read) + time.Second)
+			row.again(i, who, task)
+			if row.gone(b, who, task) {
+				t.Fatalf("it went %s after the first reading", b.clock.Now().Sub(read))
+			}
+			b.clock.advance(slow)
+			row.again(i, who, task)
+			if !row.gone(b, who, task) {
+				t.Fatal("it stays after the second reading")
+			}
+		})
+	}
+}
+
+// A calendar whose deletion is held may be deleted by its owner: then nothing is held
+// any more, and its tasks do not wait for it.
+func TestAHeldCalendarThatIsDeletedByHandIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.undecided = true
+	i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Halyna", "Stays")
+	for _, id := range staff[:5] {
+		must(t, b.erp.UpdateEmployee(id, func(e *fakeerp.Employee) { e.Email = "no address" }))
+	}
+	i.employee(queue.CauseNotify, staff[:5]...)
+	i.rest()
+	at := slices.IndexFunc(staff, func(id int64) bool { return b.record(id).Held != "" && b.calendar(id) != "" })
+	if at < 0 {
+		t.Fatal("no calendar is held")
+	}
+	who := staff[at]
+	must(t, b.google.DeleteCalendar(b.calendar(who)))
+	task := b.addTask(b.hour(9), who)
+	i = b.start(0)
+	i.task(task)
+	i.employee(queue.CauseReconcile, who)
+	i.rest()
+	if rec := b.record(who); rec.Calendar != nil || len(rec.Leaving) > 0 || rec.Held != "" {
+		t.Errorf("still held: %+v", rec)
+	}
+	if rec := b.taskRecord(task); rec.Dirty != 0 || rec.Failure != nil {
+		t.Errorf("the task still waits: %+v", rec.Work)
+	}
+}
