@@ -19,6 +19,7 @@ var (
 	seed   = flag.Uint64("seed", 0, "run the history of this seed only, and print what happens in it")
 	first  = flag.Uint64("first", 1, "the first of the seeds")
 	shrink = flag.Duration("shrink", 30*time.Second, "how long to look for a shorter history that fails alike")
+	defect = flag.String("defect", "", "plant only the defects of this name")
 	loud   = flag.Bool("loud", false, "show the product's log of the history of -seed")
 )
 
