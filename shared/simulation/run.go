@@ -98,7 +98,7 @@ func (r *Runner) Run(t *testing.T, h History, plant Plant) (result Result) {
 		log = slog.New(slog.NewTextHandler(r.Log, nil))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := open(t.Context(), r.env, h.Seed, plant, log)
+		w, err := open(t.Context(), r.env, h.Seed, plant, log, nil)
 		if err != nil {
 			t.Error(err)
 			return
@@ -165,9 +165,9 @@ func (w *world) violate(rule, format string, args ...any) {
 
 // advance lets time pass; Scheduler goes on calling Poll.
 func (w *world) advance(d time.Duration) {
-	end := time.Now().Add(d)
-	every := pollEvery
-	if d > 2*time.Hour {
+	end := time.Now().Add(w.brief(d))
+	every := w.pollEvery
+	if d > 2*time.Hour && !w.outside {
 		// Hours in which nothing happens need fewer polls to be the same.
 		every = 30 * time.Minute
 	}
@@ -190,7 +190,7 @@ func (w *world) poll() {
 
 // idle waits until no message and no request is under way.
 func (w *world) idle() bool {
-	for end := time.Now().Add(10 * time.Hour); time.Now().Before(end); pause(w.ctx, 7*time.Second) {
+	for end := time.Now().Add(10 * time.Hour); time.Now().Before(end); pause(w.ctx, w.brief(7*time.Second)) {
 		ctx, cancel := context.WithDeadline(w.ctx, end)
 		err := w.queue.Idle(ctx)
 		cancel()
@@ -294,9 +294,9 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			w.violate("comes to rest", "%s is still due at %s after %d days of quiet", key, due.Format(time.DateTime), restDays)
 			return false
 		}
-		next := w.polled.Add(pollEvery)
+		next := w.polled.Add(w.pollEvery)
 		for n >= atLeast && next.Before(due) {
-			next = next.Add(pollEvery) // polls that find nothing due need not be made
+			next = next.Add(w.pollEvery) // polls that find nothing due need not be made
 		}
 		pause(w.ctx, time.Until(next))
 		w.poll()
