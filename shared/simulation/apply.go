@@ -299,8 +299,14 @@ func (w *world) wiped() error {
 		return err
 	}
 	w.note("the database is lost")
+	// With it goes the book of the budget's slots: whoever restores a database stops
+	// what stands on it, and needs more than a minute.
+	for n := range w.slots {
+		w.slot(n).die()
+	}
 	w.auditor.Wiped()
 	w.wipe()
+	w.advance(70 * time.Second)
 	saved, err := w.source().Saved(w.ctx)
 	if err != nil {
 		return err

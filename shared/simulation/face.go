@@ -30,10 +30,10 @@ var errTrial = errors.New("simulation: only tried")
 func (f *face) enter(ctx context.Context, what, of string) (name string, err error) {
 	w := f.i.w
 	name = turn(ctx, what+" "+of)
-	pause(ctx, w.dice.between(0, 8*time.Millisecond, "store", name))
+	pause(ctx, w.brief(w.dice.between(0, 8*time.Millisecond, "store", name)))
 	fault := w.faults.take("store", what)
 	if fault == faultSlow {
-		pause(ctx, w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name))
+		pause(ctx, w.brief(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name)))
 	}
 	if err := f.i.before(); err != nil {
 		return name, err
@@ -49,7 +49,7 @@ func (f *face) leave(ctx context.Context, name string) error {
 	if err := f.i.after(); err != nil {
 		return err
 	}
-	pause(ctx, f.i.w.dice.between(0, 8*time.Millisecond, "store left", name))
+	pause(ctx, f.i.w.brief(f.i.w.dice.between(0, 8*time.Millisecond, "store left", name)))
 	return f.i.after()
 }
 
@@ -142,10 +142,10 @@ func (t *slowTx) Get(ref store.Ref, into any) (bool, error) {
 	first := t.name == ""
 	if first {
 		t.name = turn(t.ctx, "transact "+document.Name(ref))
-		pause(t.ctx, w.dice.between(0, 8*time.Millisecond, "store", t.name))
+		pause(t.ctx, w.brief(w.dice.between(0, 8*time.Millisecond, "store", t.name)))
 		t.fault = w.faults.take("store", "transact")
 		if t.fault == faultSlow {
-			pause(t.ctx, w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", t.name))
+			pause(t.ctx, w.brief(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", t.name)))
 		}
 		if err := t.f.i.before(); err != nil {
 			return false, err
@@ -162,6 +162,6 @@ func (t *slowTx) Get(ref store.Ref, into any) (bool, error) {
 	if w.dice.chance(20, "long transaction", t.name, ref.ID) {
 		high = 800 * time.Millisecond
 	}
-	pause(t.ctx, w.dice.between(0, high, "read", t.name, ref.ID))
+	pause(t.ctx, w.brief(w.dice.between(0, high, "read", t.name, ref.ID)))
 	return found, err
 }

@@ -14,6 +14,9 @@ func (w *world) applyFault(s Step, on string) error {
 	switch on {
 	case "google":
 		f := googleFault(s)
+		if w.setup.Unaided && (f.Status == http.StatusNotFound || f.Status == http.StatusGone) {
+			return errNothing // an event that seemed gone is replaced; that there are two only a reconcile sees
+		}
 		w.note("Google: %s from the call no. %d on, %d times: status %d %s, %+v", f.Method, f.Nth, f.Count, f.Status, f.Reason, flags(f))
 		w.google.Inject(f)
 	case "erp":

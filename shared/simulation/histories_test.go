@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ var (
 	seed   = flag.Uint64("seed", 0, "run the history of this seed only, and print what happens in it")
 	first  = flag.Uint64("first", 1, "the first of the seeds")
 	shrink = flag.Duration("shrink", 30*time.Second, "how long to look for a shorter history that fails alike")
+	often  = flag.String("often", "", "kinds of steps to come more often, as \"poll=25,kill=3\"")
+	defect = flag.String("defect", "", "plant only the defects of this name")
 	loud   = flag.Bool("loud", false, "show the product's log of the history of -seed")
 )
 
@@ -62,7 +65,7 @@ func TestHistories(t *testing.T) {
 	began := time.Now()
 	var took, kills, calls, failed atomic.Int64
 	inParallel(t, *seeds, func(t *testing.T, i int) {
-		h := simulation.Generate(*first+uint64(i), *steps)
+		h := simulation.GenerateWith(*first+uint64(i), *steps, oftener(t))
 		result := r.Run(t, h, simulation.Plant{})
 		took.Add(int64(result.Took))
 		kills.Add(int64(result.Kills))
@@ -80,9 +83,25 @@ func TestHistories(t *testing.T) {
 		time.Since(began).Round(time.Second), time.Duration(took.Load()).Round(time.Hour), kills.Load(), calls.Load(), failed.Load())
 }
 
+// oftener reads the flag of that name.
+func oftener(t *testing.T) map[simulation.Kind]int {
+	t.Helper()
+	out := map[simulation.Kind]int{}
+	for part := range strings.SplitSeq(*often, ",") {
+		if kind, n, ok := strings.Cut(part, "="); ok {
+			times, err := strconv.Atoi(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[simulation.Kind(kind)] = times
+		}
+	}
+	return out
+}
+
 func replay(t *testing.T, r *simulation.Runner) {
 	t.Helper()
-	result := r.Run(t, simulation.Generate(*seed, *steps), simulation.Plant{})
+	result := r.Run(t, simulation.GenerateWith(*seed, *steps, oftener(t)), simulation.Plant{})
 	result = r.Shrink(t, result, simulation.Plant{}, *shrink)
 	if *loud {
 		r.Log = os.Stderr

@@ -125,11 +125,32 @@ func weights() []weight {
 	}
 }
 
+// aided tells the kinds of steps after which a reconcile, or an admin who has
+// everybody looked at, may be needed or hides that it was.
+func aided(k Kind) bool {
+	what, _, _ := strings.Cut(string(k), ".")
+	switch k {
+	case Reconcile, Wipe, FaultERP, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect:
+		return true
+	}
+	return what == "owner" || what == "catalogue"
+}
+
 // Generate draws a history of so many steps.
-func Generate(seed uint64, steps int) History {
+func Generate(seed uint64, steps int) History { return GenerateWith(seed, steps, nil) }
+
+// GenerateWith draws a history in which some kinds of steps come so many times as
+// often as usual.
+func GenerateWith(seed uint64, steps int, often map[Kind]int) History {
 	d := dice(seed)
 	all := 0
+	var kinds []weight
 	for _, w := range weights() {
+		if d.unaided() && aided(w.kind) {
+			continue
+		}
+		w.n *= max(often[w.kind], 1)
+		kinds = append(kinds, w)
 		all += w.n
 	}
 	h := History{Seed: seed, Steps: make([]Step, steps)}
@@ -137,7 +158,7 @@ func Generate(seed uint64, steps int) History {
 		name := strconv.Itoa(id)
 		s := Step{ID: id}
 		n := d.pick(all, "kind", name)
-		for _, w := range weights() {
+		for _, w := range kinds {
 			if n < w.n {
 				s.Kind = w.kind
 				break

@@ -152,6 +152,15 @@ func (i *instance) kill(n int, after bool) {
 	i.killAt, i.killAfter = i.effects+max(n, 1), after
 }
 
+// die ends the instance at once.
+func (i *instance) die() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.dead {
+		i.dieLocked()
+	}
+}
+
 func (i *instance) alive() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -31,19 +31,22 @@ func (w *world) report(found []audit.Violation) {
 	}
 }
 
-// judge has the auditor compare what is with what ought to be, and then one more
-// reconcile write nothing.
-func (w *world) judge() {
+// judgeState has the auditor compare what is with what ought to be.
+func (w *world) judgeState() {
 	if err := w.keepActivity(); err != nil {
 		w.fault(err)
 		return
 	}
-	activity := make([]audit.Activity, len(w.kept))
+	activity := make([]audit.Activity, len(w.kept)) // what was kept twice harms nobody
 	for i, r := range w.kept {
 		activity[i] = audit.Activity{At: r.At, Action: r.Action, Calendar: r.Calendar, Event: r.Event, Task: r.Task, Employee: r.Employee}
 	}
 	w.report(w.auditor.Judge(activity))
-	if len(w.violations) > 0 {
+}
+
+// judge has the auditor compare, and then one more reconcile write nothing.
+func (w *world) judge() {
+	if w.judgeState(); len(w.violations) > 0 {
 		return
 	}
 	w.auditor.Quiet()

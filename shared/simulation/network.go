@@ -73,7 +73,7 @@ func (w *world) latency(name, way string) time.Duration {
 	case p < 30:
 		high = time.Second
 	}
-	return w.dice.between(time.Millisecond, high, "latency", name, way)
+	return w.brief(w.dice.between(time.Millisecond, high, "latency", name, way))
 }
 
 // serveERP answers as a server of its own would.

@@ -55,7 +55,7 @@ func (w *world) delay(names ...string) time.Duration {
 	case p < 80:
 		high = 10 * time.Second
 	}
-	return w.dice.between(time.Millisecond, high, append([]string{"delay"}, names...)...)
+	return w.brief(w.dice.between(time.Millisecond, high, append([]string{"delay"}, names...)...))
 }
 
 // deliver hands a message to the queue after a while.
@@ -75,7 +75,7 @@ func (w *world) subscribe() error {
 	lease := w.config.Lease
 	sub := func(topic, name, function string, pushes int, ack time.Duration) pubsub.Subscription {
 		return pubsub.Subscription{
-			Topic: topic, Name: name, Handler: w.push(function), AckDeadline: ack,
+			Topic: topic, Name: name, Handler: w.push(function), AckDeadline: ack, MinBackoff: w.backoff,
 			MaxOutstanding: pushes, DeadLetterTopic: deadLetters, MaxDeliveryAttempts: 100,
 		}
 	}
@@ -106,7 +106,7 @@ func (w *world) push(function string) http.Handler {
 		name := function + "/" + id + "/" + strconv.Itoa(attempt)
 		if !w.calm.Load() && w.dice.chance(w.setup.Doubled, "twice", name) {
 			w.under(func() {
-				if pause(w.ctx, w.dice.between(0, 20*time.Second, "twice after", name)) {
+				if pause(w.ctx, w.brief(w.dice.between(0, 20*time.Second, "twice after", name))) {
 					w.serve(w.ctx, function, name+"/again", body)
 				}
 			})

@@ -98,7 +98,7 @@ func (r *Runner) Run(t *testing.T, h History, plant Plant) (result Result) {
 		log = slog.New(slog.NewTextHandler(r.Log, nil))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := open(t.Context(), r.env, h.Seed, plant, log)
+		w, err := open(t.Context(), r.env, h.Seed, plant, log, nil)
 		if err != nil {
 			t.Error(err)
 			return
@@ -121,6 +121,11 @@ func (w *world) live(h History) Result {
 	}
 	w.fault(w.connect())
 	w.advance(20 * time.Second)
+	if w.setup.Unaided {
+		// What was there before the first poll is the fill's business (protocol.md §8.1).
+		w.poll()
+		w.idle()
+	}
 	done := 0
 	for _, s := range h.Steps {
 		done++
@@ -160,9 +165,9 @@ func (w *world) violate(rule, format string, args ...any) {
 
 // advance lets time pass; Scheduler goes on calling Poll.
 func (w *world) advance(d time.Duration) {
-	end := time.Now().Add(d)
-	every := pollEvery
-	if d > 2*time.Hour {
+	end := time.Now().Add(w.brief(d))
+	every := w.pollEvery
+	if d > 2*time.Hour && !w.outside {
 		// Hours in which nothing happens need fewer polls to be the same.
 		every = 30 * time.Minute
 	}
@@ -185,7 +190,7 @@ func (w *world) poll() {
 
 // idle waits until no message and no request is under way.
 func (w *world) idle() bool {
-	for end := time.Now().Add(10 * time.Hour); time.Now().Before(end); pause(w.ctx, 7*time.Second) {
+	for end := time.Now().Add(10 * time.Hour); time.Now().Before(end); pause(w.ctx, w.brief(7*time.Second)) {
 		ctx, cancel := context.WithDeadline(w.ctx, end)
 		err := w.queue.Idle(ctx)
 		cancel()
@@ -210,6 +215,17 @@ func (w *world) rest() {
 		i.killAt = 0
 		i.mu.Unlock()
 	}
+	if w.setup.Unaided {
+		if !w.undue(time.Now().Add(restDays*24*time.Hour), 3) {
+			return
+		}
+		if w.unheld(); !w.undue(time.Now().Add(restDays*24*time.Hour), 2) {
+			return
+		}
+		if w.judgeState(); len(w.violations) > 0 {
+			return
+		}
+	}
 	w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: w.agreedRole()})
 	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
 	w.fault(w.connect())
@@ -218,6 +234,9 @@ func (w *world) rest() {
 	}
 	w.judge()
 }
+
+// unheld lets go what is held, as an admin who has looked at it.
+func (w *world) unheld() { w.fault(w.held(store.New(w.memory), true)) }
 
 // agreedRole keeps the role of the state that histories change, where it is there.
 func (w *world) agreedRole() int64 {
@@ -275,9 +294,9 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			w.violate("comes to rest", "%s is still due at %s after %d days of quiet", key, due.Format(time.DateTime), restDays)
 			return false
 		}
-		next := w.polled.Add(pollEvery)
+		next := w.polled.Add(w.pollEvery)
 		for n >= atLeast && next.Before(due) {
-			next = next.Add(pollEvery) // polls that find nothing due need not be made
+			next = next.Add(w.pollEvery) // polls that find nothing due need not be made
 		}
 		pause(w.ctx, time.Until(next))
 		w.poll()

@@ -39,12 +39,18 @@ type setup struct {
 	Start                               time.Time
 	Employees, Tasks, Divisions         int
 	RequestsPerMinute, CalendarsPerHour int
+	// Unaided histories have nothing in them that only a reconcile repairs: polls
+	// alone must make the calendars right.
+	Unaided bool
 	// Doubled and Unacked are how many of a thousand pushes come twice.
 	Doubled, Unacked int
 	Settings         map[string]any
 	Google           fakegoogle.Options
 	Generation       fakeerp.Generation
 }
+
+// unaided draws whether a history is to come right without a reconcile.
+func (d dice) unaided() bool { return d.chance(250, "unaided") }
 
 // setupOf draws a world.
 func setupOf(d dice) setup {
@@ -59,8 +65,8 @@ func setupOf(d dice) setup {
 	s := setup{
 		Start: start.Add(d.between(0, 12*time.Hour, "start")), Employees: 2 + d.pick(3, "employees"),
 		Tasks: 2 + d.pick(5, "tasks"), Divisions: 2,
-		RequestsPerMinute: []int{60, 120, 600}[d.pick(3, "rpm")], CalendarsPerHour: []int{6, 20, 60}[d.pick(3, "cph")],
-		Doubled: 40, Unacked: 30,
+		RequestsPerMinute: []int{30, 60, 600}[d.pick(3, "rpm")], CalendarsPerHour: []int{6, 20, 60}[d.pick(3, "cph")],
+		Doubled: 40, Unacked: 30, Unaided: d.unaided(),
 		Generation: []fakeerp.Generation{fakeerp.GenerationOld, fakeerp.GenerationNew}[d.pick(2, "generation")],
 	}
 	s.Settings = map[string]any{

@@ -41,14 +41,18 @@ type world struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	google  *google.Server
-	erp     *userside.Server
-	memory  store.Backend
-	wipe    func()
-	queue   *pubsub.Dispatcher
-	faults  *injector
-	cipher  seal.Cipher
-	auditor *audit.Auditor
+	google *google.Server
+	erp    *userside.Server
+	memory store.Backend
+	// outside: the clock is the real one, and every wait is short.
+	outside   bool
+	backoff   time.Duration // of the queue; 0 is Google's
+	pollEvery time.Duration
+	wipe      func()
+	queue     *pubsub.Dispatcher
+	faults    *injector
+	cipher    seal.Cipher
+	auditor   *audit.Auditor
 
 	webhookKeys []webhook.Key
 	slots       []*instance
@@ -73,10 +77,13 @@ type world struct {
 }
 
 // open makes the world of a history at the bubble's present moment.
-func open(ctx context.Context, env environment, seed uint64, plant Plant, log *slog.Logger) (*world, error) {
-	w := &world{dice: dice(seed), plant: plant, log: log, faults: &injector{}}
+func open(ctx context.Context, env environment, seed uint64, plant Plant, log *slog.Logger, outside store.Backend) (*world, error) {
+	w := &world{dice: dice(seed), plant: plant, log: log, faults: &injector{}, pollEvery: pollEvery}
 	w.setup = setupOf(w.dice)
 	w.config = env
+	if outside != nil {
+		w.moveOut(outside)
+	}
 	var err error
 	if w.config.DefaultSettings.JSON, err = w.setup.defaultSettings(); err != nil {
 		return nil, err
@@ -95,7 +102,9 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 		return nil, err
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	pause(w.ctx, time.Until(w.setup.Start))
+	if !w.outside {
+		pause(w.ctx, time.Until(w.setup.Start))
+	}
 	w.google = google.New(w.setup.Google)
 	w.erp = userside.New(userside.Options{
 		Now: time.Now, Location: w.zone, APIKey: erpKey, Generation: w.setup.Generation, Notify: w.notified, LogLimit: 200_000,
@@ -107,8 +116,10 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 		},
 	})
 	w.populate()
-	memory := NewMemory(time.Now)
-	w.memory, w.wipe = memory, memory.Wipe
+	if !w.outside {
+		memory := NewMemory(time.Now)
+		w.memory, w.wipe = memory, memory.Wipe
+	}
 	if err := w.subscribe(); err != nil {
 		return nil, err
 	}
@@ -127,7 +138,7 @@ func (w *world) close() error {
 	w.cancel()
 	err := w.queue.Close()
 	for w.threads() > 0 {
-		<-time.After(time.Second)
+		<-time.After(w.brief(time.Second))
 	}
 	return err
 }
@@ -257,7 +268,7 @@ func (w *world) notified(changes ...userside.Change) {
 			if w.dice.chance(100, "late", name, strconv.Itoa(again)) {
 				high = 20 * time.Minute
 			}
-			wait := w.dice.between(time.Millisecond, high, "notify after", name, strconv.Itoa(again))
+			wait := w.brief(w.dice.between(time.Millisecond, high, "notify after", name, strconv.Itoa(again)))
 			w.under(func() { w.notify(c, name+"/"+strconv.Itoa(again), wait) })
 		}
 	}
@@ -293,7 +304,7 @@ func (w *world) notify(c userside.Change, name string, wait time.Duration) {
 		if rec, answered := i.call("Notify", r); answered && rec.code() == http.StatusAccepted {
 			return
 		}
-		wait = time.Minute
+		wait = w.brief(time.Minute)
 	}
 }
 
