@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/simulation"
@@ -162,7 +161,7 @@ func dirtyNotChecked() simulation.Plant {
 func reservationLost() simulation.Plant {
 	return bend(func(_ store.Ref, doc any) {
 		if b, ok := doc.(*store.BudgetRecord); ok {
-			b.Next = time.Time{}
+			*b = store.BudgetRecord{}
 		}
 	}, nil)
 }
