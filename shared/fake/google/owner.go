@@ -16,6 +16,17 @@ import (
 // calendar, an event, a rule or an account that does not exist (any more).
 var ErrNotThere = errors.New("not there")
 
+// What the owner's actions take, for callers that may not import Google's client
+// library.
+type (
+	// Event is an event as the API shows it.
+	Event = calendar.Event
+	// EventDateTime is an event's start or end.
+	EventDateTime = calendar.EventDateTime
+	// Calendar is a calendar as the API shows it.
+	Calendar = calendar.Calendar
+)
+
 // The methods below act as a person in the web UI of Google Calendar: no OAuth
 // client, no scopes, no quota, no entry in the request log.
 
