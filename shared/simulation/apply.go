@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/api/calendar/v3"
-
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
@@ -326,8 +324,8 @@ func (w *world) calendars() []google.CalendarSnapshot {
 	return out
 }
 
-func live(events []*calendar.Event, is bool) []*calendar.Event {
-	var out []*calendar.Event
+func live(events []*google.Event, is bool) []*google.Event {
+	var out []*google.Event
 	for _, e := range events {
 		if (e.Status != "cancelled") == is {
 			out = append(out, e)
@@ -352,8 +350,8 @@ func (w *world) applyOwner(s Step) error {
 		return w.google.EmptyBin(c.ID)
 	case OwnerForeign:
 		start := w.hour(s.N[1] % 48)
-		_, err := w.google.CreateEvent(c.ID, &calendar.Event{Summary: "Dentist",
-			Start: &calendar.EventDateTime{DateTime: start.Format(time.RFC3339)}, End: &calendar.EventDateTime{DateTime: start.Add(time.Hour).Format(time.RFC3339)}})
+		_, err := w.google.CreateEvent(c.ID, &google.Event{Summary: "Dentist",
+			Start: &google.EventDateTime{DateTime: start.Format(time.RFC3339)}, End: &google.EventDateTime{DateTime: start.Add(time.Hour).Format(time.RFC3339)}})
 		return err
 	case OwnerUnshare, OwnerWiden:
 		for _, r := range c.Rules {
@@ -369,7 +367,7 @@ func (w *world) applyOwner(s Step) error {
 	case OwnerShare:
 		return w.google.SetShare(c.ID, fmt.Sprintf("boss%d@provider.example", s.N[1]%2), "reader")
 	case OwnerRename:
-		return w.google.EditCalendar(c.ID, func(c *calendar.Calendar) { c.Summary = fmt.Sprintf("Mine %d", s.ID) })
+		return w.google.EditCalendar(c.ID, func(c *google.Calendar) { c.Summary = fmt.Sprintf("Mine %d", s.ID) })
 	case OwnerClear:
 		for _, e := range live(w.google.Events(c.ID), true) {
 			if err := w.google.DeleteEvent(c.ID, e.Id); err != nil {
@@ -380,12 +378,12 @@ func (w *world) applyOwner(s Step) error {
 	case OwnerRemove:
 		return w.google.DeleteCalendar(c.ID)
 	case OwnerRestore:
-		return w.onEvent(c.ID, s.N[1], false, func(e *calendar.Event) error { return w.google.RestoreEvent(c.ID, e.Id) })
+		return w.onEvent(c.ID, s.N[1], false, func(e *google.Event) error { return w.google.RestoreEvent(c.ID, e.Id) })
 	}
-	return w.onEvent(c.ID, s.N[1], true, func(e *calendar.Event) error {
+	return w.onEvent(c.ID, s.N[1], true, func(e *google.Event) error {
 		switch s.Kind {
 		case OwnerEdit:
-			return w.google.EditEvent(c.ID, e.Id, func(e *calendar.Event) {
+			return w.google.EditEvent(c.ID, e.Id, func(e *google.Event) {
 				switch s.N[2] % 4 {
 				case 0:
 					e.Summary = fmt.Sprintf("Edited %d", s.ID)
@@ -409,7 +407,7 @@ func (w *world) applyOwner(s Step) error {
 	})
 }
 
-func (w *world) onEvent(id string, n int, is bool, do func(*calendar.Event) error) error {
+func (w *world) onEvent(id string, n int, is bool, do func(*google.Event) error) error {
 	events := live(w.google.Events(id), is)
 	if len(events) == 0 {
 		return errNothing

@@ -13,7 +13,7 @@ import (
 
 var (
 	emulated = flag.Int("emulated", 50, "how many histories run against the Firestore emulator")
-	together = flag.Int("together", 10, "how many of them at a time")
+	together = flag.Int("together", 20, "how many of them at a time")
 )
 
 // TestHistoriesOnFirestore runs histories against Google's emulator: what the

@@ -30,7 +30,7 @@ func runner(t *testing.T) *simulation.Runner {
 	// A history's garbage is small, and its memory not kept: collecting less often
 	// saves a tenth of the time.
 	t.Cleanup(func() { debug.SetGCPercent(100) })
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(800)
 	r, err := simulation.NewRunner(t.Context())
 	if err != nil {
 		t.Fatal(err)

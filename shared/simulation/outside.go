@@ -22,7 +22,9 @@ func (r *Runner) RunOutside(t *testing.T, h History, backend store.Backend) (res
 	var steps []Step
 	for _, s := range h.Steps {
 		switch s.Kind {
-		case FaultGoogle, FaultERP, FaultStore, FaultQueue, Wipe, OwnerRevoke, AdminPause, ERPCommitsLater:
+		case FaultGoogle, FaultERP, FaultStore, FaultQueue, Wipe, OwnerRevoke, AdminPause, ERPCommitsLater,
+			// Settings and catalogue are in force within a minute, which is longer than all this.
+			AdminSettings, CatalogueRole, CatalogueType, CatalogueState:
 			continue
 		}
 		steps = append(steps, s)

@@ -167,9 +167,9 @@ func (w *world) violate(rule, format string, args ...any) {
 func (w *world) advance(d time.Duration) {
 	end := time.Now().Add(w.brief(d))
 	every := w.pollEvery
-	if d > 2*time.Hour && !w.outside {
+	if d > 20*time.Minute && !w.outside {
 		// Hours in which nothing happens need fewer polls to be the same.
-		every = 30 * time.Minute
+		every = max(10*time.Minute, d/6)
 	}
 	for {
 		next := w.polled.Add(every)
@@ -254,10 +254,11 @@ func (w *world) settle() bool {
 	end := time.Now().Add(restDays * 24 * time.Hour)
 	state := store.New(w.memory)
 	for round := 0; ; round++ {
-		if !w.undue(end, 3) {
+		// What vanished from the ERP's lists is believed at the second poll.
+		if !w.undue(end, max(3-2*round, 1)) {
 			return false
 		}
-		if round >= 2 {
+		if round >= 1 {
 			plan, err := state.Held(w.ctx)
 			w.fault(err)
 			if len(plan.Keys) == 0 {
