@@ -15,9 +15,6 @@ type known struct {
 func allKnown() []known {
 	return []known{
 		{"pace", "", "two writes a second to one calendar hold for one process only"},
-		{"share", "it is still shared with", "a former address keeps reading after the database was lost"},
-		{"calendar", "it is named otherwise", "a calendar renamed at Google is not named back"},
-		{"double", "the employee has calendar", "the auditor takes the calendar that leaves for a double"},
 	}
 }
 
