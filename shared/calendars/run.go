@@ -3,10 +3,10 @@ package calendars
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -35,7 +35,9 @@ type progress struct {
 	k    *Keeper
 	part string
 
-	mu      sync.Mutex
+	// turn guards the rest; a channel, since it is held while the store is written to,
+	// and a synctest bubble's clock stands while a goroutine waits for a mutex.
+	turn    chan struct{}
 	results []store.RunResult
 	written time.Time
 	over    bool
@@ -60,7 +62,17 @@ func (k *Keeper) follow(ctx context.Context, o Order, ids []calendarsync.Employe
 		_, known := slices.BinarySearch(done, int64(id))
 		return known
 	})
-	return &progress{k: k, part: o.Run, written: k.Deps.Now()}, left, nil
+	return &progress{k: k, part: o.Run, written: k.Deps.Now(), turn: make(chan struct{}, 1)}, left, nil
+}
+
+// take waits for the turn.
+func (p *progress) take(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return failure.Wrap(failure.Transient, "count the progress of a run", ctx.Err())
+	}
 }
 
 // done notes what came of one employee.
@@ -68,8 +80,10 @@ func (p *progress) done(ctx context.Context, r store.RunResult) error {
 	if p == nil {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer func() { <-p.turn }()
 	p.results = append(p.results, r)
 	if p.k.Deps.Now().Before(p.written.Add(countEvery)) {
 		return nil
@@ -95,8 +109,10 @@ func (p *progress) flush(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer func() { <-p.turn }()
 	return p.write(ctx)
 }
 
@@ -118,8 +134,8 @@ func (p *progress) isOver() bool {
 	if p == nil {
 		return false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{} // its holder's call to the store has a deadline
+	defer func() { <-p.turn }()
 	return p.over
 }
 
