@@ -13,9 +13,7 @@ type known struct {
 // allKnown are left out of the verdict, so that they hide nothing else. The list
 // is empty when all is well.
 func allKnown() []known {
-	return []known{
-		{"pace", "", "two writes a second to one calendar hold for one process only"},
-	}
+	return nil
 }
 
 func isKnown(rule, detail string) bool {
