@@ -88,3 +88,41 @@ func TestAHeldCalendarThatIsDeletedByHandIsNotWaitedFor(t *testing.T) {
 		t.Errorf("the task still waits: %+v", rec.Work)
 	}
 }
+
+// Two readings that lack different things are each a first one (found by the
+// simulation: a task that had lost its last executor and was deleted afterwards).
+func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, staff := b.staffed("Olena", "Petro")
+	who := staff[0]
+	task := b.addTask(b.hour(9), who)
+	i.task(task, b.addTask(b.hour(12), who))
+	i.rest()
+	gone := false
+	lacking := func(ofTask, ofEmployee string) {
+		defer b.erp.Inject(fakeerp.Rule{Action: "show", Count: -1, Fault: fakeerp.Missing(ofTask)})()
+		defer b.erp.Inject(fakeerp.Rule{Action: "get_data", Count: -1, Fault: fakeerp.Missing(ofEmployee)})()
+		i.task(task)
+		if len(b.live(who)) > 0 && len(b.events(who)) == 1 {
+			gone = true
+		}
+		i.employee(queue.CauseNotify, who)
+	}
+	there := func(when string) {
+		t.Helper()
+		if b.calendar(who) == "" || len(b.events(who)) != 2 {
+			t.Fatalf("%s: calendar %q, %d events", when, b.calendar(who), len(b.events(who)))
+		}
+	}
+	lacking("staff", "email")
+	there("after the first reading")
+	b.clock.advance(absenceTime + time.Minute)
+	lacking("date.todo", "is_work")
+	there("after a reading that lacks something else")
+	b.clock.advance(absenceTime + time.Minute)
+	lacking("date.todo", "is_work")
+	if c := b.calendar(who); c != "" || !gone {
+		t.Fatalf("after the second reading of one kind: calendar %q, event gone: %v", c, gone)
+	}
+}

@@ -283,7 +283,7 @@ func (l *look) stoppedBy() calendarsync.Reason {
 // (protocol.md §4.2).
 func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendarsync.Verdict, error) {
 	since := l.rec().AbsentSince
-	if since.IsZero() {
+	if since.IsZero() || l.rec().Reason != string(reason) {
 		// From the reading, not from the lease: the ERP may have been slow.
 		since = l.now()
 		if err := l.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = since, string(reason) }); err != nil {

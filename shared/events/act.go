@@ -232,7 +232,7 @@ func (l *look) delete(ctx context.Context, s *step) written {
 // finish turns the outcome of a write into the mapping to record.
 func (l *look) finish(ctx context.Context, s *step, w written) {
 	m := s.intent
-	m.Owner, m.Deadline, m.AbsentSince, m.StateID = "", time.Time{}, time.Time{}, l.state
+	m.Owner, m.Deadline, m.AbsentSince, m.AbsentFor, m.StateID = "", time.Time{}, time.Time{}, "", l.state
 	m.Release()
 	s.activity.Result = "done"
 	switch {

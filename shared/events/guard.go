@@ -62,7 +62,7 @@ func (l *look) allowed(s step) bool {
 
 func (l *look) hold(ctx context.Context, s step) {
 	m := l.found(s.party)
-	m.AbsentSince = s.absent
+	m.AbsentSince, m.AbsentFor = s.absent, absentFor(s.absent, s.decision.Reason)
 	if m.HeldSince.IsZero() {
 		m.HeldSince, m.HeldFor = l.taken(), string(s.decision.Reason)
 		l.w.Log.WarnContext(ctx, "deletion held", "task", l.id, "employee", s.party.id, "reason", m.HeldFor)

@@ -259,7 +259,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 			break
 		}
 		absent = p.mapping.AbsentSince
-		if absent.IsZero() {
+		if absent.IsZero() || p.mapping.AbsentFor != string(d.Reason) {
 			// From the reading, not from the lease: the ERP may have been slow, and the
 			// second reading has to be that much later (protocol.md §4.2).
 			absent = l.readAt
@@ -280,8 +280,8 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 			// mapping" says the same.
 			l.mappings[p.id], p.mapped = nil, false
 		} else if p.mapped {
-			m.AbsentSince = absent
-			if d.Verdict != calendarsync.Leave {
+			m.AbsentSince, m.AbsentFor = absent, absentFor(absent, d.Reason)
+			if d.Verdict != calendarsync.Leave && absent.IsZero() {
 				// The source recovered, or gives reasons of its own: nothing is held.
 				m.Release()
 			}
@@ -305,6 +305,14 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		return step{}, false
 	}
 	return step{party: p, action: action, decision: d, counted: counted, absent: absent}, true
+}
+
+// absentFor is what a reading lacked; "" where there is no doubt.
+func absentFor(since time.Time, reason calendarsync.Reason) string {
+	if since.IsZero() {
+		return ""
+	}
+	return string(reason)
 }
 
 // troubles tells whether a decision to leave things as they are has to be

@@ -42,6 +42,8 @@ type Mapping struct {
 	Deadline time.Time `firestore:"deadline,omitempty" json:"deadline,omitzero"`
 	// AbsentSince is when a complete reading first lacked the reason for the event.
 	AbsentSince time.Time `firestore:"absent_since,omitempty" json:"absent_since,omitzero"`
+	// AbsentFor is what that reading lacked: a second one lacks the same, or is a first.
+	AbsentFor string `firestore:"absent_for,omitempty" json:"absent_for,omitempty"`
 	// StateID is the task's state when the event was last right: the same state
 	// with another role is a change of the catalogue (protocol.md §4.3).
 	StateID int64 `firestore:"state_id,omitempty" json:"state_id,omitempty"`
