@@ -420,6 +420,8 @@ func TestAGrantThatDiesAndComesBack(t *testing.T) {
 		w.WantStarts(ids[0], w.Tomorrow(15))
 		w.WantStarts(ids[1], w.Tomorrow(16))
 		w.WantStarts(newcomer, w.Tomorrow(16))
+		// An audit that met a task in another's hands comes again when the lease is over.
+		eventually(t, func() bool { w.Poll(); return employeeWork(t, w, newcomer).Dirty == 0 })
 		for _, key := range []store.Work{taskWork(t, w, moved), taskWork(t, w, closed), taskWork(t, w, fresh), employeeWork(t, w, newcomer)} {
 			wantAtRest(t, key)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 func (d *doctor) employeeChecks() []check {
@@ -23,6 +25,9 @@ func (d *doctor) employeeChecks() []check {
 
 func (d *doctor) checkCards(ctx context.Context) verdict {
 	readings, captions, err := d.erp.EmployeeCards(ctx)
+	if errors.Is(err, userside.ErrNobody) {
+		return bad("Look into the ERP: either nobody works there, or the API key may not see employees.", "the ERP shows no employee at all")
+	}
 	if err != nil {
 		return bad("Ask the ERP for cat=employee&action=get_data by hand and see what it answers.", "the employees could not be read: %s", detailOf(err))
 	}

@@ -275,7 +275,7 @@ func holdsOneFunction(t *testing.T, root, name string, a archive, declared strin
 			t.Errorf("%q is no path inside the archive", f.Name)
 		case strings.HasSuffix(f.Name, "_test.go"), strings.Contains("/"+f.Name, "/testdata/"):
 			t.Errorf("a test: %s", f.Name)
-		case inside(f.Name, "shared/fake"), inside(f.Name, "shared/testenv"), strings.Contains("/"+f.Name, "/storetest/"):
+		case inside(f.Name, "shared/fake"), inside(f.Name, "shared/simulation"), inside(f.Name, "shared/testenv"), strings.Contains("/"+f.Name, "/storetest/"):
 			t.Errorf("a stand-in: %s", f.Name)
 		case !inside(f.Name, "functions") && !inside(f.Name, "shared") && f.Name != "go.mod" && f.Name != "go.sum" && f.Name != "function.go":
 			t.Errorf("has no business in an archive: %s", f.Name)
@@ -312,7 +312,7 @@ func sameSourceSameHash(t *testing.T, one string, before map[string]string) {
 	two := copyRepository(t, time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
 	// What is no part of an archive does not change it either.
 	for _, name := range []string{
-		"functions/notify/more_test.go", "shared/fake/more.go", "shared/testenv/more.go", "shared/store/storetest/more.go",
+		"functions/notify/more_test.go", "shared/fake/more.go", "shared/simulation/more.go", "shared/testenv/more.go", "shared/store/storetest/more.go",
 		"shared/webhook/testdata/more", "shared/webhook/.more.go.swp", "scripts/more.go", "README.md",
 	} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(two, name)), 0o750))

@@ -129,7 +129,7 @@ func holdsOnly(t *testing.T, name, program string) {
 			t.Errorf("holds the function %s: %v", other, has)
 		}
 	}
-	for _, pkg := range []string{module + "/shared/fake", module + "/shared/testenv", "/storetest", "github.com/chromedp", "pgregory.net/rapid"} {
+	for _, pkg := range []string{module + "/shared/fake", module + "/shared/simulation", module + "/shared/testenv", "/storetest", "github.com/chromedp", "pgregory.net/rapid"} {
 		if bytes.Contains(content, []byte(pkg)) {
 			t.Errorf("holds %s", pkg)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
@@ -108,7 +107,7 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 		// what it remembers: "no mapping" still does not mean "no event" (protocol.md
 		// §3.4), and what somebody changed is not noticed. Waiting leaves a mark on the
 		// employee, by which the next look is an audit again.
-		again := l.taken().Add(time.Minute)
+		again := l.taken().Add(l.k.waits.Lease)
 		if parked.After(again) {
 			again = parked
 		}

@@ -17,6 +17,7 @@ locals {
     && !strcontains("/${f}", "/.")
     && !strcontains(f, "/testdata/")
     && !startswith(f, "shared/fake/")
+    && !startswith(f, "shared/simulation/")
     && !startswith(f, "shared/testenv/")
     && !startswith(f, "shared/store/storetest/")
   ])
