@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
@@ -72,9 +71,6 @@ func googleFault(s Step) google.Fault {
 		// Said once it may be a lie; said again and again, of every method, it is
 		// what Google says when something is gone.
 		f.Count = 1
-		if !strings.HasPrefix(f.Method, "calendar.events.") || f.Method == "calendar.events.list" {
-			f.Method = knownLie(f.Method)
-		}
 	}
 	return f
 }

@@ -156,9 +156,6 @@ func (w *world) violate(rule, format string, args ...any) {
 		}
 	}
 	v := Violation{rule, fmt.Sprintf(format, args...)}
-	if isKnown(v.Rule, v.Detail) {
-		return
-	}
 	w.note("VIOLATED %s", v)
 	w.violations = append(w.violations, v)
 }
