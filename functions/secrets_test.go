@@ -382,12 +382,18 @@ func newVisitor(t *testing.T, w *world.World) *visitor {
 // is the account's owner who presses Allow.
 func (v *visitor) visit(path, account string) string {
 	v.t.Helper()
+	return v.follow(path, func(address string) (string, error) { return v.w.Google.Approve(address, account) })
+}
+
+// follow is visit with another decision at Google.
+func (v *visitor) follow(path string, decide func(address string) (string, error)) string {
+	v.t.Helper()
 	address := v.w.URL + path
 	for range 15 {
 		u, err := url.Parse(address)
 		must(v.t, err)
 		if strings.HasPrefix(u.Path, "/google/") {
-			address, err = v.w.Google.Approve(address, account)
+			address, err = decide(address)
 			must(v.t, err)
 			continue
 		}
