@@ -45,11 +45,23 @@ func FromEnvironment(ctx context.Context) (Deployed, error) {
 	}
 	log := logging.From(ctx)
 	w, err := New(ctx, cfg, Deps{
-		Store: state, Opener: cipher, Publisher: publisher, Transport: http.DefaultTransport,
+		Store: state, Opener: cipher, Publisher: publisher, Transport: transport(),
 		NewID: uuid.NewString, Now: time.Now, Log: log,
 	})
 	if err != nil {
 		return Deployed{}, errors.Join(err, state.Close(), publisher.Close())
 	}
 	return Deployed{Workers: w, Config: cfg, Publisher: publisher, Log: log}, nil
+}
+
+// transport keeps a connection to the ERP for each of the employees that an instance
+// looks at together; the default keeps two and would make the others anew each time.
+func transport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = 32
+	return t
 }
