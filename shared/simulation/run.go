@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -293,12 +295,43 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			return false
 		}
 		next := w.polled.Add(w.pollEvery)
+		if w.outside && time.Until(due) > longOutside {
+			if time.Since(began) > mostOutside {
+				w.violate("comes to rest", "%s is still due at %s", key, due.Format(time.DateTime))
+				return false
+			}
+			// On the real clock nobody waits for a failure's pause to end: an admin presses
+			// "Try again".
+			w.note("%s is due in %v: an admin tries again", key, time.Until(due).Round(time.Second))
+			w.fault(w.tryAgain(key))
+			due = time.Now()
+		}
 		for n >= atLeast && next.Before(due) {
 			next = next.Add(w.pollEvery) // polls that find nothing due need not be made
 		}
 		pause(w.ctx, time.Until(next))
 		w.poll()
 	}
+}
+
+// Waits on the real clock.
+const (
+	longOutside = 10 * time.Second
+	mostOutside = 2 * time.Minute
+)
+
+// tryAgain asks for another look at a key, "employees/7", as the console does.
+func (w *world) tryAgain(key string) error {
+	collection, number, _ := strings.Cut(key, "/")
+	id, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return err
+	}
+	topic := w.config.Task
+	if collection == string(store.Employees) {
+		topic = w.config.Topics.Employee
+	}
+	return w.publish(topic, queue.Message{IDs: []int64{id}, Cause: queue.CauseConsole, Lane: queue.LaneLive})
 }
 
 func (w *world) outstanding() string {
