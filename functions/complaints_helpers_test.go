@@ -308,7 +308,7 @@ func ownClient(t *testing.T, w *world.World, o world.Options) {
 			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
-			source, err := os.ReadFile(path) //nolint:gosec // a file of this repository
+			source, err := os.ReadFile(path)
 			if shared.Match(source) {
 				t.Errorf("%s brings a client or a key along", path)
 			}

@@ -101,8 +101,8 @@ func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
 	i.rest()
 	gone := false
 	lacking := func(ofTask, ofEmployee string) {
-		defer b.erp.Inject(fakeerp.Rule{Action: "show", Count: -1, Fault: fakeerp.Missing(ofTask)})()
-		defer b.erp.Inject(fakeerp.Rule{Action: "get_data", Count: -1, Fault: fakeerp.Missing(ofEmployee)})()
+		b.erp.Inject(fakeerp.Rule{Action: "show", Count: 1, Fault: fakeerp.Missing(ofTask)})
+		b.erp.Inject(fakeerp.Rule{Action: "get_data", Count: 1, Fault: fakeerp.Missing(ofEmployee)})
 		i.task(task)
 		if len(b.live(who)) > 0 && len(b.events(who)) == 1 {
 			gone = true
