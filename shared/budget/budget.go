@@ -24,9 +24,12 @@ const (
 	window = 1100 * time.Millisecond
 	// lateWrite and lateSlots are how late a slot may be used, a write's in time and
 	// any in slots' lengths. Later, another is taken: slots of others have begun. Five
-	// of the 582 slots of a minute leave 12 calls more room below the limit.
+	// of the 582 slots of a minute leave 12 calls more room below the limit. Whatever
+	// the limit, the slots of 61.8 s are fewer than it: with a small one no call may be
+	// later than lateCall (found by the simulation).
 	lateWrite = 80 * time.Millisecond
 	lateSlots = 5
+	lateCall  = 1800 * time.Millisecond
 	// minPause is how soon a store that had nothing is asked again at the earliest.
 	minPause = 10 * time.Millisecond
 )
@@ -103,7 +106,7 @@ func LaneOf(ctx context.Context) queue.Lane {
 // told at once, and else transient: the context ended, or the store was silent
 // for two seconds.
 func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
-	late := lateSlots * p.spacing
+	late := min(lateSlots*p.spacing, lateCall)
 	if calendar != "" {
 		late = min(late, lateWrite)
 	}

@@ -128,10 +128,14 @@ func (l *look) recall(ctx context.Context, address string) error {
 		return err
 	}
 	former := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
-		return r.Type == "user" && r.Role == "reader" && !own(r.ID, account)
+		// Whatever the role: the owner may have widened it.
+		return r.Type == "user" && r.Role != "owner" && !own(r.ID, account)
 	})
 	if _, there := ruleFor(rules, c.RuleID, address); !there && former >= 0 {
 		address = strings.TrimSpace(rules[former].Address)
+	}
+	if address == "" {
+		return nil
 	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		c := *r.Calendar

@@ -21,6 +21,9 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			return err
 		}
 	}
+	if err := l.recall(ctx, l.rec().Address); err != nil {
+		return err
+	}
 	if l.rec().Creation != nil && (!absent || e == nil) {
 		// Nobody waits behind one who wants no calendar any more. Of whom that is only
 		// doubted, the place stays, and by and by counts no more.
@@ -109,13 +112,7 @@ func (l *look) leave(ctx context.Context, from time.Time) error {
 			return
 		}
 		if r.Calendar.ID != "" {
-			c := *r.Calendar
-			if c.Address == "" {
-				// Adopted after the database was lost, and never shared since: shared, if at
-				// all, with the address on the card.
-				c.Address = r.Address
-			}
-			r.Leaving = append(slices.Clone(r.Leaving), c)
+			r.Leaving = append(slices.Clone(r.Leaving), *r.Calendar)
 		}
 		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, from
 	})

@@ -49,7 +49,8 @@ type Gateway struct {
 }
 
 // New makes a Gateway. client must authorize its calls; endpoint is Google's own
-// or a stand-in's, ending in "/calendar/v3/"; account names the budget.
+// or a stand-in's, ending in "/calendar/v3/"; account names the budget, once a call
+// can be authorized without delay.
 func New(ctx context.Context, client *http.Client, endpoint string, pacer Pacer, account func(ctx context.Context) (string, error)) (*Gateway, error) {
 	api, err := calendar.NewService(ctx, option.WithHTTPClient(client), option.WithEndpoint(endpoint))
 	if err != nil {
@@ -71,10 +72,6 @@ const (
 // call paces, makes and classifies one call, retrying with jittered back-off
 // while the context's deadline allows. Every attempt takes a slot.
 func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do func(ctx context.Context) error) error {
-	account, err := g.account(ctx)
-	if err != nil {
-		return classify(op, err)
-	}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval, wait.RandomizationFactor = 400*time.Millisecond, 32*time.Second, 0
 	// Once an attempt may have taken effect, no later refusal makes that undone.
@@ -86,12 +83,18 @@ func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do fun
 		return err
 	}
 	for attempt := 1; ; attempt++ {
-		if err := g.pacer.Wait(ctx, account, writesTo); err != nil {
-			return final(classify(op, err))
+		// The token first: whoever waited for one behind the slot would call late, together
+		// with all the others that did.
+		account, err := g.account(ctx)
+		if err == nil {
+			if err := g.pacer.Wait(ctx, account, writesTo); err != nil {
+				return final(classify(op, err))
+			}
+			one, cancel := context.WithTimeout(ctx, callTimeout)
+			err = do(one)
+			cancel()
 		}
-		one, cancel := context.WithTimeout(ctx, callTimeout)
-		err := classify(op, do(one))
-		cancel()
+		err = classify(op, err)
 		ambiguous = ambiguous || failure.IsAmbiguous(err)
 		if err == nil || attempt == 4 || ctx.Err() != nil {
 			return final(err)

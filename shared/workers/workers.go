@@ -90,7 +90,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		cfg.CalendarEndpoint,
 		budget.New(d.Store, cfg.RequestsPerMinute, d.Now),
 		func(ctx context.Context) (string, error) {
-			a, err := grants.Account(ctx)
+			_, a, err := grants.Token(ctx)
 			return a.Sub, err
 		})
 	if err != nil {
