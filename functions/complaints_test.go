@@ -95,7 +95,9 @@ func noDuplicates(t *testing.T, w *world.World, o world.Options) {
 	}
 	w.Google.ResetRequests()
 	doubled()
-	w.WantCalls()
+	if n := writesOf(w); n != 0 { // two at once about an employee may be a reason to look
+		t.Errorf("doubled messages made %d writes", n)
+	}
 	o.Backend = emulated(t)
 	w.Again(o)
 	doubled() // before anything was looked through
