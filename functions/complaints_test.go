@@ -40,7 +40,7 @@ func TestComplaints(t *testing.T) {
 	// fit side by side than t.Parallel lets through on a small machine.
 	var running sync.WaitGroup
 	defer running.Wait()
-	places := make(chan struct{}, 5)
+	places := make(chan struct{}, 7)
 	for _, c := range []complaint{
 		{"01 duplicates: none after a lost answer, a doubled message and a lost database", world.Options{}, noDuplicates},
 		{"02 token revoked: one alarm, nothing deleted while blind, all caught up after the consent", with("LEASE_SECONDS", "6"), tokenRevoked},
