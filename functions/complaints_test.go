@@ -40,7 +40,7 @@ func TestComplaints(t *testing.T) {
 	// fit side by side than t.Parallel lets through on a small machine.
 	var running sync.WaitGroup
 	defer running.Wait()
-	places := make(chan struct{}, 5)
+	places := make(chan struct{}, 7)
 	for _, c := range []complaint{
 		{"01 duplicates: none after a lost answer, a doubled message and a lost database", world.Options{}, noDuplicates},
 		{"02 token revoked: one alarm, nothing deleted while blind, all caught up after the consent", with("LEASE_SECONDS", "6"), tokenRevoked},
@@ -95,7 +95,9 @@ func noDuplicates(t *testing.T, w *world.World, o world.Options) {
 	}
 	w.Google.ResetRequests()
 	doubled()
-	w.WantCalls()
+	if n := writesOf(w); n != 0 { // two at once about an employee may be a reason to look
+		t.Errorf("doubled messages made %d writes", n)
+	}
 	o.Backend = emulated(t)
 	w.Again(o)
 	doubled() // before anything was looked through
