@@ -21,7 +21,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			return err
 		}
 	}
-	if err := l.recall(ctx, l.rec().Address); err != nil {
+	if err := l.recall(ctx, l.rec().Address, false); err != nil {
 		return err
 	}
 	if l.rec().Creation != nil && (!absent || e == nil) {

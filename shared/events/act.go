@@ -23,6 +23,8 @@ type step struct {
 	// counted: a deletion that nobody may have meant, for the delete guard.
 	counted bool
 	absent  time.Time
+	// taken: an insert was refused because something is under its id.
+	taken bool
 }
 
 // maxGenerations bounds how often one look moves to a new event id.
@@ -126,6 +128,7 @@ func (l *look) insert(ctx context.Context, s *step, try int) written {
 	l.writes++
 	ev, err := l.w.Google.InsertEvent(ctx, s.party.record.Calendar.ID, l.draft(s, 0, ""))
 	if failure.Is(err, failure.Conflict) {
+		s.taken = true
 		return l.examine(ctx, s, try, true)
 	}
 	return written{event: ev, err: err}
@@ -175,6 +178,7 @@ func (l *look) nextGeneration(ctx context.Context, s *step, try int, why error) 
 	tried := s.activity
 	tried.Result = string(failure.KindOf(why))
 	l.activity = append(l.activity, tried)
+	s.taken = false
 	s.intent.Generation++
 	s.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", l.lease.Token, s.party.id, l.lease.Look, s.intent.Generation)
 	s.intent.EventID = calendarsync.EventID(l.tenant, l.id, calendarsync.EmployeeID(s.party.id), s.intent.Generation)
@@ -259,7 +263,9 @@ func (l *look) finish(ctx context.Context, s *step, w written) {
 // afterFailure closes the intent where it is certain that nothing happened;
 // otherwise the intent stays open and the event is read before the next write.
 func (l *look) afterFailure(ctx context.Context, s *step, err error) {
-	if failure.IsAmbiguous(err) || errors.Is(err, context.DeadlineExceeded) {
+	// What is under a taken id may be ours, from an earlier try whose answer was lost,
+	// however the call after it failed (found by the simulation).
+	if failure.IsAmbiguous(err) || errors.Is(err, context.DeadlineExceeded) || s.taken {
 		m := s.intent
 		m.Owner = l.lease.Token
 		l.mappings[s.party.id] = &m

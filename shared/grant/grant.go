@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -59,6 +60,10 @@ type Source struct {
 	readAt  time.Time
 	token   *oauth2.Token
 	version int64 // of token
+
+	// ready is the token that was last given, for calls that have their slot already
+	// and must not wait for anybody's reading of the account.
+	ready atomic.Pointer[oauth2.Token]
 }
 
 // reread is how old the known account may get: a disconnection or a new
@@ -125,6 +130,7 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 		return "", a, err
 	}
 	if s.token != nil && s.version == a.Version && s.now().Add(time.Minute).Before(s.token.Expiry) {
+		s.ready.Store(s.token)
 		return s.token.AccessToken, a, nil
 	}
 	token, err := s.refresh(ctx, a)
@@ -132,6 +138,7 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 		return "", a, err
 	}
 	s.token, s.version = token, a.Version
+	s.ready.Store(token)
 	if !a.SuspectSince.IsZero() || !a.ClientRefusedAt.IsZero() {
 		if err := s.accounts.GrantWorks(ctx, a.Sub, a.Version); err != nil {
 			s.log.WarnContext(ctx, "could not clear the suspicion against the grant", "error", err)
@@ -141,9 +148,22 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 	return token.AccessToken, a, nil
 }
 
+// given is the token that the caller asked for before taking a slot, or a new one if
+// that has come of age since.
+func (s *Source) given(ctx context.Context) (string, error) {
+	if ready := s.ready.Load(); ready != nil && s.now().Add(10*time.Second).Before(ready.Expiry) {
+		return ready.AccessToken, nil
+	}
+	token, _, err := s.Token(ctx)
+	return token, err
+}
+
 // Refused forgets an access token that Google did not take, so that the next
 // one is fresh.
 func (s *Source) Refused(token string) {
+	if ready := s.ready.Load(); ready != nil && ready.AccessToken == token {
+		s.ready.CompareAndSwap(ready, nil)
+	}
 	s.turn <- struct{}{} // its holder's calls have deadlines
 	defer s.release()
 	if s.token != nil && s.token.AccessToken == token {
@@ -236,7 +256,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		// A RoundTripper closes the body in any case, also where no call is made.
 		defer func() { _ = r.Body.Close() }()
 	}
-	token, _, err := t.Source.Token(r.Context())
+	token, err := t.Source.given(r.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,29 @@ func TestHistories(t *testing.T) {
 		time.Since(began).Round(time.Second), time.Duration(took.Load()).Round(time.Hour), kills.Load(), calls.Load(), failed.Load())
 }
 
+// TestHistoriesThatFailedOnce runs those in which campaigns found a fault of the
+// product, each after it was understood and mended.
+func TestHistoriesThatFailedOnce(t *testing.T) {
+	r := runner(t)
+	for name, h := range map[string]struct {
+		seed  uint64
+		steps int
+	}{
+		"readings that lack different things proved an absence":              {187, 100},
+		"calls that waited for a token went out together":                    {10108, 200},
+		"a former address kept a widened share after a lost database":        {10116, 200},
+		"slots of a small budget were used too late":                         {10200, 200},
+		"an adopted calendar of somebody dismissed was deleted while shared": {10320, 200},
+		"an event under a taken id that could not be read was forgotten":     {10573, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if result := r.Run(t, simulation.Generate(h.seed, h.steps), simulation.Plant{}); result.Failed() {
+				t.Errorf("%s", result)
+			}
+		})
+	}
+}
+
 // oftener reads the flag of that name.
 func oftener(t *testing.T) map[simulation.Kind]int {
 	t.Helper()
