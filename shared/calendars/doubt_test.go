@@ -129,39 +129,6 @@ func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
 	}
 }
 
-// After a lost database the rules alone tell whom a calendar was shared with: a former
-// address loses it, and of somebody who was dismissed even where the owner has widened
-// the role.
-func TestAFormerAddressLosesItsShareAfterALostDatabase(t *testing.T) {
-	t.Parallel()
-	for _, dismissed := range []bool{false, true} {
-		b := newBench(t)
-		_, staff := b.staffed("Olena")
-		who := staff[0]
-		before := b.calendar(who)
-		must(t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Email = "new@provider.example" }))
-		if dismissed {
-			must(t, b.google.SetShare(before, "olena@provider.example", "writer"))
-			must(t, b.erp.DismissEmployee(who))
-		}
-		b.freshStore()
-		i := b.start(0)
-		i.employee(queue.CauseConsole, who)
-		i.rest()
-		for _, c := range b.google.Calendars() {
-			if role := c.Role("olena@provider.example"); !c.Deleted && role != "" && role != "none" {
-				t.Errorf("dismissed %v: the former address is %q of calendar %s", dismissed, role, c.ID)
-			}
-		}
-		if got := b.calendar(who); (got == "") != dismissed || got == before {
-			t.Errorf("dismissed %v: calendar %q, before %q", dismissed, got, before)
-		}
-		if n := len(b.google.Requests(fakegoogle.Filter{Method: "calendar.acl.delete", CalendarID: before, Committed: true})); n != 1 {
-			t.Errorf("dismissed %v: the share was removed %d times before the calendar, want once", dismissed, n)
-		}
-	}
-}
-
 // An insert whose answer was lost is refused when it is repeated, because its id is
 // taken; if what is there cannot be read just then, it is not forgotten (found by the
 // simulation: an event that stayed after its task was closed).

@@ -31,7 +31,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 	if err := l.takeBack(ctx); err != nil {
 		return err
 	}
-	if err := l.recall(ctx, address, true); err != nil {
+	if err := l.recall(ctx, address); err != nil {
 		return err
 	}
 	if c := l.rec().Calendar; c != nil && c.Address != "" && calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
@@ -105,10 +105,8 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 // recall finds out whom an adopted calendar was shared with, from its rules: the
 // employee's address may have changed since, and a calendar of a former address
 // is replaced, not shared once more (protocol.md §5.2).
-//
-// keeps tells that the calendar goes on: then a rule of another role is somebody
-// else's. Of one that is to go, it is the employee's, whose role the owner widened.
-func (l *look) recall(ctx context.Context, address string, keeps bool) error {
+// A rule of another role than reader is taken for somebody else's.
+func (l *look) recall(ctx context.Context, address string) error {
 	c := l.rec().Calendar
 	if c == nil || c.ID == "" || c.Address != "" {
 		return nil
@@ -131,7 +129,7 @@ func (l *look) recall(ctx context.Context, address string, keeps bool) error {
 		return err
 	}
 	former := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
-		return r.Type == "user" && (r.Role == "reader" || !keeps && r.Role != "owner") && !own(r.ID, account)
+		return r.Type == "user" && r.Role == "reader" && !own(r.ID, account)
 	})
 	if _, there := ruleFor(rules, c.RuleID, address); !there && former >= 0 {
 		address = strings.TrimSpace(rules[former].Address)

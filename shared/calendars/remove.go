@@ -21,9 +21,6 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			return err
 		}
 	}
-	if err := l.recall(ctx, l.rec().Address, false); err != nil {
-		return err
-	}
 	if l.rec().Creation != nil && (!absent || e == nil) {
 		// Nobody waits behind one who wants no calendar any more. Of whom that is only
 		// doubted, the place stays, and by and by counts no more.
@@ -112,7 +109,13 @@ func (l *look) leave(ctx context.Context, from time.Time) error {
 			return
 		}
 		if r.Calendar.ID != "" {
-			r.Leaving = append(slices.Clone(r.Leaving), *r.Calendar)
+			c := *r.Calendar
+			if c.Address == "" {
+				// Adopted after the database was lost, and not looked at since: shared, if at
+				// all, with the address on the card.
+				c.Address = r.Address
+			}
+			r.Leaving = append(slices.Clone(r.Leaving), c)
 		}
 		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, from
 	})

@@ -91,12 +91,11 @@ func TestHistoriesThatFailedOnce(t *testing.T) {
 		seed  uint64
 		steps int
 	}{
-		"readings that lack different things proved an absence":              {187, 100},
-		"calls that waited for a token went out together":                    {10108, 200},
-		"a former address kept a widened share after a lost database":        {10116, 200},
-		"slots of a small budget were used too late":                         {10200, 200},
-		"an adopted calendar of somebody dismissed was deleted while shared": {10320, 200},
-		"an event under a taken id that could not be read was forgotten":     {10573, 200},
+		"readings that lack different things proved an absence":                {187, 100},
+		"calls that waited for a token went out together":                      {10108, 200},
+		"slots of a small budget were used too late":                           {10200, 200},
+		"a call that had its slot waited for another's reading of the account": {20098, 200},
+		"an event under a taken id that could not be read was forgotten":       {10573, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if result := r.Run(t, simulation.Generate(h.seed, h.steps), simulation.Plant{}); result.Failed() {
