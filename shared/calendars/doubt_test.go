@@ -91,6 +91,44 @@ func TestAHeldCalendarThatIsDeletedByHandIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// A calendar that is held has to leave for a new address, and Google refuses to take
+// the old one off: it does not keep its access when the calendar is looked at again
+// (found by the simulation).
+func TestAFormerAddressThatGoogleRefusedToRemoveIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.undecided = true
+	i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Halyna", "Stays")
+	for _, id := range staff[:5] {
+		must(t, b.erp.UpdateEmployee(id, func(e *fakeerp.Employee) { e.Email = "no address" }))
+	}
+	i.employee(queue.CauseNotify, staff[:5]...)
+	i.rest()
+	at := slices.IndexFunc(staff, func(id int64) bool { return b.record(id).Held != "" && b.calendar(id) != "" })
+	if at < 0 {
+		t.Fatal("no calendar is held")
+	}
+	who := staff[at]
+	former := b.record(who).Calendar.Address
+	readers := func(address string) int {
+		n := 0
+		for _, c := range b.live(who) {
+			n += len(slices.DeleteFunc(c.Rules, func(r fakegoogle.RuleSnapshot) bool { return r.Role == "none" || r.Value != address }))
+		}
+		return n
+	}
+	if readers(former) != 1 {
+		t.Fatalf("the address on record can read %d calendars", readers(former))
+	}
+	must(t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Email = "new@provider.example" }))
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.delete", Status: http.StatusForbidden, Reason: "forbidden", Count: 2})
+	i.employee(queue.CauseNotify, who)
+	i.rest()
+	if readers(former) != 0 || readers("new@provider.example") != 1 {
+		t.Errorf("%d calendars can be read by the former address, %d by the new one", readers(former), readers("new@provider.example"))
+	}
+}
+
 // Two readings that lack different things are each a first one (found by the
 // simulation: a task that had lost its last executor and was deleted afterwards).
 func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {

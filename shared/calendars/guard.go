@@ -63,9 +63,14 @@ func (l *look) takeBack(ctx context.Context) error {
 			return
 		}
 		c := r.Leaving[i]
-		// What happened in it meanwhile is not known, nor is it shared any more.
-		c.Listed, c.RuleID, c.RuleSeen = false, "", false
-		c.Address = r.Address
+		// What happened in it meanwhile is not known.
+		c.Listed = false
+		if c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(r.Address) {
+			// Not shared any more, or to be shared as it was: what is there, its rules tell.
+			c.Address, c.RuleID, c.RuleSeen = r.Address, "", false
+		}
+		// A former address that Google refused to take off yet stays on record, so that
+		// it still loses its access (protocol.md §5.2).
 		r.Calendar = &c
 		r.Leaving = slices.Delete(slices.Clone(r.Leaving), i, i+1)
 	})
