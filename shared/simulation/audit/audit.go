@@ -227,13 +227,19 @@ func (a *Auditor) Told(kind string, ids ...int64) {
 	}
 }
 
-// Wiped tells that the database was lost: its counters of deletions begin anew.
+// Wiped tells that the database was lost: its counters of deletions begin anew, and
+// which shares Google had shown is forgotten.
 func (a *Auditor) Wiped() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.wiped = a.w.Now()
 	for _, d := range a.gone {
 		d.counted = nil
+	}
+	for _, c := range a.cals {
+		for _, r := range c.rules {
+			r.listed = 0
+		}
 	}
 }
 

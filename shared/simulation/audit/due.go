@@ -24,6 +24,13 @@ const (
 	unsure
 )
 
+// verdicts are the ways in which one reading can be taken.
+type verdicts int
+
+func one(v verdict) verdicts { return 1 << v }
+
+func (all verdicts) has(v verdict) bool { return all&one(v) != 0 }
+
 // judgeTask judges one task for one employee's calendar.
 func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee int64, memberOf []int64, from time.Time) verdict {
 	if v.absent || !v.state.ok {

@@ -42,7 +42,9 @@ func (a *Auditor) rolesSince(t time.Time) []map[int64]int64 {
 	return out
 }
 
-// memberships are the divisions an employee may have been taken to belong to.
+// memberships are the divisions an employee may have been taken to belong to: of
+// one who is not in the ERP any more, those they had last, because nothing tells
+// others (protocol.md §4.2).
 func (a *Auditor) memberships(employee int64) [][]int64 {
 	p := a.people[employee]
 	now := a.w.Now()
@@ -50,7 +52,7 @@ func (a *Auditor) memberships(employee int64) [][]int64 {
 	if !slices.ContainsFunc(a.settings, func(v settingsVersion) bool { return v.IncludeDepartments }) {
 		return [][]int64{nil}
 	}
-	for _, e := range p.since(now.Add(-divisionsKept)) {
+	for _, e := range p.lastSince(now.Add(-divisionsKept)) {
 		out = append(out, divisionsOf(e))
 	}
 	if len(out) == 0 {
@@ -124,7 +126,8 @@ func (a *Auditor) taskGrounds(task, employee int64, c *calendarStory) (g grounds
 	}
 	begin := now.Add(-a.taskWork())
 	settings, members := a.inForce(begin.Add(-believed)), a.memberships(employee)
-	doubtful := func(r reading) (best verdict) {
+	// One reading can be taken in several ways, by what was in force and remembered.
+	judge := func(r reading) verdicts {
 		v, complete, ok := showTask(task, r)
 		if !ok {
 			return 0
@@ -133,47 +136,39 @@ func (a *Auditor) taskGrounds(task, employee int64, c *calendarStory) (g grounds
 			_, told := a.told[fmt.Sprintf("task.deleted/%d", task)]
 			switch {
 			case told:
-				return over
+				return one(over)
 			case complete:
-				return unsure
+				return one(unsure)
 			}
 			return 0
 		}
-		best = due
+		var all verdicts
 		for _, s := range settings {
 			for _, roles := range a.rolesSince(r.at) {
 				for _, m := range members {
-					switch got := judgeTask(s, roles, v, employee, m, c.mark.From); {
-					case got == over, got == closed && best != over, got == unsure && best == due:
-						best = got
-					}
+					all |= one(judgeTask(s, roles, v, employee, m, c.mark.From))
 				}
 			}
 		}
-		return best
+		return all
 	}
 	why = "no reading of the task in the time of its lease"
 	var second time.Time
 	for i := len(story.reads) - 1; i >= 0 && !story.reads[i].at.Before(begin); i-- {
-		switch doubtful(story.reads[i]) {
-		case over:
+		switch all := judge(story.reads[i]); {
+		case all.has(over), all.has(closed) && !a.roleChanged(task):
 			return explicit, ""
-		case closed:
-			if a.roleChanged(task) {
-				g = max(g, counted)
-				continue
-			}
-			return explicit, ""
-		case unsure:
+		case all.has(closed):
+			g = counted
+		case all.has(unsure):
 			if second.IsZero() {
 				second = story.reads[i].at
 			}
 			why = "only one complete reading lacks it"
-		case due:
+		case all.has(due):
 			if second.IsZero() {
 				why = "the ERP says that it is open, dated and theirs"
 			}
-		case 0:
 		}
 	}
 	if g != none || second.IsZero() {
@@ -183,7 +178,7 @@ func (a *Auditor) taskGrounds(task, employee int64, c *calendarStory) (g grounds
 		if second.Sub(r.at) < a.apart() {
 			break
 		}
-		if doubtful(r) == unsure {
+		if judge(r).has(unsure) {
 			return counted, ""
 		}
 	}
@@ -230,7 +225,7 @@ func (a *Auditor) roleChanged(task int64) bool {
 // calendar, or one that was shared with an address.
 func (a *Auditor) personGrounds(employee int64, since time.Time, address string) (g grounds, why string) {
 	settings := a.inForce(since.Add(-believed))
-	judge := func(r reading) (best verdict) {
+	judge := func(r reading) verdicts {
 		v, complete, ok := showPerson(employee, r)
 		if !ok {
 			return 0
@@ -239,36 +234,34 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, address string)
 			_, told := a.told[fmt.Sprintf("employee.deleted/%d", employee)]
 			switch {
 			case told && complete:
-				return over
+				return one(over)
 			case complete:
-				return unsure
+				return one(unsure)
 			}
 			return 0
 		}
-		best = due
+		var all verdicts
 		for _, s := range settings {
-			if got := judgePerson(s, v); got == over || got == unsure && best == due {
-				best = got
-			}
+			all |= one(judgePerson(s, v))
 		}
-		if best == due && address != "" && !sameAddress(v.email.v, address) {
-			return over
+		if all.has(due) && address != "" && !sameAddress(v.email.v, address) {
+			all |= one(over)
 		}
-		return best
+		return all
 	}
 	why = "no reading of the employee in the time of the look"
 	var second time.Time
 	reads := a.personReads(employee)
 	for i := len(reads) - 1; i >= 0 && !reads[i].at.Before(since); i-- {
-		switch judge(reads[i]) {
-		case over:
+		switch all := judge(reads[i]); {
+		case all.has(over):
 			return explicit, ""
-		case unsure:
+		case all.has(unsure):
 			if second.IsZero() {
 				second = reads[i].at
 			}
 			why = "only one complete reading lacks them"
-		case due:
+		case all.has(due):
 			if second.IsZero() {
 				why = "the ERP says that they work, are bound and have this address"
 			}
@@ -281,7 +274,7 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, address string)
 		if second.Sub(r.at) < a.apart() {
 			break
 		}
-		if judge(r) == unsure {
+		if judge(r).has(unsure) {
 			return counted, ""
 		}
 	}

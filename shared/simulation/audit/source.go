@@ -62,6 +62,25 @@ func (s *story[T]) since(t time.Time) []*T {
 	return out
 }
 
+// lastSince are the versions shown at some time from then on; instead of a time in
+// which it was not there, that before.
+func (s *story[T]) lastSince(t time.Time) []*T {
+	if s == nil {
+		return nil
+	}
+	var out []*T
+	for i := len(s.spans) - 1; i >= 0; i-- {
+		if s.spans[i].v == nil {
+			continue
+		}
+		out = append(out, s.spans[i].v)
+		if !s.spans[i].from.After(t) {
+			break
+		}
+	}
+	return out
+}
+
 // reading is one reading of one key.
 type reading struct {
 	at time.Time

@@ -152,7 +152,7 @@ func (t target) Answered(r fakegoogle.Request) {
 	case "calendar.acl.list":
 		if r.Status == http.StatusOK && r.Fault == "" {
 			for _, rule := range c.rules {
-				if !rule.Hidden {
+				if !rule.Hidden && rule.Role != "none" {
 					rule.listed++
 				}
 			}
