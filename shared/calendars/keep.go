@@ -116,11 +116,7 @@ func (l *look) recall(ctx context.Context, address string) error {
 	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
-	rules, err := l.k.Google.Rules(calls, c.ID)
-	if failure.Is(err, failure.Gone) {
-		// Deleted by hand: the fill makes a new one.
-		rules, err = nil, nil
-	}
+	rules, err := l.rulesOf(ctx, calls, c.ID)
 	if err != nil {
 		return err
 	}

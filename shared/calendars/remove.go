@@ -35,7 +35,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			if err != nil {
 				return err
 			}
-			if there, err := l.stillThere(ctx); err != nil || there {
+			if there, err := l.stillThere(ctx, l.rec().Calendar.ID); err != nil || there {
 				if err != nil {
 					return err
 				}
@@ -83,18 +83,32 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	})
 }
 
-// stillThere tells whether the present calendar exists at Google: one that its owner
-// deleted cannot be held, and its tasks would wait for it for ever. "Not found" is
-// believed when it is said twice.
-func (l *look) stillThere(ctx context.Context) (bool, error) {
+// stillThere tells whether a calendar exists at Google: one that its owner deleted
+// cannot be held, and its tasks would wait for it for ever. "Not found" is believed
+// when it is said twice.
+func (l *look) stillThere(ctx context.Context, calendar string) (bool, error) {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	for range 2 {
-		if _, err := l.k.Google.Calendar(calls, l.rec().Calendar.ID); !failure.Is(err, failure.Gone) {
+		if _, err := l.k.Google.Calendar(calls, calendar); !failure.Is(err, failure.Gone) {
 			return err == nil, err
 		}
 	}
 	return false, nil
+}
+
+// rulesOf lists a calendar's rules: none, of a calendar that its owner deleted. A
+// single "not found" would have a former address forgotten that can still read it.
+func (l *look) rulesOf(ctx, calls context.Context, calendar string) ([]googlecalendar.Rule, error) {
+	rules, err := l.k.Google.Rules(calls, calendar)
+	if !failure.Is(err, failure.Gone) {
+		return rules, err
+	}
+	there, err := l.stillThere(ctx, calendar)
+	if there {
+		return nil, failure.New(failure.Transient, fmt.Sprintf("list the ACL rules of calendar %s", calendar), "Google says that they are gone, and shows the calendar")
+	}
+	return nil, err
 }
 
 // leave moves the present calendar to those that are being taken down; from now
@@ -143,8 +157,8 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 	id := c.RuleID
 	if id == "" {
 		// The answer to the share was lost: the rule is found by the address.
-		rules, err := l.k.Google.Rules(calls, c.ID)
-		if err != nil && !failure.Is(err, failure.Gone) {
+		rules, err := l.rulesOf(ctx, calls, c.ID)
+		if err != nil {
 			return err
 		}
 		if rule, there := ruleFor(rules, "", c.Address); there {

@@ -1,6 +1,7 @@
 package calendars_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -254,28 +255,38 @@ func TestACalendarThatWasOnlySaidToBeGoneIsNotDoubled(t *testing.T) {
 // lost, and the old one went on reading beside the new one.
 func TestAnAdoptedCalendarOfAFormerAddressIsReplaced(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	i, ids := b.staffed("Olena")
-	task := b.addTask(b.hour(9), ids[0])
-	i.task(task)
-	old := b.calendar(ids[0])
-	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "olena.new@provider.example" }))
-	b.freshStore()
-	i = b.start(0)
-	i.employee(queue.CauseConsole, ids...)
-	i.rest()
-	if now := b.calendar(ids[0]); now == "" || now == old {
-		t.Errorf("calendar %q after %q", now, old)
-	}
-	for _, c := range b.google.Calendars() {
-		for _, r := range c.Rules {
-			if r.Role == "reader" && r.Value != "olena.new@provider.example" {
-				t.Errorf("%s still reads calendar %s", r.Value, c.ID)
+	for name, fault := range map[string]fakegoogle.Fault{
+		"Google answers": {Method: "calendar.nothing"},
+		// Found by the simulation: the former address kept its access.
+		"Google says once that its rules are gone": {Method: "calendar.acl.list", Status: http.StatusGone, Count: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena")
+			task := b.addTask(b.hour(9), ids[0])
+			i.task(task)
+			old := b.calendar(ids[0])
+			must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "olena.new@provider.example" }))
+			b.freshStore()
+			b.google.Inject(fault)
+			i = b.start(0)
+			i.employee(queue.CauseConsole, ids...)
+			i.rest()
+			if now := b.calendar(ids[0]); now == "" || now == old {
+				t.Errorf("calendar %q after %q", now, old)
 			}
-		}
+			for _, c := range b.google.Calendars() {
+				for _, r := range c.Rules {
+					if r.Role == "reader" && r.Value != "olena.new@provider.example" {
+						t.Errorf("%s still reads calendar %s", r.Value, c.ID)
+					}
+				}
+			}
+			b.want(ids[0], b.hour(9))
+			b.wantQuiet(ids...)
+		})
 	}
-	b.want(ids[0], b.hour(9))
-	b.wantQuiet(ids...)
 }
 
 // Found anew after the loss of the database, a calendar is audited before
