@@ -270,6 +270,14 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, address string)
 	if second.IsZero() {
 		return none, why
 	}
+	for i := len(reads) - 1; i >= 0; i-- {
+		// What something explicit had begun may be finished when they vanish besides.
+		if all := judge(reads[i]); all.has(due) {
+			break
+		} else if all.has(over) {
+			return explicit, ""
+		}
+	}
 	for _, r := range reads {
 		if second.Sub(r.at) < a.apart() {
 			break
