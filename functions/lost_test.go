@@ -92,6 +92,14 @@ func TestEveryLostNotificationIsHealedByThePoll(t *testing.T) {
 			{what: "an employee unbound", change: func() { must(t, w.ERP.SetField(ivan, world.Binding, "")) }, healed: has(&ivan, false)},
 			{what: "an employee bound", change: func() { must(t, w.ERP.SetField(ivan, world.Binding, "1")) }, healed: has(&ivan, true)},
 			{what: "an employee dismissed", change: func() { must(t, w.ERP.DismissEmployee(ivan)) }, healed: has(&ivan, false)},
+			{what: "an employee dismissed again, whom the polls only ever saw dismissed", change: func() {
+				w.SetQuiet(false)
+				must(t, w.ERP.TakeBackEmployee(ivan))
+				eventually(t, has(&ivan, true))
+				w.Idle()
+				w.SetQuiet(true)
+				must(t, w.ERP.DismissEmployee(ivan))
+			}, healed: has(&ivan, false)},
 			{what: "an employee taken back", change: func() { must(t, w.ERP.TakeBackEmployee(ivan)) }, healed: has(&ivan, true)},
 			{what: "another address", change: func() { setAddress(t, w, ivan, "ivan.new@provider.example") }, healed: func() bool {
 				c := w.Calendar(ivan)

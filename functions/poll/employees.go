@@ -10,12 +10,17 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
+
+// lateLook is how long after its reading a look may record it: the lease's time and
+// some. What is published twice for it costs one reading of the ERP.
+const lateLook = 2 * time.Minute
 
 // employees publishes whoever changed or came since the last poll, and whoever was
 // missing in two. The first
@@ -36,7 +41,10 @@ func (p *pass) employees(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
-	next := store.PollRecord{Hashes: make(map[string]string, len(readings))}
+	next := store.PollRecord{Hashes: make(map[string]string, len(readings)), Before: p.now}
+	if p.unknown != nil {
+		next.Before = rec.Before
+	}
 	var changed []int64
 	for id, r := range readings {
 		name := strconv.FormatInt(int64(id), 10)
@@ -59,19 +67,37 @@ func (p *pass) employees(ctx context.Context) error {
 	gone, trouble := p.left(erpCtx, rec, &next, readings)
 	changed = append(changed, gone...)
 	if found {
+		seen, err := p.seen(ctx, rec.Before)
+		if err != nil {
+			return errors.Join(trouble, err)
+		}
+		changed = append(changed, seen...)
 		slices.Sort(changed)
+		changed = slices.Compact(changed)
 		if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
 			return errors.Join(trouble, err)
 		}
 		p.sum.Employees = len(changed)
 	}
-	if found && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
+	if found && len(changed) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
 		return trouble // at rest: nothing to write
 	}
 	if err := p.remember(ctx, RecordEmployees, next); err != nil {
 		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
 	}
 	return trouble
+}
+
+// seen gives those whose card somebody found otherwise since the last list: it may be
+// again by now as that list had it, and nobody told.
+func (p *pass) seen(ctx context.Context, before time.Time) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	ids, err := p.Store.SeenSince(ctx, before.Add(-lateLook))
+	if err != nil {
+		return nil, fmt.Errorf("poll: %w", err)
+	}
+	return ids, nil
 }
 
 // left gives who is missing for the second time, and keeps what is known of those

@@ -79,6 +79,7 @@ type Store interface {
 	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
 	SavePoll(ctx context.Context, what string, rec store.PollRecord) error
 	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
+	SeenSince(ctx context.Context, since time.Time) ([]int64, error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
 	PutOff(ctx context.Context) (store.PutOffRecord, error)
 	RunSent(ctx context.Context, due time.Time) error

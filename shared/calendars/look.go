@@ -217,12 +217,12 @@ func (l *look) try(ctx context.Context) error {
 		return err
 	}
 	reading := readings[l.id]
-	if reading.Employee != nil {
-		if err := l.learn(calls, *reading.Employee); err != nil {
+	verdict, reason := calendarsync.DecideEmployee(l.settings, reading, l.rec().Vouched || l.order.Deleted)
+	if verdict != calendarsync.Leave {
+		if err := l.learn(calls, reading.Employee, cmp.Or(string(reason), "keep")); err != nil {
 			return err
 		}
 	}
-	verdict, reason := calendarsync.DecideEmployee(l.settings, reading, l.rec().Vouched || l.order.Deleted)
 	if l.stopped != nil {
 		return l.report(calls, verdict, reason)
 	}
@@ -299,18 +299,26 @@ func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendars
 	return calendarsync.Doubt, nil
 }
 
-// learn records what concerns others of an employee's card: the name, and the
-// divisions whose tasks they share.
-func (l *look) learn(ctx context.Context, e calendarsync.Employee) error {
+// learn records what concerns others of an employee's card, the name and the
+// divisions whose tasks they share, and whether the card is another than at the last
+// look: Poll compares lists, and would miss what changed and changed back between two
+// of them (protocol.md §8.2). e is nil for one who is not in the ERP.
+func (l *look) learn(ctx context.Context, e *calendarsync.Employee, seen string) error {
 	rec := l.rec()
-	name, address, divisions := learned(*rec, e)
-	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) {
+	name, address, divisions := rec.Name, rec.Address, rec.Divisions
+	if e != nil {
+		name, address, divisions = learned(*rec, *e)
+	}
+	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) && seen == rec.Seen {
 		return nil
 	}
 	if !slices.Equal(divisions, rec.Divisions) {
 		l.refill = true
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.Name, r.Address, r.Divisions = name, address, divisions })
+	at := l.now()
+	return l.save(ctx, func(r *store.EmployeeRecord) {
+		r.Name, r.Address, r.Divisions, r.Seen, r.SeenAt = name, address, divisions, seen, at
+	})
 }
 
 // learned is what is to be remembered of a card; what it leaves out stays.

@@ -46,7 +46,7 @@ type Ref struct {
 // them; Firestore indexes single fields by itself.
 func Indexed() map[Collection][]string {
 	return map[Collection][]string{
-		Employees:   {"due_at", "pending_since", "divisions", "state", "held"},
+		Employees:   {"due_at", "pending_since", "divisions", "state", "held", "seen_at"},
 		Tasks:       {"due_at", "pending_since", "employees", "failed", "held"},
 		Activity:    {"at"},
 		DeadLetters: {"at"},

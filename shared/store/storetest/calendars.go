@@ -187,3 +187,24 @@ func listEmployees(r *rig) {
 		r.Error(errors.Join(errors.New("found an employee who is none"), err))
 	}
 }
+
+func seenSince(r *rig) {
+	at := func(minute int) time.Time { return time.Date(2041, 5, 6, 7, minute, 0, 0, time.UTC) }
+	for id := range int64(70) { // more than are asked for at first, and then
+		h := r.take(store.Employees, id+1, "")
+		r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) {
+			if id%10 != 9 {
+				e.Seen, e.SeenAt = "keep", at(int(id)/10)
+			}
+		}))
+		r.release(h, store.Result{})
+	}
+	for minute, want := range map[int]int{0: 63, 1: 54, 6: 9, 7: 0} {
+		ids, err := r.s.SeenSince(r.ctx, at(minute))
+		r.must(err)
+		slices.Sort(ids)
+		if n := len(slices.Compact(ids)); n != want || n > 0 && ids[0] <= int64(10*minute) {
+			r.Errorf("since minute %d: %d employees, want %d: %v", minute, n, want, ids)
+		}
+	}
+}

@@ -63,6 +63,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"employees are forgotten", forgetEmployee},
 		{"calendars are adopted", adoptCalendar},
 		{"employees are listed", listEmployees},
+		{"whose card changed", seenSince},
 
 		{"connections", connections},
 		{"another account is refused", otherAccount},
