@@ -262,3 +262,28 @@ func refusals(t *testing.T, w *world.World) int {
 	}
 	return n
 }
+
+// A change between the fill's look and the very first poll, of which nobody told, is
+// found like any other: the first poll has no list to compare with, but what the fill
+// recorded.
+func TestAChangeBeforeTheFirstPollIsHealed(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}, Settings: `{"delete_guard_percent":100}`})
+	ids := withCalendars(t, w, "Olena", "Petro", "Roman")
+	w.Task(w.Tomorrow(8), ids[0])
+	moved, deleted := w.Task(w.Tomorrow(9), ids[0]), w.Task(w.Tomorrow(10), ids[0])
+	w.Idle()
+	w.WantStarts(ids[0], w.Tomorrow(8), w.Tomorrow(9), w.Tomorrow(10))
+	w.SetQuiet(true)
+	must(t, w.ERP.MoveTask(moved, w.Tomorrow(12)))
+	must(t, w.ERP.DeleteTask(deleted))
+	must(t, w.ERP.SetField(ids[1], world.Binding, ""))
+	eventually(t, func() bool {
+		w.Poll()
+		starts := w.Starts(ids[0])
+		return len(starts) == 2 && starts[1].Equal(w.Tomorrow(12)) && w.Calendar(ids[1]) == ""
+	})
+	if w.Calendar(ids[2]) == "" {
+		t.Error("a third person's calendar went")
+	}
+}

@@ -2,9 +2,6 @@ package poll
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,12 +16,13 @@ import (
 )
 
 // lateLook is how long after its reading a look may record it: the lease's time and
-// some. What is published twice for it costs one reading of the ERP.
+// some.
 const lateLook = 2 * time.Minute
 
-// employees publishes whoever changed or came since the last poll, and whoever was
-// missing in two. The first
-// poll only remembers: what was there before is the fill's business.
+// employees publishes whoever changed or came since the last poll, whoever was
+// missing in two, and whom a look meanwhile found otherwise than they are now. Of
+// those whom nobody looked at yet the first poll only remembers: they are the fill's
+// business.
 func (p *pass) employees(ctx context.Context) error {
 	rec, found, err := p.remembered(ctx, RecordEmployees)
 	if err != nil {
@@ -55,10 +53,7 @@ func (p *pass) employees(ctx context.Context) error {
 			}
 			continue
 		}
-		sum, err := digest(*r.Employee, p.settings.BindingField)
-		if err != nil {
-			return err
-		}
+		sum := r.Employee.Digest(p.settings.BindingField)
 		next.Hashes[name] = sum
 		if rec.Hashes[name] != sum {
 			changed = append(changed, int64(id))
@@ -66,20 +61,26 @@ func (p *pass) employees(ctx context.Context) error {
 	}
 	gone, trouble := p.left(erpCtx, rec, &next, readings)
 	changed = append(changed, gone...)
-	if found {
-		seen, err := p.seen(ctx, rec.Before)
-		if err != nil {
-			return errors.Join(trouble, err)
-		}
-		changed = append(changed, seen...)
-		slices.Sort(changed)
-		changed = slices.Compact(changed)
-		if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
-			return errors.Join(trouble, err)
-		}
-		p.sum.Employees = len(changed)
+	if !found {
+		changed = nil
 	}
-	if found && len(changed) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
+	// After the list, so that nobody is taken for changed who was looked at meanwhile.
+	seen, err := p.seen(ctx, rec.Before)
+	if err != nil {
+		return errors.Join(trouble, err)
+	}
+	for id, digest := range seen {
+		if now, there := next.Hashes[strconv.FormatInt(id, 10)]; there && now != digest {
+			changed = append(changed, id)
+		}
+	}
+	slices.Sort(changed)
+	changed = slices.Compact(changed)
+	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
+		return errors.Join(trouble, err)
+	}
+	p.sum.Employees = len(changed)
+	if found && len(seen) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
 		return trouble // at rest: nothing to write
 	}
 	if err := p.remember(ctx, RecordEmployees, next); err != nil {
@@ -88,16 +89,20 @@ func (p *pass) employees(ctx context.Context) error {
 	return trouble
 }
 
-// seen gives those whose card somebody found otherwise since the last list: it may be
-// again by now as that list had it, and nobody told.
-func (p *pass) seen(ctx context.Context, before time.Time) ([]int64, error) {
+// seen gives the cards that looks took otherwise than before since the last list,
+// by their digests: one may be again by now as that list had it, and nobody told. The
+// first poll gets all, for the fill may have looked before a change.
+func (p *pass) seen(ctx context.Context, before time.Time) (map[int64]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	ids, err := p.Store.SeenSince(ctx, before.Add(-lateLook))
+	if !before.IsZero() {
+		before = before.Add(-lateLook)
+	}
+	seen, err := p.Store.SeenSince(ctx, before)
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
-	return ids, nil
+	return seen, nil
 }
 
 // left gives who is missing for the second time, and keeps what is known of those
@@ -151,40 +156,4 @@ func (p *pass) left(ctx context.Context, rec store.PollRecord, next *store.PollR
 	}
 	keep(slices.DeleteFunc(missing, func(id int64) bool { return slices.Contains(gone, id) }))
 	return gone, nil
-}
-
-// digest is a hash of what matters of a card; a value left out differs from one
-// said to be empty (protocol.md §4.1). The field that the calendar's id is written
-// into is left out, or each write of ours would look like a change.
-func digest(e calendarsync.Employee, binding calendarsync.FieldID) (string, error) {
-	type given[T any] struct {
-		Value T
-		Said  bool
-	}
-	var matters struct {
-		Name      string
-		Working   given[bool]
-		Email     given[string]
-		Fields    bool
-		Binding   given[string]
-		Divisions given[[]calendarsync.DivisionID]
-	}
-	matters.Name = e.Name
-	matters.Working.Value, matters.Working.Said = e.Working.Get()
-	matters.Email.Value, matters.Email.Said = e.Email.Get()
-	if binding != 0 {
-		fields, said := e.Fields.Get()
-		matters.Fields = said
-		matters.Binding.Value, matters.Binding.Said = fields[binding]
-	}
-	divisions, said := e.Divisions.Get()
-	divisions = slices.Clone(divisions)
-	slices.Sort(divisions)
-	matters.Divisions = given[[]calendarsync.DivisionID]{append([]calendarsync.DivisionID{}, divisions...), said}
-	encoded, err := json.Marshal(matters)
-	if err != nil {
-		return "", fmt.Errorf("poll: digest employee %d: %w", e.ID, err)
-	}
-	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:12]), nil
 }

@@ -79,7 +79,9 @@ type Store interface {
 	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
 	SavePoll(ctx context.Context, what string, rec store.PollRecord) error
 	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
-	SeenSince(ctx context.Context, since time.Time) ([]int64, error)
+	SeenSince(ctx context.Context, since time.Time) (map[int64]string, error)
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
 	PutOff(ctx context.Context) (store.PutOffRecord, error)
 	RunSent(ctx context.Context, due time.Time) error

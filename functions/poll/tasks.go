@@ -64,6 +64,11 @@ func (p *pass) tasks(ctx context.Context) error {
 			return err
 		}
 	}
+	if first {
+		if rec.Shown, err = p.mapped(ctx); err != nil {
+			return err
+		}
+	}
 	gone, trouble := p.vanished(erpCtx, rec, &next, inList)
 	if trouble != nil {
 		// The changes are published all the same and need not be so again.
@@ -76,6 +81,31 @@ func (p *pass) tasks(ctx context.Context) error {
 		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
 	}
 	return trouble
+}
+
+// mapped gives the set of the tasks that have events: what the first poll compares
+// with, for the fill may have looked before one vanished.
+func (p *pass) mapped(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
+	defer cancel()
+	people, err := p.Store.Employees(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("poll: %w", err)
+	}
+	var ids []int64
+	for _, e := range people {
+		tasks, err := p.Store.TasksOf(ctx, e.ID)
+		if err != nil {
+			return nil, fmt.Errorf("poll: %w", err)
+		}
+		for _, t := range tasks {
+			if m, there := t.Mapping(e.ID); there && m.State != store.MappingTombstone {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return pack(slices.Compact(ids))
 }
 
 // listChanged lists what changed since the watermark, less the overlap. inList

@@ -149,7 +149,7 @@ func (l *look) quiet() (*calendarsync.Employee, bool) {
 		return nil, false
 	}
 	name, address, divisions := learned(*rec, *reading.Employee)
-	if name != rec.Name || address != rec.Address || !slices.Equal(divisions, rec.Divisions) ||
+	if reading.Employee.Digest(l.settings.BindingField) != rec.Seen || name != rec.Name || address != rec.Address || !slices.Equal(divisions, rec.Divisions) ||
 		calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
 		return nil, false
 	}

@@ -219,7 +219,7 @@ func (l *look) try(ctx context.Context) error {
 	reading := readings[l.id]
 	verdict, reason := calendarsync.DecideEmployee(l.settings, reading, l.rec().Vouched || l.order.Deleted)
 	if verdict != calendarsync.Leave {
-		if err := l.learn(calls, reading.Employee, cmp.Or(string(reason), "keep")); err != nil {
+		if err := l.learn(calls, reading.Employee); err != nil {
 			return err
 		}
 	}
@@ -299,15 +299,19 @@ func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendars
 	return calendarsync.Doubt, nil
 }
 
+// nobody is the digest of the card of somebody who is not in the ERP.
+const nobody = "missing"
+
 // learn records what concerns others of an employee's card, the name and the
-// divisions whose tasks they share, and whether the card is another than at the last
-// look: Poll compares lists, and would miss what changed and changed back between two
-// of them (protocol.md §8.2). e is nil for one who is not in the ERP.
-func (l *look) learn(ctx context.Context, e *calendarsync.Employee, seen string) error {
+// divisions whose tasks they share, and the digest of all that matters of it: Poll
+// compares lists, and would miss what changed and changed back between two of them
+// (protocol.md §8.2). e is nil for one who is not in the ERP.
+func (l *look) learn(ctx context.Context, e *calendarsync.Employee) error {
 	rec := l.rec()
-	name, address, divisions := rec.Name, rec.Address, rec.Divisions
+	name, address, divisions, seen := rec.Name, rec.Address, rec.Divisions, nobody
 	if e != nil {
 		name, address, divisions = learned(*rec, *e)
+		seen = e.Digest(l.settings.BindingField)
 	}
 	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) && seen == rec.Seen {
 		return nil
@@ -317,7 +321,10 @@ func (l *look) learn(ctx context.Context, e *calendarsync.Employee, seen string)
 	}
 	at := l.now()
 	return l.save(ctx, func(r *store.EmployeeRecord) {
-		r.Name, r.Address, r.Divisions, r.Seen, r.SeenAt = name, address, divisions, seen, at
+		r.Name, r.Address, r.Divisions = name, address, divisions
+		if r.Seen != seen {
+			r.Seen, r.SeenAt = seen, at
+		}
 	})
 }
 

@@ -1,10 +1,13 @@
 package calendarsync
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,4 +139,25 @@ func ReadCalendarMark(description string) (CalendarMark, bool) {
 // §1): the calendar's id in base64.
 func AddURL(calendarID string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendarID))
+}
+
+// Digest is a hash of what matters of a card, to compare readings by; a value left
+// out differs from one said to be empty (protocol.md §4.1). The field that the
+// calendar's id is written into is left out, or each write of ours would look like a
+// change. binding is that of the settings; 0 is none.
+func (e Employee) Digest(binding FieldID) string {
+	working, workingSaid := e.Working.Get()
+	email, emailSaid := e.Email.Get()
+	divisions, divisionsSaid := e.Divisions.Get()
+	divisions = slices.Sorted(slices.Values(divisions))
+	var bound string
+	fieldsSaid := false
+	if binding != 0 {
+		var fields map[FieldID]string
+		fields, fieldsSaid = e.Fields.Get()
+		bound = fields[binding]
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %t %t %q %t %q %t %d %t", e.Name, working, workingSaid, email, emailSaid,
+		bound, fieldsSaid, divisions, divisionsSaid))
+	return hex.EncodeToString(sum[:12])
 }

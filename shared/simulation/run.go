@@ -123,11 +123,6 @@ func (w *world) live(h History) Result {
 	}
 	w.fault(w.connect())
 	w.advance(20 * time.Second)
-	if w.setup.Unaided {
-		// What was there before the first poll is the fill's business (protocol.md §8.1).
-		w.poll()
-		w.idle()
-	}
 	done := 0
 	for _, s := range h.Steps {
 		done++

@@ -74,7 +74,7 @@ type EmployeeRecord struct {
 	State     EmployeeState `firestore:"state" json:"state"`
 	// Reason says in one word why the state is none or held, e.g. "no-address".
 	Reason string `firestore:"reason,omitempty" json:"reason,omitempty"`
-	// Seen says how the last look took the card, and SeenAt when a look first took it
+	// Seen is the digest of the card at the last look, and SeenAt when a look found it
 	// otherwise than the one before; indexed.
 	Seen   string    `firestore:"seen,omitempty" json:"seen,omitempty"`
 	SeenAt time.Time `firestore:"seen_at,omitempty" json:"seen_at,omitzero"`
@@ -209,28 +209,24 @@ func (s *Store) SaveEmployee(ctx context.Context, l *EmployeeLease, change func(
 	return nil
 }
 
-// SeenSince lists, newest first, the employees whose card a look found otherwise than
-// the look before, at that time or after.
-func (s *Store) SeenSince(ctx context.Context, since time.Time) ([]int64, error) {
-	// Mostly nobody was: few are asked for first.
+// SeenSince gives the digests of the cards that a look found otherwise than the look
+// before, at that time or after, by employee.
+func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]string, error) {
+	// Mostly there are none: few are asked for first.
 	for limit := 5; ; limit *= 10 {
-		docs, err := s.b.Query(ctx, Query{Collection: Employees, Field: "seen_at", Op: Exists, Descending: true, Limit: limit})
+		recs, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "seen_at", Op: Exists, Descending: true, Limit: limit})
 		if err != nil {
 			return nil, fmt.Errorf("list employees seen since %s: %w", since.Format(time.RFC3339), err)
 		}
-		var ids []int64
-		for _, d := range docs {
-			var rec EmployeeRecord
-			if err := d.Decode(&rec); err != nil {
-				return nil, fmt.Errorf("list employees seen since %s: employee %s: %w", since.Format(time.RFC3339), d.ID, err)
-			}
+		seen := make(map[int64]string, len(recs))
+		for _, rec := range recs {
 			if rec.SeenAt.Before(since) {
-				return ids, nil
+				return seen, nil
 			}
-			ids = append(ids, rec.ID)
+			seen[rec.ID] = rec.Seen
 		}
-		if len(docs) < limit {
-			return ids, nil
+		if len(recs) < limit {
+			return seen, nil
 		}
 	}
 }
