@@ -9,6 +9,7 @@ import (
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // The two readings that absence needs are ten minutes apart even where the ERP took
@@ -88,6 +89,43 @@ func TestAHeldCalendarThatIsDeletedByHandIsNotWaitedFor(t *testing.T) {
 	}
 	if rec := b.taskRecord(task); rec.Dirty != 0 || rec.Failure != nil {
 		t.Errorf("the task still waits: %+v", rec.Work)
+	}
+}
+
+// A held calendar of which Google says once that it is gone is not forgotten: nobody
+// would know it any more, and the owner's own shares of it would be taken for the
+// product's (found by the simulation).
+func TestAHeldCalendarThatIsOnlySaidToBeGoneStays(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"calendar.calendars.get", "calendar.calendars.delete"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.undecided = true
+			i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Halyna", "Stays")
+			for _, id := range staff[:5] {
+				must(t, b.erp.DismissEmployee(id))
+			}
+			i.employee(queue.CauseNotify, staff[:5]...)
+			i.rest()
+			at := slices.IndexFunc(staff, func(id int64) bool { return b.record(id).Held != "" })
+			if at < 0 {
+				t.Fatal("no calendar is held")
+			}
+			who := staff[at]
+			held := b.record(who).Leaving[0].ID
+			if method == "calendar.calendars.delete" {
+				must(t, b.store.Allow(t.Context(), store.EmployeeKey(who)))
+			}
+			b.google.Inject(fakegoogle.Fault{Method: method, Status: http.StatusNotFound, Count: 1})
+			i = b.start(0)
+			i.employee(queue.CauseConsole, who)
+			i.rest()
+			known := len(b.record(who).Leaving) == 1 && b.record(who).Leaving[0].ID == held
+			if known != b.isLive(held) {
+				t.Errorf("the calendar is known: %v, and there: %v", known, b.isLive(held))
+			}
+		})
 	}
 }
 

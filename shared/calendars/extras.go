@@ -29,9 +29,7 @@ func ofTenant(list []googlecalendar.Calendar, tenant string) []googlecalendar.Ca
 func (k *Keeper) recognise(ctx context.Context, list []googlecalendar.Calendar, account store.AccountRecord) ([]int64, error) {
 	var whose []int64
 	for _, c := range list {
-		rec := store.CalendarRecord{
-			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
-		}
+		rec := remembered(c, account)
 		employee := int64(c.Mark.Employee)
 		adopted, err := k.Store.AdoptCalendar(ctx, employee, rec)
 		if err != nil {
@@ -47,6 +45,14 @@ func (k *Keeper) recognise(ctx context.Context, list []googlecalendar.Calendar, 
 		k.Log.InfoContext(ctx, "calendar found by its mark", "employee", employee, "calendar", c.ID, "adopted", adopted, "extra", noted)
 	}
 	return whose, nil
+}
+
+// remembered is what the mark of a calendar that no record names tells of it.
+func remembered(c googlecalendar.Calendar, account store.AccountRecord) store.CalendarRecord {
+	return store.CalendarRecord{
+		ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
+		AddressDigest: c.Mark.For,
+	}
 }
 
 // findExtras looks among the account's calendars for marked ones that none of the

@@ -105,7 +105,6 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 // recall finds out whom an adopted calendar was shared with, from its rules: the
 // employee's address may have changed since, and a calendar of a former address
 // is replaced, not shared once more (protocol.md §5.2).
-// A rule of another role than reader is taken for somebody else's.
 func (l *look) recall(ctx context.Context, address string) error {
 	c := l.rec().Calendar
 	if c == nil || c.ID == "" || c.Address != "" {
@@ -124,20 +123,41 @@ func (l *look) recall(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	former := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
-		return r.Type == "user" && r.Role == "reader" && !own(r.ID, account)
-	})
-	if _, there := ruleFor(rules, c.RuleID, address); !there && former >= 0 {
-		address = strings.TrimSpace(rules[former].Address)
+	if former, there := l.sharedBefore(rules, *c, address, account); there {
+		address = strings.TrimSpace(former.Address)
 	}
 	if address == "" {
 		return nil
 	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		c := *r.Calendar
-		c.Address = address
+		c.Address, c.AddressDigest = address, ""
 		r.Calendar = &c
 	})
+}
+
+// sharedBefore finds the rule of the address that an adopted calendar was shared with,
+// which may be another than the card's. Its mark tells whose; of a calendar whose mark
+// does not, a reader other than the card's address is taken for a former one.
+func (l *look) sharedBefore(rules []googlecalendar.Rule, c store.CalendarRecord, address string, account store.AccountRecord) (googlecalendar.Rule, bool) {
+	if c.AddressDigest == "" {
+		if _, there := ruleFor(rules, c.RuleID, address); there {
+			return googlecalendar.Rule{}, false
+		}
+	}
+	i := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
+		if r.Type != "user" || own(r.ID, account) {
+			return false
+		}
+		if c.AddressDigest != "" {
+			return calendarsync.AddressDigest(l.tenant, r.Address) == c.AddressDigest
+		}
+		return r.Role == "reader"
+	})
+	if i < 0 {
+		return googlecalendar.Rule{}, false
+	}
+	return rules[i], true
 }
 
 // writeCard writes the calendar's id into the ERP's card where that is
@@ -201,6 +221,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 	defer cancel()
 	made, err := l.k.Google.CreateCalendar(calls, name, l.settings.TimeZone, calendarsync.CalendarMark{
 		Tenant: l.tenant, Employee: l.id, Epoch: intent.Epoch, From: intent.From,
+		For: calendarsync.AddressDigest(l.tenant, address),
 	})
 	activity.Calendar = made.ID
 	switch {
@@ -350,14 +371,18 @@ func (l *look) changed(have googlecalendar.Calendar, name string) []string {
 	if c.Zone != "" && have.TimeZone != l.settings.TimeZone {
 		kinds = append(kinds, DriftCalendarZone)
 	}
-	if !have.Marked || have.Mark.Line() != l.mark(c).Line() {
+	if !have.Marked || have.Mark.Text() != l.mark(c).Text() {
 		kinds = append(kinds, DriftCalendarUnmarked)
 	}
 	return kinds
 }
 
 func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {
-	return calendarsync.CalendarMark{Tenant: l.tenant, Employee: l.id, Epoch: c.Epoch, From: c.From}
+	mark := calendarsync.CalendarMark{Tenant: l.tenant, Employee: l.id, Epoch: c.Epoch, From: c.From, For: c.AddressDigest}
+	if c.Address != "" {
+		mark.For = calendarsync.AddressDigest(l.tenant, c.Address)
+	}
+	return mark
 }
 
 // share gives the employee's address the role reader: the rules are listed

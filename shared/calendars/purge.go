@@ -222,9 +222,7 @@ func (k *Keeper) adoptForPurge(ctx context.Context, tenant string) error {
 		if !c.Marked || c.Mark.Tenant != tenant {
 			continue
 		}
-		if err := k.Store.AddLeaving(ctx, int64(c.Mark.Employee), store.CalendarRecord{
-			ID: c.ID, Epoch: c.Mark.Epoch, From: c.Mark.From, Name: c.Name, Zone: c.TimeZone, Account: account.Sub,
-		}); err != nil {
+		if err := k.Store.AddLeaving(ctx, int64(c.Mark.Employee), remembered(c, account)); err != nil {
 			return err
 		}
 	}

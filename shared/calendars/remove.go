@@ -138,7 +138,7 @@ func (l *look) leave(ctx context.Context, from time.Time) error {
 // unshareLeaving removes the employee's share of every calendar that leaves.
 func (l *look) unshareLeaving(ctx context.Context) error {
 	for _, c := range slices.Clone(l.rec().Leaving) {
-		if c.Address == "" && c.RuleID == "" {
+		if c.Address == "" && c.RuleID == "" && c.AddressDigest == "" {
 			continue
 		}
 		if err := l.extend(ctx); err != nil {
@@ -154,6 +154,10 @@ func (l *look) unshareLeaving(ctx context.Context) error {
 func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
+	account, err := l.k.Account.Account(calls)
+	if err != nil {
+		return err
+	}
 	id := c.RuleID
 	if id == "" {
 		// The answer to the share was lost: the rule is found by the address.
@@ -161,13 +165,14 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 		if err != nil {
 			return err
 		}
-		if rule, there := ruleFor(rules, "", c.Address); there {
+		rule, there := ruleFor(rules, "", c.Address)
+		if c.AddressDigest != "" {
+			// Adopted, and never looked at: shared with whom its mark tells.
+			rule, there = l.sharedBefore(rules, c, c.Address, account)
+		}
+		if there {
 			id = rule.ID
 		}
-	}
-	account, err := l.k.Account.Account(calls)
-	if err != nil {
-		return err
 	}
 	if own(id, account) {
 		id = ""
@@ -188,7 +193,7 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 		leaving := slices.Clone(r.Leaving)
 		for i := range leaving {
 			if leaving[i].ID == c.ID {
-				leaving[i].RuleID, leaving[i].Address = "", ""
+				leaving[i].RuleID, leaving[i].Address, leaving[i].AddressDigest = "", "", ""
 			}
 		}
 		r.Leaving = leaving
@@ -257,6 +262,14 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 	have, err := l.k.Google.Calendar(calls, c.ID)
 	switch {
 	case failure.Is(err, failure.Gone):
+		there, err := l.stillThere(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if there {
+			// Forgotten, it would be taken for one that nobody remembers.
+			return failure.New(failure.Transient, "read calendar "+c.ID, "Google said that it is gone, and shows it")
+		}
 	case err != nil:
 		return err
 	case !l.marked(have, c) && c.Extra:

@@ -1,6 +1,7 @@
 package calendars_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -281,6 +282,61 @@ func TestAnAdoptedCalendarOfAFormerAddressIsReplaced(t *testing.T) {
 					if r.Role == "reader" && r.Value != "olena.new@provider.example" {
 						t.Errorf("%s still reads calendar %s", r.Value, c.ID)
 					}
+				}
+			}
+			b.want(ids[0], b.hour(9))
+			b.wantQuiet(ids...)
+		})
+	}
+}
+
+// After a lost database the mark tells the product's own share from one that the
+// account's owner gave to somebody (found by the simulation).
+func TestAnAdoptedCalendarKeepsWhatItsOwnerShared(t *testing.T) {
+	t.Parallel()
+	const former, boss = "olena@provider.example", "boss@provider.example"
+	for _, row := range []struct {
+		name    string
+		owner   func(b *bench, calendar string) error
+		address string
+		// kept: the calendar stays; else it is replaced.
+		kept       bool
+		boss, then string // the roles in what is there afterwards
+	}{
+		{"the employee's share is gone and the owner's is there", func(b *bench, calendar string) error {
+			return errors.Join(b.google.RemoveShare(calendar, former), b.google.SetShare(calendar, boss, "reader"))
+		}, former, true, "reader", "reader"},
+		{"the employee's was widened, and their address is another now", func(b *bench, calendar string) error {
+			return b.google.SetShare(calendar, former, "writer")
+		}, "olena.new@provider.example", false, "none", "reader"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena")
+			i.task(b.addTask(b.hour(9), ids[0]))
+			old := b.calendar(ids[0])
+			must(t, row.owner(b, old))
+			must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = row.address }))
+			b.freshStore()
+			i = b.start(0)
+			i.employee(queue.CauseConsole, ids...)
+			i.rest()
+			if kept := b.calendar(ids[0]) == old; kept != row.kept {
+				t.Errorf("kept: %v", kept)
+			}
+			for _, c := range b.google.Calendars() {
+				if c.Deleted || c.Primary {
+					continue
+				}
+				if got := c.Role(row.address); got != row.then {
+					t.Errorf("%s is %s", row.address, got)
+				}
+				if got := c.Role(boss); got != row.boss {
+					t.Errorf("%s is %s", boss, got)
+				}
+				if got := c.Role(former); row.address != former && got != "none" {
+					t.Errorf("the former address is %s", got)
 				}
 			}
 			b.want(ids[0], b.hour(9))

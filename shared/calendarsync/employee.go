@@ -105,19 +105,42 @@ func ValidAddress(s string) bool {
 	return at > 0 && at <= 64 && !strings.ContainsAny(s, " \t\"<>") && domainForm.MatchString(s[at+1:])
 }
 
-// CalendarMark is the last line of a calendar's description (protocol.md §3.5).
+// CalendarMark is the last line of a calendar's description (protocol.md §3.5), with
+// a line before it that tells for whom the calendar is.
 type CalendarMark struct {
 	Tenant   string
 	Employee EmployeeID
 	Epoch    string
 	From     time.Time
+	// For is AddressDigest of the address that the calendar is shared with; "" is not
+	// known. After a lost database nothing else tells the product's own share from one
+	// that the account's owner gave to somebody.
+	For string
 }
 
-var markForm = regexp.MustCompile(`(?m)^erp-calendar/1 tenant=(\S+) employee=(\d+) epoch=(\S+) from=(\S+)\s*$`)
+var (
+	markForm = regexp.MustCompile(`(?m)^erp-calendar/1 tenant=(\S+) employee=(\d+) epoch=(\S+) from=(\S+)\s*$`)
+	forForm  = regexp.MustCompile(`(?m)^erp-calendar/1 for=([0-9a-f]+)\s*$`)
+)
 
-// Line is the mark as it is written.
+// AddressDigest names an address without telling it; of the same address it is the
+// same within one installation only.
+func AddressDigest(tenant, address string) string {
+	sum := sha256.Sum256([]byte(tenant + "/" + NormalAddress(address)))
+	return hex.EncodeToString(sum[:10])
+}
+
+// Line is the mark's last line.
 func (m CalendarMark) Line() string {
 	return fmt.Sprintf("erp-calendar/1 tenant=%s employee=%d epoch=%s from=%s", m.Tenant, m.Employee, m.Epoch, m.From.UTC().Format(time.RFC3339))
+}
+
+// Text is the mark as it is written.
+func (m CalendarMark) Text() string {
+	if m.For == "" {
+		return m.Line()
+	}
+	return "erp-calendar/1 for=" + m.For + "\n" + m.Line()
 }
 
 // ReadCalendarMark finds the mark in a description; ok is false without one.
@@ -132,7 +155,20 @@ func ReadCalendarMark(description string) (CalendarMark, bool) {
 	if err1 != nil || err2 != nil || id <= 0 {
 		return CalendarMark{}, false
 	}
-	return CalendarMark{last[1], EmployeeID(id), last[3], from}, true
+	mark := CalendarMark{Tenant: last[1], Employee: EmployeeID(id), Epoch: last[3], From: from}
+	if whom := forForm.FindAllStringSubmatch(description, -1); len(whom) > 0 {
+		mark.For = whom[len(whom)-1][1]
+	}
+	return mark, true
+}
+
+// WithoutMarks leaves out the lines of a description that are marks.
+func WithoutMarks(description string) string {
+	lines := strings.Split(description, "\n")
+	return strings.TrimSpace(strings.Join(slices.DeleteFunc(lines, func(line string) bool {
+		_, marked := ReadCalendarMark(line)
+		return marked || forForm.MatchString(line)
+	}), "\n"))
 }
 
 // AddURL is the link that adds a shared calendar to its reader's list (google.md

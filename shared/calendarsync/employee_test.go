@@ -177,6 +177,28 @@ func TestCalendarMarkIsFoundInItsDescription(t *testing.T) {
 	}
 }
 
+func TestTheMarkTellsForWhomTheCalendarIs(t *testing.T) {
+	mark := CalendarMark{Tenant: "6f1d3a52", Employee: 42, Epoch: "n0nce", From: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC),
+		For: AddressDigest("6f1d3a52", " Olena@Example.com")}
+	if mark.For != AddressDigest("6f1d3a52", "olena@example.com") || mark.For == AddressDigest("6f1d3a52", "petro@example.com") ||
+		mark.For == AddressDigest("another", "olena@example.com") {
+		t.Error("the digest is not of one address in one installation")
+	}
+	if strings.Contains(mark.Text(), "olena") || !strings.HasSuffix(mark.Text(), "\n"+mark.Line()) {
+		t.Errorf("written as %q", mark.Text())
+	}
+	description := "Ours.\n" + strings.Replace(mark.Text(), mark.For, "00", 1) + "\nPetro's.\n" + mark.Text()
+	if got, found := ReadCalendarMark(description); !found || got != mark {
+		t.Errorf("read %+v, want %+v", got, mark)
+	}
+	if got := WithoutMarks(description); got != "Ours.\nPetro's." {
+		t.Errorf("without marks %q", got)
+	}
+	if got, _ := ReadCalendarMark(mark.Line()); got.For != "" {
+		t.Errorf("read %+v of a mark that does not tell for whom", got)
+	}
+}
+
 func TestAddURLCarriesTheCalendarsID(t *testing.T) {
 	// printf '%s' abc123@group.calendar.google.com | base64, without its padding.
 	want := "https://calendar.google.com/calendar/r?cid=YWJjMTIzQGdyb3VwLmNhbGVuZGFyLmdvb2dsZS5jb20"

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -157,7 +156,7 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
 	err := g.call(ctx, "create the calendar", "", definite, func(ctx context.Context) (err error) {
-		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Line(), TimeZone: zone}).Context(ctx).Do()
+		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Text(), TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
 	if err != nil {
@@ -184,8 +183,8 @@ func (g *Gateway) Calendar(ctx context.Context, id string) (Calendar, error) {
 func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone string, mark calendarsync.CalendarMark) error {
 	description := c.Description
 	// Compared as written: the mark knows no fractions of a second.
-	if !c.Marked || c.Mark.Line() != mark.Line() {
-		description = strings.TrimSpace(withoutMarks(description) + "\n" + mark.Line())
+	if !c.Marked || c.Mark.Text() != mark.Text() {
+		description = strings.TrimSpace(calendarsync.WithoutMarks(description) + "\n" + mark.Text())
 	}
 	return g.call(ctx, "update calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()
@@ -197,26 +196,27 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 // somebody else's.
 func (g *Gateway) Disown(ctx context.Context, c Calendar) error {
 	return g.call(ctx, "take the mark off calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
-		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: c.Name, Description: strings.TrimSpace(withoutMarks(c.Description)), TimeZone: c.TimeZone}).Context(ctx).Do()
+		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: c.Name, Description: calendarsync.WithoutMarks(c.Description), TimeZone: c.TimeZone}).Context(ctx).Do()
 		return err
 	})
 }
 
-// withoutMarks leaves out the lines that are marks, so that a renewed one is the
-// only one.
-func withoutMarks(description string) string {
-	lines := strings.Split(description, "\n")
-	return strings.Join(slices.DeleteFunc(lines, func(line string) bool {
-		_, marked := calendarsync.ReadCalendarMark(line)
-		return marked
-	}), "\n")
-}
-
 // DeleteCalendar deletes a calendar; one that is gone already is no error.
 func (g *Gateway) DeleteCalendar(ctx context.Context, id string) error {
-	err := g.call(ctx, "delete calendar "+id, id, always, func(ctx context.Context) error {
-		return g.api.Calendars.Delete(id).Context(ctx).Do()
+	return gone(func() error {
+		return g.call(ctx, "delete calendar "+id, id, always, func(ctx context.Context) error {
+			return g.api.Calendars.Delete(id).Context(ctx).Do()
+		})
 	})
+}
+
+// gone deletes something until Google has said it, or said twice that it was not
+// there: said once that may pass, and what is taken for deleted is forgotten.
+func gone(remove func() error) error {
+	err := remove()
+	if failure.Is(err, failure.Gone) {
+		err = remove()
+	}
 	if failure.Is(err, failure.Gone) {
 		return nil
 	}
@@ -317,13 +317,11 @@ func (g *Gateway) ForceReader(ctx context.Context, calendarID string, rule Rule)
 
 // Unshare removes a rule; one that is gone already is no error.
 func (g *Gateway) Unshare(ctx context.Context, calendarID, ruleID string) error {
-	err := g.call(ctx, "remove an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
-		return g.api.Acl.Delete(calendarID, ruleID).Context(ctx).Do()
+	return gone(func() error {
+		return g.call(ctx, "remove an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
+			return g.api.Acl.Delete(calendarID, ruleID).Context(ctx).Do()
+		})
 	})
-	if failure.Is(err, failure.Gone) {
-		return nil
-	}
-	return err
 }
 
 func ifMatch(h http.Header, etag string) {

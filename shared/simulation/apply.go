@@ -292,16 +292,6 @@ func (w *world) wiped() error {
 		if time.Since(c.Created) <= w.setup.Google.CalendarListDelay {
 			return errNothing
 		}
-		// After it nothing tells a share that the owner gave from one of a former address.
-		for _, r := range c.Rules {
-			if r.Role == "reader" && strings.HasPrefix(r.Value, "boss") {
-				return errNothing
-			}
-			// Nor one that the owner widened from one that the owner gave.
-			if r.Role == "writer" && strings.HasPrefix(r.Value, "person") {
-				return errNothing
-			}
-		}
 	}
 	if err := w.keepActivity(); err != nil {
 		return err

@@ -34,6 +34,9 @@ type CalendarRecord struct {
 	Zone string `firestore:"zone,omitempty" json:"zone,omitempty"`
 	// Address is whom it is shared with, as the ERP has it, trimmed.
 	Address string `firestore:"address,omitempty" json:"address,omitempty"`
+	// AddressDigest is what the mark of an adopted calendar says of the address that it
+	// is shared with, until Address is known (calendarsync.AddressDigest).
+	AddressDigest string `firestore:"address_digest,omitempty" json:"address_digest,omitempty"`
 	// Account is the id of the Google account that owns it.
 	Account string `firestore:"account,omitempty" json:"account,omitempty"`
 	// Deadline is the end of the creating call; an intent without an id is not
