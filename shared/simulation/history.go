@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,9 +85,9 @@ type Step struct {
 	After time.Duration
 }
 
-// String gives a line of a printed history.
+// String gives a line of a printed history; ParseHistory reads it.
 func (s Step) String() string {
-	return fmt.Sprintf("%4d  %-22s %4d %4d %4d  then %s", s.ID, s.Kind, s.N[0], s.N[1], s.N[2], s.After.Round(time.Millisecond))
+	return fmt.Sprintf("%4d  %-22s %4d %4d %4d  then %s", s.ID, s.Kind, s.N[0], s.N[1], s.N[2], s.After)
 }
 
 // History is a seed and what happens.
@@ -103,6 +104,44 @@ func (h History) String() string {
 		out.WriteString(s.String() + "\n")
 	}
 	return out.String()
+}
+
+// ParseHistory reads what History.String prints, and nothing else: a history that
+// failed is kept as it was, whatever Generate draws later.
+func ParseHistory(text string) (History, error) {
+	head, rest, _ := strings.Cut(text, "\n")
+	var h History
+	var count int
+	if _, err := fmt.Sscanf(head, "history of seed %d, %d steps:", &h.Seed, &count); err != nil {
+		return h, fmt.Errorf("read the history's first line %q: %w", head, err)
+	}
+	for line := range strings.Lines(rest) {
+		s, err := parseStep(line)
+		if err != nil {
+			return h, err
+		}
+		h.Steps = append(h.Steps, s)
+	}
+	if h.String() != text {
+		return h, fmt.Errorf("the history of seed %d with %d steps is not written as it is printed", h.Seed, len(h.Steps))
+	}
+	return h, nil
+}
+
+func parseStep(line string) (Step, error) {
+	var s Step
+	var after string
+	if _, err := fmt.Sscanf(line, "%d %s %d %d %d then %s", &s.ID, &s.Kind, &s.N[0], &s.N[1], &s.N[2], &after); err != nil {
+		return s, fmt.Errorf("read the step %q: %w", line, err)
+	}
+	var err error
+	if s.After, err = time.ParseDuration(after); err != nil {
+		return s, fmt.Errorf("read the step %q: %w", line, err)
+	}
+	if !slices.ContainsFunc(weights(), func(w weight) bool { return w.kind == s.Kind }) {
+		return s, fmt.Errorf("read the step %q: there is no such kind", line)
+	}
+	return s, nil
 }
 
 // weight is how often a kind of step comes, in parts of all weights.
