@@ -111,6 +111,43 @@ func TestAPurgeThatIsStoppedGivesTheCalendarsBack(t *testing.T) {
 	b.wantQuiet(staff...)
 }
 
+// One that a purge has emptied already stays as the purge would have left it, with
+// what others have in it; the employee gets another.
+func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, staff := b.staffed("Olena")
+	before := b.calendar(staff[0])
+	event, err := b.google.CreateEvent(before, holiday())
+	must(t, err)
+	startPurge(b)
+	i.employee(queue.CauseConsole, staff...)
+	if c := b.record(staff[0]).Leaving; len(c) != 1 || c[0].Cleared.IsZero() {
+		t.Fatalf("the calendar is not cleared: %+v", c)
+	}
+	must(t, b.store.StopPurge(t.Context()))
+	b.use(map[string]any{})
+	must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
+	b.clock.advance(time.Minute)
+	b.undecided = true
+	i = b.start(0)
+	i.employee(queue.CauseConsole, staff...)
+	if plan, err := b.store.Held(t.Context()); err != nil || len(plan.Keys) != 0 {
+		t.Errorf("held: %+v, %v", plan, err)
+	}
+	b.clock.advance(10 * time.Minute)
+	i = b.start(0)
+	i.employee(queue.CauseConsole, staff...)
+	i.rest()
+	if !b.isLive(before) || !slices.ContainsFunc(b.google.Events(before), func(e *calendar.Event) bool { return e.Id == event && e.Status != "cancelled" }) {
+		t.Error("the owner's event is gone")
+	}
+	if got := b.calendar(staff[0]); got == before || got == "" {
+		t.Errorf("calendar %q, want another than before", got)
+	}
+	b.wantQuiet(staff...)
+}
+
 func TestARebuildIsOnlyForAnActiveCalendar(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

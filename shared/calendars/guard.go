@@ -80,7 +80,7 @@ func (l *look) takeBack(ctx context.Context) error {
 // calendar: one of a former address may still wait for an admin.
 func (l *look) holdFormer(ctx context.Context) error {
 	held := ""
-	if len(l.rec().Leaving) > 0 {
+	if slices.ContainsFunc(l.rec().Leaving, awaitsAdmin) {
 		held = cmp.Or(l.rec().Held, store.HeldWaiting)
 	}
 	if l.rec().Held == held {

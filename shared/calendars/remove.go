@@ -66,8 +66,11 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	if err := l.takeDownLeaving(ctx); err != nil {
 		return err
 	}
-	if len(l.rec().Leaving) > 0 {
+	switch left := l.rec().Leaving; {
+	case slices.ContainsFunc(left, awaitsAdmin):
 		return l.hold(ctx, reason, false)
+	case len(left) > 0:
+		return nil // waiting
 	}
 	if e == nil {
 		l.forgotten = true
@@ -82,6 +85,11 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 		r.Held, r.AllowedAt = "", time.Time{}
 	})
 }
+
+// awaitsAdmin tells whether a calendar that leaves, and is there after a look, is
+// one that the delete guard holds: one that a purge emptied waits only for the calls
+// that were on their way to it.
+func awaitsAdmin(c store.CalendarRecord) bool { return c.Cleared.IsZero() }
 
 // stillThere tells whether a calendar exists at Google: one that its owner deleted
 // cannot be held, and its tasks would wait for it for ever. "Not found" is believed
@@ -257,6 +265,11 @@ func (l *look) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool
 }
 
 func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
+	if !c.Cleared.IsZero() {
+		// A purge that was stopped found in it what others put there, and emptied it of
+		// everything else already: it goes no further than the purge would have gone.
+		return l.purgeCalendar(ctx, c)
+	}
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	have, err := l.k.Google.Calendar(calls, c.ID)
