@@ -10,8 +10,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
-	"github.com/erp-calendar/erp-calendar/shared/queue"
-	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // errNothing tells that a step finds nothing to act on.
@@ -181,49 +179,38 @@ func (w *world) applyCatalogue(s Step) error {
 }
 
 func (w *world) applyAdmin(s Step) error {
-	state := store.New(w.memory)
 	switch s.Kind {
 	case AdminSettings:
 		return w.configure(func(c *calendarsync.Settings) { w.change(c, s) })
 	case AdminPause:
+		if w.purging() {
+			return errNothing // the form says so
+		}
 		return w.configure(func(c *calendarsync.Settings) { c.Enabled = !c.Enabled })
-	case AdminConfirm, AdminAgain:
-		return w.held(state, s.Kind == AdminConfirm)
+	case AdminConfirm:
+		w.held(heldConfirm)
+	case AdminAgain:
+		w.held(heldAgain)
+	case AdminDrop:
+		w.held(heldDrop)
+	case AdminReopen:
+		w.held(heldReopen)
 	case AdminLook:
-		topic, id := w.config.Task, int64(0)
-		if tasks := w.erp.Tasks(); s.N[0]%2 == 0 && len(tasks) > 0 {
-			id = tasks[s.N[1]%len(tasks)].ID
-		} else if people := w.erp.Employees(); len(people) > 0 {
-			topic, id = w.config.Topics.Employee, people[s.N[1]%len(people)].ID
-		}
-		if id == 0 {
-			return errNothing
-		}
-		return w.publish(topic, queue.Message{IDs: []int64{id}, Cause: queue.CauseConsole, Lane: queue.LaneLive})
+		return w.look("people", s.N[0])
+	case AdminDead:
+		return w.look("dead", s.N[0])
+	case AdminInvite:
+		return w.invite(s.N[0])
+	case AdminRebuild:
+		return w.rebuild(s.N[0])
+	case AdminPurge:
+		return w.purge(s)
 	case AdminRun:
-		return w.publish(w.config.Topics.Employee, everybody())
+		return w.runAll()
 	case AdminConnect:
-		return w.connect()
+		w.connect()
 	}
 	return nil
-}
-
-// configure saves settings on top of those in force and has everybody looked at,
-// as the console does.
-func (w *world) configure(change func(*calendarsync.Settings)) error {
-	source := w.source()
-	saved, err := source.Saved(w.ctx)
-	if err != nil {
-		return err
-	}
-	change(&saved.Settings)
-	w.inForce(saved.Settings)
-	if err := source.Save(w.ctx, saved.Settings, admin, saved.Version); err != nil {
-		return err
-	}
-	w.note("settings saved: enabled %v, zone %s, departments %v, binding %d, roles %v", saved.Settings.Enabled, saved.Settings.TimeZone,
-		saved.Settings.IncludeDepartments, saved.Settings.BindingField, saved.Settings.ShownRoles)
-	return w.publish(w.config.Topics.Employee, everybody())
 }
 
 func (w *world) change(c *calendarsync.Settings, s Step) {
@@ -260,31 +247,6 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 	}
 }
 
-// held looks at what is held again, or lets it go, as the console does.
-func (w *world) held(state *store.Store, confirm bool) error {
-	plan, err := state.Held(w.ctx)
-	if err != nil || len(plan.Keys) == 0 {
-		return err
-	}
-	w.note("held: %d events, %d calendars; confirmed: %v", plan.Events, plan.Calendars, confirm)
-	for _, k := range plan.Keys {
-		topic := w.config.Task
-		if k.Collection == store.Employees {
-			topic = w.config.Topics.Employee
-		}
-		if confirm {
-			w.auditor.Allow(k.Key.String())
-			if err := state.Allow(w.ctx, k.Key); err != nil {
-				return err
-			}
-		}
-		if err := w.publish(topic, queue.Message{IDs: []int64{k.ID}, Cause: queue.CauseConsole, Lane: queue.LaneLive}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // wiped loses the database; the admin connects the account again.
 func (w *world) wiped() error {
 	for _, c := range w.calendars() {
@@ -305,12 +267,13 @@ func (w *world) wiped() error {
 	w.auditor.Wiped()
 	w.wipe()
 	w.advance(70 * time.Second)
-	saved, err := w.source().Saved(w.ctx)
-	if err != nil {
+	// With the database a purge is lost.
+	w.auditor.PurgeStopped()
+	if err := w.readSettings(); err != nil {
 		return err
 	}
-	w.inForce(saved.Settings)
-	return w.connect()
+	w.connect()
+	return nil
 }
 
 // calendars are those the product made and that are there.

@@ -44,6 +44,12 @@ const (
 	AdminLook     Kind = "admin.look"
 	AdminRun      Kind = "admin.run"
 	AdminConnect  Kind = "admin.connect"
+	AdminDrop     Kind = "admin.keep-held"
+	AdminReopen   Kind = "admin.reopen-held"
+	AdminDead     Kind = "admin.dead-letter"
+	AdminInvite   Kind = "admin.invite"
+	AdminRebuild  Kind = "admin.rebuild"
+	AdminPurge    Kind = "admin.purge"
 	// The account's owner, at Google.
 	OwnerEdit     Kind = "owner.edit"
 	OwnerMove     Kind = "owner.move"
@@ -157,6 +163,7 @@ func weights() []weight {
 		{PersonAdd, 8}, {PersonAddress, 25}, {PersonBind, 20}, {PersonDismiss, 15}, {PersonRename, 15}, {PersonDivision, 20}, {PersonDelete, 4},
 		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
 		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminLook, 15}, {AdminRun, 6}, {AdminConnect, 3},
+		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2},
 		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
 		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},
 		{Wait, 60}, {Poll, 10}, {Reconcile, 15},
@@ -169,7 +176,8 @@ func weights() []weight {
 func aided(k Kind) bool {
 	what, _, _ := strings.Cut(string(k), ".")
 	switch k {
-	case Reconcile, Wipe, FaultERP, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect:
+	case Reconcile, Wipe, FaultERP, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect,
+		AdminDrop, AdminReopen, AdminRebuild, AdminPurge:
 		return true
 	}
 	return what == "owner" || what == "catalogue"

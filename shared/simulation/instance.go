@@ -10,13 +10,17 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/erp-calendar/erp-calendar/functions/console"
 	"github.com/erp-calendar/erp-calendar/functions/deadletter"
 	"github.com/erp-calendar/erp-calendar/functions/notify"
+	"github.com/erp-calendar/erp-calendar/functions/oauth"
 	"github.com/erp-calendar/erp-calendar/functions/poll"
 	"github.com/erp-calendar/erp-calendar/functions/reconcile"
 	"github.com/erp-calendar/erp-calendar/functions/syncemployee"
 	"github.com/erp-calendar/erp-calendar/functions/synctask"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
@@ -88,7 +92,32 @@ func (w *world) boot(slot int) (*instance, error) {
 			ERP: parts.ERP, Settings: parts.Settings, Store: i.store, Publisher: sink, Log: w.log,
 		})),
 	}
+	i.sites(cfg, sink)
 	return i, nil
+}
+
+// sites adds the two functions that a browser calls. They are built at their first
+// request: most instances see none.
+func (i *instance) sites(cfg environment, sink queue.Publisher) {
+	w := i.w
+	i.functions["Console"] = serve.New("", w.log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) {
+		return console.New(console.Config{
+			OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL, AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount,
+			SessionKey: cfg.SessionKey.Key.Bytes(), TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee,
+		}, console.Deps{
+			Store: i.store, Settings: settings.NewSource(i.store, cfg.DefaultSettings.JSON, cfg.ERP.URL, i.now),
+			Catalogue: i.parts.ERP, Publisher: sink, Now: i.now, Log: w.log,
+		})
+	})
+	i.functions["OAuth"] = serve.New("", w.log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) {
+		return oauth.New(oauth.Config{
+			ClientID: cfg.OAuthClient.ID, ClientSecret: cfg.OAuthClient.Secret.Text(), OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL,
+			AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount, EmployeeTopic: cfg.Topics.Employee,
+			Issuer: cfg.Issuer, CalendarEndpoint: cfg.CalendarEndpoint,
+		}, oauth.Deps{
+			Store: i.store, Sealer: w.cipher, Publisher: sink, HTTP: &http.Client{Transport: w.plant.transport(&line{i: i})}, Now: i.now, Log: w.log,
+		})
+	})
 }
 
 // now is the instance's clock, which is not quite right.

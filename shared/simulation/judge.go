@@ -1,26 +1,9 @@
 package simulation
 
 import (
-	"time"
-
-	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
 )
-
-// appoint has an auditor listen from now on.
-func (w *world) appoint() error {
-	w.auditor = audit.New(audit.World{
-		Google: w.google, ERP: w.erp, Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
-		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
-	})
-	saved, err := w.source().Saved(w.ctx)
-	w.inForce(saved.Settings)
-	return err
-}
-
-// inForce tells the auditor of settings from now on.
-func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
 
 // watch takes what the auditor saw go wrong.
 func (w *world) watch() { w.report(w.auditor.Watch()) }
@@ -49,6 +32,7 @@ func (w *world) judge() {
 	if w.judgeState(); len(w.violations) > 0 {
 		return
 	}
+	w.tells()
 	w.auditor.Quiet()
 	w.scheduled("Reconcile")
 	w.idle()

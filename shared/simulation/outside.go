@@ -24,7 +24,7 @@ func (r *Runner) RunOutside(t *testing.T, h History, backend store.Backend) (res
 		switch s.Kind {
 		case FaultGoogle, FaultERP, FaultStore, FaultQueue, Wipe, OwnerRevoke, AdminPause, ERPCommitsLater,
 			// Settings and catalogue are in force within a minute, which is longer than all this.
-			AdminSettings, CatalogueRole, CatalogueType, CatalogueState:
+			AdminSettings, AdminPurge, CatalogueRole, CatalogueType, CatalogueState:
 			continue
 		}
 		steps = append(steps, s)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,7 +14,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
-	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -121,7 +119,7 @@ func (w *world) live(h History) Result {
 	if err := w.appoint(); err != nil {
 		w.fault(err)
 	}
-	w.fault(w.connect())
+	w.connect()
 	w.advance(20 * time.Second)
 	done := 0
 	for _, s := range h.Steps {
@@ -213,7 +211,7 @@ func (w *world) rest() {
 		if !w.undue(time.Now().Add(restDays*24*time.Hour), 3) {
 			return
 		}
-		if w.unheld(); !w.undue(time.Now().Add(restDays*24*time.Hour), 2) {
+		if w.held(heldConfirm); !w.undue(time.Now().Add(restDays*24*time.Hour), 2) {
 			return
 		}
 		if w.judgeState(); len(w.violations) > 0 {
@@ -221,16 +219,34 @@ func (w *world) rest() {
 		}
 	}
 	w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: w.agreedRole()})
+	w.connect()
+	if !w.endPurge() {
+		return
+	}
 	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
-	w.fault(w.connect())
+	w.held(heldReopen)
 	if !w.settle() {
 		return
 	}
 	w.judge()
 }
 
-// unheld lets go what is held, as an admin who has looked at it.
-func (w *world) unheld() { w.fault(w.held(store.New(w.memory), true)) }
+// endPurge lets a purge that is under way come to its end, and has syncing
+// switched on again.
+func (w *world) endPurge() bool {
+	for end := time.Now().Add(restDays * 24 * time.Hour); w.purging(); w.poll() {
+		if time.Now().After(end) {
+			w.violate("a purge ends", "it is still under way after %d days of quiet", restDays)
+			return false
+		}
+		if !w.idle() {
+			return false
+		}
+		pause(w.ctx, time.Until(w.polled.Add(w.pollEvery)))
+	}
+	w.fault(w.afterPurge(false))
+	return len(w.violations) == 0
+}
 
 // agreedRole keeps the role of the state that histories change, where it is there.
 func (w *world) agreedRole() int64 {
@@ -246,19 +262,15 @@ func (w *world) agreedRole() int64 {
 // so again until a whole round changes nothing.
 func (w *world) settle() bool {
 	end := time.Now().Add(restDays * 24 * time.Hour)
-	state := store.New(w.memory)
 	for round := 0; ; round++ {
 		// What vanished from the ERP's lists is believed at the second poll.
 		if !w.undue(end, max(3-2*round, 1)) {
 			return false
 		}
 		if round >= 1 {
-			plan, err := state.Held(w.ctx)
-			w.fault(err)
-			if len(plan.Keys) == 0 {
+			if len(w.held(heldConfirm)) == 0 {
 				return true
 			}
-			w.fault(w.held(state, true))
 			if !w.undue(end, 1) {
 				return false
 			}
@@ -269,11 +281,11 @@ func (w *world) settle() bool {
 
 // undue polls at least so often, and until nothing is due.
 func (w *world) undue(end time.Time, atLeast int) bool {
-	state, began := store.New(w.memory), time.Now()
+	began := time.Now()
 	for n := 0; ; n++ {
 		if time.Since(began) > 24*time.Hour {
 			// What is held waits for a person, who looks once a day.
-			w.fault(w.held(state, true))
+			w.held(heldConfirm)
 			began = time.Now()
 		}
 		if !w.idle() {
@@ -314,20 +326,6 @@ const (
 	longOutside = 10 * time.Second
 	mostOutside = 2 * time.Minute
 )
-
-// tryAgain asks for another look at a key, "employees/7", as the console does.
-func (w *world) tryAgain(key string) error {
-	collection, number, _ := strings.Cut(key, "/")
-	id, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		return err
-	}
-	topic := w.config.Task
-	if collection == string(store.Employees) {
-		topic = w.config.Topics.Employee
-	}
-	return w.publish(topic, queue.Message{IDs: []int64{id}, Cause: queue.CauseConsole, Lane: queue.LaneLive})
-}
 
 func (w *world) outstanding() string {
 	var out strings.Builder

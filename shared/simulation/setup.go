@@ -2,6 +2,8 @@ package simulation
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -17,11 +19,13 @@ import (
 const (
 	account      = "calendars@provider.example"
 	sub          = "1002"
+	adminSub     = "1003"
 	admin        = "admin@provider.example"
 	clientID     = "test.apps.googleusercontent.com"
 	clientSecret = "simulation-client-secret"
 	erpKey       = "simulation-erp-key"
 	notifySecret = "whsec_c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24="
+	sessionKey   = "c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24="
 	tokenKey     = "local:c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24="
 	zoneName     = "Europe/Kyiv"
 
@@ -80,7 +84,8 @@ func setupOf(d dice) setup {
 	}
 	s.Google = fakegoogle.Options{
 		BaseURL: "http://" + googleHost, Now: time.Now, ClientID: clientID, ClientSecret: clientSecret,
-		Accounts:                  []fakegoogle.Account{{Sub: sub, Email: account, Name: "Calendars"}},
+		RedirectURIs:              []string{"https://" + oauthHost + "/callback"},
+		Accounts:                  []fakegoogle.Account{{Sub: sub, Email: account, Name: "Calendars"}, {Sub: adminSub, Email: admin, Name: "Olena"}},
 		Seed:                      uint64(d)*2 + 1,
 		RequestsPerMinute:         s.RequestsPerMinute,
 		RateLimitStatus:           []int{403, 429}[d.pick(2, "rate status")],
@@ -100,15 +105,27 @@ func setupOf(d dice) setup {
 type environment struct {
 	workers.Config
 	config.NotifySecrets
+	config.Sites
+	config.Admins
+	config.SessionKey
+	// signing is the key of Google's id_tokens; to make one takes long.
+	signing *rsa.PrivateKey
 }
 
 func loadEnvironment(ctx context.Context) (environment, error) {
 	env := map[string]string{
 		"GOOGLE_CLOUD_PROJECT": "simulation", "ERP_URL": "http://" + erpHost, "ERP_API_KEY": erpKey, "ALLOW_HTTP_ERP": "true",
 		"OAUTH_CLIENT_ID": clientID, "OAUTH_CLIENT_SECRET": clientSecret, "NOTIFY_SECRETS": notifySecret, "TOKEN_KEY": tokenKey,
+		"OAUTH_URL": "https://" + oauthHost, "CONSOLE_URL": "https://" + consoleHost, "ADMIN_EMAILS": admin, "INTEGRATION_ACCOUNT": account,
+		"SESSION_KEY":   sessionKey,
 		"GOOGLE_ISSUER": "http://" + googleHost, "CALENDAR_ENDPOINT": "http://" + googleHost + "/calendar/v3/",
 	}
-	return config.Load[environment](ctx, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	out, err := config.Load[environment](ctx, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	if err != nil {
+		return out, err
+	}
+	out.signing, err = rsa.GenerateKey(rand.Reader, 2048)
+	return out, err
 }
 
 // populate gives the ERP its first content, without a notification.

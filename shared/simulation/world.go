@@ -14,13 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/fake/pubsub"
 	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
-	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
-	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
-	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
@@ -53,6 +51,8 @@ type world struct {
 	faults    *injector
 	cipher    seal.Cipher
 	auditor   *audit.Auditor
+	browser   *browser
+	settings  calendarsync.Settings // in force, as the admin knows
 
 	webhookKeys []webhook.Key
 	slots       []*instance
@@ -70,7 +70,7 @@ type world struct {
 	broken     []error   // faults of the simulation itself
 	step       int       // id of the step under way, for draws
 	polled     time.Time // when Scheduler last called
-	asked      int       // requests that Scheduler and the admin made
+	asked      int       // requests that Scheduler made
 	kept       []store.ActivityRecord
 	violations []Violation
 	polls      int
@@ -105,6 +105,7 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 	if !w.outside {
 		pause(w.ctx, time.Until(w.setup.Start))
 	}
+	w.setup.Google.SigningKey = env.signing
 	w.google = google.New(w.setup.Google)
 	w.erp = userside.New(userside.Options{
 		Now: time.Now, Location: w.zone, APIKey: erpKey, Generation: w.setup.Generation, Notify: w.notified, LogLimit: 200_000,
@@ -121,6 +122,9 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 		w.memory, w.wipe = memory, memory.Wipe
 	}
 	if err := w.subscribe(); err != nil {
+		return nil, err
+	}
+	if w.browser, err = newBrowser(w); err != nil {
 		return nil, err
 	}
 	for n := range instances {
@@ -194,44 +198,6 @@ func (w *world) slot(n int) *instance {
 		w.slots[n] = fresh
 	}
 	return w.slots[n]
-}
-
-// connect records a consent as OAuth does, and has everybody looked at.
-func (w *world) connect() error {
-	scopes := append([]string{"openid", "email"}, googlecalendar.Scopes()...)
-	refresh := w.google.RefreshToken(account, scopes...)
-	sealed, err := w.cipher.Seal(w.ctx, []byte(refresh), seal.Additional(store.SealPath(sub), sub))
-	if err != nil {
-		return err
-	}
-	state := store.New(w.memory)
-	if _, err := state.Connect(w.ctx, store.AccountRecord{Sub: sub, Email: account, ClientID: clientID, Scopes: scopes, Sealed: sealed}, false); err != nil {
-		return err
-	}
-	return w.publish(w.config.Topics.Employee, everybody())
-}
-
-func everybody() queue.Message {
-	return queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}
-}
-
-// publish sends a message as the console does, which is an instance of its own.
-func (w *world) publish(topic string, m queue.Message) error {
-	data, attributes, err := m.Encode(topic)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	w.asked++
-	n := strconv.Itoa(w.asked)
-	w.mu.Unlock()
-	w.deliver(topic, pubsub.Message{Data: data, Attributes: attributes}, w.delay("console", n))
-	return nil
-}
-
-// source reads and saves settings as the console does.
-func (w *world) source() *settings.Source {
-	return settings.NewSource(store.New(w.memory), w.config.DefaultSettings.JSON, w.config.ERP.URL, time.Now)
 }
 
 // scheduled calls a function as Scheduler does.

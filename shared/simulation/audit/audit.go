@@ -136,6 +136,8 @@ type Auditor struct {
 	told       map[string]time.Time
 	allowed    map[string][]time.Time
 	notes      []note
+	purges     []purge
+	kept       map[string]time.Time // what an admin decided to keep, and when
 
 	tenant string
 	cals   map[string]*calendarStory
@@ -178,7 +180,7 @@ func New(w World) *Auditor {
 	setDuration(&w.Skew, 2*time.Minute)
 	a := &Auditor{
 		w: w, tasks: map[int64]*story[fakeerp.Task]{}, people: map[int64]*story[fakeerp.Employee]{},
-		bent: map[int]*bentRead{}, told: map[string]time.Time{}, allowed: map[string][]time.Time{},
+		bent: map[int]*bentRead{}, told: map[string]time.Time{}, allowed: map[string][]time.Time{}, kept: map[string]time.Time{},
 		cals: map[string]*calendarStory{}, gone: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
 	}
 	w.ERP.Observe(source{a})
@@ -205,12 +207,13 @@ func (a *Auditor) Settings(s calendarsync.Settings) {
 }
 
 // Allow tells of an admin's confirmation of held keys ("tasks/12", "employees/5"),
-// or of one more invitation ("invite/5").
+// of one more invitation ("invite/5"), or of a rebuild ("rebuild/5").
 func (a *Auditor) Allow(keys ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, k := range keys {
 		a.allowed[k] = append(a.allowed[k], a.w.Now())
+		delete(a.kept, k)
 	}
 }
 

@@ -17,7 +17,9 @@ type calendarStory struct {
 	primary bool
 	deleted bool
 	byHand  bool // deleted by hand
-	made    time.Time
+	// disowned: a purge left it to others.
+	disowned bool
+	made     time.Time
 	// mark is the mark that the product wrote; marked tells whether it is there.
 	mark   calendarsync.CalendarMark
 	marked bool
@@ -34,7 +36,7 @@ type calendarStory struct {
 }
 
 // ours tells whether the product made it and marked it.
-func (c *calendarStory) ours() bool { return c.client != "" && c.mark.Epoch != "" }
+func (c *calendarStory) ours() bool { return c.client != "" && c.mark.Epoch != "" && !c.disowned }
 
 // owns tells whether an event of this calendar is the product's.
 func (c *calendarStory) owns(e *eventStory) bool {
@@ -47,6 +49,8 @@ type eventStory struct {
 	owned  bool // a whole mark, and the id is its hash
 	mark   calendarsync.Mark
 	byHand bool      // brought to life by hand
+	since  time.Time // when it came to life
+	ended  time.Time // when it was cancelled
 	denied time.Time // when an injected fault last said that it is gone or forbidden
 }
 
@@ -228,6 +232,9 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 		case !before.ours():
 			v.Rule = RuleForeign
 			a.report(v, "a calendar that is not the product's was changed")
+		case !c.marked && a.purging():
+			w.kind = "calendar.keep"
+			a.disowned(c, v)
 		case !c.marked || c.mark.Line() != before.mark.Line():
 			v.Rule = RuleMark
 			a.report(v, "the calendar's mark changed from %q", before.mark.Line())
@@ -322,6 +329,11 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "a calendar without the product's mark was deleted")
 		return
 	}
+	if a.purging() {
+		a.purged(c, v)
+		a.deletedUnshared(c, v)
+		return
+	}
 	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeeWork), c.sharedWith())
 	if g == none {
 		g, why = a.replaced(c, why)
@@ -330,7 +342,13 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		v.Rule = RuleEvidence
 		a.report(v, "the calendar was deleted: %s", why)
 	}
+	a.checkKept(v, keyOf("employees", v.Employee))
 	a.count(RuleCalendar, true, v, keyOf("employees", v.Employee))
+	a.deletedUnshared(c, v)
+}
+
+// deletedUnshared requires that a calendar that is deleted was unshared before.
+func (a *Auditor) deletedUnshared(c *calendarStory, v Violation) {
 	for _, r := range c.rules {
 		// Share, then calendar (protocol.md §5.2), unless Google denied to have it, or
 		// the database that knew of the share was lost.
@@ -391,6 +409,7 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 	case !r.ours && before.Role != "none" && !a.everHad(employee, now.Value):
 		v.Rule = RuleForeign
 		a.report(v, "rule %s, which is not the product's, became %s", now.ID, now.Role)
+	case now.Role == "none" && a.purging():
 	case now.Role == "none":
 		g, why := a.personGrounds(employee, a.w.Now().Add(-employeeWork), now.Value)
 		if g == none {
@@ -468,7 +487,9 @@ func (a *Auditor) eventChanged(c *calendarStory, now fakegoogle.EventChange, by 
 	mark, marked := calendarsync.ReadMark(now.Private)
 	e.live, e.mark, e.owned = !now.Cancelled, mark, marked && mark.Owns(now.ID)
 	if e.live && !before.live {
-		e.byHand = by == nil
+		e.byHand, e.since = by == nil, a.w.Now()
+	} else if before.live && !e.live {
+		e.ended = a.w.Now()
 	}
 	wasOurs, isOurs := before.live && c.owns(&before), e.live && c.owns(e)
 	if isOurs && !wasOurs {
@@ -532,6 +553,9 @@ func (a *Auditor) checkDouble(c *calendarStory, e *eventStory, v Violation) {
 }
 
 func (a *Auditor) deletedEvent(c *calendarStory, before eventStory, v Violation) {
+	if a.purging() || a.rebuilds(v.Employee) {
+		return
+	}
 	twin := c.twin(before, func(*eventStory) bool { return true })
 	if twin != nil && twin.mark.Generation > before.mark.Generation {
 		return // of several the highest generation stays (protocol.md §3.3)
@@ -546,12 +570,18 @@ func (a *Auditor) deletedEvent(c *calendarStory, before eventStory, v Violation)
 		v.Rule = RuleEvidence
 		a.report(v, "the event was deleted: %s", why)
 	}
+	if g == counted {
+		a.checkKept(v, keyOf("tasks", v.Task))
+	}
 	a.count(RuleExtra, g == counted, v, keyOf("tasks", v.Task))
 }
 
 // paused reports a write that settings forbade for so long that every instance
 // must have known, and every look that began before must have ended.
 func (a *Auditor) paused(v Violation, method string) {
+	if a.purging() && (strings.HasSuffix(method, ".delete") || method == "calendar.calendars.update") {
+		return
+	}
 	for _, s := range a.inForce(a.w.Now().Add(-believed - employeeWork)) {
 		if s.Enabled && s.Confirmed {
 			return

@@ -1,0 +1,552 @@
+package simulation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// attempts is how often the admin tries what came to nothing, before leaving it
+// for another day.
+const attempts = 8
+
+// act has the admin do something on the console's pages: what an injected fault or
+// a killed instance brought to nothing is begun anew from the page, as a person
+// does it. do tells whether it is done. Without faults it must be.
+func (w *world) act(what string, do func(b *browser) (done bool, seen *page, err error)) (done bool) {
+	var why string
+	for try := range attempts {
+		done, seen, err := do(w.browser)
+		switch {
+		case done:
+			return true
+		case errors.Is(err, errNoAnswer):
+			why = err.Error()
+		case err != nil:
+			w.fault(fmt.Errorf("%s: %w", what, err))
+			return false
+		default:
+			why = seen.String()
+		}
+		w.browser.reloadAfter(w.ctx, try)
+	}
+	if w.calm.Load() && w.ctx.Err() == nil {
+		w.violate("the admin can act", "%s: %d times to no effect, at last %s", what, attempts, why)
+	}
+	w.note("the admin gives up to %s: %s", what, why)
+	return false
+}
+
+// connect has the admin connect the central account, with its owner's consent.
+func (w *world) connect() {
+	w.act("connect the account", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/connect")
+		if err != nil {
+			return false, p, err
+		}
+		switch p.at.Query().Get("connected") {
+		case "unqueued":
+			return w.press(b, p, "/run", "queued")
+		case "":
+			return false, p, nil
+		}
+		return true, p, nil
+	})
+}
+
+// press sends the form of a page that leads to a path. It is done where the answer
+// leads to an address with the parameter.
+func (w *world) press(b *browser, p *page, path, parameter string) (bool, *page, error) {
+	f, ok := p.form(path)
+	if !ok {
+		return false, p, nil
+	}
+	p, err := b.press(f)
+	if err != nil {
+		return false, p, err
+	}
+	return p.at.Host == consoleHost && p.at.Query().Has(parameter), p, nil
+}
+
+// home opens the status page and presses a button of it; nothing is to be done
+// where choose finds none.
+func (w *world) home(what string, choose func(p *page) (form, bool)) error {
+	found := false
+	w.act(what, func(b *browser) (bool, *page, error) {
+		p, err := b.open("/")
+		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
+			return false, p, err
+		}
+		f, ok := choose(p)
+		if !ok {
+			return true, p, nil
+		}
+		found = true
+		p, err = b.press(f)
+		if err != nil {
+			return false, p, err
+		}
+		return p.at.Query().Has("queued") || p.status == http.StatusConflict, p, nil
+	})
+	if !found {
+		return errNothing
+	}
+	return nil
+}
+
+// run has everybody looked at.
+func (w *world) runAll() error {
+	return w.home("check everything", func(p *page) (form, bool) { return p.form("/run") })
+}
+
+// pick gives one of those forms of the status page that lead to an action.
+func pick(p *page, action, within string, n int) (form, int64, bool) {
+	var all []form
+	for _, f := range p.forms {
+		if strings.HasSuffix(f.path(), "/"+action) && (within == "" || slices.Contains(f.within, within)) {
+			all = append(all, f)
+		}
+	}
+	if len(all) == 0 {
+		return form{}, 0, false
+	}
+	f := all[n%len(all)]
+	return f, idIn(f.path()), true
+}
+
+// idIn reads the id in "/employees/5/sync"; 0 where there is none.
+func idIn(path string) int64 {
+	if parts := strings.Split(path, "/"); len(parts) == 4 {
+		if id, err := strconv.ParseInt(parts[2], 10, 64); err == nil {
+			return id
+		}
+	}
+	return 0
+}
+
+// look presses one of the buttons that ask for another look; within is the part of
+// the page that they stand in.
+func (w *world) look(within string, n int) error {
+	return w.home("look at one again", func(p *page) (form, bool) {
+		f, _, ok := pick(p, "sync", within, n)
+		if ok {
+			w.note("the admin presses %s", f.path())
+		}
+		return f, ok
+	})
+}
+
+// invite has somebody invited once more.
+func (w *world) invite(n int) error {
+	return w.home("invite again", func(p *page) (form, bool) {
+		f, id, ok := pick(p, "invite", "", n)
+		if ok {
+			w.note("the admin has %d invited again", id)
+			w.auditor.Allow(fmt.Sprintf("invite/%d", id))
+		}
+		return f, ok
+	})
+}
+
+// rebuild has somebody's calendar emptied and filled again.
+func (w *world) rebuild(n int) error {
+	who := int64(0)
+	w.act("rebuild a calendar", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/")
+		if err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		var ids []int64
+		for c := range p.root.Descendants() {
+			if href := attribute(c, "href"); c.Data == "a" && strings.HasSuffix(href, "/rebuild") {
+				u, err := p.at.Parse(href)
+				if err != nil {
+					return false, p, fmt.Errorf("read a link: %w", err)
+				}
+				ids = append(ids, idIn(u.Path))
+			}
+		}
+		if len(ids) == 0 {
+			return true, p, nil
+		}
+		if who == 0 {
+			who = ids[n%len(ids)]
+		}
+		path := fmt.Sprintf("/employees/%d/rebuild", who)
+		if p, err = b.open(path); err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		w.note("the admin has the calendar of %d rebuilt", who)
+		w.auditor.Allow(fmt.Sprintf("rebuild/%d", who))
+		done, p, err := w.press(b, p, path, "queued")
+		// Meanwhile it may have gone.
+		return done || err == nil && p.status == http.StatusConflict, p, err
+	})
+	if who == 0 {
+		return errNothing
+	}
+	return nil
+}
+
+// The decisions about what is held.
+const (
+	heldConfirm, heldAgain, heldDrop = "/held/confirm", "/held/again", "/held/drop"
+	heldReopen                       = "/held/reopen"
+)
+
+// held decides about what is held, as the status page lists it, and tells how many
+// keys that were.
+func (w *world) held(decision string) (keys []string) {
+	_ = w.home("decide about what is held", func(p *page) (form, bool) {
+		f, ok := p.form(decision)
+		if !ok {
+			return f, false
+		}
+		if keys = heldKeys(p); decision == heldConfirm {
+			w.auditor.Allow(keys...)
+		}
+		w.note("%s %s", decision, strings.Join(keys, " "))
+		return f, true
+	})
+	switch decision {
+	case heldDrop:
+		w.auditor.Keep(keys...)
+	case heldReopen:
+		w.auditor.Reopened()
+	}
+	return keys
+}
+
+// heldKeys reads the list of what is held: "tasks/12", "employees/5".
+func heldKeys(p *page) []string {
+	var out []string
+	section := find(p.root, "div", func(n *html.Node) bool { return attribute(n, "id") == "held" })
+	if section == nil {
+		return nil
+	}
+	for c := range section.Descendants() {
+		if c.Data != "li" {
+			continue
+		}
+		what := find(c, "strong", func(*html.Node) bool { return true })
+		how := find(c, "span", func(*html.Node) bool { return true })
+		if what == nil || how == nil {
+			continue
+		}
+		words := strings.Fields(text(what))
+		count, _, _ := strings.Cut(text(how), ":")
+		if collection := store.Tasks; strings.Contains(count, "calendar") {
+			out = append(out, string(store.Employees)+"/"+words[len(words)-1])
+		} else {
+			out = append(out, string(collection)+"/"+words[len(words)-1])
+		}
+	}
+	return out
+}
+
+// configure has the admin save settings on top of those in force.
+func (w *world) configure(change func(*calendarsync.Settings)) error {
+	next := w.settings
+	next.Colors, next.ShownRoles = maps.Clone(next.Colors), slices.Clone(next.ShownRoles)
+	change(&next)
+	done := w.act("save settings", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/settings")
+		if err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		f, ok := p.form("/settings")
+		if !ok {
+			return false, p, nil
+		}
+		fill(f, next)
+		// From now on one or the other may be in force.
+		w.inForce(next)
+		w.inForce(w.settings)
+		if p, err = b.press(f); err != nil {
+			return false, p, err
+		}
+		if p.at.Query().Get("saved") == "unqueued" {
+			if p, err = b.open("/"); err != nil {
+				return false, p, err
+			}
+			return w.press(b, p, "/run", "queued")
+		}
+		return p.at.Query().Has("saved"), p, nil
+	})
+	if err := w.readSettings(); err != nil {
+		return err
+	}
+	s := w.settings
+	if want := typed(next); done && !maps.Equal(typed(s), want) {
+		w.violate("settings are kept as they were typed", "%v instead of %v", typed(s), want)
+	}
+	w.note("settings saved: enabled %v, zone %s, departments %v, binding %d, roles %v", s.Enabled, s.TimeZone, s.IncludeDepartments, s.BindingField, s.ShownRoles)
+	return nil
+}
+
+// readSettings learns which settings are in force, and tells the auditor.
+func (w *world) readSettings() error {
+	saved, err := settings.NewSource(store.New(w.memory), w.config.DefaultSettings.JSON, w.config.ERP.URL, time.Now).Saved(w.ctx)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	w.settings = saved.Settings
+	w.inForce(w.settings)
+	return nil
+}
+
+// typed are settings as one types them, colours and roles apart.
+func typed(s calendarsync.Settings) map[string]string {
+	out := map[string]string{
+		"time_zone": s.TimeZone, "binding_field": strconv.FormatInt(int64(s.BindingField), 10), "calendar_id_field": strconv.FormatInt(int64(s.CalendarIDField), 10),
+		"backfill_hours": strconv.Itoa(s.BackfillHours), "default_duration_minutes": strconv.Itoa(s.DefaultDurationMinutes),
+		"calendar_name": s.CalendarName, "event_title": s.EventTitle, "event_description": s.EventDescription, "task_url": s.TaskURL,
+		"language": s.Language, "delete_guard_percent": strconv.Itoa(s.DeleteGuardPercent),
+	}
+	for name, on := range map[string]bool{"enabled": s.Enabled, "confirmed": s.Confirmed, "include_departments": s.IncludeDepartments, "midnight_is_all_day": s.MidnightIsAllDay} {
+		if on {
+			out[name] = "true"
+		}
+	}
+	for kind, color := range s.Colors {
+		out["color_"+kind] = strconv.Itoa(color)
+	}
+	for _, r := range s.ShownRoles {
+		out["role "+strconv.FormatInt(int64(r), 10)] = "shown"
+	}
+	return out
+}
+
+// fill types settings into the form, picking from the ERP's catalogue where the
+// page could read it.
+func fill(f form, s calendarsync.Settings) {
+	for _, name := range []string{"enabled", "confirmed", "include_departments", "midnight_is_all_day", "shown_roles"} {
+		f.values.Del(name)
+	}
+	var colors []string
+	for name := range f.boxes {
+		f.values.Del(name)
+	}
+	for _, name := range f.names {
+		if strings.HasPrefix(name, "color_") {
+			f.values.Set(name, "")
+		}
+	}
+	for name, value := range typed(s) {
+		if kind, ok := strings.CutPrefix(name, "color_"); ok && !slices.Contains(f.names, name) {
+			colors = append(colors, kind+" = "+value)
+		} else if !strings.HasPrefix(name, "role ") {
+			f.values.Set(name, value)
+		}
+	}
+	if slices.Contains(f.names, "colors") {
+		slices.Sort(colors)
+		f.values.Set("colors", strings.Join(colors, "\n"))
+	}
+	var rest []string
+	for _, r := range s.ShownRoles {
+		id := strconv.FormatInt(int64(r), 10)
+		if slices.Contains(f.boxes["shown_roles"], id) {
+			f.values.Add("shown_roles", id)
+		} else {
+			rest = append(rest, id)
+		}
+	}
+	f.values.Add("shown_roles", strings.Join(rest, ", "))
+}
+
+// purge has the admin delete everything, and switch on again what is left or gone.
+func (w *world) purge(s Step) error {
+	if s.N[0]%3 == 0 {
+		w.mistype()
+	}
+	began := false
+	w.act("delete everything", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/purge")
+		if err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		if p.at.Path != "/purge" {
+			_, began = p.form("/purge/stop") // the answer was lost
+			return began, p, nil
+		}
+		f, ok := p.form("/purge")
+		if !ok {
+			return false, p, nil
+		}
+		f.values.Set("typed", phrase(p))
+		w.note("the admin types %q", phrase(p))
+		w.auditor.Purge()
+		if p, err = b.press(f); err != nil {
+			return false, p, err
+		}
+		began = p.at.Query().Get("queued") == "purge"
+		return began, p, nil
+	})
+	in, err := store.New(w.memory).Installation(w.ctx)
+	if err != nil {
+		return fmt.Errorf("read the installation: %w", err)
+	}
+	if !in.Purge.Open() {
+		if began {
+			w.violate("a purge that was begun is under way", "%+v", in.Purge)
+		}
+		w.auditor.PurgeStopped()
+		return w.readSettings()
+	}
+	if err := w.readSettings(); err != nil {
+		return err
+	}
+	if s.N[1]%2 == 0 {
+		w.advance(time.Duration(s.N[2]) * 200 * time.Millisecond)
+		return w.afterPurge(true)
+	}
+	for range 12 {
+		w.advance(w.pollEvery)
+		if !w.purging() {
+			break
+		}
+	}
+	return w.afterPurge(false)
+}
+
+// mistype has the admin type something else than is asked for: nothing happens.
+func (w *world) mistype() {
+	w.act("mistype", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/purge")
+		if err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		f, ok := p.form("/purge")
+		if !ok {
+			return p.at.Path == "/", p, nil
+		}
+		f.values.Set("typed", phrase(p)+"!")
+		if p, err = b.press(f); err != nil {
+			return false, p, err
+		}
+		return p.status == http.StatusUnprocessableEntity, p, nil
+	})
+}
+
+// phrase is what the page asks to be typed.
+func phrase(p *page) string {
+	label := find(p.root, "label", func(n *html.Node) bool { return attribute(n, "for") == "typed" })
+	if label == nil {
+		return ""
+	}
+	if strong := find(label, "strong", func(*html.Node) bool { return true }); strong != nil {
+		return text(strong)
+	}
+	return ""
+}
+
+// purging tells whether the status page shows a purge under way.
+func (w *world) purging() bool {
+	under := false
+	w.act("see how far the deletion is", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/")
+		if err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		_, under = p.form("/purge/stop")
+		return true, p, nil
+	})
+	return under
+}
+
+// afterPurge lets syncing go on: after a purge that is over, or one that is to be
+// stopped. One that goes on is left alone.
+func (w *world) afterPurge(stop bool) error {
+	in, err := store.New(w.memory).Installation(w.ctx)
+	if err != nil {
+		return fmt.Errorf("read the installation: %w", err)
+	}
+	switch {
+	case !in.Purge.Open() && w.settings.Enabled:
+		return nil
+	case !in.Purge.Open():
+		w.note("everything is deleted")
+		w.auditor.Purged()
+	case !stop:
+		return nil
+	default:
+		_ = w.home("stop the deletion", func(p *page) (form, bool) { return p.form("/purge/stop") })
+		w.note("the deletion is stopped")
+		if in, err = store.New(w.memory).Installation(w.ctx); err != nil || in.Purge.Open() {
+			return err
+		}
+		w.auditor.PurgeStopped()
+	}
+	return w.configure(func(c *calendarsync.Settings) { c.Enabled = true })
+}
+
+// tells has the admin read the status that programs read, when nothing is left to
+// do: it must say so.
+func (w *world) tells() {
+	var status struct {
+		Connected, Enabled, Confirmed bool
+		Employees                     struct{ Active, Pending, Held, Error int }
+		OldestPending                 int64                       `json:"oldest_pending_seconds"`
+		HeldDeletions                 int                         `json:"held_deletions"`
+		DeadLetters                   int                         `json:"dead_letters"`
+		LastPoll                      *time.Time                  `json:"last_poll"`
+		LastReconcile                 *struct{ Ended *time.Time } `json:"last_reconcile"`
+	}
+	var said string
+	if !w.act("read the status", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/api/status")
+		if err == nil && p.status == http.StatusUnauthorized {
+			p, err = b.open("/") // signs in
+			return false, p, err
+		}
+		if err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		said = string(p.body)
+		return true, p, json.Unmarshal(p.body, &status)
+	}) {
+		return
+	}
+	switch s := status; {
+	case !s.Connected, !s.Enabled, !s.Confirmed, s.Employees.Pending > 0, s.Employees.Held > 0, s.OldestPending != 0, s.HeldDeletions > 0, s.DeadLetters > 0,
+		s.LastPoll == nil, s.LastReconcile == nil || s.LastReconcile.Ended == nil, s.Employees.Active != w.auditor.Entitled():
+		w.violate("the status says so", "all is right, with %d calendars, and it says %s", w.auditor.Entitled(), said)
+	}
+}
+
+// tryAgain asks for another look at a key, "employees/7".
+func (w *world) tryAgain(key string) error {
+	return w.home("try again", func(p *page) (form, bool) {
+		f, ok := p.form("/run")
+		f.action = "https://" + consoleHost + "/" + key + "/sync"
+		f.values = url.Values{"csrf": f.values["csrf"]}
+		return f, ok
+	})
+}
+
+// inForce tells the auditor of settings from now on.
+func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
+
+// appoint has an auditor listen from now on.
+func (w *world) appoint() error {
+	w.auditor = audit.New(audit.World{
+		Google: w.google, ERP: w.erp, Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
+		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
+	})
+	return w.readSettings()
+}
