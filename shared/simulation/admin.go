@@ -54,6 +54,7 @@ func (w *world) act(what string, do func(b *browser) (done bool, seen *page, err
 // connect has the admin connect the central account, with its owner's consent.
 func (w *world) connect() {
 	w.act("connect the account", func(b *browser) (bool, *page, error) {
+		w.auditor.Connecting()
 		p, err := b.open("/connect")
 		if err != nil {
 			return false, p, err

@@ -105,7 +105,26 @@ func (a *Auditor) disowned(c *calendarStory, v Violation) {
 			a.report(v, "%s can still read a calendar that the product gave up", r.ID)
 		}
 	}
-	c.disowned = true
+	c.disowned, c.disownedAt = true, a.w.Now()
+}
+
+// cleared tells whether a purge, under way or stopped, has taken out of a calendar
+// everything of the product's but its mark: it leaves, whatever the ERP says.
+func (a *Auditor) cleared(c *calendarStory) bool {
+	if !slices.ContainsFunc(a.purges, func(p purge) bool { return p.from.After(c.made) }) {
+		return false
+	}
+	for _, e := range c.events {
+		if e.live && c.owns(e) {
+			return false
+		}
+	}
+	for _, r := range c.rules {
+		if r.ours && r.Role != "none" {
+			return false
+		}
+	}
+	return true
 }
 
 // purgeLasts is how long ago the purge under way began.
@@ -133,6 +152,29 @@ func (a *Auditor) rebuilds(employee int64) bool {
 		}
 	}
 	return a.w.Now().Sub(since) <= wish
+}
+
+// mostUnpaced is how many calls a connection makes before anything is known of the
+// account, and so before there is a budget to take them from: the list of calendars
+// and a look at three of them.
+const mostUnpaced = 4
+
+// Connecting tells that an admin is connecting the account.
+func (a *Auditor) Connecting() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.connecting = append(a.connecting, a.w.Now())
+}
+
+// unpaced is how many calls of the last minute may have been connections'.
+func (a *Auditor) unpaced(now time.Time) int {
+	n := 0
+	for _, at := range a.connecting {
+		if now.Sub(at) < 2*time.Minute {
+			n += mostUnpaced
+		}
+	}
+	return n
 }
 
 // Keep tells of an admin's decision that what is held stays ("tasks/12").

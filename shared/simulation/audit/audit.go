@@ -137,6 +137,7 @@ type Auditor struct {
 	allowed    map[string][]time.Time
 	notes      []note
 	purges     []purge
+	connecting []time.Time
 	kept       map[string]time.Time // what an admin decided to keep, and when
 
 	tenant string

@@ -17,9 +17,10 @@ type calendarStory struct {
 	primary bool
 	deleted bool
 	byHand  bool // deleted by hand
-	// disowned: a purge left it to others.
-	disowned bool
-	made     time.Time
+	// disowned: a purge left it to others, at that time.
+	disowned   bool
+	disownedAt time.Time
+	made       time.Time
 	// mark is the mark that the product wrote; marked tells whether it is there.
 	mark   calendarsync.CalendarMark
 	marked bool
@@ -32,7 +33,10 @@ type calendarStory struct {
 	rules      map[string]*ruleStory
 	// refused: Google refused for good to share it.
 	refused bool
-	pace    [3]time.Time // of the last writes
+	// left: its share was taken away with reason, and not given again; it goes, even
+	// if its employee comes back meanwhile (protocol.md §5.2).
+	left bool
+	pace [3]time.Time // of the last writes
 }
 
 // ours tells whether the product made it and marked it.
@@ -127,7 +131,7 @@ func (a *Auditor) spend(now time.Time, units int) {
 		a.spent -= a.units[0].units
 		a.units = a.units[1:]
 	}
-	over := a.w.RequestsPerMinute > 0 && a.spent > a.w.RequestsPerMinute
+	over := a.w.RequestsPerMinute > 0 && a.spent > a.w.RequestsPerMinute+a.unpaced(now)
 	if over && !a.overSince {
 		a.report(Violation{Rule: RuleBudget}, "%d units in a minute, %d are allowed", a.spent, a.w.RequestsPerMinute)
 	}
@@ -229,10 +233,12 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 	default:
 		w.kind = "calendar.update"
 		switch {
+		case before.disowned && !c.marked && a.lately(c.disownedAt, a.taskWork()):
+			w.kind = "calendar.keep" // said again, because the first answer was lost
 		case !before.ours():
 			v.Rule = RuleForeign
 			a.report(v, "a calendar that is not the product's was changed")
-		case !c.marked && a.purging():
+		case !c.marked && (a.purging() || a.cleared(c)):
 			w.kind = "calendar.keep"
 			a.disowned(c, v)
 		case !c.marked || c.mark.Line() != before.mark.Line():
@@ -276,6 +282,9 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 			continue
 		}
 		// Beside one that leaves, a new one is right (protocol.md §5.2).
+		if a.cleared(other) {
+			continue
+		}
 		if g, _ := a.personGrounds(v.Employee, other.made, other.sharedWith()); g == none {
 			v.Rule = RuleDouble
 			a.report(v, "the employee has calendar %s already", other.id)
@@ -329,7 +338,7 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "a calendar without the product's mark was deleted")
 		return
 	}
-	if a.purging() {
+	if a.purging() || a.cleared(c) {
 		a.purged(c, v)
 		a.deletedUnshared(c, v)
 		return
@@ -338,7 +347,7 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 	if g == none {
 		g, why = a.replaced(c, why)
 	}
-	if g == none {
+	if g == none && !c.left {
 		v.Rule = RuleEvidence
 		a.report(v, "the calendar was deleted: %s", why)
 	}
@@ -424,6 +433,7 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 			v.Rule = RuleEvidence
 			a.report(v, "the share was removed: %s", why)
 		}
+		c.left = g != none
 	case now.Role != "reader" || now.Type != "user":
 		v.Rule = RuleShare
 		a.report(v, "shared with %s as %s", now.ID, now.Role)
@@ -443,6 +453,7 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 		a.report(v, "another invitation to %s", now.ID)
 	}
 	r.ours, r.once, r.lost = true, true, false
+	c.left = c.left && now.Role == "none"
 	a.writes = append(a.writes, w)
 }
 
