@@ -338,21 +338,21 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "a calendar without the product's mark was deleted")
 		return
 	}
-	if a.purging() || a.cleared(c) {
-		a.purged(c, v)
-		a.deletedUnshared(c, v)
-		return
-	}
 	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeeWork), c.sharedWith())
 	if g == none {
 		g, why = a.replaced(c, why)
+	}
+	if g == none && !c.left && (a.purging() || a.cleared(c)) {
+		a.purged(c, v)
+		a.deletedUnshared(c, v)
+		return
 	}
 	if g == none && !c.left {
 		v.Rule = RuleEvidence
 		a.report(v, "the calendar was deleted: %s", why)
 	}
 	a.checkKept(v, keyOf("employees", v.Employee))
-	a.count(RuleCalendar, true, v, keyOf("employees", v.Employee))
+	a.count(RuleCalendar, !a.purgeOpen(), v, keyOf("employees", v.Employee))
 	a.deletedUnshared(c, v)
 }
 
