@@ -1,6 +1,7 @@
 package calendars_test
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -146,6 +147,29 @@ func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) 
 		t.Errorf("calendar %q, want another than before", got)
 	}
 	b.wantQuiet(staff...)
+}
+
+func TestAPurgeDoesNotBelieveASingleGone(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"calendar.calendars.get", "calendar.events.list"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			_, staff := b.staffed("Olena")
+			startPurge(b)
+			b.google.Inject(fakegoogle.Fault{Method: method, Status: http.StatusGone, Reason: "deleted", Count: 1})
+			for range 3 {
+				b.clock.advance(10 * time.Minute)
+				b.start(0).employee(queue.CauseConsole, staff...)
+			}
+			if n := len(b.live(staff[0])); n != 0 {
+				t.Errorf("%d calendars are left", n)
+			}
+			if rec := b.record(staff[0]); len(rec.Leaving) != 0 {
+				t.Errorf("the record still has %+v", rec.Leaving)
+			}
+		})
+	}
 }
 
 func TestARebuildIsOnlyForAnActiveCalendar(t *testing.T) {

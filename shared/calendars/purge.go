@@ -85,7 +85,7 @@ func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error 
 	have, err := l.k.Google.Calendar(calls, c.ID)
 	switch {
 	case failure.Is(err, failure.Gone):
-		return l.deleteLeaving(ctx, calls, c, false)
+		return l.purgedByOthers(ctx, calls, c)
 	case err != nil:
 		return err
 	case !l.marked(have, c):
@@ -95,7 +95,7 @@ func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error 
 	}
 	_, all, err := l.k.Google.Events(calls, c.ID)
 	if failure.Is(err, failure.Gone) {
-		return l.deleteLeaving(ctx, calls, c, false)
+		return l.purgedByOthers(ctx, calls, c)
 	}
 	if err != nil {
 		return err
@@ -110,6 +110,19 @@ func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error 
 		return l.deleteLeaving(ctx, calls, c, true)
 	}
 	return l.clearForOthers(ctx, have, c, ours)
+}
+
+// purgedByOthers forgets a calendar that its owner deleted. A single "not found" is
+// not believed: after the purge nobody would look for it any more.
+func (l *look) purgedByOthers(ctx, calls context.Context, c store.CalendarRecord) error {
+	there, err := l.stillThere(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if there {
+		return failure.New(failure.Transient, "delete calendar "+c.ID, "Google says that it is gone, and shows it")
+	}
+	return l.deleteLeaving(ctx, calls, c, false)
 }
 
 // clearForOthers takes the product's events and its mark out of a calendar that
