@@ -52,8 +52,7 @@ func (a *Auditor) Purged() {
 	}
 	a.endPurge()
 	for _, c := range a.order {
-		// One that Google denied to have is not to be known of.
-		if c.deleted || !c.ours() || !c.marked || !c.denied.IsZero() || began.IsZero() {
+		if c.deleted || !c.ours() || !c.marked || began.IsZero() {
 			continue
 		}
 		v := Violation{Rule: RuleCalendar, Calendar: c.id, Employee: int64(c.mark.Employee)}
@@ -116,11 +115,11 @@ func (a *Auditor) disowned(c *calendarStory, v Violation) {
 // cleared tells whether a purge, under way or stopped, has taken out of a calendar
 // everything of the product's but its mark: it leaves, whatever the ERP says.
 func (a *Auditor) cleared(c *calendarStory) bool {
-	if !slices.ContainsFunc(a.purges, func(p purge) bool { return p.from.After(c.made) }) {
+	if !a.purgedSince(c.made) {
 		return false
 	}
 	for _, e := range c.events {
-		if e.live && c.owns(e) {
+		if e.live && c.owns(e) && !e.byHand {
 			return false
 		}
 	}
@@ -130,6 +129,11 @@ func (a *Auditor) cleared(c *calendarStory) bool {
 		}
 	}
 	return true
+}
+
+// purgedSince tells whether an admin had everything deleted after a time.
+func (a *Auditor) purgedSince(t time.Time) bool {
+	return slices.ContainsFunc(a.purges, func(p purge) bool { return p.from.After(t) })
 }
 
 // purgeLasts is how long ago the purge under way began.
@@ -148,6 +152,9 @@ func (a *Auditor) rebuilds(employee int64) bool {
 		return false
 	}
 	since := asked[len(asked)-1]
+	if n := len(a.connecting); n > 0 && a.connecting[n-1].After(since) {
+		since = a.connecting[n-1] // without a connection it waited
+	}
 	for i, s := range a.settings {
 		if s.Enabled && s.Confirmed || i+1 == len(a.settings) {
 			continue

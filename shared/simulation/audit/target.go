@@ -352,7 +352,7 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "the calendar was deleted: %s", why)
 	}
 	a.checkKept(v, keyOf("employees", v.Employee))
-	a.count(RuleCalendar, !a.purgeOpen(), v, keyOf("employees", v.Employee))
+	a.count(RuleCalendar, !a.purgeOpen() && !a.cleared(c), v, keyOf("employees", v.Employee))
 	a.deletedUnshared(c, v)
 }
 
@@ -377,7 +377,9 @@ func (a *Auditor) replaced(c *calendarStory, why string) (grounds, string) {
 		if other.mark.Epoch == c.mark.Epoch {
 			return explicit, ""
 		}
-		if g, _ := a.personGrounds(int64(c.mark.Employee), c.made, c.sharedWith()); g != none || other.made.After(c.made) {
+		// A purge that is stopped gives back whichever it has not come to.
+		purged := a.purgedSince(c.made) && a.purgedSince(other.made)
+		if g, _ := a.personGrounds(int64(c.mark.Employee), c.made, c.sharedWith()); g != none || other.made.After(c.made) || purged {
 			return explicit, ""
 		}
 	}
@@ -564,7 +566,7 @@ func (a *Auditor) checkDouble(c *calendarStory, e *eventStory, v Violation) {
 }
 
 func (a *Auditor) deletedEvent(c *calendarStory, before eventStory, v Violation) {
-	if a.purging() || a.rebuilds(v.Employee) {
+	if a.purging() || a.rebuilds(v.Employee) || before.byHand && a.cleared(c) {
 		return
 	}
 	twin := c.twin(before, func(*eventStory) bool { return true })
