@@ -149,6 +149,35 @@ func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) 
 	b.wantQuiet(staff...)
 }
 
+// After a lost database nobody has looked at the share yet when the purge comes.
+func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, staff := b.staffed("Olena")
+	calendarID := b.calendar(staff[0])
+	_, err := b.google.CreateEvent(calendarID, holiday())
+	must(t, err)
+	b.freshStore()
+	must(t, b.start(0).keeper.All(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
+	startPurge(b)
+	for range 3 {
+		b.clock.advance(10 * time.Minute)
+		i := b.start(0)
+		must(t, i.keeper.All(t.Context(), queue.CauseConsole, b.newID()))
+		i.employee(queue.CauseConsole, staff...)
+	}
+	if in, err := b.store.Installation(t.Context()); err != nil || in.Purge.Open() || in.Purge.Kept != 1 {
+		t.Fatalf("%+v, %v", in.Purge, err)
+	}
+	for _, c := range b.google.Calendars() {
+		for _, r := range c.Rules {
+			if c.ID == calendarID && r.Role == "reader" {
+				t.Errorf("%s can still read it", r.ID)
+			}
+		}
+	}
+}
+
 func TestAPurgeDoesNotBelieveASingleGone(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"calendar.calendars.get", "calendar.events.list"} {

@@ -24,6 +24,11 @@ func (l *look) purge(ctx context.Context) error {
 		}
 	}
 	if l.rec().Calendar != nil {
+		// One adopted after the database was lost, and not looked at since, may stay with
+		// what others have in it, but not with the employee's access.
+		if err := l.recall(ctx, l.rec().Address); err != nil {
+			return err
+		}
 		if err := l.leave(ctx, time.Time{}); err != nil {
 			return err
 		}
