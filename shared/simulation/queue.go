@@ -76,7 +76,7 @@ func (w *world) subscribe() error {
 	sub := func(topic, name, function string, pushes int, ack time.Duration) pubsub.Subscription {
 		return pubsub.Subscription{
 			Topic: topic, Name: name, Handler: w.push(function), AckDeadline: ack, MinBackoff: w.backoff,
-			MaxOutstanding: pushes, DeadLetterTopic: deadLetters, MaxDeliveryAttempts: 100,
+			MaxOutstanding: pushes, DeadLetterTopic: deadLetters, MaxDeliveryAttempts: w.setup.Deliveries,
 		}
 	}
 	last := sub(deadLetters, "dead-letter", "DeadLetter", 10, time.Minute)

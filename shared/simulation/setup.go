@@ -48,9 +48,11 @@ type setup struct {
 	Unaided bool
 	// Doubled and Unacked are how many of a thousand pushes come twice.
 	Doubled, Unacked int
-	Settings         map[string]any
-	Google           fakegoogle.Options
-	Generation       fakeerp.Generation
+	// Deliveries is after how many a message is given up.
+	Deliveries int
+	Settings   map[string]any
+	Google     fakegoogle.Options
+	Generation fakeerp.Generation
 }
 
 // unaided draws whether a history is to come right without a reconcile.
@@ -72,6 +74,9 @@ func setupOf(d dice) setup {
 		RequestsPerMinute: []int{30, 60, 600}[d.pick(3, "rpm")], CalendarsPerHour: []int{6, 20, 60}[d.pick(3, "cph")],
 		Doubled: 40, Unacked: 30, Unaided: d.unaided(),
 		Generation: []fakeerp.Generation{fakeerp.GenerationOld, fakeerp.GenerationNew}[d.pick(2, "generation")],
+	}
+	if s.Deliveries = 100; !s.Unaided && d.chance(150, "impatient") {
+		s.Deliveries = 5 // the fewest that Pub/Sub knows
 	}
 	s.Settings = map[string]any{
 		"enabled": true, "confirmed": true, "time_zone": zoneName, "binding_field": bindingField,
