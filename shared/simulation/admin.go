@@ -389,6 +389,9 @@ func (w *world) purge(s Step) error {
 		if !ok {
 			return false, p, nil
 		}
+		if phrase(p) == "delete 0 calendars" {
+			return true, p, nil // nobody deletes nothing
+		}
 		f.values.Set("typed", phrase(p))
 		w.note("the admin types %q", phrase(p))
 		w.auditor.Purge()
