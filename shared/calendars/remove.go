@@ -43,6 +43,9 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			}
 		}
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
+			if r.Calendar == nil {
+				return // as in leave
+			}
 			c := *r.Calendar
 			c.Permitted = true
 			r.Calendar = &c

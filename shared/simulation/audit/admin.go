@@ -136,12 +136,12 @@ func (a *Auditor) purgedSince(t time.Time) bool {
 	return slices.ContainsFunc(a.purges, func(p purge) bool { return p.from.After(t) })
 }
 
-// purgeLasts is how long ago the purge under way began.
+// purgeLasts is how long ago the latest purge began.
 func (a *Auditor) purgeLasts() time.Duration {
-	for i := len(a.purges) - 1; i >= 0; i-- {
-		return a.w.Now().Sub(a.purges[i].from)
+	if len(a.purges) == 0 {
+		return 0
 	}
-	return 0
+	return a.w.Now().Sub(a.purges[len(a.purges)-1].from)
 }
 
 // rebuilds tells whether an admin has asked for an employee's calendar to be
