@@ -245,7 +245,7 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, address string)
 			all |= one(judgePerson(s, v))
 		}
 		if all.has(due) && address != "" && !sameAddress(v.email.v, address) {
-			all |= one(over)
+			all = all&^one(due) | one(over) // theirs is another calendar
 		}
 		return all
 	}
