@@ -1,7 +1,11 @@
 package simulation_test
 
 import (
+	"context"
 	"flag"
+	"fmt"
+	"io"
+	"net/http"
 	"strconv"
 	"sync"
 	"testing"
@@ -13,7 +17,7 @@ import (
 
 var (
 	emulated = flag.Int("emulated", 50, "how many histories run against the Firestore emulator")
-	together = flag.Int("together", 20, "how many of them at a time")
+	together = flag.Int("together", 50, "how many of them at a time")
 )
 
 // TestHistoriesOnFirestore runs histories against Google's emulator: what the
@@ -25,25 +29,55 @@ func TestHistoriesOnFirestore(t *testing.T) {
 	for worker := range *together {
 		running.Go(func() {
 			for n := worker; n < *emulated; n += *together {
-				one(t, r, fs, n)
+				h := simulation.Generate(*first+uint64(n), *steps)
+				result, ok := outside(t, r, fs, h, simulation.Plant{})
+				if result.Failed() {
+					t.Errorf("%s", result)
+				}
+				if ok {
+					t.Logf("seed %d took %v, %d kills, %d polls, %d calls", h.Seed, result.Took, result.Kills, result.Polls, result.Calls)
+				}
 			}
 		})
 	}
 	running.Wait()
 }
 
-func one(t *testing.T, r *simulation.Runner, fs testenv.Emulator, n int) {
+// outside runs a history in a project of its own, which is an empty database; ok
+// is false where there was none.
+func outside(t *testing.T, r *simulation.Runner, fs testenv.Emulator, h simulation.History, plant simulation.Plant) (result simulation.Result, ok bool) {
 	t.Helper()
-	// A project of its own is an empty database.
-	backend, err := firestore.New(t.Context(), fs.Project+"-"+strconv.Itoa(n), "(default)", fs.ClientOptions(t)...)
+	project := fs.Project + "-" + strconv.FormatUint(h.Seed, 10)
+	backend, err := firestore.New(t.Context(), project, "(default)", fs.ClientOptions(t)...)
 	if err != nil {
 		t.Error(err)
-		return
+		return result, false
 	}
 	defer func() { _ = backend.Close() }()
-	result := r.RunOutside(t, simulation.Generate(*first+uint64(n), *steps), backend)
-	if result.Failed() {
-		t.Errorf("%s", result)
+	return r.RunOutside(t, h, simulation.Database{
+		Backend: backend,
+		Empty: func(ctx context.Context) error {
+			return empty(ctx, "http://"+fs.Host+"/emulator/v1/projects/"+project+"/databases/(default)/documents")
+		},
+	}, plant), true
+}
+
+// empty deletes every document, by the emulator's own call for it.
+func empty(ctx context.Context, documents string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, documents, nil)
+	if err != nil {
+		return err
 	}
-	t.Logf("seed %d took %v, %d kills, %d polls, %d calls", result.History.Seed, result.Took, result.Kills, result.Polls, result.Calls)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("empty the emulator's database: %s", res.Status)
+	}
+	return nil
 }
