@@ -2,13 +2,13 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -25,13 +25,12 @@ type Database struct {
 //
 // All waits of the world are short, and of the product's those that are
 // configuration (moveOut). The others end as in production: where a failed key
-// rests, an admin presses "Try again" (undue), and what instances keep for half a
-// minute grows old before the world is judged (grownOld). Left out is only Google's
-// quotaExceeded: the pause after it lasts 15 minutes at least, and neither a setting
-// nor anybody in the console ends it sooner (protocol.md §6.6). Nor can three rules
-// be broken here: a history is over before the auditor takes a write for one made
-// in spite of a pause, and before a day's deletions can leave the guard's window;
-// and the budget is so wide that nobody waits for it.
+// rests, an admin presses "Try again" (rested, undue), and what instances keep for
+// half a minute ends with them (renewed). Left out is only Google's quotaExceeded:
+// the pause after it lasts 15 minutes at least, and neither a setting nor anybody
+// in the console ends it sooner (protocol.md §6.6). Two rules cannot be broken
+// here: a history ends before the auditor takes a write for one made in spite of
+// paused settings, and the budget is too wide for anybody to wait.
 func (r *Runner) RunOutside(t *testing.T, h History, db Database, plant Plant) (result Result) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -65,6 +64,8 @@ var errSilent = fmt.Errorf("simulation: nothing came for too long: %w", io.ErrUn
 const (
 	longOutside = 10 * time.Second
 	mostOutside = 2 * time.Minute
+	// longestWait is that of a step that waits.
+	longestWait = 2 * time.Second
 	// silence is how long the network outside carries a call without an answer.
 	silence = 3 * time.Second
 )
@@ -128,13 +129,59 @@ func (w *world) impatient(ctx context.Context) (context.Context, context.CancelF
 	return ctx, func() {}
 }
 
-// grownOld waits on the real clock until no instance goes by settings that are no
-// longer in force, or by a catalogue, which is kept as long. In a bubble settle
-// takes far longer.
-func (w *world) grownOld() {
-	if w.outside {
-		pause(w.ctx, settings.Keep+time.Second)
+// renewed has on the real clock everybody looked at by new instances, and leaves
+// new ones once more. What an instance keeps of settings and catalogue is in force
+// for half a minute longer, and so are the names that were recorded meanwhile; in
+// production too an instance may be replaced at any time. In a bubble settle takes
+// far longer than that.
+func (w *world) renewed() bool {
+	if !w.outside {
+		return true
 	}
+	w.renew()
+	w.scheduled("Reconcile")
+	if !w.undue(time.Now().Add(mostOutside), 1) {
+		return false
+	}
+	w.renew()
+	return true
+}
+
+// renew replaces all instances while they have nothing to do.
+func (w *world) renew() {
+	if !w.idle() {
+		return // undue tells
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n, old := range w.slots {
+		fresh, err := w.boot(n)
+		if err != nil {
+			w.broken = append(w.broken, err)
+			return
+		}
+		w.slots[n] = fresh
+		w.renewals++
+		old.cancel()
+	}
+}
+
+// rested stands on the real clock for the minutes and hours of a history in which
+// what is under way ends, failed keys are polled again and the alarm of a lost
+// grant is heard: an admin does not wait for them.
+func (w *world) rested(s Step) error {
+	if !w.outside || s.Kind != Wait {
+		return nil
+	}
+	account, err := store.New(w.memory).Account(w.ctx)
+	switch {
+	case errors.Is(err, store.ErrNotConnected), err == nil && !account.Connected:
+		err = w.connect()
+	case err == nil:
+		err = w.tryAllAgain()
+	}
+	pause(w.ctx, min(s.After/100, longestWait))
+	return err
 }
 
 // tryAllAgain presses "Try again" at every key that rests for long.

@@ -129,6 +129,7 @@ func (w *world) live(h History) Result {
 		if err := w.apply(s); err != nil && !errors.Is(err, errNothing) && !errors.Is(err, google.ErrNotThere) && !errors.Is(err, userside.ErrNotFound) {
 			w.fault(fmt.Errorf("step %s: %w", s, err))
 		}
+		w.fault(w.rested(s))
 		w.advance(s.After)
 		w.watch()
 		if len(w.violations) > 0 {
@@ -138,7 +139,7 @@ func (w *world) live(h History) Result {
 	if len(w.violations) == 0 {
 		w.rest()
 	}
-	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances, Polls: w.polls, Done: done}
+	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done}
 	for _, err := range w.broken {
 		r.Violations = append(r.Violations, Violation{"the simulation works", err.Error()})
 	}
@@ -223,8 +224,7 @@ func (w *world) rest() {
 	w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: w.agreedRole()})
 	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
 	w.fault(w.connect())
-	w.grownOld()
-	if !w.settle() {
+	if !w.renewed() || !w.settle() {
 		return
 	}
 	w.judge()

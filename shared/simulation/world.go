@@ -57,6 +57,7 @@ type world struct {
 	webhookKeys []webhook.Key
 	slots       []*instance
 	boots       int
+	renewals    int // boots in the place of instances that were not killed
 
 	// noting guards trace alone: an instance notes its death with its own lock held.
 	noting sync.Mutex
