@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/simulation"
 	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
@@ -26,12 +27,12 @@ var (
 // simulated store only imitates, contention and lost transactions, is real here.
 func TestHistoriesOnFirestore(t *testing.T) {
 	fs := testenv.Firestore(t)
-	r := runner(t)
+	r, oftener := runner(t), oftener(t)
 	var running sync.WaitGroup
 	for worker := range *together {
 		running.Go(func() {
 			for n := worker; n < *emulated; n += *together {
-				h := simulation.Generate(*first+uint64(n), *steps)
+				h := simulation.GenerateWith(*first+uint64(n), *steps, oftener)
 				result, ok := outside(t, r, fs, h, simulation.Plant{})
 				if result.Failed() {
 					t.Errorf("%s", result)
@@ -99,7 +100,7 @@ func empty(ctx context.Context, documents string) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
 	if err != nil {
 		return err
 	}
