@@ -129,6 +129,7 @@ func (w *world) live(h History) Result {
 		if err := w.apply(s); err != nil && !errors.Is(err, errNothing) && !errors.Is(err, google.ErrNotThere) && !errors.Is(err, userside.ErrNotFound) {
 			w.fault(fmt.Errorf("step %s: %w", s, err))
 		}
+		w.fault(w.rested(s))
 		w.advance(s.After)
 		w.watch()
 		if len(w.violations) > 0 {
@@ -138,7 +139,7 @@ func (w *world) live(h History) Result {
 	if len(w.violations) == 0 {
 		w.rest()
 	}
-	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances, Polls: w.polls, Done: done}
+	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done}
 	for _, err := range w.broken {
 		r.Violations = append(r.Violations, Violation{"the simulation works", err.Error()})
 	}
@@ -223,7 +224,7 @@ func (w *world) rest() {
 	w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: w.agreedRole()})
 	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
 	w.fault(w.connect())
-	if !w.settle() {
+	if !w.renewed() || !w.settle() {
 		return
 	}
 	w.judge()
@@ -298,7 +299,7 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			// On the real clock nobody waits for a failure's pause to end: an admin presses
 			// "Try again".
 			w.note("%s is due in %v: an admin tries again", key, time.Until(due).Round(time.Second))
-			w.fault(w.tryAgain(key))
+			w.fault(w.tryAllAgain())
 			due = time.Now()
 		}
 		for n >= atLeast && next.Before(due) {
@@ -308,12 +309,6 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 		w.poll()
 	}
 }
-
-// Waits on the real clock.
-const (
-	longOutside = 10 * time.Second
-	mostOutside = 2 * time.Minute
-)
 
 // tryAgain asks for another look at a key, "employees/7", as the console does.
 func (w *world) tryAgain(key string) error {
@@ -347,14 +342,12 @@ func (w *world) due() (at time.Time, key string, err error) {
 			return at, key, err
 		}
 		for _, d := range docs {
-			var rec struct {
-				Due time.Time `firestore:"due_at" json:"due_at"`
-			}
-			if err := d.Decode(&rec); err != nil {
+			due, err := dueAt(d)
+			if err != nil {
 				return at, key, err
 			}
-			if at.IsZero() || rec.Due.Before(at) {
-				at, key = rec.Due, string(c)+"/"+d.ID
+			if at.IsZero() || due.Before(at) {
+				at, key = due, string(c)+"/"+d.ID
 			}
 		}
 	}
