@@ -160,7 +160,10 @@ func (unpaced) Wait(context.Context, string, string) error { return nil }
 
 func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	gateway, err := googlecalendar.New(ctx, &http.Client{Transport: &grant.Transport{Source: d.grants, Base: d.transport}}, d.env.google.CalendarEndpoint, unpaced{},
-		func(context.Context) (string, error) { return d.account.Sub, nil })
+		func(ctx context.Context) (string, error) {
+			_, _, err := d.grants.Token(ctx)
+			return d.account.Sub, err
+		})
 	if err != nil {
 		return bad("Unset CALENDAR_ENDPOINT, unless this is a test.", "no Calendar client could be made")
 	}

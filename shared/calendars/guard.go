@@ -11,6 +11,10 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
+// permission is how long after the guard counted a calendar's deletion it may be made;
+// later it is counted again, or more than may go in a day could go in one.
+const permission = 10 * time.Minute
+
 // allowance is how long an admin's confirmation holds for an employee.
 const allowance = 24 * time.Hour
 

@@ -47,7 +47,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 				return // as in leave
 			}
 			c := *r.Calendar
-			c.Permitted = true
+			c.Permitted, c.PermittedAt = true, l.taken()
 			r.Calendar = &c
 		}); err != nil {
 			return err
@@ -306,18 +306,20 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 			return l.forgetLeaving(ctx, c.ID)
 		}
 	}
-	if err == nil && !c.Permitted {
+	if err == nil && (!c.Permitted || l.taken().Sub(c.PermittedAt) > permission) {
 		permitted, err := l.permit(ctx)
-		if err != nil || !permitted {
+		if err != nil || !permitted && !c.Permitted {
 			return err
 		}
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
 			leaving := slices.Clone(r.Leaving)
 			for i := range leaving {
-				leaving[i].Permitted = leaving[i].Permitted || leaving[i].ID == c.ID
+				if leaving[i].ID == c.ID {
+					leaving[i].Permitted, leaving[i].PermittedAt = permitted, l.taken()
+				}
 			}
 			r.Leaving = leaving
-		}); err != nil {
+		}); err != nil || !permitted {
 			return err
 		}
 	}

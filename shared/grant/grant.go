@@ -148,14 +148,14 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 	return token.AccessToken, a, nil
 }
 
-// given is the token that the caller asked for before taking a slot, or a new one if
-// that has come of age since.
-func (s *Source) given(ctx context.Context) (string, error) {
-	if ready := s.ready.Load(); ready != nil && s.now().Add(10*time.Second).Before(ready.Expiry) {
-		return ready.AccessToken, nil
+// given is the token that the caller asked for before taking a slot; ok is false if it
+// has come of age since, or was refused.
+func (s *Source) given() (token string, ok bool) {
+	ready := s.ready.Load()
+	if ready == nil || !s.now().Add(10*time.Second).Before(ready.Expiry) {
+		return "", false
 	}
-	token, _, err := s.Token(ctx)
-	return token, err
+	return ready.AccessToken, true
 }
 
 // Refused forgets an access token that Google did not take, so that the next
@@ -242,23 +242,25 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Reason: "invalid_grant", Detail: "refused once; asked again before it is believed"}
 }
 
-// Transport adds the access token to calls. It never makes a call twice: the one
-// who paces them repeats what was refused, or the second call would take no slot
-// of the budget (protocol.md §6.1).
+// Transport adds the access token to calls, which Source.Token has to have given
+// before. It never makes a call twice and never waits for a token: the one who paces
+// the calls repeats what was not made or refused, or the call would be made beside
+// its slot of the budget, together with all that waited (protocol.md §6.1).
 type Transport struct {
 	Source *Source
 	Base   http.RoundTripper
 }
 
-// RoundTrip makes one call with a token. After a 401 the next one gets a fresh token.
+// RoundTrip makes one call with a token. After a 401 it forgets the token. Where there
+// is none at hand the error is transient, and the call was not made.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		// A RoundTripper closes the body in any case, also where no call is made.
 		defer func() { _ = r.Body.Close() }()
 	}
-	token, err := t.Source.given(r.Context())
-	if err != nil {
-		return nil, err
+	token, ok := t.Source.given()
+	if !ok {
+		return nil, failure.New(failure.Transient, "use the access token", "it is not valid any more")
 	}
 	call := r.Clone(r.Context())
 	call.Header.Set("Authorization", "Bearer "+token)

@@ -37,7 +37,7 @@ func (w *world) apply(s Step) error {
 	}
 	switch s.Kind {
 	case ERPCommitsLater:
-		w.erp.SetCommitDelay([]time.Duration{0, time.Second, 5 * time.Second}[s.N[0]%3])
+		w.erp.SetCommitDelay(w.shorter([]time.Duration{0, time.Second, 5 * time.Second}[s.N[0]%3]))
 	case Poll:
 		w.scheduled("Poll")
 	case Reconcile:

@@ -33,7 +33,7 @@ func (f *face) enter(ctx context.Context, what, of string) (name string, err err
 	pause(ctx, w.brief(w.dice.between(0, 8*time.Millisecond, "store", name)))
 	fault := w.faults.take("store", what)
 	if fault == faultSlow {
-		pause(ctx, w.brief(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name)))
+		pause(ctx, w.shorter(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name)))
 	}
 	if err := f.i.before(); err != nil {
 		return name, err
@@ -158,7 +158,7 @@ func (t *slowTx) Get(ref store.Ref, into any) (bool, error) {
 		pause(t.ctx, w.brief(w.dice.between(0, 8*time.Millisecond, "store", t.name)))
 		t.fault = w.faults.take("store", "transact")
 		if t.fault == faultSlow {
-			pause(t.ctx, w.brief(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", t.name)))
+			pause(t.ctx, w.shorter(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", t.name)))
 		}
 		if err := t.f.i.before(); err != nil {
 			return false, err

@@ -17,6 +17,7 @@ func (w *world) applyFault(s Step, on string) error {
 			return errNothing // an event that seemed gone is replaced; that there are two only a reconcile sees
 		}
 		w.note("Google: %s from the call no. %d on, %d times: status %d %s, %+v", f.Method, f.Nth, f.Count, f.Status, f.Reason, flags(f))
+		f.Delay, f.DelayAfter, f.RetryAfter = w.shorter(f.Delay), w.shorter(f.DelayAfter), w.shorter(f.RetryAfter)
 		w.google.Inject(f)
 	case "erp":
 		r := erpFault(s)

@@ -37,11 +37,13 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var res *http.Response
 	var err error
+	answering, cancel := w.impatient(ctx)
+	defer cancel() // the whole answer is there by then
 	switch r.URL.Host {
 	case googleHost:
-		res, err = w.google.Transport().RoundTrip(r)
+		res, err = w.google.Transport().RoundTrip(r.WithContext(answering))
 	case erpHost:
-		res, err = serveERP(w.erp, r)
+		res, err = serveERP(w.erp, r.WithContext(answering))
 	default:
 		return nil, fmt.Errorf("simulation: there is no host %s", r.URL.Host)
 	}

@@ -75,7 +75,7 @@ func (w *world) subscribe() error {
 	lease := w.config.Lease
 	sub := func(topic, name, function string, pushes int, ack time.Duration) pubsub.Subscription {
 		return pubsub.Subscription{
-			Topic: topic, Name: name, Handler: w.push(function), AckDeadline: ack, MinBackoff: w.backoff,
+			Topic: topic, Name: name, Handler: w.push(function), AckDeadline: ack, MinBackoff: w.backoff, MaxBackoff: 10 * w.backoff,
 			MaxOutstanding: pushes, DeadLetterTopic: deadLetters, MaxDeliveryAttempts: w.setup.Deliveries,
 		}
 	}

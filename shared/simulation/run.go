@@ -127,6 +127,7 @@ func (w *world) live(h History) Result {
 		if err := w.apply(s); err != nil && !errors.Is(err, errNothing) && !errors.Is(err, google.ErrNotThere) && !errors.Is(err, userside.ErrNotFound) {
 			w.fault(fmt.Errorf("step %s: %w", s, err))
 		}
+		w.fault(w.rested(s))
 		w.advance(s.After)
 		w.watch()
 		if len(w.violations) > 0 {
@@ -136,7 +137,7 @@ func (w *world) live(h History) Result {
 	if len(w.violations) == 0 {
 		w.rest()
 	}
-	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances, Polls: w.polls, Done: done}
+	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done}
 	for _, err := range w.broken {
 		r.Violations = append(r.Violations, Violation{"the simulation works", err.Error()})
 	}
@@ -225,7 +226,7 @@ func (w *world) rest() {
 	}
 	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
 	w.held(heldReopen)
-	if !w.settle() {
+	if !w.renewed() || !w.settle() {
 		return
 	}
 	w.judge()
@@ -310,7 +311,7 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			// On the real clock nobody waits for a failure's pause to end: an admin presses
 			// "Try again".
 			w.note("%s is due in %v: an admin tries again", key, time.Until(due).Round(time.Second))
-			w.fault(w.tryAgain(key))
+			w.fault(w.tryAllAgain())
 			due = time.Now()
 		}
 		for n >= atLeast && next.Before(due) {
@@ -320,12 +321,6 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 		w.poll()
 	}
 }
-
-// Waits on the real clock.
-const (
-	longOutside = 10 * time.Second
-	mostOutside = 2 * time.Minute
-)
 
 func (w *world) outstanding() string {
 	var out strings.Builder
@@ -345,14 +340,12 @@ func (w *world) due() (at time.Time, key string, err error) {
 			return at, key, err
 		}
 		for _, d := range docs {
-			var rec struct {
-				Due time.Time `firestore:"due_at" json:"due_at"`
-			}
-			if err := d.Decode(&rec); err != nil {
+			due, err := dueAt(d)
+			if err != nil {
 				return at, key, err
 			}
-			if at.IsZero() || rec.Due.Before(at) {
-				at, key = rec.Due, string(c)+"/"+d.ID
+			if at.IsZero() || due.Before(at) {
+				at, key = due, string(c)+"/"+d.ID
 			}
 		}
 	}

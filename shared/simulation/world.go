@@ -57,6 +57,7 @@ type world struct {
 	webhookKeys []webhook.Key
 	slots       []*instance
 	boots       int
+	renewals    int // boots in the place of instances that were not killed
 
 	// noting guards trace alone: an instance notes its death with its own lock held.
 	noting sync.Mutex
@@ -77,7 +78,7 @@ type world struct {
 }
 
 // open makes the world of a history at the bubble's present moment.
-func open(ctx context.Context, env environment, seed uint64, plant Plant, log *slog.Logger, outside store.Backend) (*world, error) {
+func open(ctx context.Context, env environment, seed uint64, plant Plant, log *slog.Logger, outside *Database) (*world, error) {
 	w := &world{dice: dice(seed), plant: plant, log: log, faults: &injector{}, pollEvery: pollEvery}
 	w.setup = setupOf(w.dice)
 	w.config = env
@@ -110,7 +111,7 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 	w.erp = userside.New(userside.Options{
 		Now: time.Now, Location: w.zone, APIKey: erpKey, Generation: w.setup.Generation, Notify: w.notified, LogLimit: 200_000,
 		Sleep: func(ctx context.Context, d time.Duration) error {
-			if !pause(ctx, d) {
+			if !pause(ctx, w.shorter(d)) {
 				return context.Cause(ctx)
 			}
 			return nil

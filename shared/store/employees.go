@@ -54,8 +54,9 @@ type CalendarRecord struct {
 	RuleSeen bool `firestore:"rule_seen,omitempty" json:"rule_seen,omitempty"`
 	// Filled is when the calendar first held all its tasks.
 	Filled time.Time `firestore:"filled,omitempty" json:"filled,omitzero"`
-	// Permitted is set once the delete guard let this calendar go.
-	Permitted bool `firestore:"permitted,omitempty" json:"permitted,omitempty"`
+	// Permitted is set once the delete guard let this calendar go, at PermittedAt.
+	Permitted   bool      `firestore:"permitted,omitempty" json:"permitted,omitempty"`
+	PermittedAt time.Time `firestore:"permitted_at,omitempty" json:"permitted_at,omitzero"`
 	// Extra is a further calendar of the employee, found by its mark: it goes only
 	// if every event in it is the product's own (protocol.md §3.6).
 	Extra bool `firestore:"extra,omitempty" json:"extra,omitempty"`

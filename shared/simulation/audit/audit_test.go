@@ -140,6 +140,20 @@ func TestRight(t *testing.T) {
 			l.note("calendar.delete", old, "", 0, 40)
 			check(l.t, l.api.Calendars.Delete(old).Do())
 		}},
+		{"another address while it was made", func(l *lab) {
+			l.erp.AddEmployee(fakeerp.Employee{ID: 40, Name: "Ivan", Email: "ivan@provider.example", Fields: map[int64]string{binding: "1"}})
+			l.readEmployee(40)
+			l.pass(time.Second)
+			check(l.t, l.erp.UpdateEmployee(40, func(e *fakeerp.Employee) { e.Email = "i@provider.example" }))
+			l.readEverybody() // a poll, of which the look knows nothing
+			l.create(40)
+			old := l.cals[40]
+			l.readEmployee(40)
+			l.create(40)
+			l.share(l.cals[40], "i@provider.example")
+			l.note("calendar.delete", old, "", 0, 40)
+			check(l.t, l.api.Calendars.Delete(old).Do())
+		}},
 		{"a calendar deleted by hand", func(l *lab) {
 			check(l.t, l.google.DeleteCalendar(l.cals[petro]))
 			l.pass(time.Minute)

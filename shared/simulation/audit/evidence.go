@@ -222,8 +222,8 @@ func (a *Auditor) roleChanged(task int64) bool {
 }
 
 // personGrounds finds in the readings since then what takes an employee their
-// calendar, or one that was shared with an address.
-func (a *Auditor) personGrounds(employee int64, since time.Time, address string) (g grounds, why string) {
+// calendar, or one that was shared with an address, or with one of several.
+func (a *Auditor) personGrounds(employee int64, since time.Time, addresses ...string) (g grounds, why string) {
 	settings := a.inForce(since.Add(-believed))
 	judge := func(r reading) verdicts {
 		v, complete, ok := showPerson(employee, r)
@@ -244,8 +244,8 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, address string)
 		for _, s := range settings {
 			all |= one(judgePerson(s, v))
 		}
-		if all.has(due) && address != "" && !sameAddress(v.email.v, address) {
-			all |= one(over)
+		if all.has(due) && slices.ContainsFunc(addresses, func(had string) bool { return !sameAddress(v.email.v, had) }) {
+			all = all&^one(due) | one(over) // theirs is another calendar
 		}
 		return all
 	}

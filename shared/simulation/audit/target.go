@@ -28,7 +28,7 @@ type calendarStory struct {
 	// named it otherwise since, which is not the product's to repair (design.md §1.5).
 	name, zone string
 	denied     time.Time // when an injected fault last said that it is gone
-	address    string    // the employee's, as last read when it was made
+	addresses  []string  // the employee's, as it may have been read when it was made
 	events     map[string]*eventStory
 	rules      map[string]*ruleStory
 	// refused: Google refused for good to share it.
@@ -265,10 +265,12 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 		}
 	}
 	a.tenant = c.mark.Tenant
+	// Which of the readings within the lease was the look's own, nobody can see: others
+	// read everybody meanwhile.
 	reads := a.personReads(v.Employee)
-	for i := len(reads) - 1; i >= 0 && c.address == ""; i-- {
-		if seen, _, ok := showPerson(v.Employee, reads[i]); ok {
-			c.address = seen.email.v
+	for i := len(reads) - 1; i >= 0 && (len(c.addresses) == 0 || a.lately(reads[i].at, a.w.Lease)); i-- {
+		if seen, _, ok := showPerson(v.Employee, reads[i]); ok && seen.email.v != "" {
+			c.addresses = append(c.addresses, seen.email.v)
 		}
 	}
 	if !a.entitled(v.Employee) {
@@ -285,7 +287,7 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 		if a.cleared(other) {
 			continue
 		}
-		if g, _ := a.personGrounds(v.Employee, other.made, other.sharedWith()); g == none {
+		if g, _ := a.personGrounds(v.Employee, other.made, other.sharedWith()...); g == none {
 			v.Rule = RuleDouble
 			a.report(v, "the employee has calendar %s already", other.id)
 		}
@@ -317,9 +319,9 @@ func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 	a.report(v, "it begins at %s, neither backfill_hours ago nor as one deleted by hand", c.mark.From.Format(time.RFC3339))
 }
 
-// sharedWith is the address that the product shared a calendar with last, or made
-// it for.
-func (c *calendarStory) sharedWith() string {
+// sharedWith is the address that the product shared a calendar with last, or those
+// of which it was made for one.
+func (c *calendarStory) sharedWith() []string {
 	address := ""
 	for _, r := range c.rules {
 		if r.once && (address == "" || r.Role != "none") {
@@ -327,9 +329,9 @@ func (c *calendarStory) sharedWith() string {
 		}
 	}
 	if address == "" {
-		return c.address
+		return c.addresses
 	}
-	return address
+	return []string{address}
 }
 
 func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Violation) {
@@ -338,7 +340,7 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "a calendar without the product's mark was deleted")
 		return
 	}
-	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeeWork), c.sharedWith())
+	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeeWork), c.sharedWith()...)
 	if g == none {
 		g, why = a.replaced(c, why)
 	}
@@ -379,7 +381,7 @@ func (a *Auditor) replaced(c *calendarStory, why string) (grounds, string) {
 		}
 		// A purge that is stopped gives back whichever it has not come to.
 		purged := a.purgedSince(c.made) && a.purgedSince(other.made)
-		if g, _ := a.personGrounds(int64(c.mark.Employee), c.made, c.sharedWith()); g != none || other.made.After(c.made) || purged {
+		if g, _ := a.personGrounds(int64(c.mark.Employee), c.made, c.sharedWith()...); g != none || other.made.After(c.made) || purged {
 			return explicit, ""
 		}
 	}
