@@ -31,6 +31,11 @@ func one(v verdict) verdicts { return 1 << v }
 
 func (all verdicts) has(v verdict) bool { return all&one(v) != 0 }
 
+// against tells whether a reading may have been the first of two that prove an
+// absence: one that said it explicitly, as the stand-in's state has it, may have been
+// spelled so that it only lacked something.
+func (all verdicts) against() bool { return all&^one(due) != 0 }
+
 // judgeTask judges one task for one employee's calendar.
 func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee int64, memberOf []int64, from time.Time) verdict {
 	if v.absent || !v.state.ok {

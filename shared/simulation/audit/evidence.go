@@ -178,7 +178,7 @@ func (a *Auditor) taskGrounds(task, employee int64, c *calendarStory) (g grounds
 		if second.Sub(r.at) < a.apart() {
 			break
 		}
-		if judge(r).has(unsure) {
+		if judge(r).against() {
 			return counted, ""
 		}
 	}
@@ -282,7 +282,7 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, addresses ...st
 		if second.Sub(r.at) < a.apart() {
 			break
 		}
-		if judge(r).has(unsure) {
+		if judge(r).against() {
 			return counted, ""
 		}
 	}
