@@ -67,11 +67,6 @@ func (a *Auditor) purging() bool {
 	})
 }
 
-// purgeOpen tells whether a purge goes on.
-func (a *Auditor) purgeOpen() bool {
-	return slices.ContainsFunc(a.purges, func(p purge) bool { return p.to.IsZero() })
-}
-
 // purged judges the deletion of a calendar by a purge: not of one in which others
 // have had something for so long that the look that deleted it has seen it.
 func (a *Auditor) purged(c *calendarStory, v Violation) {

@@ -354,7 +354,7 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 		a.report(v, "the calendar was deleted: %s", why)
 	}
 	a.checkKept(v, keyOf("employees", v.Employee))
-	a.count(RuleCalendar, !a.purgeOpen() && !a.cleared(c), v, keyOf("employees", v.Employee))
+	a.count(RuleCalendar, !a.purging() && !a.cleared(c), v, keyOf("employees", v.Employee))
 	a.deletedUnshared(c, v)
 }
 
