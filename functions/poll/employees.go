@@ -20,9 +20,8 @@ import (
 const lateLook = 2 * time.Minute
 
 // employees publishes whoever changed or came since the last poll, whoever was
-// missing in two, and whom a look meanwhile found otherwise than they are now. Of
-// those whom nobody looked at yet the first poll only remembers: they are the fill's
-// business.
+// missing in two, and whom a look meanwhile found otherwise than they are now. Before
+// anybody was looked at, the first poll only remembers: all are the fill's business.
 func (p *pass) employees(ctx context.Context) error {
 	rec, found, err := p.remembered(ctx, RecordEmployees)
 	if err != nil {
@@ -69,8 +68,14 @@ func (p *pass) employees(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(trouble, err)
 	}
-	for id, digest := range seen {
-		if now, there := next.Hashes[strconv.FormatInt(id, 10)]; there && now != digest {
+	for name, now := range next.Hashes {
+		id, err := strconv.ParseInt(name, 10, 64)
+		if err != nil {
+			continue
+		}
+		// Whoever came between the fill and the first poll nobody has looked at.
+		digest, there := seen[id]
+		if there && now != digest || !there && !found && len(seen) > 0 {
 			changed = append(changed, id)
 		}
 	}

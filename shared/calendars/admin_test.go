@@ -201,6 +201,27 @@ func TestAPurgeDoesNotBelieveASingleGone(t *testing.T) {
 	}
 }
 
+// A calendar that was to be rebuilt and that its owner had deleted is made anew, which
+// is all that was asked for: it is not emptied a day later (found by the simulation).
+func TestARebuildOfADeletedCalendarEndsWithTheNewOne(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	i.task(b.addTask(b.hour(9), ids[0]))
+	must(t, b.google.DeleteCalendar(b.calendar(ids[0])))
+	if asked, err := b.store.AskRebuild(t.Context(), ids[0]); !asked || err != nil {
+		t.Fatalf("asked %v, %v", asked, err)
+	}
+	i = b.start(0)
+	i.employee(queue.CauseConsole, ids...)
+	i.rest()
+	b.want(ids[0], b.hour(9))
+	if at := b.record(ids[0]).RebuildAsked; !at.IsZero() {
+		t.Errorf("the new calendar is still to be emptied, as asked at %s", at)
+	}
+	b.wantQuiet(ids...)
+}
+
 func TestARebuildIsOnlyForAnActiveCalendar(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

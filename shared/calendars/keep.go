@@ -241,7 +241,8 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 		c := *r.Calendar
 		// A calendar just made is empty: "no mapping" means "no event" from its birth.
 		c.ID, c.Listed = made.ID, true
-		r.Calendar, r.KeptFrom, r.Creation = &c, time.Time{}, nil
+		// Nothing is left to be emptied of one that an admin asked to rebuild.
+		r.Calendar, r.KeptFrom, r.Creation, r.RebuildAsked = &c, time.Time{}, nil, time.Time{}
 	}, result(activity, nil))
 }
 
@@ -274,7 +275,7 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 		return false, l.save(ctx, func(r *store.EmployeeRecord) {
 			c := *r.Calendar
 			c.ID, c.Listed = found, false
-			r.Calendar, r.KeptFrom, r.Creation = &c, time.Time{}, nil
+			r.Calendar, r.KeptFrom, r.Creation, r.RebuildAsked = &c, time.Time{}, nil, time.Time{}
 			r.Leaving = append(slices.Clone(r.Leaving), extrasOf(list, found, c)...)
 		})
 	case c.Searches == 0:
