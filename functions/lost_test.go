@@ -288,3 +288,24 @@ func TestAChangeBeforeTheFirstPollIsHealed(t *testing.T) {
 		t.Error("a third person's calendar went")
 	}
 }
+
+// What came, was told of and got its events, and was deleted before any poll had
+// listed it, of which nobody told, is missed all the same.
+func TestWhatNoPollEverListedDoesNotStay(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}, Settings: `{"delete_guard_percent":100}`})
+	ids := withCalendars(t, w, "Olena", "Petro")
+	w.Task(w.Tomorrow(8), ids...)
+	w.Poll()
+	w.Poll()
+	task, came := w.Task(w.Tomorrow(9), ids[0]), w.Employee("Ivan")
+	w.Idle()
+	w.WantStarts(ids[0], w.Tomorrow(8), w.Tomorrow(9))
+	if w.Calendar(came) == "" {
+		t.Fatal("who came has no calendar")
+	}
+	w.SetQuiet(true)
+	must(t, w.ERP.DeleteTask(task))
+	must(t, w.ERP.DeleteEmployee(came))
+	eventually(t, func() bool { w.Poll(); return len(w.Starts(ids[0])) == 1 && w.Calendar(came) == "" })
+}

@@ -79,6 +79,14 @@ func (p *pass) employees(ctx context.Context) error {
 			changed = append(changed, id)
 		}
 	}
+	for id, digest := range seen {
+		// Who came and went between two lists, none of them has.
+		name := strconv.FormatInt(id, 10)
+		_, listed := rec.Hashes[name]
+		if _, there := readings[calendarsync.EmployeeID(id)]; !there && !listed && digest != calendarsync.NoCard {
+			changed = append(changed, id)
+		}
+	}
 	slices.Sort(changed)
 	changed = slices.Compact(changed)
 	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {

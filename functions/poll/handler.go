@@ -81,6 +81,7 @@ type Store interface {
 	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
 	SeenSince(ctx context.Context, since time.Time) (map[int64]string, error)
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	InsertedSince(ctx context.Context, since time.Time) ([]int64, error)
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
 	PutOff(ctx context.Context) (store.PutOffRecord, error)

@@ -51,7 +51,10 @@ func (p *pass) tasks(ctx context.Context) error {
 		return fmt.Errorf("poll: %w", err)
 	}
 	p.clock = &clock
-	next := store.PollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second)}
+	next := store.PollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second), Before: p.now}
+	if p.unknown != nil {
+		next.Before = rec.Before
+	}
 	watermark, err := time.Parse(wallFormat, rec.Watermark)
 	first := !found || err != nil
 	inList := map[int64]bool{}
@@ -352,6 +355,16 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 		p.Log.WarnContext(ctx, "the remembered set of shown tasks cannot be read", "error", err)
 		before = nil
 	}
+	if !rec.Before.IsZero() {
+		// What came, got its events and vanished between two polls no poll has listed.
+		inserted, err := p.inserted(ctx, rec.Before)
+		if err != nil {
+			return nil, err
+		}
+		before = append(before, inserted...)
+		slices.Sort(before)
+		before = slices.Compact(before)
+	}
 	there := func(id int64) bool { _, ok := slices.BinarySearch(now, id); return ok }
 	var gone []int64
 	for _, id := range rec.Missing {
@@ -377,6 +390,16 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 		}
 	}
 	return gone, nil
+}
+
+func (p *pass) inserted(ctx context.Context, before time.Time) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	ids, err := p.Store.InsertedSince(ctx, before.Add(-lateLook))
+	if err != nil {
+		return nil, fmt.Errorf("poll: %w", err)
+	}
+	return ids, nil
 }
 
 // sample takes at most n of ids, evenly spread.

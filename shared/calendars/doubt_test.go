@@ -261,3 +261,22 @@ func TestADeletionThatComesLateIsCountedAgain(t *testing.T) {
 		t.Errorf("%d calendars went within three hours, 3 may in a day", gone())
 	}
 }
+
+// A deletion that is told before the ERP shows it is looked for once more: no list of
+// changes would tell of it later (found by the simulation).
+func TestADeletionToldBeforeTheERPShowsItIsLookedForAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, staff := b.staffed("Olena")
+	stays, task := b.addTask(b.hour(9), staff[0]), b.addTask(b.hour(12), staff[0])
+	i.task(stays)
+	b.erp.SetCommitDelay(5 * time.Second)
+	must(t, b.erp.DeleteTask(task))
+	if !i.deliver(delivery{id: b.newID(), tasks: []int64{task}, cause: queue.CauseNotify, deleted: true}) {
+		t.Fatal("refused")
+	}
+	b.want(staff[0], b.hour(9), b.hour(12)) // as the ERP still has it
+	b.clock.advance(time.Minute)
+	i.rest()
+	b.want(staff[0], b.hour(9))
+}

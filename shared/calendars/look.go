@@ -299,16 +299,13 @@ func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendars
 	return calendarsync.Doubt, nil
 }
 
-// nobody is the digest of the card of somebody who is not in the ERP.
-const nobody = "missing"
-
 // learn records what concerns others of an employee's card, the name and the
 // divisions whose tasks they share, and the digest of all that matters of it: Poll
 // compares lists, and would miss what changed and changed back between two of them
 // (protocol.md §8.2). e is nil for one who is not in the ERP.
 func (l *look) learn(ctx context.Context, e *calendarsync.Employee) error {
 	rec := l.rec()
-	name, address, divisions, seen := rec.Name, rec.Address, rec.Divisions, nobody
+	name, address, divisions, seen := rec.Name, rec.Address, rec.Divisions, calendarsync.NoCard
 	if e != nil {
 		name, address, divisions = learned(*rec, *e)
 		seen = e.Digest(l.settings.BindingField)

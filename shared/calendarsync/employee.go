@@ -177,6 +177,9 @@ func AddURL(calendarID string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendarID))
 }
 
+// NoCard stands for the digest of somebody who is not in the ERP.
+const NoCard = "missing"
+
 // Digest is a hash of what matters of a card, to compare readings by; a value left
 // out differs from one said to be empty (protocol.md §4.1). The field that the
 // calendar's id is written into is left out, or each write of ours would look like a

@@ -153,6 +153,11 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	if !changed && l.failed == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
 		l.again(l.taken())
 	}
+	// So is one that still found what was said to be deleted: no list of changes would
+	// tell of it later.
+	if vouched := l.lease.Record.Vouched || l.order.Deleted; vouched && reading.Task != nil && (l.order.Cause != queue.CauseRetry || l.lease.Dirty > 1) {
+		l.again(l.taken())
+	}
 }
 
 // over tells whether a task has nothing more to do with an employee: without an event

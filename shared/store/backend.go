@@ -47,7 +47,7 @@ type Ref struct {
 func Indexed() map[Collection][]string {
 	return map[Collection][]string{
 		Employees:   {"due_at", "pending_since", "divisions", "state", "held", "seen_at"},
-		Tasks:       {"due_at", "pending_since", "employees", "failed", "held"},
+		Tasks:       {"due_at", "pending_since", "employees", "failed", "held", "inserted_at"},
 		Activity:    {"at"},
 		DeadLetters: {"at"},
 		Runs:        {"started"},

@@ -216,23 +216,15 @@ func (s *Store) SaveEmployee(ctx context.Context, l *EmployeeLease, change func(
 // SeenSince gives the digests of the cards that a look found otherwise than the look
 // before, at that time or after, by employee.
 func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]string, error) {
-	// Mostly there are none: few are asked for first.
-	for limit := 5; ; limit *= 10 {
-		recs, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "seen_at", Op: Exists, Descending: true, Limit: limit})
-		if err != nil {
-			return nil, fmt.Errorf("list employees seen since %s: %w", since.Format(time.RFC3339), err)
-		}
-		seen := make(map[int64]string, len(recs))
-		for _, rec := range recs {
-			if rec.SeenAt.Before(since) {
-				return seen, nil
-			}
-			seen[rec.ID] = rec.Seen
-		}
-		if len(recs) < limit {
-			return seen, nil
-		}
+	recs, err := latest(ctx, s.b, Employees, "seen_at", func(e EmployeeRecord) bool { return !e.SeenAt.Before(since) })
+	if err != nil {
+		return nil, fmt.Errorf("list employees seen since %s: %w", since.Format(time.RFC3339), err)
 	}
+	seen := make(map[int64]string, len(recs))
+	for _, rec := range recs {
+		seen[rec.ID] = rec.Seen
+	}
+	return seen, nil
 }
 
 // SettleEmployee ends a look at an employee like SettleTask.

@@ -224,7 +224,7 @@ type PollRecord struct {
 	FloodedAt time.Time `firestore:"flooded_at,omitempty" json:"flooded_at,omitzero"`
 	// Changed maps task ids seen in the overlap to their date.update.
 	Changed map[string]string `firestore:"changed,omitempty" json:"changed,omitempty"`
-	// Before is the database's time before the employees were last listed to be remembered.
+	// Before is the database's time before what is remembered was listed.
 	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
 	// Hashes maps employee ids to a hash of what matters of their card.
 	Hashes map[string]string `firestore:"hashes,omitempty" json:"hashes,omitempty"`

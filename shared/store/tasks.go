@@ -85,6 +85,9 @@ type TaskRecord struct {
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
 	// Updated is the task's date.update at the last look, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
+	// InsertedAt is when an event of the task was announced last where there was none;
+	// indexed.
+	InsertedAt time.Time `firestore:"inserted_at,omitempty" json:"inserted_at,omitzero"`
 	// Held is HeldWaiting while the deletion of an event is held, HeldDropped while
 	// an admin has decided that all such events stay; indexed.
 	Held string `firestore:"held,omitempty" json:"held,omitempty"`
@@ -227,6 +230,9 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 		}
 		for _, in := range accepted {
 			if !in.Unmapped {
+				if before, there := rec.Mapping(in.Employee); in.Mapping.State == MappingIntended && (!there || before.State == MappingTombstone) {
+					rec.InsertedAt = tx.Now()
+				}
 				in.Mapping.Owner = l.Token
 				rec.SetMapping(in.Employee, in.Mapping)
 			}
@@ -372,6 +378,37 @@ func (s *Store) TasksOf(ctx context.Context, employee int64) ([]TaskRecord, erro
 		return nil, fmt.Errorf("list tasks of employee %d: %w", employee, err)
 	}
 	return recs, nil
+}
+
+// InsertedSince lists the tasks of which an event was announced where there was none,
+// at that time or after.
+func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, error) {
+	recs, err := latest(ctx, s.b, Tasks, "inserted_at", func(t TaskRecord) bool { return !t.InsertedAt.Before(since) })
+	if err != nil {
+		return nil, fmt.Errorf("list tasks with events since %s: %w", since.Format(time.RFC3339), err)
+	}
+	ids := make([]int64, len(recs))
+	for i, rec := range recs {
+		ids[i] = rec.ID
+	}
+	return ids, nil
+}
+
+// latest gives the documents with the latest times in an indexed field, as long as
+// they are wanted. Mostly none is: one is asked for first.
+func latest[T any](ctx context.Context, b Backend, c Collection, field string, wanted func(T) bool) ([]T, error) {
+	for limit := 1; ; limit *= 10 {
+		recs, err := query[T](ctx, b, Query{Collection: c, Field: field, Op: Exists, Descending: true, Limit: limit})
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(recs, func(rec T) bool { return !wanted(rec) }); i >= 0 {
+			return recs[:i], nil
+		}
+		if len(recs) < limit {
+			return recs, nil
+		}
+	}
 }
 
 // PendingTasks lists the tasks with a change not yet applied, the oldest first.

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -329,4 +331,46 @@ func deadLetters(r *rig, c store.Collection) {
 	r.release(h, store.Result{})
 	equal(r, "letters after success", letters(), []store.DeadLetterRecord{second})
 	equal(r, "work after success", r.work(c, 7), store.Work{})
+}
+
+// A task counts from the announcement of an event that was not there; changing or
+// deleting one, or announcing it again, does not count.
+func insertedSince(r *rig) {
+	r.active(1, "now")
+	announce := func(task int64, state store.MappingState) {
+		r.Helper()
+		h := r.take(store.Tasks, task, "")
+		in := r.intent(1, "now")
+		in.Activity.ID = fmt.Sprintf("%d-%s-%s", task, state, h.task.Token)
+		in.Mapping.State = state
+		refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{in})
+		if r.must(err); len(refused) > 0 {
+			r.Fatalf("refused %v", refused)
+		}
+		in.Mapping.State = map[store.MappingState]store.MappingState{store.MappingIntended: store.MappingLive, store.MappingDeleting: store.MappingTombstone}[state]
+		_, err = r.s.SettleTask(r.ctx, h.task, store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: &in.Mapping}})
+		r.must(err)
+	}
+	since := func(what string, at time.Time, want ...int64) {
+		r.Helper()
+		ids, err := r.s.InsertedSince(r.ctx, at)
+		r.must(err)
+		slices.Sort(ids)
+		equal(r, what, ids, append([]int64{}, want...))
+	}
+	began := r.b.now()
+	for task := range int64(12) { // more than are asked for at first
+		announce(task+1, store.MappingIntended)
+	}
+	since("all", began, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+	r.b.advance(time.Minute)
+	later := r.b.now()
+	announce(3, store.MappingIntended) // changed
+	announce(4, store.MappingDeleting)
+	announce(13, store.MappingIntended)
+	since("later", later, 13)
+	r.b.advance(time.Minute)
+	announce(4, store.MappingIntended) // again
+	since("after a deletion", later, 4, 13)
+	since("none", r.b.now().Add(time.Minute))
 }

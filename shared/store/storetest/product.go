@@ -54,6 +54,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"an intent needs the lease", intendNeedsLease},
 		{"a settled task confirms its mappings", settleConfirms},
 		{"tasks of an employee", tasksOf},
+		{"tasks with new events", insertedSince},
 		{"tasks at rest are forgotten", forgetsIdle},
 		{"dead letters of tasks", func(r *rig) { deadLetters(r, store.Tasks) }},
 		{"dead letters of employees", func(r *rig) { deadLetters(r, store.Employees) }},
