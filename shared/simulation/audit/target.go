@@ -310,7 +310,10 @@ func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 		}
 	}
 	for _, other := range a.order {
-		if other != c && other.mark.Employee == c.mark.Employee && (other.deleted && other.byHand || !other.denied.IsZero()) &&
+		// One that a stopped purge had deleted, with nobody to tell that it had, was not
+		// given back: it is replaced as one deleted by hand.
+		if other != c && other.mark.Employee == c.mark.Employee &&
+			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.denied.IsZero()) &&
 			other.mark.From.Equal(c.mark.From) {
 			return
 		}
