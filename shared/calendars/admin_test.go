@@ -82,6 +82,31 @@ func TestAPurgeFindsCalendarsThatTheStateDoesNotKnow(t *testing.T) {
 	}
 }
 
+// A purge that is ordered before a lost database is found out about deletes what there
+// is all the same, and does not say before that it has (found by the simulation).
+func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, staff := b.staffed("Olena", "Petro")
+	b.freshStore()
+	startPurge(b)
+	b.clock.advance(2 * time.Minute)
+	if ended, err := b.store.FinishPurge(t.Context()); ended || err != nil {
+		t.Fatalf("it ended: %v, %v", ended, err)
+	}
+	i := b.start(0)
+	must(t, i.keeper.All(t.Context(), queue.CauseConsole, "run"))
+	i.rest()
+	if n := len(b.live(staff[0])) + len(b.live(staff[1])); n != 0 {
+		t.Errorf("%d calendars are left", n)
+	}
+	in, err := b.store.Installation(t.Context())
+	must(t, err)
+	if in.Purge.Open() {
+		t.Error("the purge has not ended")
+	}
+}
+
 func TestAPurgeThatIsStoppedGivesTheCalendarsBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -384,14 +384,15 @@ func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
 	if err != nil {
 		return err
 	}
-	if stopped == nil {
-		if _, err := k.Tenant(ctx); err != nil && !stops(err) {
-			return err
-		}
-	}
 	in, err := k.Store.Installation(ctx)
 	if err != nil {
 		return err
+	}
+	if stopped == nil || in.Purge.Open() {
+		// A purge too has to know whose calendars are to go, after a lost database.
+		if in.Tenant, err = k.Tenant(ctx); err != nil && !stops(err) {
+			return err
+		}
 	}
 	known, err := k.Store.Employees(ctx)
 	if err != nil {

@@ -122,7 +122,8 @@ func (e *EmployeeRecord) stays(calendar string) bool {
 }
 
 // FinishPurge ends the open purge once no employee has a calendar any more, though
-// not within its first minute; ended tells that it did so now.
+// not within its first minute, nor while an account is known and not yet whose
+// calendars in it are the product's; ended tells that it did so now.
 func (s *Store) FinishPurge(ctx context.Context) (ended bool, err error) {
 	in, err := s.Installation(ctx)
 	if err != nil || !in.Purge.Open() {
@@ -131,6 +132,11 @@ func (s *Store) FinishPurge(ctx context.Context) (ended bool, err error) {
 	now, err := s.Now(ctx)
 	if err != nil || now.Before(in.Purge.StartedAt.Add(purgeLeast)) {
 		return false, err
+	}
+	if in.Tenant == "" {
+		if _, err := s.Account(ctx); !errors.Is(err, ErrNotConnected) {
+			return false, err
+		}
 	}
 	employees, err := s.Employees(ctx)
 	if err != nil {
