@@ -1,0 +1,204 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+)
+
+func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChange, by *fakegoogle.Request) {
+	before := *c
+	c.client, c.primary, c.deleted = now.ClientID, now.Primary, now.Deleted
+	mark, marked := calendarsync.ReadCalendarMark(now.Description)
+	if by != nil || c.mark.Epoch == "" {
+		if c.marked = marked; marked {
+			c.mark = mark
+		}
+	} else {
+		// What a person wrote there binds nobody.
+		c.marked = marked && mark.Line() == c.mark.Line()
+	}
+	if c.deleted && !before.deleted {
+		c.byHand = by == nil
+		for _, e := range c.events {
+			if e.live && c.owns(e) {
+				a.owned--
+			}
+		}
+	}
+	if by == nil {
+		return
+	}
+	c.name, c.zone = now.Summary, now.TimeZone
+	employee := int64(c.mark.Employee)
+	v := Violation{Calendar: c.id, Employee: employee}
+	w := write{at: a.w.Now(), calendar: c.id, employee: employee}
+	a.paused(v, by.Method)
+	switch {
+	case by.Method == "calendar.calendars.insert":
+		w.kind = "calendar.create"
+		a.madeCalendar(c, v)
+	case c.deleted && !before.deleted:
+		w.kind = "calendar.delete"
+		a.deletedCalendar(c, before, v)
+	default:
+		w.kind = "calendar.update"
+		switch {
+		case before.disowned && !c.marked && a.lately(c.disownedAt, a.taskWork()):
+			w.kind = "calendar.keep" // said again, because the first answer was lost
+		case !before.ours():
+			v.Rule = RuleForeign
+			a.report(v, "a calendar that is not the product's was changed")
+		case !c.marked && (a.purging() || a.cleared(c)):
+			w.kind = "calendar.keep"
+			a.disowned(c, v)
+		case !c.marked || c.mark.Line() != before.mark.Line():
+			v.Rule = RuleMark
+			a.report(v, "the calendar's mark changed from %q", before.mark.Line())
+		}
+	}
+	a.writes = append(a.writes, w)
+}
+
+func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
+	if !c.marked {
+		v.Rule = RuleMark
+		a.report(v, "a calendar was made without a mark")
+		return
+	}
+	if a.tenant != "" && a.tenant != c.mark.Tenant {
+		for _, other := range a.order {
+			if other != c && !other.deleted && other.marked && other.ours() && other.mark.Tenant != c.mark.Tenant {
+				v.Rule = RuleMark
+				a.report(v, "a new tenant, although calendar %s bears the old one", other.id)
+				break
+			}
+		}
+	}
+	a.tenant = c.mark.Tenant
+	// Which of the readings within the lease was the look's own, nobody can see: others
+	// read everybody meanwhile.
+	reads := a.personReads(v.Employee)
+	for i := len(reads) - 1; i >= 0 && (len(c.addresses) == 0 || a.lately(reads[i].at, a.w.Lease)); i-- {
+		if seen, _, ok := showPerson(v.Employee, reads[i]); ok && seen.email.v != "" {
+			c.addresses = append(c.addresses, seen.email.v)
+		}
+	}
+	if !a.entitled(v.Employee) {
+		v.Rule = RuleUnfounded
+		a.report(v, "a calendar for an employee who, as last read, is to have none")
+	}
+	a.checkFrom(c, v)
+	for _, other := range a.order {
+		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee ||
+			a.lately(other.denied, employeeWork) {
+			continue
+		}
+		// Beside one that leaves, a new one is right (protocol.md §5.2).
+		if a.cleared(other) {
+			continue
+		}
+		if g, _ := a.personGrounds(v.Employee, other.made, other.sharedWith()...); g == none {
+			v.Rule = RuleDouble
+			a.report(v, "the employee has calendar %s already", other.id)
+		}
+	}
+}
+
+// lately tells whether something happened within a time.
+func (a *Auditor) lately(at time.Time, within time.Duration) bool {
+	return !at.IsZero() && a.w.Now().Sub(at) <= within
+}
+
+// checkFrom requires that a new calendar begins where it ought to (protocol.md
+// §3.5): as one deleted by hand, or backfill_hours ago.
+func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
+	now := a.w.Now()
+	for _, s := range a.inForce(now.Add(-employeeWork)) {
+		apart := now.Add(-time.Duration(s.BackfillHours) * time.Hour).Sub(c.mark.From)
+		if apart.Abs() <= employeeWork+a.w.Skew {
+			return
+		}
+	}
+	for _, other := range a.order {
+		// One that a stopped purge had deleted, with nobody to tell that it had, was not
+		// given back: it is replaced as one deleted by hand.
+		if other != c && other.mark.Employee == c.mark.Employee &&
+			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.denied.IsZero()) &&
+			other.mark.From.Equal(c.mark.From) {
+			return
+		}
+	}
+	v.Rule = RuleMark
+	a.report(v, "it begins at %s, neither backfill_hours ago nor as one deleted by hand", c.mark.From.Format(time.RFC3339))
+}
+
+// sharedWith is the address that the product shared a calendar with last, or those
+// of which it was made for one.
+func (c *calendarStory) sharedWith() []string {
+	address := ""
+	for _, r := range c.rules {
+		if r.once && (address == "" || r.Role != "none") {
+			address = r.Value
+		}
+	}
+	if address == "" {
+		return c.addresses
+	}
+	return []string{address}
+}
+
+func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Violation) {
+	if !before.ours() || !before.marked {
+		v.Rule = RuleForeign
+		a.report(v, "a calendar without the product's mark was deleted")
+		return
+	}
+	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeeWork), c.sharedWith()...)
+	if g == none {
+		g, why = a.replaced(c, why)
+	}
+	if g == none && !c.left && (a.purging() || a.cleared(c)) {
+		a.purged(c, v)
+		a.deletedUnshared(c, v)
+		return
+	}
+	if g == none && !c.left {
+		v.Rule = RuleEvidence
+		a.report(v, "the calendar was deleted: %s", why)
+	}
+	a.checkKept(v, keyOf("employees", v.Employee))
+	a.count(RuleCalendar, !a.purging() && !a.cleared(c), v, keyOf("employees", v.Employee))
+	a.deletedUnshared(c, v)
+}
+
+// deletedUnshared requires that a calendar that is deleted was unshared before.
+func (a *Auditor) deletedUnshared(c *calendarStory, v Violation) {
+	for _, r := range c.rules {
+		// Share, then calendar (protocol.md §5.2), unless Google denied to have it, or
+		// the database that knew of the share was lost.
+		if r.ours && r.Role != "none" && c.denied.IsZero() && c.made.After(a.wiped) {
+			v.Rule = RuleShare
+			a.report(v, "it was deleted while %s could still read it", r.ID)
+		}
+	}
+}
+
+// replaced tells whether another calendar of the employee stands in the place of one.
+func (a *Auditor) replaced(c *calendarStory, why string) (grounds, string) {
+	for _, other := range a.order {
+		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee {
+			continue
+		}
+		if other.mark.Epoch == c.mark.Epoch {
+			return explicit, ""
+		}
+		// A purge that is stopped gives back whichever it has not come to.
+		purged := a.purgedSince(c.made) && a.purgedSince(other.made)
+		if g, _ := a.personGrounds(int64(c.mark.Employee), c.made, c.sharedWith()...); g != none || other.made.After(c.made) || purged {
+			return explicit, ""
+		}
+	}
+	return none, why
+}
