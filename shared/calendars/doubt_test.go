@@ -280,3 +280,37 @@ func TestADeletionToldBeforeTheERPShowsItIsLookedForAgain(t *testing.T) {
 	i.rest()
 	b.want(staff[0], b.hour(9))
 }
+
+// Somebody taken back gets the calendar they had last, not one of a former address that
+// is held besides.
+func TestWhoIsTakenBackKeepsTheCalendarTheyHadLast(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.undecided = true
+	i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Stays")
+	for _, id := range staff[:3] { // as many calendars as may go in a day
+		must(t, b.erp.DismissEmployee(id))
+	}
+	i.employee(queue.CauseNotify, staff[:3]...)
+	i.rest()
+	who := staff[3]
+	must(t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Email = "fedir.new@provider.example" }))
+	i.employee(queue.CauseNotify, who)
+	i.rest()
+	last := b.record(who).Calendar
+	if last == nil || len(b.record(who).Leaving) != 1 {
+		t.Fatalf("the calendar of the former address is not held: %+v", b.record(who))
+	}
+	must(t, b.erp.DismissEmployee(who))
+	i.employee(queue.CauseNotify, who)
+	i.rest()
+	if n := len(b.record(who).Leaving); n != 2 {
+		t.Fatalf("%d calendars are held, want 2", n)
+	}
+	must(t, b.erp.TakeBackEmployee(who))
+	i.employee(queue.CauseNotify, who)
+	i.rest()
+	if now := b.record(who).Calendar; now == nil || now.ID != last.ID {
+		t.Errorf("taken back with calendar %+v, want %s", now, last.ID)
+	}
+}

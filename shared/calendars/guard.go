@@ -62,7 +62,11 @@ func (l *look) takeBack(ctx context.Context) error {
 	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		r.Held, r.AllowedAt, r.Reason, r.State = "", time.Time{}, "", store.StatePending
-		i := slices.IndexFunc(r.Leaving, func(c store.CalendarRecord) bool { return !c.Permitted && c.Cleared.IsZero() })
+		// The one they had last: before it may stand some of former addresses.
+		i := len(r.Leaving) - 1
+		for i >= 0 && (r.Leaving[i].Permitted || r.Leaving[i].Extra || !r.Leaving[i].Cleared.IsZero()) {
+			i--
+		}
 		if i < 0 {
 			return
 		}
