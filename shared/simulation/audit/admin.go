@@ -51,8 +51,10 @@ func (a *Auditor) Purged() {
 		}
 	}
 	a.endPurge()
+	// It may have been over for a while, and syncing switched on again.
+	i := slices.IndexFunc(a.settings, func(v settingsVersion) bool { return v.Enabled && v.since.After(began) })
 	for _, c := range a.order {
-		if c.deleted || !c.ours() || !c.marked || began.IsZero() {
+		if c.deleted || !c.ours() || !c.marked || began.IsZero() || i >= 0 && c.made.After(a.settings[i].since) {
 			continue
 		}
 		v := Violation{Rule: RuleCalendar, Calendar: c.id, Employee: int64(c.mark.Employee)}
