@@ -17,7 +17,7 @@ import (
 
 // lateLook is how long after its reading a look may record it: the lease's time and
 // some.
-const lateLook = 2 * time.Minute
+const lateLook = 10 * time.Minute
 
 // employees publishes whoever changed or came since the last poll, whoever was
 // missing in two, and whom a look meanwhile found otherwise than they are now. Before

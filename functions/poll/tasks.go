@@ -57,6 +57,11 @@ func (p *pass) tasks(ctx context.Context) error {
 	}
 	watermark, err := time.Parse(wallFormat, rec.Watermark)
 	first := !found || err != nil
+	if first {
+		if rec.Shown, err = p.mapped(ctx); err != nil {
+			return err
+		}
+	}
 	inList := map[int64]bool{}
 	if !first {
 		ids, err := p.listChanged(erpCtx, rec, &next, watermark, clock, inList)
@@ -67,15 +72,10 @@ func (p *pass) tasks(ctx context.Context) error {
 			return err
 		}
 	}
-	if first {
-		if rec.Shown, err = p.mapped(ctx); err != nil {
-			return err
-		}
-	}
 	gone, trouble := p.vanished(erpCtx, rec, &next, inList)
 	if trouble != nil {
 		// The changes are published all the same and need not be so again.
-		next.Shown, next.Missing = rec.Shown, rec.Missing
+		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
 	}
 	if p.sum.Missing, err = p.publishTasks(ctx, gone, nil); err != nil {
 		return errors.Join(trouble, err)
@@ -95,18 +95,27 @@ func (p *pass) mapped(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
-	var ids []int64
-	for _, e := range people {
-		tasks, err := p.Store.TasksOf(ctx, e.ID)
-		if err != nil {
-			return nil, fmt.Errorf("poll: %w", err)
+	found := make([][]int64, len(people))
+	reads, readCtx := errgroup.WithContext(ctx)
+	reads.SetLimit(16)
+	for i, e := range people {
+		if e.Calendar == nil {
+			continue
 		}
-		for _, t := range tasks {
-			if m, there := t.Mapping(e.ID); there && m.State != store.MappingTombstone {
-				ids = append(ids, t.ID)
+		reads.Go(func() error {
+			tasks, err := p.Store.TasksOf(readCtx, e.ID)
+			for _, t := range tasks {
+				if m, there := t.Mapping(e.ID); there && m.State != store.MappingTombstone {
+					found[i] = append(found[i], t.ID)
+				}
 			}
-		}
+			return err
+		})
 	}
+	if err := reads.Wait(); err != nil {
+		return nil, fmt.Errorf("poll: %w", err)
+	}
+	ids := slices.Concat(found...)
 	slices.Sort(ids)
 	return pack(slices.Compact(ids))
 }
@@ -334,7 +343,7 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 		// Without states the ERP would list every task there is. A role that is gone
 		// from the catalogue is for the workers to judge (protocol.md §4.1).
 		p.Log.WarnContext(ctx, "no state of the catalogue has a shown role: vanished tasks are not looked for")
-		next.Shown, next.Missing = rec.Shown, rec.Missing
+		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
 		return nil, nil
 	}
 	listed, err := p.ERP.ListTasks(ctx, userside.TaskFilter{States: states})

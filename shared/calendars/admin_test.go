@@ -10,6 +10,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -104,6 +105,38 @@ func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
 	must(t, err)
 	if in.Purge.Open() {
 		t.Error("the purge has not ended")
+	}
+}
+
+// What a stopped purge gives back after a lost database is not shared with anybody new
+// while a former address still reads it.
+func TestAStoppedPurgeAfterALostDatabaseLeavesNoFormerAddress(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, staff := b.staffed("Olena")
+	b.freshStore()
+	must(t, b.erp.UpdateEmployee(staff[0], func(e *fakeerp.Employee) { e.Email = "olena.new@provider.example" }))
+	startPurge(b)
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.delete", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
+	b.clock.advance(2 * time.Minute)
+	i := b.start(0)
+	must(t, i.keeper.All(t.Context(), queue.CauseConsole, "run"))
+	i.employee(queue.CauseConsole, staff...)
+	must(t, b.store.StopPurge(t.Context()))
+	b.google.ClearFaults()
+	b.use(map[string]any{})
+	must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
+	b.clock.advance(10 * time.Minute)
+	i = b.start(0)
+	i.employee(queue.CauseConsole, staff...)
+	i.rest()
+	for _, c := range b.live(staff[0]) {
+		if former := c.Role("olena@provider.example"); former != "none" || c.Role("olena.new@provider.example") != "reader" {
+			t.Errorf("the former address is %s, the new one %s", former, c.Role("olena.new@provider.example"))
+		}
+	}
+	if b.calendar(staff[0]) == "" {
+		t.Error("there is no calendar")
 	}
 }
 

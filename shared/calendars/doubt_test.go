@@ -281,6 +281,37 @@ func TestADeletionToldBeforeTheERPShowsItIsLookedForAgain(t *testing.T) {
 	b.want(staff[0], b.hour(9))
 }
 
+// However often Google refuses to delete a calendar, it counts once: others go as they
+// would have.
+func TestADeletionThatIsTriedForHoursCountsOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.undecided = true
+	i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Stays")
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.calendars.delete", Status: http.StatusForbidden, Count: -1})
+	must(t, b.erp.DismissEmployee(staff[0]))
+	i.employee(queue.CauseNotify, staff[0])
+	for range 8 {
+		b.clock.advance(time.Hour)
+		i.employee(queue.CauseRetry, staff[0])
+	}
+	b.google.ClearFaults()
+	for _, id := range staff[1:4] {
+		must(t, b.erp.DismissEmployee(id))
+	}
+	i.employee(queue.CauseNotify, staff[1:3]...)
+	i.employee(queue.CauseRetry, staff[0])
+	for _, id := range staff[:3] {
+		if len(b.live(id)) != 0 {
+			t.Errorf("the calendar of %d is held: %+v", id, b.record(id))
+		}
+	}
+	i.employee(queue.CauseNotify, staff[3])
+	if len(b.live(staff[3])) != 1 {
+		t.Error("a fourth calendar went")
+	}
+}
+
 // Somebody taken back gets the calendar they had last, not one of a former address that
 // is held besides.
 func TestWhoIsTakenBackKeepsTheCalendarTheyHadLast(t *testing.T) {

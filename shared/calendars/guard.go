@@ -12,7 +12,7 @@ import (
 )
 
 // permission is how long after the guard counted a calendar's deletion it may be made;
-// later it is counted again, or more than may go in a day could go in one.
+// later it is counted anew, or more than may go in a day could go in one.
 const permission = 10 * time.Minute
 
 // allowance is how long an admin's confirmation holds for an employee.
@@ -35,6 +35,17 @@ func (l *look) permit(ctx context.Context) (bool, error) {
 			"More calendars would be deleted than is usual in a day: the rest is held until an admin has looked")
 	}
 	return granted > 0, nil
+}
+
+// permitAgain is permit for a calendar whose deletion may have been counted already,
+// and was refused by Google since.
+func (l *look) permitAgain(ctx context.Context, c store.CalendarRecord) (bool, error) {
+	if c.Permitted && l.rec().Held == "" {
+		if renewed, err := l.k.Store.Renew(ctx, store.GuardedCalendars, c.PermittedAt); err != nil || renewed {
+			return renewed, err
+		}
+	}
+	return l.permit(ctx)
 }
 
 // hold records that the deletion waits for an admin. present tells that the
@@ -73,7 +84,11 @@ func (l *look) takeBack(ctx context.Context) error {
 		c := r.Leaving[i]
 		// What happened in it meanwhile is not known.
 		c.Listed = false
-		if c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(r.Address) {
+		switch {
+		case c.AddressDigest != "":
+			// Adopted, and still shared with whom its mark tells: recall finds out.
+			c.Address, c.RuleID, c.RuleSeen = "", "", false
+		case c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(r.Address):
 			// Not shared any more, or to be shared as it was: what is there, its rules tell.
 			c.Address, c.RuleID, c.RuleSeen = r.Address, "", false
 		}

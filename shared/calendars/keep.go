@@ -123,8 +123,14 @@ func (l *look) recall(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	if former, there := l.sharedBefore(rules, *c, address, account); there {
+	_, theirs := ruleFor(rules, "", address)
+	switch former, there := l.sharedBefore(rules, *c, address, account); {
+	case there:
 		address = strings.TrimSpace(former.Address)
+	case c.AddressDigest != "" && c.AddressDigest != calendarsync.AddressDigest(l.tenant, address) && !theirs:
+		// For a former address, whose invitation the list may not show: only with the
+		// calendar is it sure to go.
+		return l.leave(ctx, time.Time{})
 	}
 	if address == "" {
 		return nil
@@ -338,7 +344,9 @@ func (l *look) rewrite(ctx, calls context.Context, have googlecalendar.Calendar,
 // head is what the list of its events said of it; should that be older than the
 // calendar itself, the calendar decides.
 func (l *look) restore(ctx context.Context, head googlecalendar.Calendar, name string) error {
-	if len(l.changed(head, name)) == 0 {
+	// For whom it is may never have been written; that is nobody's doing.
+	whom := l.mark(*l.rec().Calendar).For
+	if len(l.changed(head, name)) == 0 && head.Mark.For == whom {
 		return nil
 	}
 	calls, cancel := l.calls(ctx)
@@ -348,7 +356,7 @@ func (l *look) restore(ctx context.Context, head googlecalendar.Calendar, name s
 		return err
 	}
 	kinds := l.changed(have, name)
-	if len(kinds) == 0 {
+	if len(kinds) == 0 && have.Mark.For == whom {
 		return nil
 	}
 	if err := l.rewrite(ctx, calls, have, name); err != nil {
@@ -357,7 +365,9 @@ func (l *look) restore(ctx context.Context, head googlecalendar.Calendar, name s
 	for _, kind := range kinds {
 		l.notice(kind)
 	}
-	l.repaired++
+	if len(kinds) > 0 {
+		l.repaired++
+	}
 	return nil
 }
 
@@ -372,7 +382,7 @@ func (l *look) changed(have googlecalendar.Calendar, name string) []string {
 	if c.Zone != "" && have.TimeZone != l.settings.TimeZone {
 		kinds = append(kinds, DriftCalendarZone)
 	}
-	if !have.Marked || have.Mark.Text() != l.mark(c).Text() {
+	if !have.Marked || have.Mark.Line() != l.mark(c).Line() {
 		kinds = append(kinds, DriftCalendarUnmarked)
 	}
 	return kinds

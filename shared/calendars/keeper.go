@@ -38,6 +38,7 @@ type Store interface {
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
+	Renew(ctx context.Context, what store.Guarded, granted time.Time) (renewed bool, err error)
 	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.Turn, error)
 	LeaveCreations(ctx context.Context, l *store.EmployeeLease) error
 	PauseCreations(ctx context.Context, sub string) (until time.Time, err error)

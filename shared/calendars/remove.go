@@ -179,7 +179,9 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 		rule, there := ruleFor(rules, "", c.Address)
 		if c.AddressDigest != "" {
 			// Adopted, and never looked at: shared with whom its mark tells.
-			rule, there = l.sharedBefore(rules, c, c.Address, account)
+			if before, found := l.sharedBefore(rules, c, c.Address, account); found {
+				rule, there = before, true
+			}
 		}
 		if there {
 			id = rule.ID
@@ -307,7 +309,7 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		}
 	}
 	if err == nil && (!c.Permitted || l.taken().Sub(c.PermittedAt) > permission) {
-		permitted, err := l.permit(ctx)
+		permitted, err := l.permitAgain(ctx, c)
 		if err != nil || !permitted && !c.Permitted {
 			return err
 		}

@@ -309,6 +309,10 @@ func TestAnAdoptedCalendarKeepsWhatItsOwnerShared(t *testing.T) {
 		{"the employee's was widened, and their address is another now", func(b *bench, calendar string) error {
 			return b.google.SetShare(calendar, former, "writer")
 		}, "olena.new@provider.example", false, "none", "reader"},
+		// Its invitation may be one that the list does not show.
+		{"the employee's is not listed, and their address is another now", func(b *bench, calendar string) error {
+			return b.google.RemoveShare(calendar, former)
+		}, "olena.new@provider.example", false, "none", "reader"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -190,13 +190,13 @@ func (e Employee) Digest(binding FieldID) string {
 	divisions, divisionsSaid := e.Divisions.Get()
 	divisions = slices.Sorted(slices.Values(divisions))
 	var bound string
-	fieldsSaid := false
+	boundSaid, fieldsSaid := false, false
 	if binding != 0 {
 		var fields map[FieldID]string
 		fields, fieldsSaid = e.Fields.Get()
-		bound = fields[binding]
+		bound, boundSaid = fields[binding]
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %t %t %q %t %q %t %d %t", e.Name, working, workingSaid, email, emailSaid,
-		bound, fieldsSaid, divisions, divisionsSaid))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %t %t %q %t %q %t %t %d %t", e.Name, working, workingSaid, email, emailSaid,
+		bound, boundSaid, fieldsSaid, divisions, divisionsSaid))
 	return hex.EncodeToString(sum[:12])
 }

@@ -155,7 +155,7 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	}
 	// So is one that still found what was said to be deleted: no list of changes would
 	// tell of it later.
-	if vouched := l.lease.Record.Vouched || l.order.Deleted; vouched && reading.Task != nil && (l.order.Cause != queue.CauseRetry || l.lease.Dirty > 1) {
+	if vouched := l.lease.Record.Vouched || l.order.Deleted; vouched && reading.Task != nil && l.failed == nil && (l.order.Cause != queue.CauseRetry || l.lease.Dirty > 1) {
 		l.again(l.taken())
 	}
 }

@@ -151,6 +151,9 @@ func selected(s document.Selection, id string, tree document.Tree) (candidate, b
 		// Values of another type are not comparable, in Firestore too.
 		c.value = value
 		return c, rank(value) == rank(s.Bound) && compare(value, s.Bound) <= 0
+	case store.AtLeast:
+		c.value = value
+		return c, rank(value) == rank(s.Bound) && compare(value, s.Bound) >= 0
 	case store.Exists:
 		c.value = value
 		return c, rank(value) > 0

@@ -67,6 +67,8 @@ const (
 	Equal
 	// AtMost takes documents that have the field, with field <= Value, ascending.
 	AtMost
+	// AtLeast takes documents that have the field, with field >= Value, ascending.
+	AtLeast
 	// Exists takes documents that have the field, ordered by it.
 	Exists
 	// ContainsAny takes documents whose array field holds at least one of Value

@@ -216,7 +216,7 @@ func (s *Store) SaveEmployee(ctx context.Context, l *EmployeeLease, change func(
 // SeenSince gives the digests of the cards that a look found otherwise than the look
 // before, at that time or after, by employee.
 func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]string, error) {
-	recs, err := latest(ctx, s.b, Employees, "seen_at", func(e EmployeeRecord) bool { return !e.SeenAt.Before(since) })
+	recs, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "seen_at", Op: AtLeast, Value: since})
 	if err != nil {
 		return nil, fmt.Errorf("list employees seen since %s: %w", since.Format(time.RFC3339), err)
 	}

@@ -124,6 +124,35 @@ func (s *Store) Permit(ctx context.Context, what Guarded, want, percent int) (gr
 	return granted, began, nil
 }
 
+// Renew counts a deletion that was granted at a time and has not happened yet as one
+// of now, so that it goes with those of the day in which it does. renewed is false
+// where it does not count any more: it has to be asked for again.
+func (s *Store) Renew(ctx context.Context, what Guarded, granted time.Time) (renewed bool, err error) {
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		renewed = false
+		var g GuardRecord
+		if _, err := tx.Get(guardRef(what), &g); err != nil {
+			return err
+		}
+		now := tx.Now()
+		g.forget(now)
+		// The asker's time may be a little older than that of the count.
+		for _, at := range []time.Time{granted, granted.Add(time.Hour)} {
+			if hour := at.UTC().Format(hourForm); g.Hours[hour] > 0 {
+				g.Hours[hour]--
+				g.Hours[now.UTC().Format(hourForm)]++
+				renewed = true
+				return tx.Set(guardRef(what), &g)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("renew what the delete guard of %s granted: %w", what, err)
+	}
+	return renewed, nil
+}
+
 // Owned counts the calendars and the events that the product has at Google as it
 // remembers them: what a purge would delete. It reads every record.
 func (s *Store) Owned(ctx context.Context) (calendars, events int, err error) {

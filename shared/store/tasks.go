@@ -383,7 +383,7 @@ func (s *Store) TasksOf(ctx context.Context, employee int64) ([]TaskRecord, erro
 // InsertedSince lists the tasks of which an event was announced where there was none,
 // at that time or after.
 func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, error) {
-	recs, err := latest(ctx, s.b, Tasks, "inserted_at", func(t TaskRecord) bool { return !t.InsertedAt.Before(since) })
+	recs, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "inserted_at", Op: AtLeast, Value: since})
 	if err != nil {
 		return nil, fmt.Errorf("list tasks with events since %s: %w", since.Format(time.RFC3339), err)
 	}
@@ -392,23 +392,6 @@ func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, er
 		ids[i] = rec.ID
 	}
 	return ids, nil
-}
-
-// latest gives the documents with the latest times in an indexed field, as long as
-// they are wanted. Mostly none is: one is asked for first.
-func latest[T any](ctx context.Context, b Backend, c Collection, field string, wanted func(T) bool) ([]T, error) {
-	for limit := 1; ; limit *= 10 {
-		recs, err := query[T](ctx, b, Query{Collection: c, Field: field, Op: Exists, Descending: true, Limit: limit})
-		if err != nil {
-			return nil, err
-		}
-		if i := slices.IndexFunc(recs, func(rec T) bool { return !wanted(rec) }); i >= 0 {
-			return recs[:i], nil
-		}
-		if len(recs) < limit {
-			return recs, nil
-		}
-	}
 }
 
 // PendingTasks lists the tasks with a change not yet applied, the oldest first.

@@ -82,6 +82,9 @@ func selected(btx *bbolt.Tx, s document.Selection) []string {
 		// Values of another type are not comparable, in Firestore too.
 		p := prefixOf(s.Bound)
 		walk(c, p[:1], p, s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
+	case store.AtLeast:
+		p := prefixOf(s.Bound)
+		walk(c, p, p[:1], s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
 	case store.Exists:
 		walk(c, []byte{kindInt}, []byte{kindElement - 1}, s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
 	case store.ContainsAny:

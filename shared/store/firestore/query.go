@@ -44,6 +44,9 @@ func (b *Backend) structured(s document.Selection) *pb.StructuredQuery {
 	case store.AtMost:
 		where(pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, s.Bound)
 		order(s.Field)
+	case store.AtLeast:
+		where(pb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL, s.Bound)
+		order(s.Field)
 	case store.Exists:
 		order(s.Field)
 	case store.ContainsAny:

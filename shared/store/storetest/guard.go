@@ -86,3 +86,35 @@ func guardCounts(r *rig) {
 	equal(r, "granted", granted.n, map[int]int{1: 10, 0: callers - 10})
 	equal(r, "incidents begun", incidents.n, map[bool]int{true: 1, false: callers - 1})
 }
+
+// guardRenews shows that a deletion counts in the day in which it happens, once.
+func guardRenews(r *rig) {
+	renew := func(granted time.Time, want bool) {
+		r.Helper()
+		got, err := r.s.Renew(r.ctx, store.GuardedCalendars, granted)
+		r.must(err)
+		if got != want {
+			r.Errorf("renewed %v, want %v", got, want)
+		}
+	}
+	ask := func(want, grant int) {
+		r.Helper()
+		granted, _, err := r.s.Permit(r.ctx, store.GuardedCalendars, want, 20)
+		r.must(err)
+		if granted != grant {
+			r.Errorf("%d of %d granted, want %d", granted, want, grant)
+		}
+	}
+	began := r.b.now()
+	ask(2, 2)
+	for range 5 { // tried again and again
+		r.b.advance(4 * time.Hour)
+		renew(began.Add(-time.Minute), true) // by a clock that is a little behind
+		began = r.b.now()
+	}
+	ask(2, 1)
+	// A day after the first grant one of the two counts no more, the renewed one does.
+	r.b.advance(6 * time.Hour)
+	ask(3, 1)
+	renew(began.Add(-23*time.Hour), false)
+}

@@ -85,6 +85,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 
 		{"the delete guard's day", guardWindow},
 		{"the delete guard's share", guardPercent},
+		{"what the delete guard granted is renewed", guardRenews},
 		{"held deletions are dropped", dropsHeld},
 		{"purges", purges},
 

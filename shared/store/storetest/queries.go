@@ -119,6 +119,15 @@ func queryAtMost(t *testing.T, b store.Backend) {
 	due.Value = time.Time{}
 	same(t, ids(t, b, due), []string{})
 
+	since := store.Query{Collection: store.Employees, Field: "due_at", Op: store.AtLeast, Value: moment(1)}
+	same(t, ids(t, b, since), []string{"a1", "z1", "n2", "after2", "late"})
+	since.Limit = 3
+	same(t, ids(t, b, since), []string{"a1", "z1", "n2"})
+	since.Descending = true
+	same(t, ids(t, b, since), []string{"late", "after2", "n2"})
+	since.Limit, since.Value = 0, moment(9).Add(time.Microsecond)
+	same(t, ids(t, b, since), []string{})
+
 	// Strings, and values of another type, which are not comparable.
 	fill(t, b, map[string]employee{"s1": {State: "a"}, "s2": {State: "ab"}, "s3": {State: "a\x00b"}})
 	state := store.Query{Collection: store.Employees, Field: "state", Op: store.AtMost, Value: "ab"}
@@ -226,6 +235,7 @@ func indexesFollow(t *testing.T, b store.Backend) {
 		}
 		for n := range 5 {
 			check(!doc.Due.IsZero() && !doc.Due.After(moment(n)), store.Query{Field: "due_at", Op: store.AtMost, Value: moment(n)})
+			check(!doc.Due.IsZero() && !doc.Due.Before(moment(n)), store.Query{Field: "due_at", Op: store.AtLeast, Value: moment(n)})
 		}
 		for _, s := range []string{"s1", "s2"} {
 			check(doc.State == s, store.Query{Field: "state", Op: store.Equal, Value: s})
@@ -260,6 +270,7 @@ func refusedQueries(t *testing.T, b store.Backend) {
 		{Collection: store.Employees, Field: "due_at", Op: store.Exists, After: "a"},
 		{Collection: store.Employees, Field: "due_at", Op: store.Exists, Value: "a"},
 		{Collection: store.Employees, Field: "due_at", Op: store.AtMost},
+		{Collection: store.Employees, Field: "due_at", Op: store.AtLeast},
 		{Collection: store.Employees, Field: "state", Op: store.Equal, Value: true},
 		{Collection: store.Employees, Field: "state", Op: store.Equal, Value: "x", Descending: true},
 		{Collection: store.Employees, Field: "divisions", Op: store.Equal, Value: []int64{1}},

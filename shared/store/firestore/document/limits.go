@@ -108,14 +108,14 @@ func sizeOf(value any) int {
 // Selection is a Query that was checked, its value in the form of a tree.
 type Selection struct {
 	store.Query
-	// Bound is the value of Equal and AtMost.
+	// Bound is the value of Equal, AtMost and AtLeast.
 	Bound any
 	// Any are the distinct values of ContainsAny, ascending; none selects nothing.
 	Any []int64
 }
 
 // Select checks a query against what both backends can answer: fields of
-// store.Indexed only, Descending with AtMost and Exists only (Firestore has no
+// store.Indexed only, Descending with AtMost, AtLeast and Exists only (Firestore has no
 // descending order of ids without an index of its own). Errors have the kind
 // failure.Invalid.
 func Select(q store.Query) (Selection, error) {
@@ -129,7 +129,7 @@ func Select(q store.Query) (Selection, error) {
 	if q.Limit < 0 {
 		return refuse("a limit cannot be negative")
 	}
-	if q.Descending && q.Op != store.AtMost && q.Op != store.Exists {
+	if q.Descending && q.Op != store.AtMost && q.Op != store.AtLeast && q.Op != store.Exists {
 		return refuse("this comparison has no descending order")
 	}
 	if q.After != "" && (q.Op != store.Every || Check(store.Ref{Collection: q.Collection, ID: q.After}) != nil) {
@@ -149,7 +149,7 @@ func Select(q store.Query) (Selection, error) {
 		if q.Value != nil {
 			return refuse("Exists takes no value")
 		}
-	case store.Equal, store.AtMost:
+	case store.Equal, store.AtMost, store.AtLeast:
 		bound, err := Value(q.Value)
 		if err != nil {
 			return Selection{}, failure.Wrap(failure.Invalid, Describe(q), err)
