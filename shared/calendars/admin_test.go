@@ -108,6 +108,34 @@ func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
 	}
 }
 
+// A purge that was stopped is no reason to believe a single reading that lacks an
+// employee's address (found by the simulation).
+func TestAStoppedPurgeDoesNotMakeAbsenceOfOneReading(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, staff := b.staffed("Olena")
+	before := b.calendar(staff[0])
+	startPurge(b)
+	i := b.start(4)
+	if i.deliver(delivery{id: b.newID(), employees: staff, cause: queue.CauseConsole}) {
+		t.Fatal("the instance was not killed")
+	}
+	must(t, b.store.StopPurge(t.Context()))
+	b.use(map[string]any{})
+	must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
+	b.clock.advance(10 * time.Minute)
+	b.erp.Inject(fakeerp.Rule{Action: "get_data", Count: 1, Fault: fakeerp.Missing("email")})
+	i = b.start(0)
+	i.employee(queue.CauseConsole, staff...)
+	if !b.isLive(before) {
+		t.Fatal("the calendar was deleted on one reading")
+	}
+	i.rest()
+	if got := b.calendar(staff[0]); got != before || b.live(staff[0])[0].Role("olena@provider.example") != "reader" {
+		t.Errorf("calendar %q, want the one before, shared", got)
+	}
+}
+
 // What a stopped purge gives back after a lost database is not shared with anybody new
 // while a former address still reads it.
 func TestAStoppedPurgeAfterALostDatabaseLeavesNoFormerAddress(t *testing.T) {

@@ -226,6 +226,12 @@ func (l *look) try(ctx context.Context) error {
 	if l.stopped != nil {
 		return l.report(calls, verdict, reason)
 	}
+	if verdict == calendarsync.Doubt && l.rec().Reason == string(calendarsync.ReasonPurged) {
+		// What a stopped purge left is theirs again, until a second reading lacks them too.
+		if err := l.takeBack(calls); err != nil {
+			return err
+		}
+	}
 	if verdict == calendarsync.Doubt && l.rec().Calendar != nil {
 		if verdict, err = l.doubt(calls, reason); err != nil || verdict == calendarsync.Leave {
 			return err
