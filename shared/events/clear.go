@@ -78,6 +78,10 @@ func (w *Writer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 	o := store.TaskOutcome{Mappings: map[int64]*store.Mapping{}}
 	if failed == nil && len(refused) == 0 {
 		failed = w.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
+		if failure.Is(failed, failure.Gone) {
+			// Nobody looks for it again: it has to be said twice.
+			failed = w.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
+		}
 		activity.Result = "done"
 		switch {
 		case failed == nil || failure.Is(failed, failure.Gone):

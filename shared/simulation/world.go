@@ -145,6 +145,11 @@ func (w *world) close() error {
 	for w.threads() > 0 {
 		<-time.After(w.brief(time.Second))
 	}
+	if !w.outside {
+		// Whoever reserves slots for others does not end with them, and a bubble must not
+		// end before its goroutines do.
+		<-time.After(time.Minute)
+	}
 	return err
 }
 
