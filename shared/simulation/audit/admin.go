@@ -164,9 +164,9 @@ func (a *Auditor) rebuilds(employee int64) bool {
 }
 
 // mostUnpaced is how many calls a connection makes before anything is known of the
-// account, and so before there is a budget to take them from: the list of calendars
-// and a look at three of them.
-const mostUnpaced = 4
+// account, and so before there is a budget to take them from: the list of calendars,
+// repeated three times at most when Google fails, and a look at three of them.
+const mostUnpaced = 7
 
 // Connecting tells that an admin is connecting the account.
 func (a *Auditor) Connecting() {
