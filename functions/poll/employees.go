@@ -68,25 +68,7 @@ func (p *pass) employees(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(trouble, err)
 	}
-	for name, now := range next.Hashes {
-		id, err := strconv.ParseInt(name, 10, 64)
-		if err != nil {
-			continue
-		}
-		// Whoever came between the fill and the first poll nobody has looked at.
-		digest, there := seen[id]
-		if there && now != digest || !there && !found && len(seen) > 0 {
-			changed = append(changed, id)
-		}
-	}
-	for id, digest := range seen {
-		// Who came and went between two lists, none of them has.
-		name := strconv.FormatInt(id, 10)
-		_, listed := rec.Hashes[name]
-		if _, there := readings[calendarsync.EmployeeID(id)]; !there && !listed && digest != calendarsync.NoCard {
-			changed = append(changed, id)
-		}
-	}
+	changed = append(changed, p.otherwise(seen, rec, next, readings, found)...)
 	slices.Sort(changed)
 	changed = slices.Compact(changed)
 	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
@@ -116,6 +98,33 @@ func (p *pass) seen(ctx context.Context, before time.Time) (map[int64]string, er
 		return nil, fmt.Errorf("poll: %w", err)
 	}
 	return seen, nil
+}
+
+// otherwise gives whose card is not, by the present list, as a look took it last.
+func (p *pass) otherwise(seen map[int64]string, rec, next store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading, found bool) []int64 {
+	var out []int64
+	for id, digest := range seen {
+		name := strconv.FormatInt(id, 10)
+		_, there := readings[calendarsync.EmployeeID(id)]
+		now, readable := next.Hashes[name]
+		_, listed := rec.Hashes[name]
+		switch {
+		case there && readable && now != digest:
+			out = append(out, id)
+		case !there && !listed && digest != calendarsync.NoCard:
+			// Who came and went between two lists, none of them has.
+			out = append(out, id)
+		}
+	}
+	if !found && len(seen) > 0 {
+		// Whoever came between the fill and the first poll nobody has looked at.
+		for id, r := range readings {
+			if _, looked := seen[int64(id)]; !looked && r.Employee != nil {
+				out = append(out, int64(id))
+			}
+		}
+	}
+	return out
 }
 
 // left gives who is missing for the second time, and keeps what is known of those

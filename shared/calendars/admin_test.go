@@ -108,6 +108,21 @@ func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
 	}
 }
 
+// stoppedPurge begins a purge whose worker dies when the share is gone and the
+// calendar leaves, stops it, and switches syncing on again.
+func (b *bench) stoppedPurge(staff []int64) {
+	b.t.Helper()
+	startPurge(b)
+	i := b.start(4)
+	if i.deliver(delivery{id: b.newID(), employees: staff, cause: queue.CauseConsole}) {
+		b.t.Fatal("the instance was not killed")
+	}
+	must(b.t, b.store.StopPurge(b.t.Context()))
+	b.use(map[string]any{})
+	must(b.t, b.store.SaveSettings(b.t.Context(), b.set, account, 1))
+	b.clock.advance(10 * time.Minute)
+}
+
 // A purge that was stopped is no reason to believe a single reading that lacks an
 // employee's address (found by the simulation).
 func TestAStoppedPurgeDoesNotMakeAbsenceOfOneReading(t *testing.T) {
@@ -115,17 +130,9 @@ func TestAStoppedPurgeDoesNotMakeAbsenceOfOneReading(t *testing.T) {
 	b := newBench(t)
 	_, staff := b.staffed("Olena")
 	before := b.calendar(staff[0])
-	startPurge(b)
-	i := b.start(4)
-	if i.deliver(delivery{id: b.newID(), employees: staff, cause: queue.CauseConsole}) {
-		t.Fatal("the instance was not killed")
-	}
-	must(t, b.store.StopPurge(t.Context()))
-	b.use(map[string]any{})
-	must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
-	b.clock.advance(10 * time.Minute)
+	b.stoppedPurge(staff)
 	b.erp.Inject(fakeerp.Rule{Action: "get_data", Count: 1, Fault: fakeerp.Missing("email")})
-	i = b.start(0)
+	i := b.start(0)
 	i.employee(queue.CauseConsole, staff...)
 	if !b.isLive(before) {
 		t.Fatal("the calendar was deleted on one reading")
@@ -175,17 +182,8 @@ func TestAPurgeThatIsStoppedGivesTheCalendarsBack(t *testing.T) {
 	before := b.calendar(staff[0])
 	event, err := b.google.CreateEvent(before, holiday())
 	must(t, err)
-	startPurge(b)
-	// The share is gone and the calendar leaves; Google refuses to go on.
-	i := b.start(4)
-	if i.deliver(delivery{id: b.newID(), employees: staff, cause: queue.CauseConsole}) {
-		t.Fatal("the instance was not killed")
-	}
-	must(t, b.store.StopPurge(t.Context()))
-	b.use(map[string]any{})
-	must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
-	b.clock.advance(10 * time.Minute)
-	i = b.start(0)
+	b.stoppedPurge(staff)
+	i := b.start(0)
 	i.employee(queue.CauseConsole, staff...)
 	i.rest()
 	if got := b.calendar(staff[0]); got != before {
