@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -258,11 +257,14 @@ func TestDefectsAreCaught(t *testing.T) {
 			// key is looked at.
 			oftener = map[simulation.Kind]int{simulation.Poll: 40, simulation.TaskMove: 8, simulation.TaskReassign: 4, simulation.PersonAddress: 6, simulation.PersonBind: 8, simulation.FaultGoogle: 5}
 		}
-		var ran atomic.Int64
-		for s := range uint64(*seeds) {
-			h := simulation.GenerateWith(s+1, *steps, oftener)
+		ran := 0
+		for s := uint64(1); ran < *seeds; s++ {
+			if name == "dirty counter not checked" && !simulation.Unaided(s) {
+				continue // a reconcile heals it
+			}
+			h := simulation.GenerateWith(s, *steps, oftener)
 			result := r.Run(t, h, plant)
-			ran.Add(1)
+			ran++
 			if !result.Failed() {
 				continue
 			}
@@ -275,9 +277,9 @@ func TestDefectsAreCaught(t *testing.T) {
 			if sound := r.Run(t, h, simulation.Plant{}); sound.Failed() {
 				t.Errorf("%s: history %d fails without it too: %s", name, h.Seed, sound.Violations[0])
 			}
-			t.Logf("%s: caught by history %d: %s", name, ran.Load(), result.Violations[0])
+			t.Logf("%s: caught by history %d: %s", name, ran, result.Violations[0])
 			return
 		}
-		t.Errorf("%s: not caught by %d histories", name, ran.Load())
+		t.Errorf("%s: not caught by %d histories", name, ran)
 	})
 }

@@ -55,6 +55,10 @@ type setup struct {
 	Generation fakeerp.Generation
 }
 
+// Unaided tells whether polls alone must make right what happens in the histories of a
+// seed: there is no reconcile in them, nor anything that only one repairs.
+func Unaided(seed uint64) bool { return dice(seed).unaided() }
+
 // unaided draws whether a history is to come right without a reconcile.
 func (d dice) unaided() bool { return d.chance(250, "unaided") }
 
