@@ -84,10 +84,10 @@ func (b *bench) held(change func(e *fakeerp.Employee)) (i *instance, who int64) 
 func TestAHeldCalendarThatIsDeletedByHandIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	i, who := b.held(func(e *fakeerp.Employee) { e.Email = "no address" })
+	_, who := b.held(func(e *fakeerp.Employee) { e.Email = "no address" })
 	must(t, b.google.DeleteCalendar(b.calendar(who)))
 	task := b.addTask(b.hour(9), who)
-	i = b.start(0)
+	i := b.start(0)
 	i.task(task)
 	i.employee(queue.CauseReconcile, who)
 	i.rest()
@@ -108,13 +108,13 @@ func TestAHeldCalendarThatIsOnlySaidToBeGoneStays(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			i, who := b.held(func(e *fakeerp.Employee) { e.Dismissed = true })
+			_, who := b.held(func(e *fakeerp.Employee) { e.Dismissed = true })
 			held := b.record(who).Leaving[0].ID
 			if method == "calendar.calendars.delete" {
 				must(t, b.store.Allow(t.Context(), store.EmployeeKey(who)))
 			}
 			b.google.Inject(fakegoogle.Fault{Method: method, Status: http.StatusNotFound, Count: 1})
-			i = b.start(0)
+			i := b.start(0)
 			i.employee(queue.CauseConsole, who)
 			i.rest()
 			known := len(b.record(who).Leaving) == 1 && b.record(who).Leaving[0].ID == held
