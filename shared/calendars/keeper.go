@@ -51,6 +51,7 @@ type Store interface {
 	PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error)
 	RunBegan(ctx context.Context) error
 	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
+	LeaveAlone(ctx context.Context, l *store.EmployeeLease, calendar string) (alone bool, err error)
 	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, calendar string, activity store.ActivityRecord) error
 	AddLeaving(ctx context.Context, employee int64, cal store.CalendarRecord) error
 	FinishPurge(ctx context.Context) (ended bool, err error)

@@ -303,9 +303,16 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		}
 		l.notice(DriftCalendarExtra)
 		if !ours(all, l.tenant, l.id) {
+			alone, err := l.k.Store.LeaveAlone(ctx, &l.lease, c.ID)
+			if err != nil || !alone {
+				if err == nil {
+					l.again(l.taken()) // a purge has begun
+				}
+				return err
+			}
 			// The next full run reports it again (protocol.md §3.6).
 			l.k.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", l.id, "calendar", c.ID)
-			return l.forgetLeaving(ctx, c.ID)
+			return nil
 		}
 	}
 	if err == nil && (!c.Permitted || l.taken().Sub(c.PermittedAt) > permission) {

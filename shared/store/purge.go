@@ -110,6 +110,39 @@ func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, calendar st
 	return nil
 }
 
+// LeaveAlone takes a leaving calendar, in which somebody else has something, off the
+// employee's record; not while a purge is open, which has to find it there: alone is
+// false.
+func (s *Store) LeaveAlone(ctx context.Context, l *EmployeeLease, calendar string) (alone bool, err error) {
+	var record EmployeeRecord
+	err = s.b.Transact(ctx, func(tx Tx) error {
+		alone = false
+		var in InstallationRecord
+		if _, err := tx.Get(installationRef(), &in); err != nil {
+			return err
+		}
+		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
+		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
+			return err
+		}
+		if !rec.holds(l.Lease, tx.Now()) {
+			return ErrLeaseLost
+		}
+		record = rec
+		if in.Purge.Open() {
+			return nil
+		}
+		rec.stays(calendar)
+		alone, record = true, rec
+		return tx.Set(l.Key.ref(), &rec)
+	})
+	if err != nil {
+		return false, fmt.Errorf("leave a calendar of %s alone: %w", l.Key, err)
+	}
+	l.Record = record
+	return alone, nil
+}
+
 // stays takes a leaving calendar off the record; false if it is not on it (any more).
 func (e *EmployeeRecord) stays(calendar string) bool {
 	for i, c := range e.Leaving {
