@@ -148,7 +148,7 @@ func TestANotificationThatChangesNothingCostsNoCalendarCall(t *testing.T) {
 		w.Notify("employee.changed", who)
 		w.Idle()
 		w.WantCalls()
-		// The look is repeated by the next poll (protocol.md §8.1), as idle.
+		// The look is repeated by the next poll (rule 8.1), as idle.
 		w.Poll()
 		w.WantCalls()
 	})

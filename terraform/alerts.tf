@@ -1,7 +1,7 @@
 # One alert for each way to fail and for silence. Keys are the anchors of the runbook
 # sections in README.md (tests/alerts.tftest.hcl compares them). Alarms of the code are
 # log entries with the fields `alarm` (its kind) and `incident`; `ended` marks the entry
-# that ends one (shared/logging, protocol.md §7.4).
+# that ends one (shared/logging, rule 7.4).
 locals {
   alert_emails = toset([for e in coalesce(var.alert_emails, var.admin_emails) : lower(e)])
 

@@ -61,7 +61,7 @@ locals {
       calls_erp   = true
       memory      = "512Mi"
       timeout     = 300
-      instances   = 10 # protocol.md §7.3
+      instances   = 10 # rule 7.3
       concurrency = 8
     }
     sync-employee = {
@@ -76,7 +76,7 @@ locals {
       calls_erp   = true
       memory      = "512Mi"
       timeout     = 540 # it works at most 240 s on a message, then finishes what it began
-      instances   = 2   # protocol.md §7.3
+      instances   = 2   # rule 7.3
       concurrency = 4
     }
     reconcile = {
@@ -126,7 +126,7 @@ locals {
     }
   }
 
-  # Known before anything exists (google.md §3), so that OAuth and Console can carry
+  # Known before anything exists (shared/googlecalendar/README.md), so that OAuth and Console can carry
   # each other's address without a cycle.
   public_url = { for name, f in local.functions : name => "https://${var.region}-${var.project_id}.cloudfunctions.net/${name}" if f.public }
 

@@ -1,5 +1,5 @@
 # Topics, and push subscriptions of our own: Eventarc's can be neither dead-lettered
-# nor tuned (google.md §4).
+# nor tuned (shared/googlecalendar/README.md).
 locals {
   topics = {
     task        = "task-changes"

@@ -31,7 +31,7 @@ resource "google_cloud_scheduler_job" "this" {
     max_doublings        = 5
   }
 
-  # The run.app address: ingress from inside the project counts only there (google.md §3).
+  # The run.app address: ingress from inside the project counts only there (shared/googlecalendar/README.md).
   http_target {
     http_method = "POST"
     uri         = "${google_cloudfunctions2_function.this[each.key].service_config[0].uri}/"

@@ -46,7 +46,7 @@ func everybody() queue.Message {
 }
 
 // confirmHeld lets exactly the deletions go that the admin was shown: the form
-// names the list by its hash (protocol.md §4.5). Each key is read again and goes
+// names the list by its hash (rule 4.5). Each key is read again and goes
 // only if it is still due.
 func (h *handler) confirmHeld(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	h.decideHeld(w, r, s, "confirmed", h.Store.Allow)

@@ -111,7 +111,7 @@ func (w *world) populate() {
 		{ID: 43, Name: "Ivan Petrenko", Address: "ivan.petrenko@example.com", State: store.StateActive, Calendar: calendar("c43", false)},
 		{ID: 44, Name: "Maria Shevchenko-Bondarenko", Address: "maria.shevchenko.bondarenko@a-very-long-domain.example.com", State: store.StateError},
 		{ID: 45, Name: "Taras Melnyk", Address: "taras@example.com", State: store.StatePending},
-		{ID: 46, Name: "Oksana Tkachenko", Address: "oksana@example.com", State: store.StateHeld, Reason: "dismissed", Held: "yes", Leaving: []store.CalendarRecord{*calendar("c46", true)}},
+		{ID: 46, Name: "Oksana Tkachenko", Address: "oksana@example.com", State: store.StateHeld, Reason: "dismissed", Held: "yes", Retiring: []store.CalendarRecord{*calendar("c46", true)}},
 		{ID: 47, Name: "Petro Boyko", State: store.StateNone, Reason: "no-address"},
 		{ID: 48, Name: "Iryna Lysenko", Address: "iryna@example.com", State: store.StateNone, Reason: "unbound"},
 	} {
@@ -120,7 +120,7 @@ func (w *world) populate() {
 			fault = &failure.Error{Kind: failure.Forbidden, Status: 403, Op: "share the calendar of employee 44", Detail: "Google does not allow sharing outside the organisation"}
 		}
 		w.employee(e.ID, func(r *store.EmployeeRecord) {
-			r.Name, r.Address, r.State, r.Reason, r.Calendar, r.Held, r.Leaving = e.Name, e.Address, e.State, e.Reason, e.Calendar, e.Held, e.Leaving
+			r.Name, r.Address, r.State, r.Reason, r.Calendar, r.Held, r.Retiring = e.Name, e.Address, e.State, e.Reason, e.Calendar, e.Held, e.Retiring
 		}, fault)
 	}
 	if _, err := w.store.AdoptCalendar(w.t.Context(), 42, *calendar("c42", true)); err != nil {

@@ -212,7 +212,7 @@ func TestHeldDeletionsAreConfirmedAsTheyWereShown(t *testing.T) {
 	b := w.signedIn().stay()
 	hold := func(id int64) {
 		w.employee(id, func(e *store.EmployeeRecord) {
-			e.Name, e.State, e.Reason, e.Held, e.Leaving = "Olena", store.StateHeld, "dismissed", "yes", []store.CalendarRecord{{ID: "c", Epoch: "e"}}
+			e.Name, e.State, e.Reason, e.Held, e.Retiring = "Olena", store.StateHeld, "dismissed", "yes", []store.CalendarRecord{{ID: "c", Epoch: "e"}}
 		}, nil)
 	}
 	hold(42)
@@ -391,7 +391,7 @@ func TestStatusJSON(t *testing.T) {
 	for id, state := range map[int64]store.EmployeeState{1: store.StateActive, 2: store.StateActive, 3: store.StatePending, 4: store.StateHeld, 5: store.StateError, 6: store.StateNone} {
 		w.employee(id, func(e *store.EmployeeRecord) {
 			if e.State = state; state == store.StateHeld {
-				e.Held, e.Leaving = "yes", []store.CalendarRecord{{ID: "c", Epoch: "e"}}
+				e.Held, e.Retiring = "yes", []store.CalendarRecord{{ID: "c", Epoch: "e"}}
 			}
 		}, nil)
 	}

@@ -1,6 +1,6 @@
 // Package console is the function Console: the page on which an admin sees
 // whether every calendar is right, connects the central account, changes settings
-// and asks for another look (design.md §2). It must never call Google, never see
+// and asks for another look (functions/README.md). It must never call Google, never see
 // a token, and never let a request do anything without a session whose address is
 // on the allow-list at that very moment.
 package console
@@ -32,7 +32,7 @@ const (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// Config is what the function has to know (design.md §2, Configuration).
+// Config is what the function has to know (functions/README.md, Configuration).
 type Config struct {
 	OAuthURL, ConsoleURL     string
 	AdminEmails              []string

@@ -380,7 +380,7 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 		if e.Failure != nil {
 			row.Failure, row.FailedAt = e.Failure.Message, c.stamp(e.Failure.At)
 		}
-		if e.State == store.StateNone && row.Calendar == "" && len(e.Leaving) == 0 {
+		if e.State == store.StateNone && row.Calendar == "" && len(e.Retiring) == 0 {
 			without = append(without, row)
 		} else {
 			with = append(with, row)
@@ -461,7 +461,7 @@ func heldOf(c clock, plan store.HeldPlan, names map[int64]string, link func(int6
 }
 
 // sharedAddresses gives the names of those who get their calendars at one address
-// (protocol.md §5.1), one list for each address.
+// (rule 5.1), one list for each address.
 func sharedAddresses(employees []store.EmployeeRecord) [][]string {
 	names := map[string][]string{}
 	for _, e := range employees {

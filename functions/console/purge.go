@@ -167,7 +167,7 @@ func purgeOf(c clock, o overview) *purgeView {
 		if e.Calendar != nil {
 			left++
 		}
-		left += len(e.Leaving)
+		left += len(e.Retiring)
 	}
 	v := &purgeView{Of: max(o.purge.Calendars, left), Since: c.stamp(o.purge.StartedAt)}
 	v.Gone = v.Of - left

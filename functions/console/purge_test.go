@@ -97,7 +97,7 @@ func TestHeldDeletionsCanBeDropped(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn().stay()
 	w.employee(42, func(e *store.EmployeeRecord) {
-		e.Name, e.State, e.Reason, e.Held, e.Leaving = "Olena", store.StateHeld, "dismissed", store.HeldWaiting, []store.CalendarRecord{{ID: "c", Epoch: "e"}}
+		e.Name, e.State, e.Reason, e.Held, e.Retiring = "Olena", store.StateHeld, "dismissed", store.HeldWaiting, []store.CalendarRecord{{ID: "c", Epoch: "e"}}
 	}, nil)
 	held := func() (now string) {
 		e, _, err := w.store.Employee(t.Context(), 42)

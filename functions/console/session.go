@@ -12,7 +12,7 @@ import (
 
 const (
 	sessionCookie = "erp_calendar_session"
-	// handoverCookie is N of design.md §2: it ties the ticket to this browser.
+	// handoverCookie is N of functions/README.md: it ties the ticket to this browser.
 	handoverCookie = "erp_calendar_handover"
 	handoverLasts  = 10 * time.Minute
 	ticketLasts    = 60 * time.Second

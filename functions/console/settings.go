@@ -74,7 +74,7 @@ type settingsView struct {
 	ERP         bool
 }
 
-// sections is the form: every setting of design.md §2, in the order of its use.
+// sections is the form: every setting of functions/README.md, in the order of its use.
 func sections() []section {
 	const most = 1 << 31
 	return []section{
@@ -119,7 +119,7 @@ func (h *handler) showSettings(w http.ResponseWriter, r *http.Request, s signin.
 		return
 	}
 	t := typedFrom(saved.Settings)
-	// Saving is what confirms (protocol.md §4.7), so the first time it is ticked.
+	// Saving is what confirms (rule 4.7), so the first time it is ticked.
 	t.on["confirmed"] = t.on["confirmed"] || saved.Version == 0
 	v := settingsView{}
 	switch r.URL.Query().Get("saved") {

@@ -158,7 +158,7 @@ func TestFirstFormIsTickedAsConfirmed(t *testing.T) {
 	b := w.signedIn()
 	ticked := regexp.MustCompile(`name="confirmed" value="true" checked`)
 	if !ticked.MatchString(b.get("/settings").body) {
-		t.Error("saving the first form would not confirm (protocol.md §4.7)")
+		t.Error("saving the first form would not confirm (rule 4.7)")
 	}
 	form := filled()
 	form.Del("confirmed")

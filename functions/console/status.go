@@ -134,7 +134,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// apiRun and apiAnswer are the JSON of design.md §2, Status.
+// apiRun and apiAnswer are the JSON of functions/README.md, Status.
 type apiRun struct {
 	Started  *time.Time `json:"started"`
 	Ended    *time.Time `json:"ended"`

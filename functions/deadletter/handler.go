@@ -1,6 +1,6 @@
 // Package deadletter is the function DeadLetter: it records each key whose
 // message gave up, for the console to show and retry. The record clears itself
-// when the key later succeeds (protocol.md §7.2). It must never drop a message
+// when the key later succeeds (rule 7.2). It must never drop a message
 // without a trace: what it cannot read is an alarm.
 package deadletter
 

@@ -1,6 +1,6 @@
 // Package notify is the function Notify: it takes the ERP's signed notifications,
 // publishes what they point to and answers within milliseconds, and shows an
-// employee's calendar card (design.md §2). It must never call the ERP or Google's
+// employee's calendar card (functions/README.md). It must never call the ERP or Google's
 // Calendar, never act on a request whose signature it has not checked, and never
 // log a payload.
 package notify
@@ -215,7 +215,7 @@ func (h *handler) card(w http.ResponseWriter, r *http.Request) *refusal {
 	return nil
 }
 
-// Card is the answer to GET /employees/{id} (design.md §2, Card).
+// Card is the answer to GET /employees/{id} (functions/README.md, Card).
 type Card struct {
 	EmployeeID int64               `json:"employee_id"`
 	State      store.EmployeeState `json:"state"`
@@ -243,8 +243,7 @@ func cardOf(id int64, rec store.EmployeeRecord) Card {
 	return c
 }
 
-// addURL is the link by which somebody adds a calendar shared with them (google.md
-// §1). Like Google's own links it has no padding; ids are ASCII, of which the
+// addURL is the link by which somebody adds a calendar shared with them (shared/googlecalendar/README.md). Like Google's own links it has no padding; ids are ASCII, of which the
 // standard and the URL alphabet make the same text.
 func addURL(calendar string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendar))

@@ -273,14 +273,14 @@ func (h *handler) refuse(ctx context.Context, google *provider, token *oauth2.To
 	return r
 }
 
-// ownsCalendars tells whether any calendar is known (protocol.md §3.7).
+// ownsCalendars reports whether any calendar is known (rule 3.7).
 func (h *handler) ownsCalendars(ctx context.Context) (bool, error) {
 	employees, err := h.Store.Employees(ctx)
 	if err != nil {
 		return false, err
 	}
 	return slices.ContainsFunc(employees, func(e store.EmployeeRecord) bool {
-		return e.Calendar != nil || len(e.Leaving) > 0
+		return e.Calendar != nil || len(e.Retiring) > 0
 	}), nil
 }
 

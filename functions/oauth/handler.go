@@ -1,5 +1,5 @@
 // Package oauth is the function OAuth: the only place that talks to Google's
-// sign-in (design.md §2, Sign-in hand-over). It signs admins in for the console
+// sign-in (functions/README.md, Sign-in hand-over). It signs admins in for the console
 // and takes the central account's consent. It must never make a session, never
 // store a refresh token at a sign-in, and never put a code, state, ticket or
 // token into a page, a log or an error.
@@ -22,7 +22,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// How long each step of the hand-over may take (design.md §2).
+// How long each step of the hand-over may take (functions/README.md).
 const (
 	signInLasts = 10 * time.Minute
 	ticketLasts = 60 * time.Second
@@ -38,7 +38,7 @@ const (
 	scopeList = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
 )
 
-// Config is what the function has to know (design.md §2, Configuration).
+// Config is what the function has to know (functions/README.md, Configuration).
 type Config struct {
 	ClientID, ClientSecret string
 	OAuthURL, ConsoleURL   string

@@ -21,9 +21,9 @@ type unpaced struct{}
 
 func (unpaced) Wait(context.Context, string, string) error { return nil }
 
-// outOfReach tells whether the account shows marked calendars that this client may
+// outOfReach reports whether the account shows marked calendars that this client may
 // not change: after a lost database another client would adopt what it cannot
-// write, and everybody would get everything twice (protocol.md §3.7).
+// write, and everybody would get everything twice (rule 3.7).
 func (h *handler) outOfReach(ctx context.Context, token *oauth2.Token, sub string) (bool, error) {
 	client := oauth2.NewClient(context.WithValue(ctx, oauth2.HTTPClient, h.HTTP), oauth2.StaticTokenSource(token))
 	google, err := googlecalendar.New(ctx, client, h.cfg.CalendarEndpoint, unpaced{}, func(context.Context) (string, error) { return sub, nil })

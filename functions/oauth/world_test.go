@@ -259,7 +259,7 @@ func (w *world) refreshToken() string {
 	return string(text)
 }
 
-// alive tells whether Google still takes a refresh token.
+// alive reports whether Google still takes a refresh token.
 func (w *world) alive(refresh string) bool {
 	w.t.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}, "client_id": {w.cfg.ClientID}, "client_secret": {secretText}}

@@ -14,7 +14,7 @@ import (
 const (
 	// RecordAlarms is the name of the poll record that keeps open incidents.
 	RecordAlarms = "alarms"
-	// expiryNotice is how long ahead a grant that will die is told (protocol.md §7.5).
+	// expiryNotice is how long ahead a grant that will die is told (rule 7.5).
 	expiryNotice = 48 * time.Hour
 )
 
@@ -88,7 +88,7 @@ func (p *pass) incidents() []incident {
 	}
 	if zone, err := time.LoadLocation(p.settings.TimeZone); p.clock != nil && err == nil {
 		apart := calendarsync.Apart(zone, p.clock.Unix, p.clock.Offset)
-		// The workers themselves refuse to write (protocol.md §9).
+		// The workers themselves refuse to write (rule 9).
 		out = append(out, incident{kind: "clock-wrong", id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: apart > calendarsync.MaxApart,
 			begins: "The ERP's clock is not that of time_zone: nothing is written until they agree",
 			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})

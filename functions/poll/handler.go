@@ -1,6 +1,6 @@
 // Package poll is the function Poll, the net under lost notifications: every few
 // minutes it publishes the keys that are due and whatever changed in the ERP
-// without being told (protocol.md §1.4, §8.1, §8.2). It must never look at a
+// without being told (rule 1.4, 8.1, 8.2). It must never look at a
 // calendar, never decide what a change leads to, and never move its watermark
 // past something that was not published.
 package poll
@@ -38,7 +38,7 @@ const (
 	// asked for by id, in one call.
 	suspicious = 20
 	// maxLive is how many tasks one poll sends on the live lane; beyond, a poll's
-	// changes go by employee (protocol.md §6.3).
+	// changes go by employee (rule 6.3).
 	maxLive = 100
 )
 
@@ -289,9 +289,9 @@ func (p *pass) endHold(ctx context.Context) error {
 	return nil
 }
 
-// mayWrite tells whether a look could write anything: without a confirmation or
+// mayWrite reports whether a look could write anything: without a confirmation or
 // an account, due keys would only be read from the ERP and parked again, every
-// poll anew (protocol.md §4.7, §7.5).
+// poll anew (rule 4.7, 7.5).
 func (p *pass) mayWrite() bool { return p.account.Connected && p.settings.Confirmed }
 
 // putOff publishes the full run that could not begin and is due again.

@@ -348,7 +348,7 @@ func TestDueKeys(t *testing.T) {
 	mark(store.TaskKey(2), time.Hour)
 	mark(store.EmployeeKey(3), time.Minute)
 	// A worker that died: its lease runs out within the five minutes.
-	if _, outcome, err := w.store.AcquireTask(t.Context(), 4, store.Claim{Message: "m", TTL: 90 * time.Second, Token: "t"}); err != nil || outcome != store.Taken {
+	if _, outcome, err := w.store.AcquireTask(t.Context(), 4, store.Claim{Message: "m", TTL: 90 * time.Second, Token: "t"}); err != nil || outcome != store.Acquired {
 		t.Fatal(outcome, err)
 	}
 	due := sent{"tasks": {message(queue.CauseRetry, queue.LaneLive, 1, 4)}, "employees": {message(queue.CauseRetry, queue.LaneBulk, 3)}}

@@ -310,7 +310,7 @@ func (p *pass) concerned(ctx context.Context, tasks []int64, readings map[calend
 	return slices.DeleteFunc(out, func(id int64) bool { return id <= 0 }), nil
 }
 
-// settled tells whether no later change can bear the same date.update: the moment
+// settled reports whether no later change can bear the same date.update: the moment
 // it names, as finely as it is spelled, must be over by the ERP's own clock. A
 // spelling that is not known is taken at its word.
 func settled(mark string, now time.Time) bool {
@@ -341,7 +341,7 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 	states := catalogue.StatesWithRoles(p.settings.ShownRoles)
 	if len(states) == 0 {
 		// Without states the ERP would list every task there is. A role that is gone
-		// from the catalogue is for the workers to judge (protocol.md §4.1).
+		// from the catalogue is for the workers to judge (rule 4.1).
 		p.Log.WarnContext(ctx, "no state of the catalogue has a shown role: vanished tasks are not looked for")
 		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
 		return nil, nil

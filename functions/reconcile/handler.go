@@ -1,5 +1,5 @@
 // Package reconcile is the function Reconcile: Scheduler calls it at night to
-// start a full run, which SyncEmployee fans out and does (protocol.md §8.3). It
+// start a full run, which SyncEmployee fans out and does (rule 8.3). It
 // must never read the ERP or Google itself: a start that fails is simply tried
 // again by Scheduler.
 package reconcile

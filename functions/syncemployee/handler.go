@@ -18,21 +18,21 @@ import (
 )
 
 // atMost is how long one message is worked on before the rest is left to a
-// message of its own (protocol.md §7.3).
+// message of its own (rule 7.3).
 const atMost = 240 * time.Second
 
 // Config is what the function reads from its environment.
 type Config struct{ EmployeeTopic string }
 
-// Keeper makes employees' calendars right; calendars.Keeper is one.
-type Keeper interface {
+// Syncer makes employees' calendars right; calendars.Syncer is one.
+type Syncer interface {
 	Sync(ctx context.Context, o calendars.Order) (calendars.Report, error)
 	All(ctx context.Context, cause queue.Cause, run string) error
 }
 
 // Deps are what the handler works with.
 type Deps struct {
-	Keeper    Keeper
+	Calendars Syncer
 	Publisher queue.Publisher
 	// Forget drops settings read before, where an admin has just changed them.
 	Forget func()
@@ -46,7 +46,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Keeper: w.Keeper, Publisher: w.Publisher, Forget: w.Settings.Forget, Now: time.Now, Log: w.Log}), nil
+	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Calendars: w.Calendars, Publisher: w.Publisher, Forget: w.Settings.Forget, Now: time.Now, Log: w.Log}), nil
 }
 
 // New makes the handler of the employee topic's push subscription.
@@ -55,7 +55,7 @@ func New(cfg Config, deps Deps) http.Handler {
 		var err error
 		if d.All {
 			// The message's id names the run: delivered again it is the same run.
-			err = deps.Keeper.All(ctx, d.Cause, d.ID)
+			err = deps.Calendars.All(ctx, d.Cause, d.ID)
 		} else {
 			err = some(ctx, cfg, deps, d)
 		}
@@ -78,7 +78,7 @@ func some(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
 			until = deps.Now().Add(left * 3 / 5)
 		}
 	}
-	report, err := deps.Keeper.Sync(ctx, calendars.Order{
+	report, err := deps.Calendars.Sync(ctx, calendars.Order{
 		Employees: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted, Run: d.Run, Until: until,
 	})
 	if err != nil {

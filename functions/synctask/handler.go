@@ -19,14 +19,14 @@ import (
 // Config is what the function reads from its environment.
 type Config struct{ EmployeeTopic string }
 
-// Writer makes tasks' events right; events.Writer is one.
-type Writer interface {
+// Syncer makes tasks' events right; events.Syncer is one.
+type Syncer interface {
 	Sync(ctx context.Context, o events.Order) (events.Report, error)
 }
 
 // Deps are what the handler works with.
 type Deps struct {
-	Writer    Writer
+	Events    Syncer
 	Publisher queue.Publisher
 	// Forget drops settings read before, where an admin has just changed them.
 	Forget func()
@@ -39,7 +39,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Writer: w.Events, Publisher: w.Publisher, Forget: w.Settings.Forget, Log: w.Log}), nil
+	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Events: w.Events, Publisher: w.Publisher, Forget: w.Settings.Forget, Log: w.Log}), nil
 }
 
 // New makes the handler of the task topic's push subscription.
@@ -52,14 +52,14 @@ func New(cfg Config, deps Deps) http.Handler {
 		for i, id := range d.IDs {
 			ids[i] = calendarsync.TaskID(id)
 		}
-		report, err := deps.Writer.Sync(ctx, events.Order{Tasks: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted})
+		report, err := deps.Events.Sync(ctx, events.Order{Tasks: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted})
 		if err != nil {
 			return err
 		}
 		deps.Log.InfoContext(ctx, "tasks looked at", "message", d.ID, "tasks", len(ids), "cause", d.Cause, "lane", d.Lane,
 			"writes", report.Writes, "failed", report.Failed)
-		if len(report.Audit) > 0 {
-			audit := queue.Message{IDs: report.Audit, Cause: queue.CauseFill, Lane: queue.LaneBulk}
+		if len(report.Relist) > 0 {
+			audit := queue.Message{IDs: report.Relist, Cause: queue.CauseFill, Lane: queue.LaneBulk}
 			if err := deps.Publisher.Publish(ctx, cfg.EmployeeTopic, queue.Split(audit)...); err != nil {
 				return err
 			}

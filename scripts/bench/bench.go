@@ -28,7 +28,7 @@ import (
 const (
 	perMinute   = 600
 	memoryLimit = 256 << 20
-	// The instances times concurrency of protocol.md §7.3, and one instance's.
+	// The instances times concurrency of rule 7.3, and one instance's.
 	taskPushes, employeePushes         = 10 * 8, 2 * 4
 	taskConcurrency, employeeConcurent = 8, 4
 	messageSize                        = 50

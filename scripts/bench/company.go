@@ -159,7 +159,7 @@ func (j judge) wrong() (n int, example string) {
 	return n, example
 }
 
-// marked reads the employee from a calendar's mark (protocol.md §3.5).
+// marked reads the employee from a calendar's mark (rule 3.5).
 func marked(description string) (employee int64, ok bool) {
 	_, rest, ok := strings.Cut(description, " employee=")
 	if !ok {

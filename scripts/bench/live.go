@@ -43,7 +43,7 @@ type subject struct {
 	tasks    []int64
 }
 
-// look finds the complete calendars and tells whether all are.
+// look finds the complete calendars and reports whether all are.
 func (c *changer) look() (all bool) {
 	of, _ := c.b.judge.calendars()
 	var found []subject

@@ -118,10 +118,10 @@ func start(ctx context.Context, s spec, st *store.Store, log *slog.Logger) (*pro
 		return serve.New("", log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) { return h, nil })
 	}
 	tasks.Handler = guard(synctask.New(synctask.Config{EmployeeTopic: cfg.Employee}, synctask.Deps{
-		Writer: parts.Events, Publisher: p.publisher, Forget: parts.Settings.Forget, Log: log,
+		Events: parts.Events, Publisher: p.publisher, Forget: parts.Settings.Forget, Log: log,
 	}))
 	employees.Handler = guard(syncemployee.New(syncemployee.Config{EmployeeTopic: cfg.Employee}, syncemployee.Deps{
-		Keeper: parts.Keeper, Publisher: p.publisher, Forget: parts.Settings.Forget, Now: time.Now, Log: log,
+		Calendars: parts.Calendars, Publisher: p.publisher, Forget: parts.Settings.Forget, Now: time.Now, Log: log,
 	}))
 	signIn, pages, err := p.browsed(st, cipher, parts, log)
 	if err != nil {

@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// googlePerMinute is Google's default limit for one account (google.md §1);
+	// googlePerMinute is Google's default limit for one account (shared/googlecalendar/README.md);
 	// googleCalendars is about how many calendars can be made before a pause of hours.
 	googlePerMinute, googleCalendars = 600, 60
 	// slowPerMinute is a budget with which a fill of 200 people takes hours.
 	slowPerMinute = 60
-	// soon is how long before its end a grant is alarmed of (protocol.md §7.5).
+	// soon is how long before its end a grant is alarmed of (rule 7.5).
 	soon = 48 * time.Hour
 )
 

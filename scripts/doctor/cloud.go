@@ -20,7 +20,7 @@ const (
 	// storeTime bounds the checks of the project's services.
 	storeTime = 10 * time.Second
 	// overdue is how long after their expiry documents may stay: Firestore's TTL
-	// deletes within about a day (google.md §4).
+	// deletes within about a day (shared/googlecalendar/README.md).
 	overdue = 3 * 24 * time.Hour
 	// pollLate is when three runs of Poll, every five minutes, are missing.
 	pollLate = 20 * time.Minute

@@ -16,7 +16,7 @@ import (
 )
 
 // The API's categories that the functions use, with a reading action of each. For
-// additional_data only a writing one is known (userside.md §3): the answer to an
+// additional_data only a writing one is known (shared/userside/README.md): the answer to an
 // action that does not exist still shows whether the key may use the category.
 const (
 	catTask, catEmployee, catSystem, catFields = "task", "employee", "system", "additional_data"

@@ -142,7 +142,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 	return 0
 }
 
-// isTerminal tells whether a person looks at the output.
+// isTerminal reports whether a person looks at the output.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0

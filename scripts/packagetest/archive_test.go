@@ -32,7 +32,7 @@ import (
 
 const module = "github.com/erp-calendar/erp-calendar"
 
-// functions are the entry points of design.md §2 and their folders.
+// functions are the entry points of functions/README.md and their folders.
 var functions = map[string]string{
 	"Notify": "notify", "OAuth": "oauth", "Console": "console", "SyncTask": "synctask",
 	"SyncEmployee": "syncemployee", "Reconcile": "reconcile", "Poll": "poll", "DeadLetter": "deadletter",

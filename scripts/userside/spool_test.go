@@ -303,7 +303,7 @@ type disk struct {
 	// prepare fills the spool's disk once the spool holds what it holds, and gives the
 	// command in front of php.
 	prepare func(s *site) []string
-	// marks tells whether bytes that are there can still be overwritten, as on a real disk.
+	// marks reports whether bytes that are there can still be overwritten, as on a real disk.
 	marks bool
 }
 

@@ -23,7 +23,7 @@ import (
 const (
 	account = "1001"
 	limit   = 600
-	spacing = time.Minute * 100 / (97 * limit) // protocol.md §6.1
+	spacing = time.Minute * 100 / (97 * limit) // rule 6.1
 )
 
 // slack is for the store's clock, which counts in microseconds.

@@ -86,7 +86,7 @@ func (d *desk) join(ctx context.Context, t *ticket) error {
 	return nil
 }
 
-// hopeless tells whether a ticket's deadline comes before any slot that it could
+// hopeless reports whether a ticket's deadline comes before any slot that it could
 // still get.
 func (d *desk) hopeless(t *ticket) bool {
 	if t.deadline.IsZero() {
@@ -234,7 +234,7 @@ func (d *desk) reserve(ctx context.Context, batch []*ticket) {
 		d.lost++
 		d.miss(d.p.now())
 	case asking.Err() != nil:
-		// Two seconds in all, not for each of those who wait (protocol.md §6.4).
+		// Two seconds in all, not for each of those who wait (rule 6.4).
 		d.refuse(slices.Clone(d.waiting), failure.Wrap(failure.Transient, reserving, a.err))
 	default:
 		d.refuse(batch, failure.Wrap(failure.Transient, reserving, a.err))

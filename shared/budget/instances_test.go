@@ -130,7 +130,7 @@ func (h *hanging) Transact(ctx context.Context, f func(tx store.Tx) error) error
 	return ctx.Err()
 }
 
-// Firestore silent for two seconds: no call, refused (protocol.md §6.4); and when
+// Firestore silent for two seconds: no call, refused (rule 6.4); and when
 // it is back, so are the calls.
 func TestAHangingBackendLetsNoCallPassUntilItIsBack(t *testing.T) {
 	for name, deaf := range map[string]bool{"ends with the context": false, "heeds nothing": true} {

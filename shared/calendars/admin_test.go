@@ -207,7 +207,7 @@ func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) 
 	must(t, err)
 	startPurge(b)
 	i.employee(queue.CauseConsole, staff...)
-	if c := b.record(staff[0]).Leaving; len(c) != 1 || c[0].Cleared.IsZero() {
+	if c := b.record(staff[0]).Retiring; len(c) != 1 || c[0].Cleared.IsZero() {
 		t.Fatalf("the calendar is not cleared: %+v", c)
 	}
 	must(t, b.store.StopPurge(t.Context()))
@@ -278,8 +278,8 @@ func TestAPurgeDoesNotBelieveASingleGone(t *testing.T) {
 			if n := len(b.live(staff[0])); n != 0 {
 				t.Errorf("%d calendars are left", n)
 			}
-			if rec := b.record(staff[0]); len(rec.Leaving) != 0 {
-				t.Errorf("the record still has %+v", rec.Leaving)
+			if rec := b.record(staff[0]); len(rec.Retiring) != 0 {
+				t.Errorf("the record still has %+v", rec.Retiring)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // batch is what the ERP said at the beginning of a message of all of its employees:
-// read in hundreds, each task once (protocol.md §8.3). It is older than the leases,
+// read in hundreds, each task once (rule 8.3). It is older than the leases,
 // so nothing is ever written from it: it tells where nothing differs, and whatever
 // differs is read again (§1.2). A nil batch knows nothing.
 type batch struct {
@@ -40,7 +40,7 @@ var errOlder = errors.New("calendars: the reading is older than the lease")
 
 // ahead reads for a message what its employees have in common. Where that fails,
 // each of them is read by itself, and the failure recorded on their key.
-func (k *Keeper) ahead(ctx context.Context, o Order, ids []calendarsync.EmployeeID) *batch {
+func (k *Syncer) ahead(ctx context.Context, o Order, ids []calendarsync.EmployeeID) *batch {
 	if len(ids) < 2 || !audits(o.Cause) {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (k *Keeper) ahead(ctx context.Context, o Order, ids []calendarsync.Employee
 	return b
 }
 
-func (b *batch) readTasks(ctx context.Context, k *Keeper, ids []calendarsync.EmployeeID) error {
+func (b *batch) readTasks(ctx context.Context, k *Syncer, ids []calendarsync.EmployeeID) error {
 	rules, err := k.Rules.Rules(ctx)
 	if err != nil {
 		return err
@@ -128,12 +128,12 @@ func (b *batch) readTasks(ctx context.Context, k *Keeper, ids []calendarsync.Emp
 	return nil
 }
 
-// audits tells whether a cause by itself asks for a complete look at a calendar.
+// audits reports whether a cause by itself asks for a complete look at a calendar.
 func audits(c queue.Cause) bool { return c != queue.CauseNotify && c != queue.CausePoll }
 
 // quiet gives the reading of the employee, if there is one and it says nothing
 // but what is remembered, so that nothing is to be done for what it says.
-func (l *look) quiet() (*calendarsync.Employee, bool) {
+func (l *employeePass) quiet() (*calendarsync.Employee, bool) {
 	if l.batch == nil {
 		return nil, false
 	}
@@ -142,7 +142,7 @@ func (l *look) quiet() (*calendarsync.Employee, bool) {
 	switch {
 	case l.stopped != nil, reading.Employee == nil, reading.Invalid != nil, rec.Vouched, l.order.Deleted, c == nil:
 		return nil, false
-	case c.ID == "", !c.Listed, c.Filled.IsZero(), rec.State != store.StateActive, len(rec.Leaving) > 0, rec.Held != "", !rec.AbsentSince.IsZero(), !rec.RebuildAsked.IsZero():
+	case c.ID == "", !c.Listed, c.Filled.IsZero(), rec.State != store.StateActive, len(rec.Retiring) > 0, rec.Held != "", !rec.AbsentSince.IsZero(), !rec.RebuildAsked.IsZero():
 		return nil, false
 	}
 	if verdict, _ := calendarsync.DecideEmployee(l.settings, reading, false); verdict != calendarsync.Keep {
@@ -158,7 +158,7 @@ func (l *look) quiet() (*calendarsync.Employee, bool) {
 
 // fresh is asked before whatever follows from the employee's reading is written:
 // it must have been made under the lease.
-func (l *look) fresh() error {
+func (l *employeePass) fresh() error {
 	if l.older {
 		return errOlder
 	}
@@ -167,7 +167,7 @@ func (l *look) fresh() error {
 
 // listTasks gives the open tasks of the filter, as the message's batch has them or
 // as the ERP says now.
-func (l *look) listTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error) {
+func (l *employeePass) listTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error) {
 	if b := l.batch; b != nil && slices.Equal(b.states, f.States) {
 		list, there := b.own[f.Employee]
 		if f.Division != 0 {
@@ -181,7 +181,7 @@ func (l *look) listTasks(ctx context.Context, f userside.TaskFilter) ([]calendar
 }
 
 // readAhead splits ids into those that the batch has readings of and the rest.
-func (l *look) readAhead(ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, []calendarsync.TaskID) {
+func (l *employeePass) readAhead(ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, []calendarsync.TaskID) {
 	readings := map[calendarsync.TaskID]calendarsync.TaskReading{}
 	if l.batch == nil {
 		return readings, ids

@@ -312,7 +312,7 @@ func orderUntil(employee int64, until time.Time) calendars.Order {
 const shortLease = 2 * time.Second
 
 // shortWriter is the instance's writer with short leases.
-func (b *bench) shortWriter(i *instance) *events.Writer {
+func (b *bench) shortWriter(i *instance) *events.Syncer {
 	return events.New(events.Waits{Lease: shortLease, Absence: absenceTime}, i.writer.Deps)
 }
 

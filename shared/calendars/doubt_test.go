@@ -91,7 +91,7 @@ func TestAHeldCalendarThatIsDeletedByHandIsNotWaitedFor(t *testing.T) {
 	i.task(task)
 	i.employee(queue.CauseReconcile, who)
 	i.rest()
-	if rec := b.record(who); rec.Calendar != nil || len(rec.Leaving) > 0 || rec.Held != "" {
+	if rec := b.record(who); rec.Calendar != nil || len(rec.Retiring) > 0 || rec.Held != "" {
 		t.Errorf("still held: %+v", rec)
 	}
 	if rec := b.taskRecord(task); rec.Dirty != 0 || rec.Failure != nil {
@@ -109,7 +109,7 @@ func TestAHeldCalendarThatIsOnlySaidToBeGoneStays(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			_, who := b.held(func(e *fakeerp.Employee) { e.Dismissed = true })
-			held := b.record(who).Leaving[0].ID
+			held := b.record(who).Retiring[0].ID
 			if method == "calendar.calendars.delete" {
 				must(t, b.store.Allow(t.Context(), store.EmployeeKey(who)))
 			}
@@ -117,7 +117,7 @@ func TestAHeldCalendarThatIsOnlySaidToBeGoneStays(t *testing.T) {
 			i := b.start(0)
 			i.employee(queue.CauseConsole, who)
 			i.rest()
-			known := len(b.record(who).Leaving) == 1 && b.record(who).Leaving[0].ID == held
+			known := len(b.record(who).Retiring) == 1 && b.record(who).Retiring[0].ID == held
 			if known != b.isLive(held) {
 				t.Errorf("the calendar is known: %v, and there: %v", known, b.isLive(held))
 			}
@@ -314,13 +314,13 @@ func TestWhoIsTakenBackKeepsTheCalendarTheyHadLast(t *testing.T) {
 	i.employee(queue.CauseNotify, who)
 	i.rest()
 	last := b.record(who).Calendar
-	if last == nil || len(b.record(who).Leaving) != 1 {
+	if last == nil || len(b.record(who).Retiring) != 1 {
 		t.Fatalf("the calendar of the former address is not held: %+v", b.record(who))
 	}
 	must(t, b.erp.DismissEmployee(who))
 	i.employee(queue.CauseNotify, who)
 	i.rest()
-	if n := len(b.record(who).Leaving); n != 2 {
+	if n := len(b.record(who).Retiring); n != 2 {
 		t.Fatalf("%d calendars are held, want 2", n)
 	}
 	must(t, b.erp.TakeBackEmployee(who))

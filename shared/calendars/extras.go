@@ -12,7 +12,7 @@ import (
 
 // ofTenant leaves the calendars that carry the tenant's mark, in the order in which
 // they are preferred: the latest life first, then by id, so that every reader of
-// the list chooses alike (protocol.md §3.6).
+// the list chooses alike (rule 3.6).
 func ofTenant(list []googlecalendar.Calendar, tenant string) []googlecalendar.Calendar {
 	list = slices.DeleteFunc(slices.Clone(list), func(c googlecalendar.Calendar) bool {
 		return !c.Marked || c.Mark.Tenant != tenant
@@ -26,7 +26,7 @@ func ofTenant(list []googlecalendar.Calendar, tenant string) []googlecalendar.Ca
 // recognise gives calendars that nobody remembers to their employees: the first of
 // an employee who has none is adopted, every further one is to be taken down. It
 // tells whose they are.
-func (k *Keeper) recognise(ctx context.Context, list []googlecalendar.Calendar, account store.AccountRecord) ([]int64, error) {
+func (k *Syncer) recognise(ctx context.Context, list []googlecalendar.Calendar, account store.AccountRecord) ([]int64, error) {
 	var whose []int64
 	for _, c := range list {
 		rec := remembered(c, account)
@@ -58,7 +58,7 @@ func remembered(c googlecalendar.Calendar, account store.AccountRecord) store.Ca
 // findExtras looks among the account's calendars for marked ones that none of the
 // records names, and tells whose they are. The records must be older than the list:
 // what was taken down meanwhile must not be taken for unknown.
-func (k *Keeper) findExtras(ctx context.Context, known []store.EmployeeRecord) ([]int64, error) {
+func (k *Syncer) findExtras(ctx context.Context, known []store.EmployeeRecord) ([]int64, error) {
 	tenant, err := k.Tenant(ctx)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (k *Keeper) findExtras(ctx context.Context, known []store.EmployeeRecord) (
 		if e.Calendar != nil {
 			named[e.Calendar.ID] = true
 		}
-		for _, c := range e.Leaving {
+		for _, c := range e.Retiring {
 			named[c.ID] = true
 		}
 	}
@@ -96,7 +96,7 @@ func extrasOf(list []googlecalendar.Calendar, found string, c store.CalendarReco
 	return out
 }
 
-// ours tells whether every event in a calendar is the employee's own.
+// ours reports whether every event in a calendar is the employee's own.
 func ours(all []googlecalendar.Event, tenant string, employee calendarsync.EmployeeID) bool {
 	return !slices.ContainsFunc(all, func(e googlecalendar.Event) bool {
 		return !e.Owned || e.Mark.Tenant != tenant || e.Mark.Employee != employee
@@ -104,8 +104,8 @@ func ours(all []googlecalendar.Event, tenant string, employee calendarsync.Emplo
 }
 
 // forgetLeaving drops a calendar from those that are taken down.
-func (l *look) forgetLeaving(ctx context.Context, id string, activity ...store.ActivityRecord) error {
+func (l *employeePass) forgetLeaving(ctx context.Context, id string, activity ...store.ActivityRecord) error {
 	return l.save(ctx, func(r *store.EmployeeRecord) {
-		r.Leaving = slices.DeleteFunc(slices.Clone(r.Leaving), func(c store.CalendarRecord) bool { return c.ID == id })
+		r.Retiring = slices.DeleteFunc(slices.Clone(r.Retiring), func(c store.CalendarRecord) bool { return c.ID == id })
 	}, activity...)
 }

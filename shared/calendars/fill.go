@@ -18,14 +18,14 @@ import (
 const (
 	// batchSize is how many tasks are handed to the event writer at a time.
 	batchSize = 10
-	// readSize is how many tasks are read from the ERP at a time (protocol.md §8.3).
+	// readSize is how many tasks are read from the ERP at a time (rule 8.3).
 	readSize = 100
 )
 
 // fill makes the calendar hold exactly what it ought to: one list of its events,
 // the ERP's tasks of the employee, and what is remembered, compared; only what
 // differs is looked at under its task's lease.
-func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, address string) error {
+func (l *employeePass) fill(ctx context.Context, rules *calendarsync.Rules, name, address string) error {
 	head, seen, err := l.list(ctx)
 	if failure.Is(err, failure.Gone) {
 		if waiting, err := l.replace(ctx, name, address); err != nil || waiting {
@@ -104,8 +104,8 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 	}
 	if unseen > 0 {
 		// What the list showed of those tasks was not made use of. Their holder goes by
-		// what it remembers: "no mapping" still does not mean "no event" (protocol.md
-		// §3.4), and what somebody changed is not noticed. Waiting leaves a mark on the
+		// what it remembers: "no mapping" still does not mean "no event" (rule
+		// 3.4), and what somebody changed is not noticed. Waiting leaves a mark on the
 		// employee, by which the next look is an audit again.
 		again := l.taken().Add(l.k.waits.Lease)
 		if parked.After(again) {
@@ -129,8 +129,8 @@ func (l *look) fill(ctx context.Context, rules *calendarsync.Rules, name, addres
 }
 
 // sync has the tasks looked at a few at a time; where the message's time is over,
-// the rest is left to another, in which it differs still (protocol.md §7.3).
-func (l *look) sync(ctx context.Context, tasks []calendarsync.TaskID, seen *events.Sighting) (events.Report, error) {
+// the rest is left to another, in which it differs still (rule 7.3).
+func (l *employeePass) sync(ctx context.Context, tasks []calendarsync.TaskID, seen *events.Listing) (events.Report, error) {
 	var sum events.Report
 	for part := range slices.Chunk(tasks, batchSize) {
 		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
@@ -140,7 +140,7 @@ func (l *look) sync(ctx context.Context, tasks []calendarsync.TaskID, seen *even
 		if err := l.extend(ctx); err != nil {
 			return sum, err
 		}
-		report, err := l.k.Events.Sync(ctx, events.Order{Tasks: part, Cause: l.order.Cause, Seen: seen})
+		report, err := l.k.Events.Sync(ctx, events.Order{Tasks: part, Cause: l.order.Cause, Listed: seen})
 		if err != nil {
 			return sum, err
 		}
@@ -156,7 +156,7 @@ func (l *look) sync(ctx context.Context, tasks []calendarsync.TaskID, seen *even
 }
 
 // list reads all events of the calendar and sorts out the product's own.
-func (l *look) list(ctx context.Context) (googlecalendar.Calendar, *events.Sighting, error) {
+func (l *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *events.Listing, error) {
 	if err := l.extend(ctx); err != nil {
 		return googlecalendar.Calendar{}, nil, err
 	}
@@ -167,7 +167,7 @@ func (l *look) list(ctx context.Context) (googlecalendar.Calendar, *events.Sight
 	if err != nil {
 		return head, nil, err
 	}
-	seen := &events.Sighting{Employee: l.id, Epoch: c.Epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{}}
+	seen := &events.Listing{Employee: l.id, Epoch: c.Epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{}}
 	var copies int64
 	for _, e := range all {
 		if e.Owned && e.Mark.Tenant == l.tenant && e.Mark.Employee == l.id {
@@ -189,7 +189,7 @@ func (l *look) list(ctx context.Context) (googlecalendar.Calendar, *events.Sight
 // candidates are the tasks that are or might have to be in the calendar: the
 // employee's open ones, their divisions' where the setting is on, those
 // remembered, and those seen.
-func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known map[calendarsync.TaskID]store.TaskRecord, seen *events.Sighting) ([]calendarsync.TaskID, error) {
+func (l *employeePass) candidates(ctx context.Context, rules *calendarsync.Rules, known map[calendarsync.TaskID]store.TaskRecord, seen *events.Listing) ([]calendarsync.TaskID, error) {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	states := rules.Catalogue.StatesWithRoles(rules.Settings.ShownRoles)
@@ -203,7 +203,7 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 		ids = append(ids, own...)
 		if rules.Settings.IncludeDepartments {
 			// Whether a filter by employee covers tasks of their divisions is not
-			// documented (userside.md §3), so each division is asked for.
+			// documented (shared/userside/README.md), so each division is asked for.
 			for _, d := range l.rec().Divisions {
 				shared, err := l.listTasks(calls, userside.TaskFilter{Division: calendarsync.DivisionID(d), States: states})
 				if err != nil {
@@ -228,13 +228,13 @@ func (l *look) candidates(ctx context.Context, rules *calendarsync.Rules, known 
 	return slices.Compact(ids), nil
 }
 
-// settled tells whether a mapping only remembers that an event was deleted.
+// settled reports whether a mapping only remembers that an event was deleted.
 func settled(m store.Mapping, epoch string) bool {
 	return m.State == store.MappingTombstone && m.Epoch == epoch && m.HeldSince.IsZero() && m.AbsentSince.IsZero()
 }
 
 // expired are the tasks whose event was deleted so long ago that its memory may go.
-func (l *look) expired(recs []store.TaskRecord) []calendarsync.TaskID {
+func (l *employeePass) expired(recs []store.TaskRecord) []calendarsync.TaskID {
 	var ids []calendarsync.TaskID
 	for _, rec := range recs {
 		if m, mapped := rec.Mapping(int64(l.id)); mapped && settled(m, l.rec().Calendar.Epoch) && m.Expired(l.taken()) {
@@ -245,7 +245,7 @@ func (l *look) expired(recs []store.TaskRecord) []calendarsync.TaskID {
 }
 
 // noticeEmptied reports a calendar that lost all of several events at once.
-func (l *look) noticeEmptied(recs []store.TaskRecord, seen *events.Sighting) {
+func (l *employeePass) noticeEmptied(recs []store.TaskRecord, seen *events.Listing) {
 	live := 0
 	for _, rec := range recs {
 		if m, mapped := rec.Mapping(int64(l.id)); mapped && m.State == store.MappingLive && m.Epoch == seen.Epoch {
@@ -268,9 +268,9 @@ func summed(a, b map[string]int64) map[string]int64 {
 }
 
 // replace makes a new calendar for one that was deleted by hand: a new epoch,
-// the same from (protocol.md §3.5). The old one is taken down like any that
+// the same from (rule 3.5). The old one is taken down like any that
 // leaves: should it be there after all, it does not stay beside the new one.
-func (l *look) replace(ctx context.Context, name, address string) (waiting bool, err error) {
+func (l *employeePass) replace(ctx context.Context, name, address string) (waiting bool, err error) {
 	gone := *l.rec().Calendar
 	calls, cancel := l.calls(ctx)
 	defer cancel()

@@ -19,9 +19,9 @@ const permission = 10 * time.Minute
 const allowance = 24 * time.Hour
 
 // permit asks the delete guard whether one more calendar may go: every deletion
-// of a calendar counts (protocol.md §4.3). What is held stays so until an admin
+// of a calendar counts (rule 4.3). What is held stays so until an admin
 // has confirmed it or its source has recovered (§4.5).
-func (l *look) permit(ctx context.Context) (bool, error) {
+func (l *employeePass) permit(ctx context.Context) (bool, error) {
 	rec := l.rec()
 	if rec.Held != "" {
 		return !rec.AllowedAt.IsZero() && l.taken().Before(rec.AllowedAt.Add(allowance)), nil
@@ -39,7 +39,7 @@ func (l *look) permit(ctx context.Context) (bool, error) {
 
 // permitAgain is permit for a calendar whose deletion may have been counted already,
 // and was refused by Google since.
-func (l *look) permitAgain(ctx context.Context, c store.CalendarRecord) (bool, error) {
+func (l *employeePass) permitAgain(ctx context.Context, c store.CalendarRecord) (bool, error) {
 	if c.Permitted && l.rec().Held == "" {
 		if renewed, err := l.k.Store.Renew(ctx, store.GuardedCalendars, c.PermittedAt); err != nil || renewed {
 			return renewed, err
@@ -51,7 +51,7 @@ func (l *look) permitAgain(ctx context.Context, c store.CalendarRecord) (bool, e
 // hold records that the deletion waits for an admin. present tells that the
 // calendar is still the employee's and goes on meanwhile; otherwise its share is
 // gone already.
-func (l *look) hold(ctx context.Context, reason calendarsync.Reason, present bool) error {
+func (l *employeePass) hold(ctx context.Context, reason calendarsync.Reason, present bool) error {
 	state := l.rec().State
 	if !present {
 		state = store.StateHeld
@@ -64,8 +64,8 @@ func (l *look) hold(ctx context.Context, reason calendarsync.Reason, present boo
 }
 
 // takeBack gives an employee who is to have a calendar after all the old one,
-// whose deletion was held, or which a stopped purge left; they are invited to it again (protocol.md §4.5).
-func (l *look) takeBack(ctx context.Context) error {
+// whose deletion was held, or which a stopped purge left; they are invited to it again (rule 4.5).
+func (l *employeePass) takeBack(ctx context.Context) error {
 	rec := l.rec()
 	purged := rec.Reason == string(calendarsync.ReasonPurged) // and the purge stopped
 	if rec.Calendar != nil || (rec.Held == "" && !purged) {
@@ -74,14 +74,14 @@ func (l *look) takeBack(ctx context.Context) error {
 	return l.save(ctx, func(r *store.EmployeeRecord) {
 		r.Held, r.AllowedAt, r.Reason, r.State = "", time.Time{}, "", store.StatePending
 		// The one they had last: before it may stand some of former addresses.
-		i := len(r.Leaving) - 1
-		for i >= 0 && (r.Leaving[i].Permitted || r.Leaving[i].Extra || !r.Leaving[i].Cleared.IsZero()) {
+		i := len(r.Retiring) - 1
+		for i >= 0 && (r.Retiring[i].Permitted || r.Retiring[i].Extra || !r.Retiring[i].Cleared.IsZero()) {
 			i--
 		}
 		if i < 0 {
 			return
 		}
-		c := r.Leaving[i]
+		c := r.Retiring[i]
 		// What happened in it meanwhile is not known.
 		c.Listed = false
 		switch {
@@ -93,17 +93,17 @@ func (l *look) takeBack(ctx context.Context) error {
 			c.Address, c.RuleID, c.RuleSeen = r.Address, "", false
 		}
 		// A former address that Google refused to take off yet stays on record, so that
-		// it still loses its access (protocol.md §5.2).
+		// it still loses its access (rule 5.2).
 		r.Calendar = &c
-		r.Leaving = slices.Delete(slices.Clone(r.Leaving), i, i+1)
+		r.Retiring = slices.Delete(slices.Clone(r.Retiring), i, i+1)
 	})
 }
 
 // holdFormer keeps the list of what is held right for an employee who has a
 // calendar: one of a former address may still wait for an admin.
-func (l *look) holdFormer(ctx context.Context) error {
+func (l *employeePass) holdFormer(ctx context.Context) error {
 	held := ""
-	if slices.ContainsFunc(l.rec().Leaving, awaitsAdmin) {
+	if slices.ContainsFunc(l.rec().Retiring, awaitsAdmin) {
 		held = cmp.Or(l.rec().Held, store.HeldWaiting)
 	}
 	if l.rec().Held == held {

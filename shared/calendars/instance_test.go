@@ -149,8 +149,8 @@ type instance struct {
 	ctx    context.Context
 	death  *death
 	store  *store.Store
-	writer *events.Writer
-	keeper *calendars.Keeper
+	writer *events.Syncer
+	keeper *calendars.Syncer
 	source *settings.Source
 	outbox []queue.Message
 	google *hooked
@@ -276,8 +276,8 @@ func (i *instance) deliver(d delivery) bool {
 			o.Tasks = append(o.Tasks, calendarsync.TaskID(id))
 		}
 		report, err := i.writer.Sync(i.ctx, o)
-		if len(report.Audit) > 0 {
-			i.outbox = append(i.outbox, queue.Message{IDs: report.Audit, Cause: queue.CauseFill})
+		if len(report.Relist) > 0 {
+			i.outbox = append(i.outbox, queue.Message{IDs: report.Relist, Cause: queue.CauseFill})
 		}
 		ok = err == nil && len(report.Redelivered) == 0
 	}
@@ -309,7 +309,7 @@ func (i *instance) employee(cause queue.Cause, ids ...int64) {
 	}
 }
 
-// paused tells whether syncing is switched off.
+// paused reports whether syncing is switched off.
 func (i *instance) paused() bool {
 	s, err := i.source.Settings(i.b.t.Context())
 	must(i.b.t, err)

@@ -18,7 +18,7 @@ const createTimeout = 25 * time.Second
 
 // keep makes sure of the calendar of an employee who is to have one: made,
 // shared, named, filled, and calendars of former addresses taken down.
-func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
+func (l *employeePass) keep(ctx context.Context, e calendarsync.Employee) error {
 	address := strings.TrimSpace(e.Email.Or(""))
 	rules, err := l.k.Rules.Rules(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 	if c := l.rec().Calendar; c != nil && c.Address != "" && calendarsync.NormalAddress(c.Address) != calendarsync.NormalAddress(address) {
 		if c.ID == "" {
 			// Made or not, it was never shared: the pending creation gets the new
-			// address (protocol.md §5.2). Forgotten, its calendar would stay for ever.
+			// address (rule 5.2). Forgotten, its calendar would stay for ever.
 			if err := l.save(ctx, func(r *store.EmployeeRecord) {
 				c := *r.Calendar
 				c.Address = address
@@ -49,7 +49,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 			return err
 		}
 	}
-	// An old address loses its access before anything else (protocol.md §5.2).
+	// An old address loses its access before anything else (rule 5.2).
 	if err := l.unshareLeaving(ctx); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 	created := false
 	if c := l.rec().Calendar; c != nil && l.rec().Creation != nil {
 		// Found or adopted while it waited for its turn.
-		if err := l.k.Store.LeaveCreations(ctx, &l.lease); err != nil {
+		if err := l.k.Store.DequeueCreation(ctx, &l.lease); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 		}
 	}
 	if c := l.rec().Calendar; c == nil || c.ID == "" || l.unfinished || l.waiting {
-		// Only what is filled replaces what was there (protocol.md §5.2).
+		// Only what is filled replaces what was there (rule 5.2).
 		return nil
 	}
 	if err := l.takeDownLeaving(ctx); err != nil {
@@ -104,8 +104,8 @@ func (l *look) keep(ctx context.Context, e calendarsync.Employee) error {
 
 // recall finds out whom an adopted calendar was shared with, from its rules: the
 // employee's address may have changed since, and a calendar of a former address
-// is replaced, not shared once more (protocol.md §5.2).
-func (l *look) recall(ctx context.Context, address string) error {
+// is replaced, not shared once more (rule 5.2).
+func (l *employeePass) recall(ctx context.Context, address string) error {
 	c := l.rec().Calendar
 	if c == nil || c.ID == "" || c.Address != "" {
 		return nil
@@ -145,7 +145,7 @@ func (l *look) recall(ctx context.Context, address string) error {
 // sharedBefore finds the rule of the address that an adopted calendar was shared with,
 // which may be another than the card's. Its mark tells whose; of a calendar whose mark
 // does not, a reader other than the card's address is taken for a former one.
-func (l *look) sharedBefore(rules []googlecalendar.Rule, c store.CalendarRecord, address string, account store.AccountRecord) (googlecalendar.Rule, bool) {
+func (l *employeePass) sharedBefore(rules []googlecalendar.Rule, c store.CalendarRecord, address string, account store.AccountRecord) (googlecalendar.Rule, bool) {
 	if c.AddressDigest == "" {
 		if _, there := ruleFor(rules, c.RuleID, address); there {
 			return googlecalendar.Rule{}, false
@@ -167,8 +167,8 @@ func (l *look) sharedBefore(rules []googlecalendar.Rule, c store.CalendarRecord,
 }
 
 // writeCard writes the calendar's id into the ERP's card where that is
-// configured, once per change (protocol.md §5.5).
-func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string) error {
+// configured, once per change (rule 5.5).
+func (l *employeePass) writeCard(ctx context.Context, e calendarsync.Employee, id string) error {
 	field := l.settings.CalendarIDField
 	card := fmt.Sprintf("%d=%s", field, id)
 	if field == 0 || l.rec().Card == card || (id == "" && l.rec().Card == "") {
@@ -188,9 +188,9 @@ func (l *look) writeCard(ctx context.Context, e calendarsync.Employee, id string
 }
 
 // create makes a new calendar. waiting tells that it has to wait for its turn in
-// the queue for calendars (protocol.md §6.5), for the end of Google's pause, or
+// the queue for calendars (rule 6.5), for the end of Google's pause, or
 // for its outcome.
-func (l *look) create(ctx context.Context, name, address string) (waiting bool, err error) {
+func (l *employeePass) create(ctx context.Context, name, address string) (waiting bool, err error) {
 	account, err := l.k.Account.Account(ctx)
 	if err != nil {
 		return false, err
@@ -232,7 +232,7 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 	activity.Calendar = made.ID
 	switch {
 	case err != nil && failure.IsAmbiguous(err):
-		// It may have been made: the list tells, but not yet (protocol.md §3.6).
+		// It may have been made: the list tells, but not yet (rule 3.6).
 		l.wait(intent.Deadline.Add(l.k.waits.Intent))
 		return true, l.save(ctx, unchanged, result(activity, err))
 	case err != nil:
@@ -253,9 +253,9 @@ func (l *look) create(ctx context.Context, name, address string) (waiting bool, 
 }
 
 // recoverIntent looks for a calendar whose creation was announced and never
-// confirmed (protocol.md §3.6). It must not be looked for too early: the call may
+// confirmed (rule 3.6). It must not be looked for too early: the call may
 // still be on its way.
-func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
+func (l *employeePass) recoverIntent(ctx context.Context) (waiting bool, err error) {
 	c := *l.rec().Calendar
 	if due := c.Deadline.Add(l.k.waits.Intent + time.Duration(c.Searches)*l.k.waits.Intent/5); l.taken().Before(due) {
 		l.wait(due)
@@ -270,7 +270,7 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	// Of two with one epoch the smaller id wins (protocol.md §3.6).
+	// Of two with one epoch the smaller id wins (rule 3.6).
 	list = slices.DeleteFunc(ofTenant(list, l.tenant), func(have googlecalendar.Calendar) bool {
 		return have.Mark.Employee != l.id || have.Mark.Epoch != c.Epoch
 	})
@@ -282,7 +282,7 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 			c := *r.Calendar
 			c.ID, c.Listed = found, false
 			r.Calendar, r.KeptFrom, r.Creation, r.RebuildAsked = &c, time.Time{}, nil, time.Time{}
-			r.Leaving = append(slices.Clone(r.Leaving), extrasOf(list, found, c)...)
+			r.Retiring = append(slices.Clone(r.Retiring), extrasOf(list, found, c)...)
 		})
 	case c.Searches == 0:
 		l.wait(l.taken().Add(l.k.waits.Intent / 5))
@@ -303,7 +303,7 @@ func (l *look) recoverIntent(ctx context.Context) (waiting bool, err error) {
 
 // adjust renames the calendar and renews its zone when the settings or the
 // employee's name changed.
-func (l *look) adjust(ctx context.Context, name string) error {
+func (l *employeePass) adjust(ctx context.Context, name string) error {
 	c := *l.rec().Calendar
 	if c.Name == name && (c.Zone == "" || c.Zone == l.settings.TimeZone) {
 		return nil
@@ -322,7 +322,7 @@ func (l *look) adjust(ctx context.Context, name string) error {
 }
 
 // rewrite writes name, zone and mark of a calendar read before.
-func (l *look) rewrite(ctx, calls context.Context, have googlecalendar.Calendar, name string) error {
+func (l *employeePass) rewrite(ctx, calls context.Context, have googlecalendar.Calendar, name string) error {
 	activity := l.activity("calendar.update", have.ID)
 	if err := l.announced(ctx, activity, unchanged); err != nil {
 		return err
@@ -343,7 +343,7 @@ func (l *look) rewrite(ctx, calls context.Context, have googlecalendar.Calendar,
 // restore gives a calendar back what somebody changed of its name, zone or mark.
 // head is what the list of its events said of it; should that be older than the
 // calendar itself, the calendar decides.
-func (l *look) restore(ctx context.Context, head googlecalendar.Calendar, name string) error {
+func (l *employeePass) restore(ctx context.Context, head googlecalendar.Calendar, name string) error {
 	// For whom it is may never have been written; that is nobody's doing.
 	whom := l.mark(*l.rec().Calendar).For
 	if len(l.changed(head, name)) == 0 && head.Mark.For == whom {
@@ -372,7 +372,7 @@ func (l *look) restore(ctx context.Context, head googlecalendar.Calendar, name s
 }
 
 // changed lists the kinds of drift of a calendar.
-func (l *look) changed(have googlecalendar.Calendar, name string) []string {
+func (l *employeePass) changed(have googlecalendar.Calendar, name string) []string {
 	var kinds []string
 	c := *l.rec().Calendar
 	// Google gives a name back without the space around it.
@@ -388,7 +388,7 @@ func (l *look) changed(have googlecalendar.Calendar, name string) []string {
 	return kinds
 }
 
-func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {
+func (l *employeePass) mark(c store.CalendarRecord) calendarsync.CalendarMark {
 	mark := calendarsync.CalendarMark{Tenant: l.tenant, Employee: l.id, Epoch: c.Epoch, From: c.From, For: c.AddressDigest}
 	if c.Address != "" {
 		mark.For = calendarsync.AddressDigest(l.tenant, c.Address)
@@ -397,9 +397,9 @@ func (l *look) mark(c store.CalendarRecord) calendarsync.CalendarMark {
 }
 
 // share gives the employee's address the role reader: the rules are listed
-// first and only what is missing is inserted (protocol.md §5.3). waiting tells
+// first and only what is missing is inserted (rule 5.3). waiting tells
 // that Google wants no sharing now.
-func (l *look) share(ctx context.Context, address string) (waiting bool, err error) {
+func (l *employeePass) share(ctx context.Context, address string) (waiting bool, err error) {
 	if err := l.extend(ctx); err != nil {
 		return false, err
 	}
@@ -497,8 +497,8 @@ func (l *look) share(ctx context.Context, address string) (waiting bool, err err
 }
 
 // noticeForeign reports the rules that are not the product's; they are left alone
-// (protocol.md §5.3).
-func (l *look) noticeForeign(rules []googlecalendar.Rule, ours, calendar string, account store.AccountRecord) {
+// (rule 5.3).
+func (l *employeePass) noticeForeign(rules []googlecalendar.Rule, ours, calendar string, account store.AccountRecord) {
 	var foreign int64
 	for _, r := range rules {
 		// Google lists the calendar itself among its owners.
@@ -509,13 +509,13 @@ func (l *look) noticeForeign(rules []googlecalendar.Rule, ours, calendar string,
 	l.found(DriftShareForeign, foreign)
 }
 
-// own tells whether a rule is the central account's own, which nobody may change.
+// own reports whether a rule is the central account's own, which nobody may change.
 func own(ruleID string, a store.AccountRecord) bool {
 	return strings.EqualFold(ruleID, "user:"+strings.TrimSpace(a.Email))
 }
 
 // ruleFor finds the employee's rule by its id or else by the address, both
-// without case (protocol.md §5.3).
+// without case (rule 5.3).
 func ruleFor(rules []googlecalendar.Rule, id, address string) (googlecalendar.Rule, bool) {
 	for _, r := range rules {
 		if id != "" && strings.EqualFold(r.ID, id) {

@@ -1,5 +1,5 @@
 // Package calendars keeps employees' calendars right: made, shared, renamed,
-// filled, audited, taken down (design.md §1, protocol.md §3, §5). Calendar and
+// filled, audited, taken down (design.md §1, rule 3, 5). Calendar and
 // ACL writes happen under the employee's lease and are announced before they are
 // made. It must never delete a calendar whose mark it has not read in the same
 // pass, and writes events only through the events package.
@@ -39,8 +39,8 @@ type Store interface {
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
 	Renew(ctx context.Context, what store.Guarded, granted time.Time) (renewed bool, err error)
-	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.Turn, error)
-	LeaveCreations(ctx context.Context, l *store.EmployeeLease) error
+	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.QueuePosition, error)
+	DequeueCreation(ctx context.Context, l *store.EmployeeLease) error
 	PauseCreations(ctx context.Context, sub string) (until time.Time, err error)
 	CreationsWork(ctx context.Context, sub string) error
 	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
@@ -51,9 +51,9 @@ type Store interface {
 	PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error)
 	RunBegan(ctx context.Context) error
 	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
-	LeaveAlone(ctx context.Context, l *store.EmployeeLease, calendar string) (alone bool, err error)
+	Relinquish(ctx context.Context, l *store.EmployeeLease, calendar string) (alone bool, err error)
 	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, calendar string, activity store.ActivityRecord) error
-	AddLeaving(ctx context.Context, employee int64, cal store.CalendarRecord) error
+	AddRetiring(ctx context.Context, employee int64, cal store.CalendarRecord) error
 	FinishPurge(ctx context.Context) (ended bool, err error)
 }
 
@@ -88,13 +88,13 @@ type Rulebook interface {
 	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
 }
 
-// EventWriter makes tasks' events right; events.Writer is one.
-type EventWriter interface {
+// EventSyncer makes tasks' events right; events.Writer is one.
+type EventSyncer interface {
 	Sync(ctx context.Context, o events.Order) (events.Report, error)
 	Clear(ctx context.Context, c events.Clearing) (writes, left int, err error)
 }
 
-// Waits are the waits of protocol.md §1, §3.6, §4.2, and the creation budget.
+// Waits are the waits of rule 1, 3.6, 4.2, and the creation budget.
 type Waits struct {
 	Lease            time.Duration
 	Intent           time.Duration
@@ -109,7 +109,7 @@ type Deps struct {
 	Google  Google
 	Rules   Rulebook
 	Account events.Account
-	Events  EventWriter
+	Events  EventSyncer
 	Queue   queue.Publisher
 	// Topic is the employee topic, to continue long fills.
 	Topic string
@@ -118,8 +118,8 @@ type Deps struct {
 	Log   *slog.Logger
 }
 
-// Keeper makes employees' calendars right. It is safe for concurrent use.
-type Keeper struct {
+// Syncer makes employees' calendars right. It is safe for concurrent use.
+type Syncer struct {
 	Deps
 	waits Waits
 
@@ -132,8 +132,8 @@ const unheard = 15 * time.Minute
 
 // refused records that Google wants no creating and sharing for a while, and
 // gives until when; event writes go on. How long that is the account's record
-// knows, for every instance (protocol.md §6.6).
-func (k *Keeper) refused(ctx context.Context) (until time.Time) {
+// knows, for every instance (rule 6.6).
+func (k *Syncer) refused(ctx context.Context) (until time.Time) {
 	account, err := k.Account.Account(ctx)
 	if err == nil {
 		until, err = k.Store.PauseCreations(ctx, account.Sub)
@@ -149,7 +149,7 @@ func (k *Keeper) refused(ctx context.Context) (until time.Time) {
 }
 
 // taken records, once after each pause, that Google created or shared again.
-func (k *Keeper) taken(ctx context.Context, a store.AccountRecord) {
+func (k *Syncer) taken(ctx context.Context, a store.AccountRecord) {
 	if a.CreationsPauseSeconds == 0 {
 		return
 	}
@@ -159,7 +159,7 @@ func (k *Keeper) taken(ctx context.Context, a store.AccountRecord) {
 }
 
 // mayNot gives until when Google wants no creating and sharing; zero if it does.
-func (k *Keeper) mayNot(a store.AccountRecord) time.Time {
+func (k *Syncer) mayNot(a store.AccountRecord) time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	until := a.PausedUntil
@@ -175,7 +175,7 @@ func (k *Keeper) mayNot(a store.AccountRecord) time.Time {
 }
 
 // New makes a Keeper.
-func New(waits Waits, deps Deps) *Keeper { return &Keeper{Deps: deps, waits: waits} }
+func New(waits Waits, deps Deps) *Syncer { return &Syncer{Deps: deps, waits: waits} }
 
 // Order says which employees to look at and why.
 type Order struct {
@@ -186,7 +186,7 @@ type Order struct {
 	// Run is the part of a full run that the order is; empty for none.
 	Run string
 	// Until is when to stop and leave the rest to a message of its own
-	// (protocol.md §7.3).
+	// (rule 7.3).
 	Until time.Time
 }
 
@@ -209,7 +209,7 @@ const margin = 10 * time.Second
 
 // Sync looks at the employees, a few at a time. An error means that something
 // could not even be recorded: the message must be refused.
-func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
+func (k *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	var report Report
 	ids := slices.Clone(o.Employees)
 	slices.Sort(ids)
@@ -231,7 +231,7 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 	tenant := ""
 	if stopped == nil {
 		if tenant, err = k.Tenant(ctx); err != nil {
-			// What Google or the grant refuses is recorded on the keys (protocol.md §7.2).
+			// What Google or the grant refuses is recorded on the keys (rule 7.2).
 			if _, theirs := errors.AsType[*failure.Error](err); !theirs {
 				return report, err
 			}
@@ -278,7 +278,7 @@ func (k *Keeper) Sync(ctx context.Context, o Order) (Report, error) {
 }
 
 // finishPurge ends a purge whose last calendar has just gone.
-func (k *Keeper) finishPurge(ctx context.Context) error {
+func (k *Syncer) finishPurge(ctx context.Context) error {
 	ended, err := k.Store.FinishPurge(ctx)
 	if ended {
 		k.Log.WarnContext(ctx, "purge finished")
@@ -287,7 +287,7 @@ func (k *Keeper) finishPurge(ctx context.Context) error {
 }
 
 // stopped tells why nothing may be written now, if so.
-func (k *Keeper) stopped(ctx context.Context) (why, err error) {
+func (k *Syncer) stopped(ctx context.Context) (why, err error) {
 	s, err := k.Rules.Settings(ctx)
 	if err != nil {
 		return nil, err
@@ -303,13 +303,13 @@ func (k *Keeper) stopped(ctx context.Context) (why, err error) {
 	return nil, nil
 }
 
-// stops tells whether a failure stops all writing until a person acts.
+// stops reports whether a failure stops all writing until a person acts.
 func stops(err error) bool {
 	kind := failure.KindOf(err)
 	return kind == failure.Revoked || kind == failure.Misconfigured
 }
 
-func (k *Keeper) park(ctx context.Context, ids []calendarsync.EmployeeID, why error) error {
+func (k *Syncer) park(ctx context.Context, ids []calendarsync.EmployeeID, why error) error {
 	now, err := k.Store.Now(ctx)
 	if err != nil {
 		return err
@@ -325,9 +325,9 @@ func (k *Keeper) park(ctx context.Context, ids []calendarsync.EmployeeID, why er
 
 // Tenant gives the installation's tenant. The first time it reads the account's
 // calendars once: marks found there name the tenant of a database that was lost,
-// and their calendars are adopted before any other is made (protocol.md §3.1,
-// §3.6).
-func (k *Keeper) Tenant(ctx context.Context) (string, error) {
+// and their calendars are adopted before any other is made (rule 3.1,
+// 3.6).
+func (k *Syncer) Tenant(ctx context.Context) (string, error) {
 	in, err := k.Store.Installation(ctx)
 	if err != nil || in.Tenant != "" {
 		return in.Tenant, err
@@ -359,9 +359,9 @@ func (k *Keeper) Tenant(ctx context.Context) (string, error) {
 }
 
 // All publishes messages of up to 50 employees, everybody the ERP or the state
-// knows (protocol.md §8.3). A run that cannot begin because of the ERP or Google is
+// knows (rule 8.3). A run that cannot begin because of the ERP or Google is
 // recorded for Poll to start again, so that no delivery attempts are burnt (§7.2).
-func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
+func (k *Syncer) All(ctx context.Context, cause queue.Cause, run string) error {
 	err := k.all(ctx, cause, run)
 	if _, theirs := errors.AsType[*failure.Error](err); !theirs {
 		return err
@@ -381,7 +381,7 @@ func (k *Keeper) All(ctx context.Context, cause queue.Cause, run string) error {
 	return nil
 }
 
-func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
+func (k *Syncer) all(ctx context.Context, cause queue.Cause, run string) error {
 	stopped, err := k.stopped(ctx)
 	if err != nil {
 		return err
@@ -455,7 +455,7 @@ func (k *Keeper) all(ctx context.Context, cause queue.Cause, run string) error {
 // syncOne looks at one employee until they are right, recorded as failed, or
 // left to another holder. unfinished tells that the fill must go on in another
 // message.
-func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, ahead *batch, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
+func (k *Syncer) syncOne(ctx context.Context, o Order, run *progress, ahead *batch, stopped error, tenant string, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
 	began := k.Deps.Now()
 	lease, outcome, err := k.Store.AcquireEmployee(ctx, int64(id), store.Claim{
 		Message: o.Message, TTL: k.waits.Lease, Deleted: o.Deleted, Token: k.NewID(),
@@ -472,7 +472,7 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, ahead *bat
 	if lease.Dirty > 1 {
 		ahead = nil // others asked for a look, maybe after it was read
 	}
-	l := &look{k: k, order: o, batch: ahead, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
+	l := &employeePass{k: k, order: o, batch: ahead, stopped: stopped, tenant: tenant, id: id, lease: lease, deadline: began.Add(k.waits.Lease - k.margin())}
 	for {
 		l.begin()
 		l.run(ctx)
@@ -495,4 +495,4 @@ func (k *Keeper) syncOne(ctx context.Context, o Order, run *progress, ahead *bat
 	}
 }
 
-func (k *Keeper) margin() time.Duration { return min(margin, k.waits.Lease/4) }
+func (k *Syncer) margin() time.Duration { return min(margin, k.waits.Lease/4) }

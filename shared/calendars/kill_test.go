@@ -109,7 +109,7 @@ func stories() []story {
 				b.t.Fatalf("calendar %s is still there", c)
 			}
 			rec := b.record(s.staff[0])
-			if rec.Calendar != nil || len(rec.Leaving) > 0 || rec.State != "none" {
+			if rec.Calendar != nil || len(rec.Retiring) > 0 || rec.State != "none" {
 				b.t.Fatalf("record %+v", rec)
 			}
 			if recs, err := b.store.TasksOf(b.t.Context(), s.staff[0]); err != nil || len(recs) > 0 {
@@ -182,7 +182,7 @@ func purged(b *bench, s *scene) {
 			b.t.Fatalf("employee %d still has %+v", id, l)
 		}
 		rec := b.record(id)
-		if rec.Calendar != nil || len(rec.Leaving) > 0 || rec.State != store.StateNone {
+		if rec.Calendar != nil || len(rec.Retiring) > 0 || rec.State != store.StateNone {
 			b.t.Fatalf("record %+v", rec)
 		}
 		if recs, err := b.store.TasksOf(b.t.Context(), id); err != nil || len(recs) > 0 {

@@ -14,9 +14,9 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// look is one held employee under way.
-type look struct {
-	k        *Keeper
+// employeePass is one held employee under way.
+type employeePass struct {
+	k        *Syncer
 	order    Order
 	tenant   string
 	id       calendarsync.EmployeeID
@@ -47,36 +47,36 @@ type look struct {
 	refill bool
 }
 
-func (l *look) begin() {
+func (l *employeePass) begin() {
 	l.waiting = false
 	l.failed, l.retryAt, l.unfinished, l.forgotten, l.refill = nil, time.Time{}, false, false, false
 }
 
-func (l *look) rec() *store.EmployeeRecord { return &l.lease.Record }
+func (l *employeePass) rec() *store.EmployeeRecord { return &l.lease.Record }
 
 // taken is when the present stretch of the lease began, by the database's clock.
-func (l *look) taken() time.Time { return l.lease.Until.Add(-l.k.waits.Lease) }
+func (l *employeePass) taken() time.Time { return l.lease.Until.Add(-l.k.waits.Lease) }
 
 // now is the present moment by the database's clock, or a little later.
-func (l *look) now() time.Time {
+func (l *employeePass) now() time.Time {
 	began := l.deadline.Add(l.k.margin() - l.k.waits.Lease)
 	return l.taken().Add(l.k.Deps.Now().Sub(began))
 }
 
-func (l *look) again(at time.Time) {
+func (l *employeePass) again(at time.Time) {
 	if l.retryAt.IsZero() || at.Before(l.retryAt) {
 		l.retryAt = at
 	}
 }
 
 // wait asks for another look at a time; until then the change is not applied.
-func (l *look) wait(at time.Time) {
+func (l *employeePass) wait(at time.Time) {
 	l.again(at)
 	l.waiting = true
 }
 
 // fail records a failure; the first one stays.
-func (l *look) fail(err error) {
+func (l *employeePass) fail(err error) {
 	if l.failed == nil {
 		l.failed = err
 	}
@@ -99,7 +99,7 @@ func (l *look) fail(err error) {
 }
 
 // extend prolongs the lease to its full length.
-func (l *look) extend(ctx context.Context) error {
+func (l *employeePass) extend(ctx context.Context) error {
 	began := l.k.Deps.Now()
 	if err := l.k.Store.Extend(ctx, &l.lease.Lease, l.k.waits.Lease); err != nil {
 		return err
@@ -109,18 +109,18 @@ func (l *look) extend(ctx context.Context) error {
 }
 
 // calls bounds calls out by the present stretch of the lease.
-func (l *look) calls(ctx context.Context) (context.Context, context.CancelFunc) {
+func (l *employeePass) calls(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, l.deadline.Sub(l.k.Deps.Now()))
 }
 
 // save changes the record under the lease.
-func (l *look) save(ctx context.Context, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error {
+func (l *employeePass) save(ctx context.Context, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error {
 	return l.k.Store.SaveEmployee(ctx, &l.lease, change, activity...)
 }
 
 // activity describes a write to a calendar or rule; its result is empty while
 // only announced.
-func (l *look) activity(action, calendar string) store.ActivityRecord {
+func (l *employeePass) activity(action, calendar string) store.ActivityRecord {
 	l.steps++
 	now := l.k.Deps.Now().UTC()
 	return store.ActivityRecord{
@@ -131,7 +131,7 @@ func (l *look) activity(action, calendar string) store.ActivityRecord {
 
 // announced records that a write is about to be made, and gives what records how
 // it went: every write to Google leaves a record, even if its maker dies.
-func (l *look) announced(ctx context.Context, a store.ActivityRecord, change func(*store.EmployeeRecord)) error {
+func (l *employeePass) announced(ctx context.Context, a store.ActivityRecord, change func(*store.EmployeeRecord)) error {
 	if err := l.fresh(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func result(a store.ActivityRecord, err error) store.ActivityRecord {
 }
 
 // run looks at the employee once.
-func (l *look) run(ctx context.Context) {
+func (l *employeePass) run(ctx context.Context) {
 	if err := l.try(ctx); err != nil {
 		l.fail(err)
 		if failure.Is(err, failure.Exhausted) {
@@ -162,7 +162,7 @@ func (l *look) run(ctx context.Context) {
 }
 
 // showError makes a failure that needs a person visible as the card's state.
-func (l *look) showError(ctx context.Context) {
+func (l *employeePass) showError(ctx context.Context) {
 	if l.rec().State != store.StatePending {
 		return
 	}
@@ -174,7 +174,7 @@ func (l *look) showError(ctx context.Context) {
 	}
 }
 
-func (l *look) try(ctx context.Context) error {
+func (l *employeePass) try(ctx context.Context) error {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	var err error
@@ -218,7 +218,7 @@ func (l *look) try(ctx context.Context) error {
 	}
 	reading := readings[l.id]
 	verdict, reason := calendarsync.DecideEmployee(l.settings, reading, l.rec().Vouched || l.order.Deleted)
-	if verdict != calendarsync.Leave {
+	if verdict != calendarsync.Unknown {
 		if err := l.learn(calls, reading.Employee); err != nil {
 			return err
 		}
@@ -226,14 +226,14 @@ func (l *look) try(ctx context.Context) error {
 	if l.stopped != nil {
 		return l.report(calls, verdict, reason)
 	}
-	if verdict == calendarsync.Doubt && l.rec().Reason == string(calendarsync.ReasonPurged) {
+	if verdict == calendarsync.Absent && l.rec().Reason == string(calendarsync.ReasonPurged) {
 		// What a stopped purge left is theirs again, until a second reading lacks them too.
 		if err := l.takeBack(calls); err != nil {
 			return err
 		}
 	}
-	if verdict == calendarsync.Doubt && l.rec().Calendar != nil {
-		if verdict, err = l.doubt(calls, reason); err != nil || verdict == calendarsync.Leave {
+	if verdict == calendarsync.Absent && l.rec().Calendar != nil {
+		if verdict, err = l.doubt(calls, reason); err != nil || verdict == calendarsync.Unknown {
 			return err
 		}
 	} else if !l.rec().AbsentSince.IsZero() {
@@ -244,20 +244,20 @@ func (l *look) try(ctx context.Context) error {
 	switch verdict {
 	case calendarsync.Keep:
 		return l.keep(ctx, *reading.Employee)
-	case calendarsync.Leave:
+	case calendarsync.Unknown:
 		if reading.Invalid != nil {
 			return reading.Invalid
 		}
 		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", l.id), "the ERP's answer cannot be believed")
 	default:
-		return l.remove(ctx, reason, reading.Employee, verdict == calendarsync.Doubt)
+		return l.remove(ctx, reason, reading.Employee, verdict == calendarsync.Absent)
 	}
 }
 
 // report shows what would become of an employee while nothing may be written
-// (protocol.md §4.6, §4.7): the key stays dirty, and Poll brings it up when it may.
-func (l *look) report(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
-	if l.rec().Calendar != nil || len(l.rec().Leaving) > 0 {
+// (rule 4.6, 4.7): the key stays dirty, and Poll brings it up when it may.
+func (l *employeePass) report(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
+	if l.rec().Calendar != nil || len(l.rec().Retiring) > 0 {
 		return l.stopped
 	}
 	state := store.StateNone
@@ -272,7 +272,7 @@ func (l *look) report(ctx context.Context, verdict calendarsync.Verdict, reason 
 	return l.stopped
 }
 
-func (l *look) stoppedBy() calendarsync.Reason {
+func (l *employeePass) stoppedBy() calendarsync.Reason {
 	switch {
 	case !l.settings.Enabled:
 		return calendarsync.ReasonPaused
@@ -286,30 +286,30 @@ func (l *look) stoppedBy() calendarsync.Reason {
 }
 
 // doubt waits for the second complete reading before absence takes a calendar
-// (protocol.md §4.2).
-func (l *look) doubt(ctx context.Context, reason calendarsync.Reason) (calendarsync.Verdict, error) {
+// (rule 4.2).
+func (l *employeePass) doubt(ctx context.Context, reason calendarsync.Reason) (calendarsync.Verdict, error) {
 	since := l.rec().AbsentSince
 	if since.IsZero() || l.rec().Reason != string(reason) {
 		// From the reading, not from the lease: the ERP may have been slow.
 		since = l.now()
 		if err := l.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = since, string(reason) }); err != nil {
-			return calendarsync.Leave, err
+			return calendarsync.Unknown, err
 		}
 	}
 	second := since.Add(l.k.waits.Absence)
 	if l.taken().Before(second) {
 		l.k.Log.InfoContext(ctx, "calendar in doubt", "employee", l.id, "reason", reason, "again", second)
 		l.again(second)
-		return calendarsync.Leave, nil
+		return calendarsync.Unknown, nil
 	}
-	return calendarsync.Doubt, nil
+	return calendarsync.Absent, nil
 }
 
 // learn records what concerns others of an employee's card, the name and the
 // divisions whose tasks they share, and the digest of all that matters of it: Poll
 // compares lists, and would miss what changed and changed back between two of them
-// (protocol.md §8.2). e is nil for one who is not in the ERP.
-func (l *look) learn(ctx context.Context, e *calendarsync.Employee) error {
+// (rule 8.2). e is nil for one who is not in the ERP.
+func (l *employeePass) learn(ctx context.Context, e *calendarsync.Employee) error {
 	rec := l.rec()
 	name, address, divisions, seen := rec.Name, rec.Address, rec.Divisions, calendarsync.NoCard
 	if e != nil {
@@ -351,7 +351,7 @@ func learned(rec store.EmployeeRecord, e calendarsync.Employee) (name, address s
 }
 
 // settle records the look and releases the employee unless they became dirty.
-func (l *look) settle(ctx context.Context) (bool, error) {
+func (l *employeePass) settle(ctx context.Context) (bool, error) {
 	if l.failed != nil {
 		l.k.Log.WarnContext(ctx, "employee not right yet", "employee", l.id, "cause", l.order.Cause,
 			"kind", failure.KindOf(l.failed), "error", l.failed.Error(), "again", l.retryAt)
@@ -362,9 +362,9 @@ func (l *look) settle(ctx context.Context) (bool, error) {
 	return l.k.Store.SettleEmployee(ctx, &l.lease, store.Result{Err: l.failed, RetryAt: l.retryAt, Waiting: l.waiting})
 }
 
-// audits tells whether the cause asks for a complete look at the calendar, and
+// audits reports whether the cause asks for a complete look at the calendar, and
 // not only at the employee's card.
-func (l *look) audits() bool {
+func (l *employeePass) audits() bool {
 	// More marks than this message's own: one of them may have asked for more.
 	return audits(l.order.Cause) || l.refill || l.lease.Dirty > 1
 }

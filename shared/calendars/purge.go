@@ -14,9 +14,9 @@ import (
 
 // purge takes down everything that the employee has: an admin saw the counts and
 // confirmed them by typing, so neither the ERP nor the delete guard is asked
-// (protocol.md §4.5, §4.6). What others put into a calendar is not touched: such a
+// (rule 4.5, 4.6). What others put into a calendar is not touched: such a
 // calendar loses the share, the product's events and the mark, and stays.
-func (l *look) purge(ctx context.Context) error {
+func (l *employeePass) purge(ctx context.Context) error {
 	if c := l.rec().Calendar; c != nil && c.ID == "" {
 		// A creation of unknown outcome has to be known before it can be undone.
 		if waiting, err := l.recoverIntent(ctx); err != nil || waiting {
@@ -33,7 +33,7 @@ func (l *look) purge(ctx context.Context) error {
 			return err
 		}
 	}
-	if r := l.rec(); len(r.Leaving) > 0 && (r.State != store.StateDeleting || r.Held != "") {
+	if r := l.rec(); len(r.Retiring) > 0 && (r.State != store.StateDeleting || r.Held != "") {
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
 			r.State, r.Reason = store.StateDeleting, string(calendarsync.ReasonPurged)
 			r.Held, r.AllowedAt = "", time.Time{}
@@ -44,7 +44,7 @@ func (l *look) purge(ctx context.Context) error {
 	if err := l.unshareLeaving(ctx); err != nil {
 		return err
 	}
-	for _, c := range slices.Clone(l.rec().Leaving) {
+	for _, c := range slices.Clone(l.rec().Retiring) {
 		if err := l.extend(ctx); err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (l *look) purge(ctx context.Context) error {
 	if err := l.forgetEvents(ctx); err != nil {
 		return err
 	}
-	if len(l.rec().Leaving) > 0 {
+	if len(l.rec().Retiring) > 0 {
 		return nil // waiting
 	}
 	if err := l.save(ctx, func(r *store.EmployeeRecord) {
@@ -71,7 +71,7 @@ func (l *look) purge(ctx context.Context) error {
 }
 
 // blankCard takes the calendar's id off the ERP's card, where it was written.
-func (l *look) blankCard(ctx context.Context) error {
+func (l *employeePass) blankCard(ctx context.Context) error {
 	field := l.settings.CalendarIDField
 	if l.rec().Card == "" || field == 0 {
 		return nil
@@ -84,7 +84,7 @@ func (l *look) blankCard(ctx context.Context) error {
 	return l.save(ctx, func(r *store.EmployeeRecord) { r.Card = "" })
 }
 
-func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error {
+func (l *employeePass) purgeCalendar(ctx context.Context, c store.CalendarRecord) error {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	have, err := l.k.Google.Calendar(calls, c.ID)
@@ -119,7 +119,7 @@ func (l *look) purgeCalendar(ctx context.Context, c store.CalendarRecord) error 
 
 // purgedByOthers forgets a calendar that its owner deleted. A single "not found" is
 // not believed: after the purge nobody would look for it any more.
-func (l *look) purgedByOthers(ctx, calls context.Context, c store.CalendarRecord) error {
+func (l *employeePass) purgedByOthers(ctx, calls context.Context, c store.CalendarRecord) error {
 	there, err := l.stillThere(ctx, c.ID)
 	if err != nil {
 		return err
@@ -134,18 +134,18 @@ func (l *look) purgedByOthers(ctx, calls context.Context, c store.CalendarRecord
 // stays because of what others have in it. A call announced before the calendar
 // left may still be on its way, so it is listed once more when that cannot be any
 // longer; only then is the mark taken off.
-func (l *look) clearForOthers(ctx context.Context, have googlecalendar.Calendar, c store.CalendarRecord, ours []googlecalendar.Event) error {
-	done, err := l.clear(ctx, events.Clearing{Employee: l.id, Calendar: c.ID, Epoch: c.Epoch, Leaving: true, Events: ours, Cause: l.order.Cause})
+func (l *employeePass) clearForOthers(ctx context.Context, have googlecalendar.Calendar, c store.CalendarRecord, ours []googlecalendar.Event) error {
+	done, err := l.clear(ctx, events.Clearing{Employee: l.id, Calendar: c.ID, Epoch: c.Epoch, Retiring: true, Events: ours, Cause: l.order.Cause})
 	if err != nil || !done {
 		return err
 	}
 	if c.Cleared.IsZero() {
 		c.Cleared = l.taken()
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
-			r.Leaving = slices.Clone(r.Leaving)
-			for i := range r.Leaving {
-				if r.Leaving[i].ID == c.ID {
-					r.Leaving[i].Cleared = c.Cleared
+			r.Retiring = slices.Clone(r.Retiring)
+			for i := range r.Retiring {
+				if r.Retiring[i].ID == c.ID {
+					r.Retiring[i].Cleared = c.Cleared
 				}
 			}
 		}); err != nil {
@@ -174,7 +174,7 @@ func (l *look) clearForOthers(ctx context.Context, have googlecalendar.Calendar,
 
 // clear deletes events a few at a time. done is false where the rest is left to
 // another look.
-func (l *look) clear(ctx context.Context, c events.Clearing) (done bool, err error) {
+func (l *employeePass) clear(ctx context.Context, c events.Clearing) (done bool, err error) {
 	for batch := range slices.Chunk(c.Events, batchSize) {
 		if !l.order.Until.IsZero() && l.k.Deps.Now().After(l.order.Until) {
 			l.unfinished = true
@@ -202,7 +202,7 @@ func (l *look) clear(ctx context.Context, c events.Clearing) (done bool, err err
 // wipe empties the calendar for a rebuild that an admin asked for; the fill that
 // follows puts back what ought to be there, under the same calendar id. done is
 // false where the rest is left to another look.
-func (l *look) wipe(ctx context.Context) (done bool, err error) {
+func (l *employeePass) wipe(ctx context.Context) (done bool, err error) {
 	if l.rec().RebuildAsked.IsZero() {
 		return true, nil
 	}
@@ -227,7 +227,7 @@ func (l *look) wipe(ctx context.Context) (done bool, err error) {
 
 // adoptForPurge puts calendars with the product's mark that the state does not know
 // on their employees' records, so that the purge finds them.
-func (k *Keeper) adoptForPurge(ctx context.Context, tenant string) error {
+func (k *Syncer) adoptForPurge(ctx context.Context, tenant string) error {
 	account, err := k.Account.Account(ctx)
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (k *Keeper) adoptForPurge(ctx context.Context, tenant string) error {
 		if !c.Marked || c.Mark.Tenant != tenant {
 			continue
 		}
-		if err := k.Store.AddLeaving(ctx, int64(c.Mark.Employee), remembered(c, account)); err != nil {
+		if err := k.Store.AddRetiring(ctx, int64(c.Mark.Employee), remembered(c, account)); err != nil {
 			return err
 		}
 	}

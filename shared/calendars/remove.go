@@ -13,8 +13,8 @@ import (
 )
 
 // remove takes down the calendar of an employee who is to have none: the share
-// first, then the calendar (protocol.md §5.2).
-func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calendarsync.Employee, absent bool) error {
+// first, then the calendar (rule 5.2).
+func (l *employeePass) remove(ctx context.Context, reason calendarsync.Reason, e *calendarsync.Employee, absent bool) error {
 	if c := l.rec().Calendar; c != nil && c.ID == "" {
 		// A creation of unknown outcome has to be known before it can be undone.
 		if waiting, err := l.recoverIntent(ctx); err != nil || waiting {
@@ -24,7 +24,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	if l.rec().Creation != nil && (!absent || e == nil) {
 		// Nobody waits behind one who wants no calendar any more. Of whom that is only
 		// doubted, the place stays, and by and by counts no more.
-		if err := l.k.Store.LeaveCreations(ctx, &l.lease); err != nil {
+		if err := l.k.Store.DequeueCreation(ctx, &l.lease); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 			return err
 		}
 	}
-	if len(l.rec().Leaving) > 0 && l.rec().Held == "" && l.rec().State != store.StateDeleting {
+	if len(l.rec().Retiring) > 0 && l.rec().Held == "" && l.rec().State != store.StateDeleting {
 		if err := l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, string(reason) }); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	if err := l.takeDownLeaving(ctx); err != nil {
 		return err
 	}
-	switch left := l.rec().Leaving; {
+	switch left := l.rec().Retiring; {
 	case slices.ContainsFunc(left, awaitsAdmin):
 		return l.hold(ctx, reason, false)
 	case len(left) > 0:
@@ -89,15 +89,15 @@ func (l *look) remove(ctx context.Context, reason calendarsync.Reason, e *calend
 	})
 }
 
-// awaitsAdmin tells whether a calendar that leaves, and is there after a look, is
+// awaitsAdmin reports whether a calendar that leaves, and is there after a look, is
 // one that the delete guard holds: one that a purge emptied waits only for the calls
 // that were on their way to it.
 func awaitsAdmin(c store.CalendarRecord) bool { return c.Cleared.IsZero() }
 
-// stillThere tells whether a calendar exists at Google: one that its owner deleted
+// stillThere reports whether a calendar exists at Google: one that its owner deleted
 // cannot be held, and its tasks would wait for it for ever. "Not found" is believed
 // when it is said twice.
-func (l *look) stillThere(ctx context.Context, calendar string) (bool, error) {
+func (l *employeePass) stillThere(ctx context.Context, calendar string) (bool, error) {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	for range 2 {
@@ -110,7 +110,7 @@ func (l *look) stillThere(ctx context.Context, calendar string) (bool, error) {
 
 // rulesOf lists a calendar's rules: none, of a calendar that its owner deleted. A
 // single "not found" would have a former address forgotten that can still read it.
-func (l *look) rulesOf(ctx, calls context.Context, calendar string) ([]googlecalendar.Rule, error) {
+func (l *employeePass) rulesOf(ctx, calls context.Context, calendar string) ([]googlecalendar.Rule, error) {
 	rules, err := l.k.Google.Rules(calls, calendar)
 	if !failure.Is(err, failure.Gone) {
 		return rules, err
@@ -123,9 +123,9 @@ func (l *look) rulesOf(ctx, calls context.Context, calendar string) ([]googlecal
 }
 
 // leave moves the present calendar to those that are being taken down; from now
-// on no event is written to it (protocol.md §1.6). from is that of the calendar
-// to come, zero for one of its own (protocol.md §3.5).
-func (l *look) leave(ctx context.Context, from time.Time) error {
+// on no event is written to it (rule 1.6). from is that of the calendar
+// to come, zero for one of its own (rule 3.5).
+func (l *employeePass) leave(ctx context.Context, from time.Time) error {
 	if err := l.fresh(); err != nil {
 		return err
 	}
@@ -140,15 +140,15 @@ func (l *look) leave(ctx context.Context, from time.Time) error {
 				// all, with the address on the card.
 				c.Address = r.Address
 			}
-			r.Leaving = append(slices.Clone(r.Leaving), c)
+			r.Retiring = append(slices.Clone(r.Retiring), c)
 		}
 		r.Calendar, r.State, r.KeptFrom = nil, store.StatePending, from
 	})
 }
 
 // unshareLeaving removes the employee's share of every calendar that leaves.
-func (l *look) unshareLeaving(ctx context.Context) error {
-	for _, c := range slices.Clone(l.rec().Leaving) {
+func (l *employeePass) unshareLeaving(ctx context.Context) error {
+	for _, c := range slices.Clone(l.rec().Retiring) {
 		if c.Address == "" && c.RuleID == "" && c.AddressDigest == "" {
 			continue
 		}
@@ -162,7 +162,7 @@ func (l *look) unshareLeaving(ctx context.Context) error {
 	return nil
 }
 
-func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
+func (l *employeePass) unshare(ctx context.Context, c store.CalendarRecord) error {
 	calls, cancel := l.calls(ctx)
 	defer cancel()
 	account, err := l.k.Account.Account(calls)
@@ -203,19 +203,19 @@ func (l *look) unshare(ctx context.Context, c store.CalendarRecord) error {
 		}
 	}
 	return l.save(ctx, func(r *store.EmployeeRecord) {
-		leaving := slices.Clone(r.Leaving)
+		leaving := slices.Clone(r.Retiring)
 		for i := range leaving {
 			if leaving[i].ID == c.ID {
 				leaving[i].RuleID, leaving[i].Address, leaving[i].AddressDigest = "", "", ""
 			}
 		}
-		r.Leaving = leaving
+		r.Retiring = leaving
 	}, result(activity, nil))
 }
 
 // forgetEvents drops what tasks remember of events in calendars of the employee that
 // are no longer theirs: their epoch is dead, so nobody can announce a write to one.
-func (l *look) forgetEvents(ctx context.Context) error {
+func (l *employeePass) forgetEvents(ctx context.Context) error {
 	alive := ""
 	if c := l.rec().Calendar; c != nil {
 		alive = c.Epoch
@@ -244,16 +244,16 @@ func (l *look) forgetEvents(ctx context.Context) error {
 }
 
 // takeDownLeaving forgets the events of the calendars that leave and deletes
-// them, each only after its mark was read in this very pass (protocol.md §3.6).
-func (l *look) takeDownLeaving(ctx context.Context) error {
-	if len(l.rec().Leaving) == 0 {
+// them, each only after its mark was read in this very pass (rule 3.6).
+func (l *employeePass) takeDownLeaving(ctx context.Context) error {
+	if len(l.rec().Retiring) == 0 {
 		return nil
 	}
 	// First, because nobody would look for them once the calendars are forgotten.
 	if err := l.forgetEvents(ctx); err != nil {
 		return err
 	}
-	for _, c := range slices.Clone(l.rec().Leaving) {
+	for _, c := range slices.Clone(l.rec().Retiring) {
 		if err := l.extend(ctx); err != nil {
 			return err
 		}
@@ -264,12 +264,12 @@ func (l *look) takeDownLeaving(ctx context.Context) error {
 	return nil
 }
 
-// marked tells whether a calendar carries the very mark that it was made with.
-func (l *look) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
+// marked reports whether a calendar carries the very mark that it was made with.
+func (l *employeePass) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
 	return have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch
 }
 
-func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
+func (l *employeePass) takeDown(ctx context.Context, c store.CalendarRecord) error {
 	if !c.Cleared.IsZero() {
 		// A purge that was stopped found in it what others put there, and emptied it of
 		// everything else already: it goes no further than the purge would have gone.
@@ -303,14 +303,14 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 		}
 		l.notice(DriftCalendarExtra)
 		if !ours(all, l.tenant, l.id) {
-			alone, err := l.k.Store.LeaveAlone(ctx, &l.lease, c.ID)
+			alone, err := l.k.Store.Relinquish(ctx, &l.lease, c.ID)
 			if err != nil || !alone {
 				if err == nil {
 					l.again(l.taken()) // a purge has begun
 				}
 				return err
 			}
-			// The next full run reports it again (protocol.md §3.6).
+			// The next full run reports it again (rule 3.6).
 			l.k.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", l.id, "calendar", c.ID)
 			return nil
 		}
@@ -321,13 +321,13 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 			return err
 		}
 		if err := l.save(ctx, func(r *store.EmployeeRecord) {
-			leaving := slices.Clone(r.Leaving)
+			leaving := slices.Clone(r.Retiring)
 			for i := range leaving {
 				if leaving[i].ID == c.ID {
 					leaving[i].Permitted, leaving[i].PermittedAt = permitted, l.taken()
 				}
 			}
-			r.Leaving = leaving
+			r.Retiring = leaving
 		}); err != nil || !permitted {
 			return err
 		}
@@ -337,7 +337,7 @@ func (l *look) takeDown(ctx context.Context, c store.CalendarRecord) error {
 
 // deleteLeaving deletes a calendar whose mark was just read, or forgets one that is
 // not there.
-func (l *look) deleteLeaving(ctx, calls context.Context, c store.CalendarRecord, there bool) error {
+func (l *employeePass) deleteLeaving(ctx, calls context.Context, c store.CalendarRecord, there bool) error {
 	activity := l.activity("calendar.delete", c.ID)
 	if there {
 		if err := l.announced(ctx, activity, unchanged); err != nil {

@@ -32,7 +32,7 @@ const countEvery = 5 * time.Second
 // progress counts the employees of one message of a full run, in few writes. A nil
 // one counts nothing: most messages belong to no run.
 type progress struct {
-	k    *Keeper
+	k    *Syncer
 	part string
 
 	// turn guards the rest; a channel, since it is held while the store is written to,
@@ -46,7 +46,7 @@ type progress struct {
 // follow gives the progress of the order's part of a run and those of ids who have
 // not been counted yet: a message that comes again does not begin anew, and one
 // whose run was superseded has nobody left.
-func (k *Keeper) follow(ctx context.Context, o Order, ids []calendarsync.EmployeeID) (*progress, []calendarsync.EmployeeID, error) {
+func (k *Syncer) follow(ctx context.Context, o Order, ids []calendarsync.EmployeeID) (*progress, []calendarsync.EmployeeID, error) {
 	if o.Run == "" {
 		return nil, ids, nil
 	}
@@ -129,7 +129,7 @@ func (p *progress) write(ctx context.Context) error {
 	return nil
 }
 
-// isOver tells whether the run was superseded meanwhile, as far as is known.
+// isOver reports whether the run was superseded meanwhile, as far as is known.
 func (p *progress) isOver() bool {
 	if p == nil {
 		return false
@@ -140,7 +140,7 @@ func (p *progress) isOver() bool {
 }
 
 // notice counts one thing found otherwise than it had been left.
-func (l *look) notice(kind string) {
+func (l *employeePass) notice(kind string) {
 	if l.drift == nil {
 		l.drift = map[string]int64{}
 	}
@@ -149,7 +149,7 @@ func (l *look) notice(kind string) {
 
 // found says how many things of a kind there are: what is only reported is met
 // again by every look.
-func (l *look) found(kind string, n int64) {
+func (l *employeePass) found(kind string, n int64) {
 	if n == 0 {
 		delete(l.drift, kind)
 		return
@@ -161,7 +161,7 @@ func (l *look) found(kind string, n int64) {
 }
 
 // result is what the looks under this lease came to.
-func (l *look) result() store.RunResult {
+func (l *employeePass) result() store.RunResult {
 	r := store.RunResult{Employee: int64(l.id), Failed: l.failed != nil, Repaired: int64(l.repaired), Drift: l.drift, Fields: l.fields}
 	if l.unfinished {
 		r.Unfinished = l.lease.Token

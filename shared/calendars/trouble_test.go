@@ -17,7 +17,7 @@ import (
 )
 
 // A creation of unknown outcome whose employee gets another address is
-// re-targeted, not forgotten: the calendar may be there (protocol.md §5.2, §3.6).
+// re-targeted, not forgotten: the calendar may be there (rule 5.2, 3.6).
 func TestANewAddressWhileACreationIsUnknownMakesNoSecondCalendar(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -136,7 +136,7 @@ func TestAFullLookAskedForDuringACardLookIsNotLost(t *testing.T) {
 	event := b.events(ids[0])[0]
 	must(t, b.google.MoveEvent(b.calendar(ids[0]), event.Id, b.hour(20)))
 	lease, outcome, err := b.store.AcquireEmployee(t.Context(), ids[0], store.Claim{Message: "other", TTL: leaseTime, Token: "other"})
-	if err != nil || outcome != store.Taken {
+	if err != nil || outcome != store.Acquired {
 		t.Fatal(outcome, err)
 	}
 	// The reconcile's message is left to the holder, who dies.
@@ -375,7 +375,7 @@ func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
 	}
 	// The audit finds the task taken: it must not believe that it has seen it.
 	_, outcome, err := b.store.AcquireTask(t.Context(), task, store.Claim{TTL: leaseTime, Token: "other"})
-	if err != nil || outcome != store.Taken {
+	if err != nil || outcome != store.Acquired {
 		t.Fatal(outcome, err)
 	}
 	i.employee(queue.CauseFill, ids[0])
@@ -500,7 +500,7 @@ func TestAnEventWithoutItsMarkIsNotTouched(t *testing.T) {
 	}
 }
 
-// Old calendars go only after the new one is filled (protocol.md §5.2).
+// Old calendars go only after the new one is filled (rule 5.2).
 func TestTheOldCalendarStaysUntilTheNewOneIsFilled(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

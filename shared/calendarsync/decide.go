@@ -17,13 +17,13 @@ type Verdict int
 const (
 	// Keep: it ought to be there, as the decision says.
 	Keep Verdict = iota + 1
-	// Remove: explicit evidence says that it ought not (protocol.md §4.1).
+	// Remove: explicit evidence says that it ought not (rule 4.1).
 	Remove
-	// Doubt: nothing says it should be there, but no evidence either: absence.
-	// It goes only after two complete reads far enough apart (protocol.md §4.2).
-	Doubt
-	// Leave: nothing can be told; what is there stays as it is.
-	Leave
+	// Absent: nothing says it should be there, but no evidence either: absence.
+	// It goes only after two complete reads far enough apart (rule 4.2).
+	Absent
+	// Unknown: nothing can be told; what is there stays as it is.
+	Unknown
 )
 
 // Reason says in one word what a verdict rests on; values are stored and shown.
@@ -67,7 +67,7 @@ type Recipient struct {
 	ID        EmployeeID
 	Name      string
 	Divisions []DivisionID
-	// From bounds the calendar's tasks (protocol.md §3.5).
+	// From bounds the calendar's tasks (rule 3.5).
 	From time.Time
 	// Via is how the employee has the event now, "" where there is none.
 	Via string
@@ -127,11 +127,11 @@ func (r *Rules) Targets(t Task) (executors []EmployeeID, divisions []DivisionID)
 func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision {
 	switch {
 	case reading.Invalid != nil:
-		return Decision{Verdict: Leave, Reason: ReasonInvalid, Err: reading.Invalid}
+		return Decision{Verdict: Unknown, Reason: ReasonInvalid, Err: reading.Invalid}
 	case reading.Task == nil:
 		if reading.Absent == 0 {
 			// No reading at all, as a map gives for an id that it lacks, proves nothing.
-			return Decision{Verdict: Leave, Reason: ReasonMissing,
+			return Decision{Verdict: Unknown, Reason: ReasonMissing,
 				Err: failure.New(failure.Source, "read the task", "the reading says nothing of it")}
 		}
 		if vouched {
@@ -140,10 +140,10 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 		if reading.Absent == ProofEmptyList {
 			// An ERP that says it has no task at all may be lying; by itself that
 			// never deletes.
-			return Decision{Verdict: Leave, Reason: ReasonMissing,
+			return Decision{Verdict: Unknown, Reason: ReasonMissing,
 				Err: failure.New(failure.SourceInvalid, "read the task", "the ERP says that it has no tasks at all")}
 		}
-		return Decision{Verdict: Doubt, Reason: ReasonMissing}
+		return Decision{Verdict: Absent, Reason: ReasonMissing}
 	}
 	t := *reading.Task
 	if d, final := r.decideState(t); final {
@@ -152,7 +152,7 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 	start, said := t.Start.Get()
 	switch {
 	case !said:
-		return Decision{Verdict: Doubt, Reason: ReasonDateMissing}
+		return Decision{Verdict: Absent, Reason: ReasonDateMissing}
 	case start.IsZero():
 		return Decision{Verdict: Remove, Reason: ReasonUndated}
 	}
@@ -162,7 +162,7 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 	}
 	ev, err := r.render(t, start, e)
 	if err != nil {
-		return Decision{Verdict: Leave, Reason: ReasonRefusedContent,
+		return Decision{Verdict: Unknown, Reason: ReasonRefusedContent,
 			Err: &failure.Error{Kind: failure.Invalid, Op: "render task " + strconv.FormatInt(int64(t.ID), 10), Detail: "a template failed on this task", Err: err}}
 	}
 	if r.before(ev, e.From) {
@@ -174,16 +174,16 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 func (r *Rules) decideState(t Task) (Decision, bool) {
 	id, said := t.State.Get()
 	if !said {
-		return Decision{Verdict: Doubt, Reason: ReasonStateMissing}, true
+		return Decision{Verdict: Absent, Reason: ReasonStateMissing}, true
 	}
 	state, known := r.Catalogue.States[id]
 	switch {
 	case !known:
-		return Decision{Verdict: Doubt, Reason: ReasonUnknownState}, true
+		return Decision{Verdict: Absent, Reason: ReasonUnknownState}, true
 	case r.shown[state.Role]:
 		return Decision{}, false
 	case !r.rolesKnown:
-		return Decision{Verdict: Doubt, Reason: ReasonCatalogue}, true
+		return Decision{Verdict: Absent, Reason: ReasonCatalogue}, true
 	default:
 		return Decision{Verdict: Remove, Reason: ReasonState}, true
 	}
@@ -207,13 +207,13 @@ func (r *Rules) decideStaff(t Task, e Recipient) (via string, d Decision, final 
 	// not said; one that came by the executors only needs those.
 	needDivisions := r.Settings.IncludeDepartments && e.Via == ViaDivision
 	if !said || (needDivisions && !divisionsSaid) {
-		return "", Decision{Verdict: Doubt, Reason: ReasonStaffMissing}, true
+		return "", Decision{Verdict: Absent, Reason: ReasonStaffMissing}, true
 	}
 	return "", Decision{Verdict: Remove, Reason: ReasonReassigned}, true
 }
 
-// before tells whether an event lies before a calendar's tasks: by its end if
-// all-day, by its start otherwise (protocol.md §3.5).
+// before reports whether an event lies before a calendar's tasks: by its end if
+// all-day, by its start otherwise (rule 3.5).
 func (r *Rules) before(ev Event, from time.Time) bool {
 	if ev.Start.Date == "" {
 		return ev.Start.Instant.Before(from)
@@ -272,5 +272,5 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 // as more than a template may give.
 func bounded(s string) string { return cut(clean(s), MaxDescription) }
 
-// NormalAddress is an address as compared: trimmed, without case (protocol.md §5.1).
+// NormalAddress is an address as compared: trimmed, without case (rule 5.1).
 func NormalAddress(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

@@ -11,7 +11,7 @@ import (
 )
 
 // Explicit evidence removes, absence only raises doubt, what cannot be believed
-// changes nothing (protocol.md §4.1).
+// changes nothing (rule 4.1).
 func TestTaskIsJudgedByEvidence(t *testing.T) {
 	withDepartments := func(s *Settings) { s.IncludeDepartments = true }
 	inNorth := func(e *Recipient) { e.Divisions = []DivisionID{north} }
@@ -37,32 +37,32 @@ func TestTaskIsJudgedByEvidence(t *testing.T) {
 		{name: "second shown role counts too", reading: change(func(t *Task) { t.State = Say(stateOnSite) }), verdict: Keep, via: ViaExecutor},
 		{name: "a notice of deletion does not outweigh a task that is there", reading: change(), vouched: true, verdict: Keep, via: ViaExecutor},
 
-		{name: "missing from a complete reading is absence", reading: TaskReading{Absent: ProofKnownID}, verdict: Doubt, reason: ReasonMissing},
+		{name: "missing from a complete reading is absence", reading: TaskReading{Absent: ProofKnownID}, verdict: Absent, reason: ReasonMissing},
 		{name: "missing and vouched for is evidence", reading: TaskReading{Absent: ProofKnownID}, vouched: true, verdict: Remove, reason: ReasonDeleted},
-		{name: "an ERP without any task proves nothing", reading: TaskReading{Absent: ProofEmptyList}, verdict: Leave, reason: ReasonMissing, err: failure.SourceInvalid},
+		{name: "an ERP without any task proves nothing", reading: TaskReading{Absent: ProofEmptyList}, verdict: Unknown, reason: ReasonMissing, err: failure.SourceInvalid},
 		{name: "an ERP without any task confirms a signed deletion", reading: TaskReading{Absent: ProofEmptyList}, vouched: true, verdict: Remove, reason: ReasonDeleted},
-		{name: "no reading at all leaves everything", reading: TaskReading{}, verdict: Leave, reason: ReasonMissing, err: failure.Source},
-		{name: "no reading at all does not confirm a deletion", reading: TaskReading{}, vouched: true, verdict: Leave, reason: ReasonMissing, err: failure.Source},
-		{name: "unbelievable data leaves everything", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, verdict: Leave, reason: ReasonInvalid, err: failure.SourceInvalid},
-		{name: "unbelievable data does not confirm a deletion", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, vouched: true, verdict: Leave, reason: ReasonInvalid, err: failure.SourceInvalid},
+		{name: "no reading at all leaves everything", reading: TaskReading{}, verdict: Unknown, reason: ReasonMissing, err: failure.Source},
+		{name: "no reading at all does not confirm a deletion", reading: TaskReading{}, vouched: true, verdict: Unknown, reason: ReasonMissing, err: failure.Source},
+		{name: "unbelievable data leaves everything", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, verdict: Unknown, reason: ReasonInvalid, err: failure.SourceInvalid},
+		{name: "unbelievable data does not confirm a deletion", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, vouched: true, verdict: Unknown, reason: ReasonInvalid, err: failure.SourceInvalid},
 
 		{name: "a state with another role is evidence", reading: change(func(t *Task) { t.State = Say(stateDone) }), verdict: Remove, reason: ReasonState},
-		{name: "a state that the task does not say is absence", reading: change(func(t *Task) { t.State = Given[StateID]{} }), verdict: Doubt, reason: ReasonStateMissing},
-		{name: "a state that the catalogue lacks is absence", reading: change(func(t *Task) { t.State = Say(StateID(99)) }), verdict: Doubt, reason: ReasonUnknownState},
+		{name: "a state that the task does not say is absence", reading: change(func(t *Task) { t.State = Given[StateID]{} }), verdict: Absent, reason: ReasonStateMissing},
+		{name: "a state that the catalogue lacks is absence", reading: change(func(t *Task) { t.State = Say(StateID(99)) }), verdict: Absent, reason: ReasonUnknownState},
 		{name: "a shown role gone from the catalogue makes other roles absence",
 			settings: func(s *Settings) { s.ShownRoles = []RoleID{roleOpen, 77} },
-			reading:  change(func(t *Task) { t.State = Say(stateDone) }), verdict: Doubt, reason: ReasonCatalogue},
+			reading:  change(func(t *Task) { t.State = Say(stateDone) }), verdict: Absent, reason: ReasonCatalogue},
 		{name: "a shown role gone from the catalogue takes nothing from the others",
 			settings: func(s *Settings) { s.ShownRoles = []RoleID{roleOpen, 77} }, reading: change(), verdict: Keep, via: ViaExecutor},
 		{name: "the catalogue says the role, not the name that the task gives its state",
 			reading: change(func(t *Task) { t.StateName = "Done" }), verdict: Keep, via: ViaExecutor},
 
 		{name: "no date, said, is evidence", reading: change(func(t *Task) { t.Start = Say(LocalTime{}) }), verdict: Remove, reason: ReasonUndated},
-		{name: "no word of a date is absence", reading: change(func(t *Task) { t.Start = Given[LocalTime]{} }), verdict: Doubt, reason: ReasonDateMissing},
+		{name: "no word of a date is absence", reading: change(func(t *Task) { t.Start = Given[LocalTime]{} }), verdict: Absent, reason: ReasonDateMissing},
 
 		{name: "executors without the employee are evidence", reading: change(func(t *Task) { t.Executors = Say([]EmployeeID{petro}) }), verdict: Remove, reason: ReasonReassigned},
 		{name: "executors said to be nobody are evidence", reading: change(nobody), verdict: Remove, reason: ReasonReassigned},
-		{name: "no word of executors is absence", reading: change(unlisted), verdict: Doubt, reason: ReasonStaffMissing},
+		{name: "no word of executors is absence", reading: change(unlisted), verdict: Absent, reason: ReasonStaffMissing},
 		{name: "one executor among several has it", reading: change(func(t *Task) { t.Executors = Say([]EmployeeID{petro, olena}) }), verdict: Keep, via: ViaExecutor},
 
 		{name: "a member of the task's department has it", settings: withDepartments, reading: change(nobody, forNorth), employee: inNorth, verdict: Keep, via: ViaDivision},
@@ -72,18 +72,18 @@ func TestTaskIsJudgedByEvidence(t *testing.T) {
 		{name: "members of other departments do not have it", settings: withDepartments, reading: change(nobody, forNorth),
 			employee: func(e *Recipient) { e.Divisions = []DivisionID{9} }, verdict: Remove, reason: ReasonReassigned},
 		{name: "departments said to be none are evidence", settings: withDepartments, reading: change(nobody), employee: byDivision, verdict: Remove, reason: ReasonReassigned},
-		{name: "no word of departments is absence for who had it by one", settings: withDepartments, reading: change(nobody, noDivisions), employee: byDivision, verdict: Doubt, reason: ReasonStaffMissing},
+		{name: "no word of departments is absence for who had it by one", settings: withDepartments, reading: change(nobody, noDivisions), employee: byDivision, verdict: Absent, reason: ReasonStaffMissing},
 		{name: "no word of departments does not matter to a former executor", settings: withDepartments, reading: change(nobody, noDivisions),
 			employee: func(e *Recipient) { e.Via = ViaExecutor }, verdict: Remove, reason: ReasonReassigned},
 		{name: "no word of departments does not matter where the setting is off", reading: change(nobody, noDivisions), employee: byDivision, verdict: Remove, reason: ReasonReassigned},
-		{name: "no word of executors nor departments is absence", settings: withDepartments, reading: change(unlisted, noDivisions), employee: byDivision, verdict: Doubt, reason: ReasonStaffMissing},
+		{name: "no word of executors nor departments is absence", settings: withDepartments, reading: change(unlisted, noDivisions), employee: byDivision, verdict: Absent, reason: ReasonStaffMissing},
 
 		{name: "what starts before the calendar's tasks is not in it",
 			reading: change(), employee: func(e *Recipient) { e.From = time.Date(2026, 12, 10, 7, 30, 1, 0, time.UTC) }, verdict: Remove, reason: ReasonBefore},
 		{name: "what starts with the calendar's tasks is in it",
 			reading: change(), employee: func(e *Recipient) { e.From = time.Date(2026, 12, 10, 7, 30, 0, 0, time.UTC) }, verdict: Keep, via: ViaExecutor},
 		{name: "a template that fails on the task leaves its event",
-			settings: func(s *Settings) { s.EventTitle = `{{slice .Task.Customer 0 99}}` }, reading: change(), verdict: Leave, reason: ReasonRefusedContent, err: failure.Invalid},
+			settings: func(s *Settings) { s.EventTitle = `{{slice .Task.Customer 0 99}}` }, reading: change(), verdict: Unknown, reason: ReasonRefusedContent, err: failure.Invalid},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := settings()
@@ -98,7 +98,7 @@ func TestTaskIsJudgedByEvidence(t *testing.T) {
 			if d.Verdict != row.verdict || d.Reason != row.reason || d.Via != row.via {
 				t.Errorf("verdict %v, reason %q, via %q; want %v, %q, %q", d.Verdict, d.Reason, d.Via, row.verdict, row.reason, row.via)
 			}
-			if (d.Err != nil) != (row.verdict == Leave) || failure.KindOf(d.Err) != row.err {
+			if (d.Err != nil) != (row.verdict == Unknown) || failure.KindOf(d.Err) != row.err {
 				t.Errorf("error %v, want kind %q", d.Err, row.err)
 			}
 			if (d.Event != Event{}) != (row.verdict == Keep) {
@@ -108,7 +108,7 @@ func TestTaskIsJudgedByEvidence(t *testing.T) {
 	}
 }
 
-// protocol.md §3.5: a task enters by its end if all-day, by its start otherwise.
+// rule 3.5: a task enters by its end if all-day, by its start otherwise.
 func TestFromBoundsAllDayByEndAndTimedByStart(t *testing.T) {
 	// Kyiv is at +02:00 in December.
 	for _, row := range []struct {

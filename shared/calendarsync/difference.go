@@ -51,7 +51,7 @@ type Actual struct {
 	Observed *Fields
 }
 
-// Drifted tells whether somebody changed the event on Google's side since it was
+// Drifted reports whether somebody changed the event on Google's side since it was
 // written.
 func (a Actual) Drifted(want Event) bool {
 	if a.Observed == nil {

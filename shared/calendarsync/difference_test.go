@@ -35,10 +35,10 @@ func TestStepForEachVerdictAndPresence(t *testing.T) {
 		{"unwanted and there", Decision{Verdict: Remove}, live, Delete},
 		{"unwanted, never there", Decision{Verdict: Remove}, Actual{}, Nothing},
 		{"unwanted, deleted before", Decision{Verdict: Remove}, Actual{Presence: Cancelled}, Nothing},
-		{"in doubt and there", Decision{Verdict: Doubt}, live, Nothing},
-		{"in doubt, never there", Decision{Verdict: Doubt}, Actual{}, Nothing},
-		{"left and there", Decision{Verdict: Leave}, live, Nothing},
-		{"left, deleted before", Decision{Verdict: Leave}, Actual{Presence: Cancelled}, Nothing},
+		{"in doubt and there", Decision{Verdict: Absent}, live, Nothing},
+		{"in doubt, never there", Decision{Verdict: Absent}, Actual{}, Nothing},
+		{"left and there", Decision{Verdict: Unknown}, live, Nothing},
+		{"left, deleted before", Decision{Verdict: Unknown}, Actual{Presence: Cancelled}, Nothing},
 		{"no verdict", Decision{}, live, Nothing},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestStepForEachVerdictAndPresence(t *testing.T) {
 	}
 }
 
-// protocol.md §2.3: drift is measured against what Google returned; without a
+// rule 2.3: drift is measured against what Google returned; without a
 // memory of that, against the content.
 func TestDriftIsWhatSomebodyChanged(t *testing.T) {
 	ev := timedEvent()
@@ -106,7 +106,7 @@ func TestDriftIsWhatSomebodyChanged(t *testing.T) {
 
 func TestDifferenceIsOrderedAndLeavesTheRestAlone(t *testing.T) {
 	ev := timedEvent()
-	decisions := map[int]Decision{9: {Verdict: Keep, Event: ev}, 1: {Verdict: Remove}, 5: {Verdict: Keep, Event: ev}, 3: {Verdict: Doubt}}
+	decisions := map[int]Decision{9: {Verdict: Keep, Event: ev}, 1: {Verdict: Remove}, 5: {Verdict: Keep, Event: ev}, 3: {Verdict: Absent}}
 	actual := map[int]Actual{1: {Presence: Live}, 3: {Presence: Live}, 4: {Presence: Live, Sent: "undecided"}, 9: {Presence: Live, Sent: "old"}}
 	want := []Change[int]{{1, Delete}, {5, Insert}, {9, Update}}
 	for range 50 { // map order differs from turn to turn

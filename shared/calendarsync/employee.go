@@ -32,26 +32,26 @@ const (
 // that a signed notification said they were deleted.
 func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict, Reason) {
 	if reading.Invalid != nil {
-		return Leave, ReasonInvalid
+		return Unknown, ReasonInvalid
 	}
 	if reading.Employee == nil {
 		switch {
 		case reading.Absent == 0:
 			// No reading at all, as a map gives for an id that it lacks, proves nothing.
-			return Leave, ReasonMissing
+			return Unknown, ReasonMissing
 		case vouched:
 			return Remove, ReasonDeleted
 		case reading.Absent == ProofEmptyList:
-			return Leave, ReasonMissing
+			return Unknown, ReasonMissing
 		default:
-			return Doubt, ReasonMissing
+			return Absent, ReasonMissing
 		}
 	}
 	e := *reading.Employee
 	working, said := e.Working.Get()
 	switch {
 	case !said:
-		return Doubt, ReasonWorkMissing
+		return Absent, ReasonWorkMissing
 	case !working:
 		return Remove, ReasonDismissed
 	}
@@ -60,7 +60,7 @@ func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict,
 		value, there := fields[s.BindingField]
 		switch {
 		case !there:
-			return Doubt, ReasonBindingMissing
+			return Absent, ReasonBindingMissing
 		case !On(value):
 			return Remove, ReasonUnbound
 		}
@@ -68,13 +68,13 @@ func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict,
 	address, said := e.Email.Get()
 	switch {
 	case !said:
-		return Doubt, ReasonAddressMissing
+		return Absent, ReasonAddressMissing
 	case strings.TrimSpace(address) == "":
 		return Remove, ReasonNoAddress
 	case !ValidAddress(address):
-		// Not among the explicit evidence of protocol.md §4.1: a slip while typing
+		// Not among the explicit evidence of rule 4.1: a slip while typing
 		// must not cost a calendar at once.
-		return Doubt, ReasonInvalidAddress
+		return Absent, ReasonInvalidAddress
 	}
 	return Keep, ReasonNone
 }
@@ -90,7 +90,7 @@ func On(value string) bool {
 
 var domainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`)
 
-// ValidAddress tells whether a text is one plain e-mail address that Google can
+// ValidAddress reports whether a text is one plain e-mail address that Google can
 // share with: no display name, a domain with a dot, at most 254 characters.
 func ValidAddress(s string) bool {
 	s = strings.TrimSpace(s)
@@ -105,7 +105,7 @@ func ValidAddress(s string) bool {
 	return at > 0 && at <= 64 && !strings.ContainsAny(s, " \t\"<>") && domainForm.MatchString(s[at+1:])
 }
 
-// CalendarMark is the last line of a calendar's description (protocol.md §3.5), with
+// CalendarMark is the last line of a calendar's description (rule 3.5), with
 // a line before it that tells for whom the calendar is.
 type CalendarMark struct {
 	Tenant   string
@@ -171,8 +171,7 @@ func WithoutMarks(description string) string {
 	}), "\n"))
 }
 
-// AddURL is the link that adds a shared calendar to its reader's list (google.md
-// §1): the calendar's id in base64.
+// AddURL is the link that adds a shared calendar to its reader's list (shared/googlecalendar/README.md): the calendar's id in base64.
 func AddURL(calendarID string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendarID))
 }
@@ -181,7 +180,7 @@ func AddURL(calendarID string) string {
 const NoCard = "missing"
 
 // Digest is a hash of what matters of a card, to compare readings by; a value left
-// out differs from one said to be empty (protocol.md §4.1). The field that the
+// out differs from one said to be empty (rule 4.1). The field that the
 // calendar's id is written into is left out, or each write of ours would look like a
 // change. binding is that of the settings; 0 is none.
 func (e Employee) Digest(binding FieldID) string {

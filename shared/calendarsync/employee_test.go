@@ -37,30 +37,30 @@ func TestEmployeeIsJudgedByEvidence(t *testing.T) {
 		{name: "a notice of deletion does not outweigh somebody who is there", reading: works(), vouched: true, verdict: Keep},
 		{name: "bound", settings: bound, reading: works(), verdict: Keep},
 
-		{name: "missing from a complete reading is absence", reading: EmployeeReading{Absent: ProofKnownID}, verdict: Doubt, reason: ReasonMissing},
+		{name: "missing from a complete reading is absence", reading: EmployeeReading{Absent: ProofKnownID}, verdict: Absent, reason: ReasonMissing},
 		{name: "missing and vouched for is evidence", reading: EmployeeReading{Absent: ProofKnownID}, vouched: true, verdict: Remove, reason: ReasonDeleted},
-		{name: "an ERP without employees proves nothing", reading: EmployeeReading{Absent: ProofEmptyList}, verdict: Leave, reason: ReasonMissing},
+		{name: "an ERP without employees proves nothing", reading: EmployeeReading{Absent: ProofEmptyList}, verdict: Unknown, reason: ReasonMissing},
 		{name: "an ERP without employees confirms a signed deletion", reading: EmployeeReading{Absent: ProofEmptyList}, vouched: true, verdict: Remove, reason: ReasonDeleted},
-		{name: "no reading at all leaves everything", verdict: Leave, reason: ReasonMissing},
-		{name: "no reading at all does not confirm a deletion", vouched: true, verdict: Leave, reason: ReasonMissing},
-		{name: "unbelievable data leaves everything", reading: EmployeeReading{Invalid: errors.New("no employee")}, vouched: true, verdict: Leave, reason: ReasonInvalid},
+		{name: "no reading at all leaves everything", verdict: Unknown, reason: ReasonMissing},
+		{name: "no reading at all does not confirm a deletion", vouched: true, verdict: Unknown, reason: ReasonMissing},
+		{name: "unbelievable data leaves everything", reading: EmployeeReading{Invalid: errors.New("no employee")}, vouched: true, verdict: Unknown, reason: ReasonInvalid},
 
 		{name: "dismissed is evidence", reading: works(func(e *Employee) { e.Working = Say(false) }), verdict: Remove, reason: ReasonDismissed},
 		{name: "dismissed is evidence whatever else is missing",
 			reading: works(func(e *Employee) { *e = Employee{ID: olena, Working: Say(false)} }), verdict: Remove, reason: ReasonDismissed},
-		{name: "no word of working is absence", reading: works(func(e *Employee) { e.Working = Given[bool]{} }), verdict: Doubt, reason: ReasonWorkMissing},
+		{name: "no word of working is absence", reading: works(func(e *Employee) { e.Working = Given[bool]{} }), verdict: Absent, reason: ReasonWorkMissing},
 
 		{name: "an empty address is evidence", reading: works(email("")), verdict: Remove, reason: ReasonNoAddress},
 		{name: "a blank address is an empty one", reading: works(email(" \t")), verdict: Remove, reason: ReasonNoAddress},
-		{name: "no word of an address is absence", reading: works(func(e *Employee) { e.Email = Given[string]{} }), verdict: Doubt, reason: ReasonAddressMissing},
-		{name: "a mistyped address costs no calendar at once", reading: works(email("olena@example")), verdict: Doubt, reason: ReasonInvalidAddress},
+		{name: "no word of an address is absence", reading: works(func(e *Employee) { e.Email = Given[string]{} }), verdict: Absent, reason: ReasonAddressMissing},
+		{name: "a mistyped address costs no calendar at once", reading: works(email("olena@example")), verdict: Absent, reason: ReasonInvalidAddress},
 
 		{name: "an unticked checkbox is evidence", settings: bound, reading: works(field("0")), verdict: Remove, reason: ReasonUnbound},
 		{name: "an empty checkbox is evidence", settings: bound, reading: works(field("")), verdict: Remove, reason: ReasonUnbound},
 		{name: "a checkbox that is not there is absence", settings: bound,
-			reading: works(func(e *Employee) { e.Fields = Say(map[FieldID]string{99: "1"}) }), verdict: Doubt, reason: ReasonBindingMissing},
+			reading: works(func(e *Employee) { e.Fields = Say(map[FieldID]string{99: "1"}) }), verdict: Absent, reason: ReasonBindingMissing},
 		{name: "fields that are not there are absence", settings: bound,
-			reading: works(func(e *Employee) { e.Fields = Given[map[FieldID]string]{} }), verdict: Doubt, reason: ReasonBindingMissing},
+			reading: works(func(e *Employee) { e.Fields = Given[map[FieldID]string]{} }), verdict: Absent, reason: ReasonBindingMissing},
 		{name: "without a binding field everybody is bound", reading: works(field("0")), verdict: Keep},
 		{name: "unbound is evidence before a missing address is looked at", settings: bound,
 			reading: works(field("off"), func(e *Employee) { e.Email = Given[string]{} }), verdict: Remove, reason: ReasonUnbound},
@@ -124,7 +124,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	if NormalAddress("  Olena@Example.COM \n") != NormalAddress("olena@example.com") {
-		t.Error("addresses are compared with case or blanks (protocol.md §5.1)")
+		t.Error("addresses are compared with case or blanks (rule 5.1)")
 	}
 	if NormalAddress("olena@example.com") == NormalAddress("petro@example.com") {
 		t.Error("two addresses are one")

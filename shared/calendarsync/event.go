@@ -60,8 +60,8 @@ func hashOf(v any) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// EventID is the id of a task's event in an employee's calendar (protocol.md
-// §3.2): 41 characters of 0–9 and a–f, within Google's 0–9a–v.
+// EventID is the id of a task's event in an employee's calendar (rule
+// 3.2): 41 characters of 0–9 and a–f, within Google's 0–9a–v.
 func EventID(tenant string, task TaskID, employee EmployeeID, generation int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%d", tenant, task, employee, generation))
 	return "e" + hex.EncodeToString(sum[:])[:40]
@@ -76,7 +76,7 @@ type Mark struct {
 	Hash       string
 }
 
-// The names of the private extended properties of protocol.md §3.2.
+// The names of the private extended properties of rule 3.2.
 const (
 	MarkTenant     = "erpTenant"
 	MarkTask       = "erpTask"
@@ -107,13 +107,13 @@ func ReadMark(p map[string]string) (Mark, bool) {
 	return Mark{p[MarkTenant], TaskID(task), EmployeeID(employee), generation, p[MarkHash]}, true
 }
 
-// Owns tells whether an event id is the hash of what its mark says; a marked
-// event with another id is a copy and is never touched (protocol.md §3.2).
+// Owns reports whether an event id is the hash of what its mark says; a marked
+// event with another id is a copy and is never touched (rule 3.2).
 func (m Mark) Owns(eventID string) bool {
 	return EventID(m.Tenant, m.Task, m.Employee, m.Generation) == eventID
 }
 
-// span computes start and end of a task's event (protocol.md §9; the issue's
+// span computes start and end of a task's event (rule 9; the issue's
 // duration rule: the task's own hours, else the type's, else the setting's).
 func span(t Task, start LocalTime, typ TaskType, s Settings, zone *time.Location) (EventTime, EventTime) {
 	midnight := start.Wall.Hour() == 0 && start.Wall.Minute() == 0 && start.Wall.Second() == 0

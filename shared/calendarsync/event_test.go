@@ -168,7 +168,7 @@ func TestMarkFitsGooglesProperties(t *testing.T) {
 	}
 }
 
-// protocol.md §3.2: owned means the mark is there and the id is the hash of what
+// rule 3.2: owned means the mark is there and the id is the hash of what
 // it says; another id is a copy.
 func TestOnlyAnEventWithItsOwnIDIsOwned(t *testing.T) {
 	m := Mark{Tenant: tenant, Task: 123, Employee: 42, Generation: 1, Hash: "h"}
@@ -224,7 +224,7 @@ func TestMarkThatIsNotWholeIsNone(t *testing.T) {
 }
 
 // Equal instants are equal content however they are labelled, so that reading
-// back never causes an endless repair (protocol.md §2.3).
+// back never causes an endless repair (rule 2.3).
 func TestHashIgnoresHowAnInstantIsLabelled(t *testing.T) {
 	at := time.Date(2026, 12, 10, 7, 30, 0, 0, time.UTC)
 	kyiv := at.In(zone(t, "Europe/Kyiv"))

@@ -40,7 +40,7 @@ func (f Fields) prints() []fieldPrint {
 	return out
 }
 
-// Hash fingerprints the fields as returned (protocol.md §2.3), each by itself, so
+// Hash fingerprints the fields as returned (rule 2.3), each by itself, so
 // that of a later reading can be told which of them changed.
 func (f Fields) Hash() string {
 	var out []byte
@@ -51,7 +51,7 @@ func (f Fields) Hash() string {
 }
 
 // Changed names the fields that are not as they were when before was their Hash:
-// which field, never its content (protocol.md §8.4). Nil where before is not a
+// which field, never its content (rule 8.4). Nil where before is not a
 // Hash of this form.
 func (f Fields) Changed(before string) []string {
 	now := f.prints()

@@ -122,5 +122,5 @@ func kept(t testing.TB, s Settings, task Task) Event {
 	return d.Event
 }
 
-// names tells whether an error's text names a settings field.
+// names reports whether an error's text names a settings field.
 func names(err error, field string) bool { return err != nil && strings.Contains(err.Error(), field) }

@@ -105,7 +105,7 @@ func TestDifferenceMakesTheCalendarRightOnce(t *testing.T) {
 		ids := []string{"a", "b", "c", "d", "e", "f", "g"}
 		before, decisions := world{}, map[string]Decision{}
 		for _, id := range ids {
-			if v := Verdict(rapid.IntRange(0, int(Leave)).Draw(t, "verdict "+id)); v != 0 { // 0: a foreign or copied event
+			if v := Verdict(rapid.IntRange(0, int(Unknown)).Draw(t, "verdict "+id)); v != 0 { // 0: a foreign or copied event
 				decisions[id] = Decision{Verdict: v}
 				if v == Keep {
 					decisions[id] = Decision{Verdict: v, Event: anyEvent().Draw(t, "event "+id)}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Settings are what an admin decides (design.md §2, Settings). The JSON names
+// Settings are what an admin decides (functions/README.md, Settings). The JSON names
 // are the contract; shared/settings reads, checks and stores them.
 type Settings struct {
 	Enabled   bool `json:"enabled"`
@@ -31,7 +31,7 @@ type Settings struct {
 	DeleteGuardPercent     int            `json:"delete_guard_percent"`
 }
 
-// DefaultSettings are the values of fields that nobody set (design.md §2). The
+// DefaultSettings are the values of fields that nobody set (functions/README.md). The
 // zone and the shown roles have no default; an empty TaskURL means ERP_URL +
 // "/task/{id}", which only the caller knows.
 func DefaultSettings() Settings {

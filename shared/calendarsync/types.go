@@ -32,7 +32,7 @@ type FieldID int64
 
 // Given is a value that the ERP may have said or left out. The difference
 // between "present and empty" and "missing" decides what may be deleted
-// (protocol.md §4.1), so it is kept in the type.
+// (rule 4.1), so it is kept in the type.
 type Given[T any] struct {
 	value   T
 	present bool
@@ -44,7 +44,7 @@ func Say[T any](v T) Given[T] { return Given[T]{value: v, present: true} }
 // Get gives the value and whether the ERP said it.
 func (g Given[T]) Get() (T, bool) { return g.value, g.present }
 
-// Present tells whether the ERP said it at all.
+// Present reports whether the ERP said it at all.
 func (g Given[T]) Present() bool { return g.present }
 
 // Or gives the value, or another one where the ERP said nothing.
@@ -63,7 +63,7 @@ type LocalTime struct {
 	DateOnly bool
 }
 
-// IsZero tells whether there is no date.
+// IsZero reports whether there is no date.
 func (l LocalTime) IsZero() bool { return l.Wall.IsZero() }
 
 // Task is one task as the ERP gave it, decoded to plain text (entities resolved,

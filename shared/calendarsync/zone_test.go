@@ -16,7 +16,7 @@ func zone(t testing.TB, name string) *time.Location {
 	return z
 }
 
-// protocol.md §9. The instants are those of the tz database, worked out with
+// rule 9. The instants are those of the tz database, worked out with
 // Python's zoneinfo and zdump.
 func TestWallClockBecomesAnInstant(t *testing.T) {
 	for _, row := range []struct{ name, zone, wall, want string }{

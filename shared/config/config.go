@@ -1,4 +1,4 @@
-// Package config reads the environment of design.md §2, Configuration: groups of
+// Package config reads the environment of functions/README.md, Configuration: groups of
 // variables that each function embeds in its own struct, checked all at once, so
 // that an operator sees every fault in one log entry. It must never put a secret's
 // value into an error or a log.
@@ -107,7 +107,7 @@ type Budget struct {
 	CalendarsPerHour  int `env:"CALENDARS_PER_HOUR"`
 }
 
-// Waits are those of protocol.md §1, §3.6 and §4.2.
+// Waits are those of rule 1, 3.6 and 4.2.
 type Waits struct {
 	Lease   time.Duration `env:"LEASE_SECONDS"`
 	Intent  time.Duration `env:"INTENT_SECONDS"`
@@ -217,7 +217,7 @@ func (r *reader) fault(name, problem string) {
 // environment lets a rule look at other variables.
 type environment struct{ r *reader }
 
-// inCloud tells whether this runs on Cloud Run, which sets K_SERVICE.
+// inCloud reports whether this runs on Cloud Run, which sets K_SERVICE.
 func (e environment) inCloud() bool { _, set := e.r.text("K_SERVICE"); return set }
 
 func (e environment) isTrue(name string) bool { text, _ := e.r.text(name); return text == "true" }

@@ -19,7 +19,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/config"
 )
 
-// everything uses each variable of design.md §2.
+// everything uses each variable of functions/README.md.
 type everything struct {
 	config.Store
 	config.ERP

@@ -29,7 +29,7 @@ type rule struct {
 	check    func(text string, env environment) (value, problem string)
 }
 
-// rules is the table of design.md §2.
+// rules is the table of functions/README.md.
 func rules() map[string]rule {
 	optional := func(fallback string, check func(string, environment) (string, string)) rule {
 		return rule{fallback: fallback, check: check}
@@ -251,7 +251,7 @@ func tokenKey(text string, env environment) (string, string) {
 		return text, ""
 	}
 	if env.inCloud() {
-		// protocol.md §10: a key in the environment of a cloud function is no secret.
+		// rule 10: a key in the environment of a cloud function is no secret.
 		return "", "is a local: key, which is refused in the cloud: name a KMS key"
 	}
 	b, err := decode32(encoded)

@@ -31,7 +31,7 @@ type step struct {
 const maxGenerations = 3
 
 // act announces the writes in one transaction and makes them one by one.
-func (l *look) act(ctx context.Context, todo []step) {
+func (l *taskPass) act(ctx context.Context, todo []step) {
 	for i := range todo {
 		l.prepare(&todo[i])
 	}
@@ -50,7 +50,7 @@ func (l *look) act(ctx context.Context, todo []step) {
 	}
 }
 
-func (l *look) prepare(s *step) {
+func (l *taskPass) prepare(s *step) {
 	p := s.party
 	m := p.mapping
 	if !p.mapped {
@@ -77,7 +77,7 @@ func (l *look) prepare(s *step) {
 	}
 }
 
-func (l *look) announce(ctx context.Context, todo []step) ([]int64, error) {
+func (l *taskPass) announce(ctx context.Context, todo []step) ([]int64, error) {
 	intents := make([]store.Intent, len(todo))
 	for i, s := range todo {
 		intents[i] = store.Intent{Employee: s.party.id, Mapping: s.intent, Activity: s.activity}
@@ -92,7 +92,7 @@ type written struct {
 	err   error
 }
 
-func (l *look) write(ctx context.Context, s *step) written {
+func (l *taskPass) write(ctx context.Context, s *step) written {
 	if l.tenant == "" {
 		return written{err: failure.New(failure.Misconfigured, "write an event", "the installation has no tenant yet")}
 	}
@@ -112,7 +112,7 @@ func (l *look) write(ctx context.Context, s *step) written {
 	return written{}
 }
 
-func (l *look) draft(s *step, sequence int64, etag string) googlecalendar.Draft {
+func (l *taskPass) draft(s *step, sequence int64, etag string) googlecalendar.Draft {
 	return googlecalendar.Draft{
 		ID:      s.intent.EventID,
 		Content: s.decision.Event,
@@ -124,7 +124,7 @@ func (l *look) draft(s *step, sequence int64, etag string) googlecalendar.Draft 
 	}
 }
 
-func (l *look) insert(ctx context.Context, s *step, try int) written {
+func (l *taskPass) insert(ctx context.Context, s *step, try int) written {
 	l.writes++
 	ev, err := l.w.Google.InsertEvent(ctx, s.party.record.Calendar.ID, l.draft(s, 0, ""))
 	if failure.Is(err, failure.Conflict) {
@@ -137,7 +137,7 @@ func (l *look) insert(ctx context.Context, s *step, try int) written {
 // examine reads the event under the intent's id and goes on from what is there:
 // nothing, a cancelled event, ours, or somebody's. taken tells that an insert was
 // refused because the id is taken.
-func (l *look) examine(ctx context.Context, s *step, try int, taken bool) written {
+func (l *taskPass) examine(ctx context.Context, s *step, try int, taken bool) written {
 	ev, err := l.w.Google.Event(ctx, s.party.record.Calendar.ID, s.intent.EventID)
 	switch {
 	case failure.Is(err, failure.Gone) && taken:
@@ -152,7 +152,7 @@ func (l *look) examine(ctx context.Context, s *step, try int, taken bool) writte
 		back, err := l.w.Google.UpdateEvent(ctx, s.party.record.Calendar.ID, l.draft(s, ev.Sequence, ev.ETag))
 		switch failure.KindOf(err) {
 		case failure.Forbidden, failure.Gone:
-			// Deleted in the web UI, an event may refuse to live again (google.md §1).
+			// Deleted in the web UI, an event may refuse to live again (shared/googlecalendar/README.md).
 			return l.nextGeneration(ctx, s, try, err)
 		}
 		return written{event: back, err: err}
@@ -167,8 +167,8 @@ func (l *look) examine(ctx context.Context, s *step, try int, taken bool) writte
 	}
 }
 
-// nextGeneration announces the next id before it is used (protocol.md §3.3).
-func (l *look) nextGeneration(ctx context.Context, s *step, try int, why error) written {
+// nextGeneration announces the next id before it is used (rule 3.3).
+func (l *taskPass) nextGeneration(ctx context.Context, s *step, try int, why error) written {
 	if try > maxGenerations {
 		return written{err: why}
 	}
@@ -194,13 +194,13 @@ func (l *look) nextGeneration(ctx context.Context, s *step, try int, why error) 
 	return l.insert(ctx, s, try+1)
 }
 
-func (l *look) update(ctx context.Context, s *step, sequence int64, etag string, try int) written {
+func (l *taskPass) update(ctx context.Context, s *step, sequence int64, etag string, try int) written {
 	l.writes++
 	ev, err := l.w.Google.UpdateEvent(ctx, s.party.record.Calendar.ID, l.draft(s, sequence, etag))
 	switch failure.KindOf(err) {
 	case failure.Conflict, failure.Invalid, failure.Gone:
 		// Changed since (412), a stale sequence (400), or no longer there: what is
-		// there decides (protocol.md §2.2). A second refusal is final.
+		// there decides (rule 2.2). A second refusal is final.
 		if try == 1 {
 			return l.examine(ctx, s, try, false)
 		}
@@ -208,7 +208,7 @@ func (l *look) update(ctx context.Context, s *step, sequence int64, etag string,
 	return written{event: ev, err: err}
 }
 
-func (l *look) delete(ctx context.Context, s *step) written {
+func (l *taskPass) delete(ctx context.Context, s *step) written {
 	calendar := s.party.record.Calendar.ID
 	l.writes++
 	err := l.w.Google.DeleteEvent(ctx, calendar, s.intent.EventID, s.party.etag)
@@ -234,7 +234,7 @@ func (l *look) delete(ctx context.Context, s *step) written {
 }
 
 // finish turns the outcome of a write into the mapping to record.
-func (l *look) finish(ctx context.Context, s *step, w written) {
+func (l *taskPass) finish(ctx context.Context, s *step, w written) {
 	m := s.intent
 	m.Owner, m.Deadline, m.AbsentSince, m.AbsentFor, m.StateID = "", time.Time{}, time.Time{}, "", l.state
 	m.Release()
@@ -262,7 +262,7 @@ func (l *look) finish(ctx context.Context, s *step, w written) {
 
 // afterFailure closes the intent where it is certain that nothing happened;
 // otherwise the intent stays open and the event is read before the next write.
-func (l *look) afterFailure(ctx context.Context, s *step, err error) {
+func (l *taskPass) afterFailure(ctx context.Context, s *step, err error) {
 	// What is under a taken id may be ours, from an earlier try whose answer was lost,
 	// however the call after it failed (found by the simulation).
 	if failure.IsAmbiguous(err) || errors.Is(err, context.DeadlineExceeded) || s.taken {
@@ -289,8 +289,8 @@ func (l *look) afterFailure(ctx context.Context, s *step, err error) {
 }
 
 // removeExtras deletes further owned events of the same task and employee: of
-// several the highest generation stays (protocol.md §3.3).
-func (l *look) removeExtras(ctx context.Context, parties []party) {
+// several the highest generation stays (rule 3.3).
+func (l *taskPass) removeExtras(ctx context.Context, parties []party) {
 	if l.failed != nil {
 		// The one that is to stay may not be there.
 		return
@@ -308,7 +308,7 @@ func (l *look) removeExtras(ctx context.Context, parties []party) {
 
 // removeExtra deletes one event that no mapping tells of, announced like every
 // other write: whoever makes it may die behind it.
-func (l *look) removeExtra(ctx context.Context, p *party, e googlecalendar.Event) {
+func (l *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.Event) {
 	now := l.w.Deps.Now().UTC()
 	a := store.ActivityRecord{
 		ID: fmt.Sprintf("%s-%d-%d-%d", l.lease.Token, p.id, l.lease.Look, e.Mark.Generation), At: now,

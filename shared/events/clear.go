@@ -21,20 +21,20 @@ type Clearing struct {
 	Employee calendarsync.EmployeeID
 	Calendar string
 	Epoch    string
-	// Leaving: the calendar is no longer the employee's, and what is remembered of
+	// Retiring: the calendar is no longer the employee's, and what is remembered of
 	// its events goes too. Otherwise they are tombstones, to be revived.
-	Leaving bool
-	Events  []googlecalendar.Event
-	Cause   queue.Cause
+	Retiring bool
+	Events   []googlecalendar.Event
+	Cause    queue.Cause
 }
 
 // Clear deletes the events, each under its task's lease and announced like every
 // write. It reads no ERP: that they go was decided by an admin who saw how many
-// there are, whatever the ERP says (protocol.md §4.6). left counts those whose task
+// there are, whatever the ERP says (rule 4.6). left counts those whose task
 // another holds, and those changed since the list; they are to be listed and tried
 // again. The first failure ends it.
-func (w *Writer) Clear(ctx context.Context, c Clearing) (writes, left int, err error) {
-	// The highest generation last: it is what is remembered (protocol.md §3.3).
+func (w *Syncer) Clear(ctx context.Context, c Clearing) (writes, left int, err error) {
+	// The highest generation last: it is what is remembered (rule 3.3).
 	slices.SortFunc(c.Events, func(a, b googlecalendar.Event) int {
 		return cmp.Or(cmp.Compare(a.Mark.Task, b.Mark.Task), cmp.Compare(a.Mark.Generation, b.Mark.Generation))
 	})
@@ -52,10 +52,10 @@ func (w *Writer) Clear(ctx context.Context, c Clearing) (writes, left int, err e
 	return writes, left, nil
 }
 
-func (w *Writer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
+func (w *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
 	began := w.Deps.Now()
 	lease, outcome, err := w.Deps.Store.AcquireTask(ctx, int64(e.Mark.Task), store.Claim{TTL: w.waits.Lease, Token: w.NewID()})
-	if err != nil || outcome != store.Taken {
+	if err != nil || outcome != store.Acquired {
 		return false, err
 	}
 	calls, cancel := context.WithTimeout(ctx, began.Add(w.waits.Lease-w.margin()).Sub(w.Deps.Now()))
@@ -74,7 +74,7 @@ func (w *Writer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 	// looked at: a change not applied, a failure, a reading to be repeated.
 	rests := lease.Dirty == 1 && lease.Record.Failure == nil && atRest(lease.Record, id)
 	before, mapped := lease.Record.Mapping(id)
-	refused, failed := w.Deps.Store.IntendTask(ctx, &lease, []store.Intent{{Employee: id, Mapping: m, Activity: activity, Leaving: c.Leaving}})
+	refused, failed := w.Deps.Store.IntendTask(ctx, &lease, []store.Intent{{Employee: id, Mapping: m, Activity: activity, Retiring: c.Retiring}})
 	o := store.TaskOutcome{Mappings: map[int64]*store.Mapping{}}
 	if failed == nil && len(refused) == 0 {
 		failed = w.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
@@ -88,7 +88,7 @@ func (w *Writer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 			done, failed = true, nil
 			m.State, m.ETag, m.Owner, m.Deadline = store.MappingTombstone, "", "", time.Time{}
 			m.GoneAt = lease.Until.Add(-w.waits.Lease)
-			if o.Mappings[id] = &m; c.Leaving {
+			if o.Mappings[id] = &m; c.Retiring {
 				o.Mappings[id] = nil
 				o.Concerned = slices.DeleteFunc(slices.Clone(lease.Record.Employees), func(e int64) bool { return e == id })
 			}
@@ -123,7 +123,7 @@ func (w *Writer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 	}
 }
 
-// atRest tells whether nothing is under way or in doubt for anybody else.
+// atRest reports whether nothing is under way or in doubt for anybody else.
 func atRest(rec store.TaskRecord, but int64) bool {
 	for _, id := range rec.Mapped() {
 		if m, _ := rec.Mapping(id); id != but && (m.Open() || !m.AbsentSince.IsZero() || !m.HeldSince.IsZero()) {

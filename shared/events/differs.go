@@ -5,10 +5,10 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// Differs tells whether a task deserves a look under its lease: whether one
+// Differs reports whether a task deserves a look under its lease: whether one
 // employee's calendar, as just listed, is not what it ought to be, or something
 // about it is unfinished. It decides nothing for good; Sync looks again.
-func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, e store.EmployeeRecord, seen *Sighting) bool {
+func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, e store.EmployeeRecord, seen *Listing) bool {
 	m, mapped := rec.Mapping(e.ID)
 	shown := seen.Events[calendarsync.TaskID(rec.ID)]
 	actual := calendarsync.Actual{Sent: m.Sent, Returned: m.Returned}
@@ -28,9 +28,9 @@ func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec st
 	}
 	d := rules.Decide(reading, recipient(e, m.Via), rec.Vouched)
 	switch d.Verdict {
-	case calendarsync.Leave:
+	case calendarsync.Unknown:
 		return troubles(d, actual)
-	case calendarsync.Doubt:
+	case calendarsync.Absent:
 		return actual.Presence == calendarsync.Live
 	}
 	return calendarsync.Step(d, actual) != calendarsync.Nothing

@@ -110,7 +110,7 @@ func TestDiffersAsksForALookWhereverOneIsDue(t *testing.T) {
 			if row.mapping != nil {
 				rec.Mappings = map[string]store.Mapping{strconv.FormatInt(int64(employee), 10): *row.mapping}
 			}
-			seen := &events.Sighting{Employee: employee, Epoch: epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{7: row.seen}}
+			seen := &events.Listing{Employee: employee, Epoch: epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{7: row.seen}}
 			if got := events.Differs(r, row.reading, rec, person, seen); got != row.want {
 				t.Errorf("differs: %v, want %v", got, row.want)
 			}

@@ -7,7 +7,7 @@ import (
 )
 
 // The kinds of drift found at events: what is otherwise at Google than it had been
-// left (protocol.md §8.4).
+// left (rule 8.4).
 const (
 	// DriftMoved: start or end was changed, whatever else was.
 	DriftMoved    = "event.moved"
@@ -20,11 +20,11 @@ const (
 	DriftCopied = "event.copied"
 )
 
-func (l *look) notice(kind string) { l.drift = count(l.drift, kind) }
+func (l *taskPass) notice(kind string) { l.drift = count(l.drift, kind) }
 
 // noticeDrift compares what Google said of an event that the list had shown
 // otherwise than remembered with what it had been left as.
-func (l *look) noticeDrift(p *party) {
+func (l *taskPass) noticeDrift(p *party) {
 	switch {
 	case p.restored && p.actual.Presence == calendarsync.Live:
 		l.notice(DriftRestored)

@@ -12,9 +12,9 @@ import (
 const allowance = 24 * time.Hour
 
 // guard lets deletions that nobody may have meant go only as far as the rolling
-// day has room for them (protocol.md §4.3); the others are held and wait for an
+// day has room for them (rule 4.3); the others are held and wait for an
 // admin. A hold stops those events only (§4.4).
-func (l *look) guard(ctx context.Context, todo []step) []step {
+func (l *taskPass) guard(ctx context.Context, todo []step) []step {
 	asked := 0
 	for _, s := range todo {
 		if l.asks(s) {
@@ -48,19 +48,19 @@ func (l *look) guard(ctx context.Context, todo []step) []step {
 	return out
 }
 
-// asks tells whether a step has to be permitted now: it is counted, and neither
+// asks reports whether a step has to be permitted now: it is counted, and neither
 // held, nor confirmed, nor let go by an earlier look whose end is not known.
-func (l *look) asks(s step) bool {
+func (l *taskPass) asks(s step) bool {
 	m := s.party.mapping
 	return s.counted && m.HeldSince.IsZero() && m.State != store.MappingDeleting
 }
 
-func (l *look) allowed(s step) bool {
+func (l *taskPass) allowed(s step) bool {
 	m := s.party.mapping
 	return !m.HeldSince.IsZero() && !m.AllowedAt.Before(m.HeldSince) && l.taken().Before(m.AllowedAt.Add(allowance))
 }
 
-func (l *look) hold(ctx context.Context, s step) {
+func (l *taskPass) hold(ctx context.Context, s step) {
 	m := l.found(s.party)
 	m.AbsentSince, m.AbsentFor = s.absent, absentFor(s.absent, s.decision.Reason)
 	if m.HeldSince.IsZero() {

@@ -14,9 +14,9 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// look is one held task: what is known, what was decided, what was done.
-type look struct {
-	w      *Writer
+// taskPass is one held task: what is known, what was decided, what was done.
+type taskPass struct {
+	w      *Syncer
 	order  Order
 	id     calendarsync.TaskID
 	lease  store.TaskLease
@@ -59,17 +59,17 @@ type party struct {
 	decision calendarsync.Decision
 }
 
-func (l *look) begin() {
+func (l *taskPass) begin() {
 	l.failed, l.retryAt, l.waiting, l.updated = nil, time.Time{}, false, ""
 	l.mappings, l.concerned, l.activity, l.audit = map[int64]*store.Mapping{}, nil, nil, nil
 	l.unseen = true
 }
 
 // taken is when the lease was taken, by the database's clock.
-func (l *look) taken() time.Time { return l.lease.Until.Add(-l.w.waits.Lease) }
+func (l *taskPass) taken() time.Time { return l.lease.Until.Add(-l.w.waits.Lease) }
 
 // fail records a failure; the first one stays.
-func (l *look) fail(err error) {
+func (l *taskPass) fail(err error) {
 	if l.failed == nil {
 		l.failed = err
 	}
@@ -77,7 +77,7 @@ func (l *look) fail(err error) {
 }
 
 // again asks for another look at a time, the earliest of those asked for.
-func (l *look) again(at time.Time) {
+func (l *taskPass) again(at time.Time) {
 	if l.retryAt.IsZero() || at.Before(l.retryAt) {
 		l.retryAt = at
 	}
@@ -106,7 +106,7 @@ func pause(err error, before *store.Failure) time.Duration {
 
 // run looks at the task once and makes each of its events right. calls ends
 // safely before the lease does.
-func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
+func (l *taskPass) run(calls context.Context, reading calendarsync.TaskReading) {
 	l.begin()
 	if reading.Task == nil && reading.Absent == 0 && reading.Invalid == nil {
 		l.fail(failure.New(failure.SourceInvalid, "read task "+strconv.FormatInt(int64(l.id), 10), "the ERP's answer lacks it"))
@@ -149,7 +149,7 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 		l.fail(reading.Invalid)
 	}
 	// The notification may have overtaken the ERP's own commit: a look that found
-	// nothing new is repeated at the next poll (protocol.md §8.1).
+	// nothing new is repeated at the next poll (rule 8.1).
 	if !changed && l.failed == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
 		l.again(l.taken())
 	}
@@ -160,7 +160,7 @@ func (l *look) run(calls context.Context, reading calendarsync.TaskReading) {
 	}
 }
 
-// over tells whether a task has nothing more to do with an employee: without an event
+// over reports whether a task has nothing more to do with an employee: without an event
 // it need not be remembered, or every task ever closed would be for ever.
 func over(d calendarsync.Decision) bool {
 	switch d.Reason {
@@ -171,7 +171,7 @@ func over(d calendarsync.Decision) bool {
 }
 
 // gather finds everybody whom the task concerns or once concerned.
-func (l *look) gather(ctx context.Context, reading calendarsync.TaskReading) ([]party, error) {
+func (l *taskPass) gather(ctx context.Context, reading calendarsync.TaskReading) ([]party, error) {
 	found := map[int64]*party{}
 	for _, id := range l.lease.Record.Mapped() {
 		m, _ := l.lease.Record.Mapping(id)
@@ -202,8 +202,8 @@ func (l *look) gather(ctx context.Context, reading calendarsync.TaskReading) ([]
 			}
 		}
 	}
-	if l.order.Seen != nil && len(l.order.Seen.Events[l.id]) > 0 {
-		if id := int64(l.order.Seen.Employee); found[id] == nil {
+	if l.order.Listed != nil && len(l.order.Listed.Events[l.id]) > 0 {
+		if id := int64(l.order.Listed.Employee); found[id] == nil {
 			found[id] = &party{id: id}
 		}
 	}
@@ -227,7 +227,7 @@ func (l *look) gather(ctx context.Context, reading calendarsync.TaskReading) ([]
 }
 
 // decide judges one party and says what to do, if anything.
-func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *party) (step, bool) {
+func (l *taskPass) decide(ctx context.Context, reading calendarsync.TaskReading, p *party) (step, bool) {
 	if p.mapped && (p.record.Calendar == nil || p.mapping.Epoch != p.record.Calendar.Epoch) {
 		// The calendar that held the event is gone or going with all it held.
 		l.mappings[p.id] = nil
@@ -247,7 +247,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 	if p.actual.Presence == calendarsync.Live {
 		if via = p.mapping.Via; via == "" {
 			// An adopted event tells not why it is there; it may have come by a
-			// division, so that divisions left out are no evidence (protocol.md §4.1).
+			// division, so that divisions left out are no evidence (rule 4.1).
 			via = calendarsync.ViaDivision
 		}
 	}
@@ -255,24 +255,24 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 	d := p.decision
 	absent := time.Time{}
 	switch d.Verdict {
-	case calendarsync.Leave:
+	case calendarsync.Unknown:
 		if troubles(d, p.actual) {
 			l.fail(d.Err)
 		}
-	case calendarsync.Doubt:
+	case calendarsync.Absent:
 		if p.actual.Presence != calendarsync.Live {
 			break
 		}
 		absent = p.mapping.AbsentSince
 		if absent.IsZero() || p.mapping.AbsentFor != string(d.Reason) {
 			// From the reading, not from the lease: the ERP may have been slow, and the
-			// second reading has to be that much later (protocol.md §4.2).
+			// second reading has to be that much later (rule 4.2).
 			absent = l.readAt
 		}
 		if second := absent.Add(l.w.waits.Absence); l.taken().Before(second) {
 			l.again(second)
 		} else {
-			// The second complete reading, far enough from the first (protocol.md §4.2).
+			// The second complete reading, far enough from the first (rule 4.2).
 			d.Verdict = calendarsync.Remove
 		}
 	}
@@ -286,7 +286,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 			l.mappings[p.id], p.mapped = nil, false
 		} else if p.mapped {
 			m.AbsentSince, m.AbsentFor = absent, absentFor(absent, d.Reason)
-			if d.Verdict != calendarsync.Leave && absent.IsZero() {
+			if d.Verdict != calendarsync.Unknown && absent.IsZero() {
 				// The source recovered, or gives reasons of its own: nothing is held.
 				m.Release()
 			}
@@ -304,7 +304,7 @@ func (l *look) decide(ctx context.Context, reading calendarsync.TaskReading, p *
 		return step{}, false
 	}
 	if action == calendarsync.Insert && !p.record.Calendar.Listed && !l.seen(p) {
-		// An event may be there that nobody remembers (protocol.md §3.4).
+		// An event may be there that nobody remembers (rule 3.4).
 		l.audit = append(l.audit, p.id)
 		l.again(l.taken())
 		return step{}, false
@@ -320,7 +320,7 @@ func absentFor(since time.Time, reason calendarsync.Reason) string {
 	return string(reason)
 }
 
-// troubles tells whether a decision to leave things as they are has to be
+// troubles reports whether a decision to leave things as they are has to be
 // recorded: a task that is missing, and has no event, troubles nobody.
 func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
 	return d.Err != nil && (d.Reason != calendarsync.ReasonMissing || a.Presence == calendarsync.Live)
@@ -329,7 +329,7 @@ func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
 // found is the mapping of an event that is left as it is: what was remembered or,
 // where Google was asked, what Google said. An intent whose maker died may have
 // taken effect, so what was remembered before it must not outlive it.
-func (l *look) found(p *party) store.Mapping {
+func (l *taskPass) found(p *party) store.Mapping {
 	m := p.mapping
 	m.State, m.Owner, m.Deadline = l.stateOf(p), "", time.Time{}
 	switch {
@@ -344,7 +344,7 @@ func (l *look) found(p *party) store.Mapping {
 	return m
 }
 
-func (l *look) stateOf(p *party) store.MappingState {
+func (l *taskPass) stateOf(p *party) store.MappingState {
 	if p.actual.Presence == calendarsync.Live {
 		return store.MappingLive
 	}
@@ -362,15 +362,15 @@ func recipient(rec store.EmployeeRecord, via string) calendarsync.Recipient {
 	return r
 }
 
-// seen tells whether the party's calendar was just listed completely.
-func (l *look) seen(p *party) bool {
-	s := l.order.Seen
+// seen reports whether the party's calendar was just listed completely.
+func (l *taskPass) seen(p *party) bool {
+	s := l.order.Listed
 	return s != nil && int64(s.Employee) == p.id && p.record.Calendar != nil && s.Epoch == p.record.Calendar.Epoch
 }
 
 // observe finds out what is at Google, from the mapping, from the list just
 // made, and where those are not enough from Google itself.
-func (l *look) observe(ctx context.Context, p *party) error {
+func (l *taskPass) observe(ctx context.Context, p *party) error {
 	if l.seen(p) {
 		l.adopt(p)
 	}
@@ -392,7 +392,7 @@ func (l *look) observe(ctx context.Context, p *party) error {
 		p.actual.Presence = calendarsync.Cancelled
 	default:
 		// An announced write whose end nobody recorded. Its call may still be on
-		// its way, so it is left until it cannot be any more (protocol.md §2.4).
+		// its way, so it is left until it cannot be any more (rule 2.4).
 		if until := p.mapping.Deadline.Add(l.w.intentGrace()); l.taken().Before(until) {
 			p.open = true
 			l.waiting = true
@@ -404,11 +404,11 @@ func (l *look) observe(ctx context.Context, p *party) error {
 	return nil
 }
 
-// suspicious tells whether the list shows the event otherwise than remembered.
+// suspicious reports whether the list shows the event otherwise than remembered.
 // The list may be older than a write made since, so Google is asked before
 // anything follows from it.
-func (l *look) suspicious(p *party) bool {
-	for _, e := range l.order.Seen.Events[l.id] {
+func (l *taskPass) suspicious(p *party) bool {
+	for _, e := range l.order.Listed.Events[l.id] {
 		if e.ID == p.mapping.EventID {
 			return p.mapping.Returned == "" || e.Fields.Hash() != p.mapping.Returned
 		}
@@ -417,7 +417,7 @@ func (l *look) suspicious(p *party) bool {
 }
 
 // read asks Google for the mapped event and believes what it says.
-func (l *look) read(ctx context.Context, p *party) error {
+func (l *taskPass) read(ctx context.Context, p *party) error {
 	ev, err := l.w.Google.Event(ctx, p.record.Calendar.ID, p.mapping.EventID)
 	switch {
 	case failure.Is(err, failure.Gone):
@@ -434,7 +434,7 @@ func (l *look) read(ctx context.Context, p *party) error {
 	p.sequence, p.etag = ev.Sequence, ev.ETag
 	if ev.Cancelled || !ev.Ours(l.tenant, l.id, calendarsync.EmployeeID(p.id)) {
 		// Either way the id is taken and nothing of ours is under it. An event
-		// without our mark is never touched (protocol.md §3.2).
+		// without our mark is never touched (rule 3.2).
 		p.actual = calendarsync.Actual{Presence: calendarsync.Cancelled}
 		return nil
 	}
@@ -449,9 +449,9 @@ func (l *look) read(ctx context.Context, p *party) error {
 }
 
 // adopt makes a mapping of the owned event with the highest generation that the
-// list shows, where none is remembered or a lower one (protocol.md §3.3).
-func (l *look) adopt(p *party) {
-	shown := l.order.Seen.Events[l.id]
+// list shows, where none is remembered or a lower one (rule 3.3).
+func (l *taskPass) adopt(p *party) {
+	shown := l.order.Listed.Events[l.id]
 	if len(shown) == 0 {
 		return
 	}
@@ -477,7 +477,7 @@ func (l *look) adopt(p *party) {
 }
 
 // settle records the look and releases the task unless it became dirty.
-func (l *look) settle(ctx context.Context) (bool, error) {
+func (l *taskPass) settle(ctx context.Context) (bool, error) {
 	o := store.TaskOutcome{
 		Result:    store.Result{Err: l.failed, RetryAt: l.retryAt, Waiting: l.waiting},
 		Mappings:  l.mappings,

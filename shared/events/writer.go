@@ -1,7 +1,7 @@
 // Package events writes tasks' events: the only place that does (design.md §3).
 // A task is looked at under its lease, from an ERP read made after the lease was
 // taken; every write is announced before it is made and confirmed after it
-// (protocol.md §1, §2). It must never write an event outside its task's lease,
+// (rule 1, 2). It must never write an event outside its task's lease,
 // touch an event without the product's mark, or delete for what was not read.
 package events
 
@@ -22,7 +22,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// The figures of protocol.md §1.
+// The figures of rule 1.
 const (
 	// maxLeases is how many task leases one worker holds at a time.
 	maxLeases = 10
@@ -75,7 +75,7 @@ type Tenant interface {
 	Installation(ctx context.Context) (store.InstallationRecord, error)
 }
 
-// Waits are the waits of protocol.md §1, §4.2.
+// Waits are the waits of rule 1, 4.2.
 type Waits struct {
 	Lease   time.Duration
 	Absence time.Duration
@@ -95,8 +95,8 @@ type Deps struct {
 	Log   *slog.Logger
 }
 
-// Writer makes tasks' events right. It is safe for concurrent use.
-type Writer struct {
+// Syncer makes tasks' events right. It is safe for concurrent use.
+type Syncer struct {
 	Deps
 	waits Waits
 
@@ -107,7 +107,7 @@ type Writer struct {
 }
 
 // New makes a Writer.
-func New(waits Waits, deps Deps) *Writer { return &Writer{Deps: deps, waits: waits} }
+func New(waits Waits, deps Deps) *Syncer { return &Syncer{Deps: deps, waits: waits} }
 
 // Order says which tasks to look at and why.
 type Order struct {
@@ -115,12 +115,12 @@ type Order struct {
 	Message string // id of the message served; empty for none
 	Cause   queue.Cause
 	Deleted bool // a signed notification vouches for an absence
-	// Seen is a calendar just listed completely, nil without one.
-	Seen *Sighting
+	// Listed is a calendar just listed completely, nil without one.
+	Listed *Listing
 }
 
-// Sighting is what a complete list of one employee's calendar showed.
-type Sighting struct {
+// Listing is what a complete list of one employee's calendar showed.
+type Listing struct {
 	Employee calendarsync.EmployeeID
 	Epoch    string
 	// Events are the product's own events by task, the highest generation first.
@@ -140,9 +140,9 @@ type Report struct {
 	Unseen int
 	// Busy are those of Unseen that another held: soon they may be looked at.
 	Busy []calendarsync.TaskID
-	// Audit are the employees whose calendar must be listed before anything can
-	// be inserted (protocol.md §3.4).
-	Audit []int64
+	// Relist are the employees whose calendar must be listed before anything can
+	// be inserted (rule 3.4).
+	Relist []int64
 	// ParkedUntil is when Google may take writes again, where it refused.
 	ParkedUntil time.Time
 	// Drift counts by kind what the Sighting showed otherwise than it had been
@@ -156,14 +156,14 @@ func (r *Report) add(o Report) {
 	r.Failed += o.Failed
 	r.Unseen += o.Unseen
 	r.Busy = append(r.Busy, o.Busy...)
-	r.Audit = append(r.Audit, o.Audit...)
+	r.Relist = append(r.Relist, o.Relist...)
 	r.Drift, r.Fields = added(r.Drift, o.Drift), added(r.Fields, o.Fields)
 }
 
 // Sync looks at the tasks until each is right, recorded as failed, or left to
 // another holder. An error means that something could not even be recorded: the
 // message must be refused.
-func (w *Writer) Sync(ctx context.Context, o Order) (Report, error) {
+func (w *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	var report Report
 	ids := slices.Clone(o.Tasks)
 	slices.Sort(ids)
@@ -184,14 +184,14 @@ func (w *Writer) Sync(ctx context.Context, o Order) (Report, error) {
 			return report, err
 		}
 	}
-	slices.Sort(report.Audit)
-	report.Audit = slices.Compact(report.Audit)
+	slices.Sort(report.Relist)
+	report.Relist = slices.Compact(report.Relist)
 	return report, nil
 }
 
 // stopped tells why nothing may be written now, if so: paused or unconfirmed by
-// the admin (protocol.md §4.6, §4.7), disconnected (§7.5), or paused by Google.
-func (w *Writer) stopped(ctx context.Context) (why error, until time.Time, err error) {
+// the admin (rule 4.6, 4.7), disconnected (§7.5), or paused by Google.
+func (w *Syncer) stopped(ctx context.Context) (why error, until time.Time, err error) {
 	s, err := w.Rules.Settings(ctx)
 	if err != nil {
 		if failure.Is(err, failure.Misconfigured) {
@@ -228,8 +228,8 @@ const unheard = 15 * time.Minute
 
 // refuse records Google's refusal of all writes, and remembers it for this
 // process at once: what is read of the account may be some seconds old. How long
-// the pause is the account's record knows, for every instance (protocol.md §6.6).
-func (w *Writer) refuse(ctx context.Context, sub string) {
+// the pause is the account's record knows, for every instance (rule 6.6).
+func (w *Syncer) refuse(ctx context.Context, sub string) {
 	until, err := w.Deps.Store.PauseWrites(ctx, sub)
 	if err != nil {
 		w.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
@@ -242,7 +242,7 @@ func (w *Writer) refuse(ctx context.Context, sub string) {
 }
 
 // accepted records, once after each pause, that Google takes writes again.
-func (w *Writer) accepted(ctx context.Context, sub string) {
+func (w *Syncer) accepted(ctx context.Context, sub string) {
 	w.mu.Lock()
 	unproven := w.unproven
 	w.unproven = false
@@ -257,20 +257,20 @@ func (w *Writer) accepted(ctx context.Context, sub string) {
 }
 
 // doubt notes that the account's record still counts pauses.
-func (w *Writer) doubt() {
+func (w *Syncer) doubt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unproven = true
 }
 
-func (w *Writer) refused() time.Time {
+func (w *Syncer) refused() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.pausedUntil
 }
 
 // park keeps keys dirty without looking at them; Poll brings them up when it may.
-func (w *Writer) park(ctx context.Context, ids []calendarsync.TaskID, why error, until time.Time) error {
+func (w *Syncer) park(ctx context.Context, ids []calendarsync.TaskID, why error, until time.Time) error {
 	now, err := w.Deps.Store.Now(ctx)
 	if err != nil {
 		return err
@@ -289,11 +289,11 @@ func (w *Writer) park(ctx context.Context, ids []calendarsync.TaskID, why error,
 
 // syncBatch takes the leases of up to maxLeases tasks and looks at them until
 // none is left.
-func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.TaskID) (Report, error) {
+func (w *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.TaskID) (Report, error) {
 	var (
 		report Report
 		mu     sync.Mutex
-		held   []*look
+		held   []*taskPass
 	)
 	began := w.Deps.Now()
 	var taking errgroup.Group
@@ -309,8 +309,8 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 			mu.Lock()
 			defer mu.Unlock()
 			switch outcome {
-			case store.Taken:
-				held = append(held, &look{w: w, order: o, id: id, lease: lease})
+			case store.Acquired:
+				held = append(held, &taskPass{w: w, order: o, id: id, lease: lease})
 			case store.Redelivered:
 				report.Redelivered = append(report.Redelivered, id)
 			case store.Busy:
@@ -324,7 +324,7 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 	// What could be taken is done all the same; the message comes again for the rest.
 	failed := taking.Wait()
 	// The deadline is counted from before the leases were taken, so it holds
-	// whatever the instance's clock says (protocol.md §1.5).
+	// whatever the instance's clock says (rule 1.5).
 	deadline := began.Add(w.waits.Lease - w.margin())
 	calls, cancel := context.WithTimeout(ctx, deadline.Sub(w.Deps.Now()))
 	defer cancel()
@@ -339,15 +339,15 @@ func (w *Writer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 }
 
 // margin shrinks with leases that are shorter than in production.
-func (w *Writer) margin() time.Duration { return min(margin, w.waits.Lease/4) }
+func (w *Syncer) margin() time.Duration { return min(margin, w.waits.Lease/4) }
 
 // intentGrace is how long after its deadline another's open intent is left alone
-// (protocol.md §2.4: 60 s at the default lease of 90 s).
-func (w *Writer) intentGrace() time.Duration { return w.waits.Lease * 2 / 3 }
+// (rule 2.4: 60 s at the default lease of 90 s).
+func (w *Syncer) intentGrace() time.Duration { return w.waits.Lease * 2 / 3 }
 
 // lookAt reads the held tasks at once and makes each right; it returns those
 // that became dirty meanwhile. ctx is for recording, calls ends with the leases.
-func (w *Writer) lookAt(ctx, calls context.Context, began time.Time, held []*look, report *Report) ([]*look, error) {
+func (w *Syncer) lookAt(ctx, calls context.Context, began time.Time, held []*taskPass, report *Report) ([]*taskPass, error) {
 	ids := make([]calendarsync.TaskID, len(held))
 	for i, l := range held {
 		ids[i] = l.id
@@ -367,7 +367,7 @@ func (w *Writer) lookAt(ctx, calls context.Context, began time.Time, held []*loo
 	}
 	var (
 		mu   sync.Mutex
-		left []*look
+		left []*taskPass
 	)
 	working := errgroup.Group{}
 	working.SetLimit(atOnce)
@@ -384,7 +384,7 @@ func (w *Writer) lookAt(ctx, calls context.Context, began time.Time, held []*loo
 			mu.Lock()
 			defer mu.Unlock()
 			report.Writes += l.writes
-			report.Audit = append(report.Audit, l.audit...)
+			report.Relist = append(report.Relist, l.audit...)
 			report.Drift, report.Fields = added(report.Drift, l.drift), added(report.Fields, l.fields)
 			// A look that has to be repeated reports its further writes only.
 			l.writes, l.drift, l.fields = 0, nil, nil

@@ -1,4 +1,4 @@
-// Package failure names the ways in which work can fail (protocol.md §7.1), so
+// Package failure names the ways in which work can fail (rule 7.1), so
 // that every decision (retry, record, alarm, hold) is made on a kind and never
 // on an error's text. It must never carry a body, a token or a person's data:
 // an Error holds kind, status, reason and a sentence of our own.
@@ -14,7 +14,7 @@ import (
 // Kind is one way to fail. The values are stored and shown, so they are stable.
 type Kind string
 
-// The kinds of protocol.md §7.1.
+// The kinds of rule 7.1.
 const (
 	// Gone: the thing addressed exists no longer (404, 410).
 	Gone Kind = "gone"
@@ -51,10 +51,10 @@ type Error struct {
 	// RetryAfter is what the other side asked for; 0 when it asked for nothing.
 	RetryAfter time.Duration
 	// Ambiguous is true when the call may have taken effect although it failed
-	// (time-out, lost connection, 5xx): protocol.md §2.4 leaves such an intent open.
+	// (time-out, lost connection, 5xx): rule 2.4 leaves such an intent open.
 	Ambiguous bool
 	// Err is the cause. It must not hold a URL with secrets: adapters unwrap
-	// url.Error first (protocol.md §10).
+	// url.Error first (rule 10).
 	Err error
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
-// classify gives an error of a call its kind (google.md §1, Errors by reason).
+// classify gives an error of a call its kind (shared/googlecalendar/README.md, Errors by reason).
 // It keeps status and reason and drops everything else: bodies may hold people's
 // data and url.Error the address of the call.
 func classify(op string, err error) error {

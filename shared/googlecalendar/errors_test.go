@@ -360,7 +360,7 @@ func TestARefusedRepetitionDoesNotUndoALostAnswer(t *testing.T) {
 	})
 }
 
-// Google may not know for a moment whose a fresh calendar is (google.md §1).
+// Google may not know for a moment whose a fresh calendar is (shared/googlecalendar/README.md).
 func TestASharingRefusedForAMomentIsRiddenOut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		c := w.newCalendar()

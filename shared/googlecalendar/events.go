@@ -20,7 +20,7 @@ type Event struct {
 	Cancelled bool
 	Fields    calendarsync.Fields
 	// Mark is what the private properties say; Owned is set when it is whole and
-	// the id is the hash of what it says (protocol.md §3.2).
+	// the id is the hash of what it says (rule 3.2).
 	Mark   calendarsync.Mark
 	Marked bool
 	Owned  bool
@@ -137,7 +137,7 @@ func (d Draft) body() *calendar.Event {
 		ExtendedProperties: &calendar.EventExtendedProperties{
 			Private: d.Mark.Properties(),
 		},
-		// The structs drop zero values; a sequence of 0 must be said (google.md §1).
+		// The structs drop zero values; a sequence of 0 must be said (shared/googlecalendar/README.md).
 		ForceSendFields: []string{"Sequence"},
 	}
 }
@@ -187,7 +187,7 @@ func eventOf(e *calendar.Event) Event {
 	return out
 }
 
-// Ours tells whether an event is this installation's for a task and employee.
+// Ours reports whether an event is this installation's for a task and employee.
 func (e Event) Ours(tenant string, task calendarsync.TaskID, employee calendarsync.EmployeeID) bool {
 	return e.Owned && e.Mark.Tenant == tenant && e.Mark.Task == task && e.Mark.Employee == employee
 }

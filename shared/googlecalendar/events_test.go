@@ -84,7 +84,7 @@ func TestEventsLife(t *testing.T) {
 	})
 }
 
-// google.md §1, Writes.
+// shared/googlecalendar/README.md, Writes.
 func TestEveryEventWriteIsQuietAndWhole(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ctx, g, c, d := t.Context(), w.gateway, w.newCalendar(), draft()
@@ -195,7 +195,7 @@ func TestLogFormOfAnEventHasNoContent(t *testing.T) {
 	})
 }
 
-// protocol.md §2.3: Google's normalising must never look like a change.
+// rule 2.3: Google's normalising must never look like a change.
 func TestHashIsStableUnderNormalising(t *testing.T) {
 	at := time.Date(2026, 7, 1, 6, 30, 0, 0, time.UTC)
 	for name, row := range map[string]struct {
@@ -327,7 +327,7 @@ func TestDriftIsSeen(t *testing.T) {
 	})
 }
 
-// sameInstants tells whether only the zone's name differs, which matters to
+// sameInstants reports whether only the zone's name differs, which matters to
 // nobody who reads the event.
 func sameInstants(f calendarsync.Fields) bool {
 	want := draft().Content

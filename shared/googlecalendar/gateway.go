@@ -2,7 +2,7 @@
 // ACL rules and events in the product's terms, every call paced by the budget,
 // every error with its kind. It must never send an event write without
 // sendUpdates=none, never set attendees, never patch an event (three quota
-// units), and needs no scope beyond google.md §1.
+// units), and needs no scope beyond shared/googlecalendar/README.md.
 package googlecalendar
 
 import (
@@ -151,7 +151,7 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 }
 
 // CreateCalendar makes a calendar that carries its mark from the first moment
-// (protocol.md §3.5). It is never repeated in place: an ambiguous failure is
+// (rule 3.5). It is never repeated in place: an ambiguous failure is
 // looked for by the mark first (§3.6).
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
@@ -224,7 +224,7 @@ func gone(remove func() error) error {
 }
 
 // Calendars lists every calendar that the account owns, hidden ones too, all
-// pages (protocol.md §3.6).
+// pages (rule 3.6).
 func (g *Gateway) Calendars(ctx context.Context) ([]Calendar, error) {
 	var out []Calendar
 	for page := ""; ; {
@@ -288,14 +288,14 @@ func ruleOf(r *calendar.AclRule) Rule {
 
 // Share gives an address the role reader; Google mails the invitation. It is not
 // repeated in place when the answer was lost, so that nobody is mailed twice:
-// the rules are listed before the next try (protocol.md §5.3).
+// the rules are listed before the next try (rule 5.3).
 func (g *Gateway) Share(ctx context.Context, calendarID, address string) (Rule, error) {
 	var made *calendar.AclRule
 	err := g.call(ctx, "share calendar "+calendarID, calendarID, definite, func(ctx context.Context) (err error) {
 		made, err = g.api.Acl.Insert(calendarID, &calendar.AclRule{Role: "reader", Scope: &calendar.AclRuleScope{Type: "user", Value: address}}).
 			SendNotifications(true).Context(ctx).Do()
 		if api, ok := errors.AsType[*googleapi.Error](err); ok && reason(api) == "requiredAccessLevel" {
-			// A calendar made a moment ago may not know its owner yet (google.md §1).
+			// A calendar made a moment ago may not know its owner yet (shared/googlecalendar/README.md).
 			return &failure.Error{Kind: failure.Transient, Op: "share calendar " + calendarID, Status: api.Code, Reason: "requiredAccessLevel"}
 		}
 		return err

@@ -15,7 +15,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 )
 
-// google.md §1: the least that does the whole job, and nothing wider.
+// shared/googlecalendar/README.md: the least that does the whole job, and nothing wider.
 func TestScopesAreTheLeast(t *testing.T) {
 	const prefix = "https://www.googleapis.com/auth/"
 	want := []string{prefix + "calendar.app.created", prefix + "calendar.acls", prefix + "calendar.calendarlist.readonly"}
@@ -158,7 +158,7 @@ func TestAPageThatFailsGivesNoHalfList(t *testing.T) {
 	})
 }
 
-// protocol.md §3.6: what must be found again to be adopted.
+// rule 3.6: what must be found again to be adopted.
 func TestCalendarsFindsHiddenOnesAndOnlyOwn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		hidden, shown := w.newCalendar(), w.newCalendar()

@@ -1,6 +1,6 @@
 // Package grant turns the central account's sealed refresh token into access
 // tokens for the Calendar gateway, and decides when the grant is dead
-// (protocol.md §7.5). It must never log a token or put one into an error, and
+// (rule 7.5). It must never log a token or put one into an error, and
 // never disconnects a version other than the one that was refused.
 package grant
 
@@ -245,7 +245,7 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 // Transport adds the access token to calls, which Source.Token has to have given
 // before. It never makes a call twice and never waits for a token: the one who paces
 // the calls repeats what was not made or refused, or the call would be made beside
-// its slot of the budget, together with all that waited (protocol.md §6.1).
+// its slot of the budget, together with all that waited (rule 6.1).
 type Transport struct {
 	Source *Source
 	Base   http.RoundTripper

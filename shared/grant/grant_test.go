@@ -326,7 +326,7 @@ func TestOnlyTheRefusedTokenIsForgotten(t *testing.T) {
 	}
 }
 
-// closing tells whether it was closed.
+// closing reports whether it was closed.
 type closing struct {
 	io.Reader
 	closed bool
@@ -353,7 +353,7 @@ func TestTransportClosesTheBodyWithoutAToken(t *testing.T) {
 	}
 }
 
-// protocol.md §7.5.
+// rule 7.5.
 func TestRefusedGrantDisconnectsOnlyAfterARepeat(t *testing.T) {
 	w := newWorld(t)
 	one, two := w.source(), w.source() // two instances
@@ -494,7 +494,7 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		asked bool
 	}{
 		"wrong secret": {func(c *grant.Config) { c.ClientSecret = "SECRET-that-is-wrong" }, true},
-		// The calendars belong to the client that made them (google.md §1, Scopes).
+		// The calendars belong to the client that made them (shared/googlecalendar/README.md, Scopes).
 		"another client": {func(c *grant.Config) { c.ClientID = "client-2" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {

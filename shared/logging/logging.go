@@ -1,6 +1,6 @@
 // Package logging writes entries as Cloud Logging reads them from a function's
 // output: one JSON object per line, with severity, trace and labels. Alarms are
-// entries too (protocol.md §7.4). It must never be given a body, a token or a
+// entries too (rule 7.4). It must never be given a body, a token or a
 // person's data: it prints what it gets.
 package logging
 
@@ -199,7 +199,7 @@ func From(ctx context.Context) *slog.Logger {
 	return New(os.Stdout, os.Getenv("GOOGLE_CLOUD_PROJECT"))
 }
 
-// Alarm writes the one entry that begins an incident of a kind (protocol.md §7.4).
+// Alarm writes the one entry that begins an incident of a kind (rule 7.4).
 // The caller sees to it that an incident is told once. attrs are as for
 // slog.Logger.Log.
 func Alarm(ctx context.Context, l *slog.Logger, kind, incident, msg string, attrs ...any) {

@@ -97,7 +97,7 @@ func ReadPush(r *http.Request) (Push, error) {
 	}
 	if p.ID == "" {
 		// Without it a redelivery could not be told from another message
-		// (protocol.md §1.4).
+		// (rule 1.4).
 		return Push{}, failure.New(failure.Invalid, op, "the message has no id")
 	}
 	if m.Data != nil {
@@ -108,7 +108,7 @@ func ReadPush(r *http.Request) (Push, error) {
 	return p, nil
 }
 
-// Delivery understands the data: a message of design.md §2, strictly.
+// Delivery understands the data: a message of functions/README.md, strictly.
 func (p Push) Delivery() (Delivery, error) {
 	op := "read message " + p.ID
 	d := Delivery{ID: p.ID, Attempt: p.Attempt}
@@ -165,7 +165,7 @@ func Status(err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// LaneOf is the lane of a message that names none (protocol.md §6.3).
+// LaneOf is the lane of a message that names none (rule 6.3).
 func LaneOf(c Cause) Lane {
 	switch c {
 	case CauseNotify, CauseConsole, CausePoll, CauseRetry:
@@ -175,7 +175,7 @@ func LaneOf(c Cause) Lane {
 	}
 }
 
-// known tells whether the cause is one of design.md §2.
+// known reports whether the cause is one of functions/README.md.
 func (c Cause) known() bool {
 	switch c {
 	case CauseNotify, CausePoll, CauseReconcile, CauseConsole, CauseFill, CauseRetry:

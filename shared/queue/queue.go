@@ -1,5 +1,5 @@
 // Package queue holds the messages that functions send each other: pointers to
-// keys, never commands and never people's data (protocol.md §1.1, §10). The
+// keys, never commands and never people's data (rule 1.1, 10). The
 // adapter to Google's Pub/Sub is queue/pubsub. It must never decide what a
 // message leads to.
 package queue
@@ -9,7 +9,7 @@ import "context"
 // Cause says why a key is to be looked at.
 type Cause string
 
-// The causes of design.md §2, Messages.
+// The causes of functions/README.md, Messages.
 const (
 	CauseNotify    Cause = "notify"
 	CausePoll      Cause = "poll"
@@ -19,7 +19,7 @@ const (
 	CauseRetry     Cause = "retry"
 )
 
-// Lane is a message's share of Google's budget (protocol.md §6).
+// Lane is a message's share of Google's budget (rule 6).
 type Lane string
 
 // The lanes, by their attribute's value.

@@ -17,7 +17,7 @@ import (
 )
 
 // kept is how old catalogue and names may get: a change in the ERP or of the
-// settings is in force within a minute (design.md §2, Settings).
+// settings is in force within a minute (functions/README.md, Settings).
 const kept = 30 * time.Second
 
 // SettingsSource gives the settings in force.
@@ -36,8 +36,8 @@ type NameSource interface {
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 }
 
-// Book is safe for concurrent use.
-type Book struct {
+// Source is safe for concurrent use.
+type Source struct {
 	settings SettingsSource
 	erp      ERP
 	names    NameSource
@@ -51,12 +51,12 @@ type Book struct {
 }
 
 // New makes a Book.
-func New(settings SettingsSource, erp ERP, names NameSource, now func() time.Time) *Book {
-	return &Book{settings: settings, erp: erp, names: names, now: now, turn: make(chan struct{}, 1)}
+func New(settings SettingsSource, erp ERP, names NameSource, now func() time.Time) *Source {
+	return &Source{settings: settings, erp: erp, names: names, now: now, turn: make(chan struct{}, 1)}
 }
 
 // take waits for the turn; release gives it up.
-func (b *Book) take(ctx context.Context) error {
+func (b *Source) take(ctx context.Context) error {
 	select {
 	case b.turn <- struct{}{}:
 		return nil
@@ -65,17 +65,17 @@ func (b *Book) take(ctx context.Context) error {
 	}
 }
 
-func (b *Book) release() { <-b.turn }
+func (b *Source) release() { <-b.turn }
 
 // Settings gives the settings in force.
-func (b *Book) Settings(ctx context.Context) (calendarsync.Settings, error) {
+func (b *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
 	return b.settings.Settings(ctx)
 }
 
 // Rules gives the rules in force. Errors are of kind misconfigured (settings) or
 // source (the ERP could not be read, or its clock is not that of time_zone:
-// protocol.md §9, every event would be at a wrong hour).
-func (b *Book) Rules(ctx context.Context) (*calendarsync.Rules, error) {
+// rule 9, every event would be at a wrong hour).
+func (b *Source) Rules(ctx context.Context) (*calendarsync.Rules, error) {
 	if err := b.take(ctx); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (b *Book) Rules(ctx context.Context) (*calendarsync.Rules, error) {
 // Knowing gives rules whose catalogue was read after the call began if it does
 // not know a state: the ERP's admin may just have made it, and an unknown state
 // must not count as absence only because our copy is old.
-func (b *Book) Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error) {
+func (b *Source) Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error) {
 	if err := b.take(ctx); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (b *Book) Knowing(ctx context.Context, states []calendarsync.StateID) (*cal
 	return rules, nil
 }
 
-func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules, error) {
+func (b *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules, error) {
 	s, err := b.settings.Settings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
@@ -149,7 +149,7 @@ func (b *Book) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules
 }
 
 // checkClock refuses to go on while the ERP's clock is not that of the zone.
-func (b *Book) checkClock(ctx context.Context, zone *time.Location) error {
+func (b *Source) checkClock(ctx context.Context, zone *time.Location) error {
 	clock, err := b.erp.Clock(ctx)
 	if err != nil {
 		return fmt.Errorf("read the ERP's clock: %w", err)

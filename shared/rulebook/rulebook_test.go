@@ -76,7 +76,7 @@ const (
 	withoutExecutors = `{{.Task.Type}}`
 )
 
-func newWorld() (*world, *rulebook.Book) {
+func newWorld() (*world, *rulebook.Source) {
 	s := calendarsync.DefaultSettings()
 	s.TimeZone, s.ShownRoles, s.EventTitle = "Europe/Kyiv", []calendarsync.RoleID{1}, withoutExecutors
 	w := &world{
@@ -94,7 +94,7 @@ func catalogue(states ...calendarsync.StateID) calendarsync.Catalogue {
 	return c
 }
 
-func rules(t *testing.T, b *rulebook.Book) *calendarsync.Rules {
+func rules(t *testing.T, b *rulebook.Source) *calendarsync.Rules {
 	t.Helper()
 	r, err := b.Rules(t.Context())
 	if err != nil {
@@ -176,12 +176,12 @@ func TestFreshBookKnowsWithOneReading(t *testing.T) {
 
 func TestPartOfACatalogueIsNeverKept(t *testing.T) {
 	broken := failure.New(failure.Source, "read the catalogue of types", "the ERP did not answer")
-	for name, ask := range map[string]func(*rulebook.Book) (*calendarsync.Rules, error){
-		"for its age": func(b *rulebook.Book) (*calendarsync.Rules, error) { return b.Rules(t.Context()) },
-		"for a state's sake": func(b *rulebook.Book) (*calendarsync.Rules, error) {
+	for name, ask := range map[string]func(*rulebook.Source) (*calendarsync.Rules, error){
+		"for its age": func(b *rulebook.Source) (*calendarsync.Rules, error) { return b.Rules(t.Context()) },
+		"for a state's sake": func(b *rulebook.Source) (*calendarsync.Rules, error) {
 			return b.Knowing(t.Context(), []calendarsync.StateID{9})
 		},
-		"for a known state's": func(b *rulebook.Book) (*calendarsync.Rules, error) {
+		"for a known state's": func(b *rulebook.Source) (*calendarsync.Rules, error) {
 			return b.Knowing(t.Context(), []calendarsync.StateID{1})
 		},
 	} {

@@ -1,5 +1,5 @@
 // Package settings reads, checks, keeps and hands out what an admin decides
-// (design.md §2, Settings): strict JSON in, calendarsync.Settings out, with every
+// (functions/README.md, Settings): strict JSON in, calendarsync.Settings out, with every
 // fault named by its field. It must never guess a value that has no default: a
 // missing time zone or role list is reported, and nothing is written until then.
 package settings

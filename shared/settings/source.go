@@ -13,7 +13,7 @@ import (
 )
 
 // Keep is how long an instance uses settings without reading them again, so that
-// a change is in force within a minute everywhere (design.md §2).
+// a change is in force within a minute everywhere (functions/README.md).
 const Keep = 30 * time.Second
 
 // Store is the part of store.Store that keeps settings.
@@ -38,7 +38,7 @@ type Saved struct {
 	By      string
 }
 
-// Ready tells whether the settings are complete and sound.
+// Ready reports whether the settings are complete and sound.
 func (s Saved) Ready() bool { return len(s.Missing) == 0 && len(s.Faults) == 0 }
 
 // Source hands out the settings in force. It is safe for concurrent use.

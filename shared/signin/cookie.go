@@ -11,7 +11,7 @@ import (
 
 // Site is a public base URL (OAUTH_URL, CONSOLE_URL), of which every link and
 // every cookie's path is made: handlers see paths without the function's name in
-// front, browsers see them with it (design.md §2).
+// front, browsers see them with it (functions/README.md).
 type Site struct {
 	base string
 	path string
@@ -46,7 +46,7 @@ func (s Site) Path(path string) string { return s.path + path }
 func (s Site) Origin() string { return s.origin }
 
 // Cookie makes a cookie of this site: Secure, HttpOnly, SameSite=Lax, host-only
-// (design.md §2). Its path is the site's, because all functions share one host.
+// (functions/README.md). Its path is the site's, because all functions share one host.
 // Browsers accept Secure on localhost too. lasts 0 removes the cookie.
 func (s Site) Cookie(name, value string, lasts time.Duration) *http.Cookie {
 	c := &http.Cookie{

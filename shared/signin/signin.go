@@ -1,4 +1,4 @@
-// Package signin holds what the two sites of a sign-in share (design.md §2,
+// Package signin holds what the two sites of a sign-in share (functions/README.md,
 // Sign-in hand-over): random values and their hashes, cookies, the console's
 // signed session with its CSRF token, the allow-list, and the headers of every
 // page. It must never keep state: single use is the store's business.
@@ -34,13 +34,13 @@ func Random() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// Hash is H of design.md §2: SHA-256 in base64url, 43 characters.
+// Hash is H of functions/README.md: SHA-256 in base64url, 43 characters.
 func Hash(value string) string {
 	h := sha256.Sum256([]byte(value))
 	return base64.RawURLEncoding.EncodeToString(h[:])
 }
 
-// WellFormed tells whether a value has the form of Random's and Hash's results,
+// WellFormed reports whether a value has the form of Random's and Hash's results,
 // so that nothing else reaches the store as a key.
 func WellFormed(value string) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
@@ -66,7 +66,7 @@ func NewAllowList(addresses []string) AllowList {
 	return list
 }
 
-// Allows tells whether an address is on the list, without regard to case.
+// Allows reports whether an address is on the list, without regard to case.
 func (l AllowList) Allows(address string) bool {
 	address = normal(address)
 	return address != "" && slices.Contains(l, address)

@@ -26,7 +26,7 @@ const attempts = 8
 
 // act has the admin do something on the console's pages: what an injected fault or
 // a killed instance brought to nothing is begun anew from the page, as a person
-// does it. do tells whether it is done. Without faults it must be.
+// does it. do reports whether it is done. Without faults it must be.
 func (w *world) act(what string, do func(b *browser) (done bool, seen *page, err error)) (done bool) {
 	var why string
 	for try := range attempts {
@@ -459,7 +459,7 @@ func phrase(p *page) string {
 	return ""
 }
 
-// purging tells whether the status page shows a purge under way.
+// purging reports whether the status page shows a purge under way.
 func (w *world) purging() bool {
 	under := false
 	w.act("see how far the deletion is", func(b *browser) (bool, *page, error) {

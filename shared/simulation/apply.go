@@ -100,7 +100,7 @@ func (w *world) applyTask(s Step) error {
 		return w.erp.MoveTask(t.ID, time.Time{})
 	case TaskDelete:
 		if len(all) <= 2 {
-			return errNothing // an ERP that shows nothing at all is never believed (protocol.md §4.1)
+			return errNothing // an ERP that shows nothing at all is never believed (rule 4.1)
 		}
 		return w.erp.DeleteTask(t.ID)
 	}

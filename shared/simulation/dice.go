@@ -30,7 +30,7 @@ func (d dice) draw(names ...string) uint64 {
 // pick gives a number from 0 to n-1.
 func (d dice) pick(n int, names ...string) int { return int(d.draw(names...) % uint64(max(n, 1))) }
 
-// chance tells whether something of so many per thousand happens.
+// chance reports whether something of so many per thousand happens.
 func (d dice) chance(perThousand int, names ...string) bool {
 	return d.pick(1000, names...) < perThousand
 }
@@ -68,7 +68,7 @@ func turn(ctx context.Context, what string) string {
 	return a.name + "/" + what + "/" + strconv.Itoa(a.seen[what])
 }
 
-// pause waits d of the bubble's time and tells whether ctx lasted as long.
+// pause waits d of the bubble's time and reports whether ctx lasted as long.
 func pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -78,10 +78,10 @@ func (w *world) boot(slot int) (*instance, error) {
 	}
 	i.functions = map[string]http.Handler{
 		"SyncTask": guard(synctask.New(synctask.Config{EmployeeTopic: cfg.Topics.Employee}, synctask.Deps{
-			Writer: parts.Events, Publisher: sink, Forget: parts.Settings.Forget, Log: w.log,
+			Events: parts.Events, Publisher: sink, Forget: parts.Settings.Forget, Log: w.log,
 		})),
 		"SyncEmployee": guard(syncemployee.New(syncemployee.Config{EmployeeTopic: cfg.Topics.Employee}, syncemployee.Deps{
-			Keeper: parts.Keeper, Publisher: sink, Forget: parts.Settings.Forget, Now: i.now, Log: w.log,
+			Calendars: parts.Calendars, Publisher: sink, Forget: parts.Settings.Forget, Now: i.now, Log: w.log,
 		})),
 		"DeadLetter": guard(deadletter.New(deadletter.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee},
 			deadletter.Deps{Store: i.store, Log: w.log})),

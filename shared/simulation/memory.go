@@ -251,7 +251,7 @@ func (m *Memory) commit(t *memoryTx) bool {
 	return true
 }
 
-// current tells whether everything read is still so. The lock is held.
+// current reports whether everything read is still so. The lock is held.
 func (m *Memory) current(reads map[store.Ref]int64) bool {
 	for ref, version := range reads {
 		if m.docs[ref.Collection][ref.ID].version != version {

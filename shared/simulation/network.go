@@ -133,7 +133,7 @@ func (r *recorder) code() int {
 	return r.status
 }
 
-// serve tells whether the handler broke the connection off, as net/http's
+// serve reports whether the handler broke the connection off, as net/http's
 // handlers do by panicking with ErrAbortHandler; any other panic goes on.
 func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
 	defer func() {

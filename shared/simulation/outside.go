@@ -28,7 +28,7 @@ type Database struct {
 // rests, an admin presses "Try again" (rested, undue), and what instances keep for
 // half a minute ends with them (renewed). Left out is only Google's quotaExceeded:
 // the pause after it lasts 15 minutes at least, and neither a setting nor anybody
-// in the console ends it sooner (protocol.md §6.6). Two rules cannot be broken
+// in the console ends it sooner (rule 6.6). Two rules cannot be broken
 // here: a history ends before the auditor takes a write for one made in spite of
 // paused settings, and the budget is too wide for anybody to wait.
 func (r *Runner) RunOutside(t *testing.T, h History, db Database, plant Plant) (result Result) {
@@ -101,7 +101,7 @@ func (w *world) empty(db *Database) error {
 		return db.Empty(w.ctx)
 	}()
 	// With the database goes the book of slots: what was written to a calendar
-	// within the last second is forgotten (protocol.md §6.4).
+	// within the last second is forgotten (rule 6.4).
 	pause(w.ctx, 2*time.Second)
 	return err
 }

@@ -70,7 +70,7 @@ func (w *world) deliver(topic string, m pubsub.Message, after time.Duration) {
 	})
 }
 
-// subscribe makes the queue with the product's subscriptions (protocol.md §7.3).
+// subscribe makes the queue with the product's subscriptions (rule 7.3).
 func (w *world) subscribe() error {
 	lease := w.config.Lease
 	sub := func(topic, name, function string, pushes int, ack time.Duration) pubsub.Subscription {

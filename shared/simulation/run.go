@@ -48,7 +48,7 @@ type Result struct {
 	Done int
 }
 
-// Failed tells whether anything was violated.
+// Failed reports whether anything was violated.
 func (r Result) Failed() bool { return len(r.Violations) > 0 }
 
 // String prints the history, what happened in it, and what was violated.

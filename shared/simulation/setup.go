@@ -55,7 +55,7 @@ type setup struct {
 	Generation fakeerp.Generation
 }
 
-// Unaided tells whether polls alone must make right what happens in the histories of a
+// Unaided reports whether polls alone must make right what happens in the histories of a
 // seed: there is no reconcile in them, nor anything that only one repairs.
 func Unaided(seed uint64) bool { return dice(seed).unaided() }
 
@@ -110,7 +110,7 @@ func setupOf(d dice) setup {
 	return s
 }
 
-// environment is what the product's workers and functions read (design.md §2).
+// environment is what the product's workers and functions read (functions/README.md).
 type environment struct {
 	workers.Config
 	config.NotifySecrets

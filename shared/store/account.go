@@ -18,7 +18,7 @@ type AccountRecord struct {
 	// as additional data.
 	Sealed []byte `firestore:"sealed,omitempty" json:"sealed,omitempty"`
 	// Version grows with every connection, so that an error of an old token never
-	// disconnects a new one (protocol.md §7.5).
+	// disconnects a new one (rule 7.5).
 	Version     int64     `firestore:"version" json:"version"`
 	Connected   bool      `firestore:"connected" json:"connected"`
 	ConnectedAt time.Time `firestore:"connected_at" json:"connected_at"`
@@ -34,7 +34,7 @@ type AccountRecord struct {
 	// ClientRefusedAt is when Google first refused our client id or secret; zero
 	// while it takes them.
 	ClientRefusedAt time.Time `firestore:"client_refused_at,omitempty" json:"client_refused_at,omitzero"`
-	// PausedUntil holds writes back after `quotaExceeded` (protocol.md §6.6).
+	// PausedUntil holds writes back after `quotaExceeded` (rule 6.6).
 	PausedUntil time.Time `firestore:"paused_until,omitempty" json:"paused_until,omitzero"`
 	// PauseSeconds is the length of the latest such pause, from which the next one
 	// doubles; 0 once Google took a write again.
@@ -47,7 +47,7 @@ type AccountRecord struct {
 
 // InstallationRecord is the one document that names the tenant and its account.
 type InstallationRecord struct {
-	// Tenant is the UUID in every mark (protocol.md §3.1); empty until the first
+	// Tenant is the UUID in every mark (rule 3.1); empty until the first
 	// calendar list after a connection has shown whether marks exist already.
 	Tenant  string `firestore:"tenant,omitempty" json:"tenant,omitempty"`
 	Account string `firestore:"account,omitempty" json:"account,omitempty"`
@@ -60,7 +60,7 @@ var (
 	// ErrNotConnected means that no account was ever connected.
 	ErrNotConnected = errors.New("store: no account is connected")
 	// ErrOtherAccount refuses to replace the account or client that owns calendars
-	// (protocol.md §3.7).
+	// (rule 3.7).
 	ErrOtherAccount = errors.New("store: another account or client owns the calendars")
 )
 
@@ -163,7 +163,7 @@ func (s *Store) SetTenant(ctx context.Context, tenant string) (string, error) {
 
 // GrantRefused records that Google refused the grant of a version for good. The
 // first refusal only makes it suspect; one that comes at least repeat later
-// disconnects (protocol.md §7.5). A newer version is left alone. It reports
+// disconnects (rule 7.5). A newer version is left alone. It reports
 // whether this call disconnected it.
 func (s *Store) GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (disconnected bool, err error) {
 	err = s.b.Transact(ctx, func(tx Tx) error {
@@ -207,7 +207,7 @@ func (s *Store) GrantAlarmed(ctx context.Context, sub string, version int64) err
 }
 
 // ClientRefused records that Google refuses our client id or secret. It is no
-// fault of the grant, so nothing is disconnected (protocol.md §7.5).
+// fault of the grant, so nothing is disconnected (rule 7.5).
 func (s *Store) ClientRefused(ctx context.Context, sub string) error {
 	err := s.changeAccount(ctx, sub, func(a *AccountRecord, now time.Time) bool {
 		if !a.ClientRefusedAt.IsZero() {

@@ -130,7 +130,7 @@ type Tx interface {
 	// Delete removes a document; a missing one is no error.
 	Delete(ref Ref) error
 	// Now is the database's clock at the moment this transaction reads
-	// (protocol.md §1.5: leases are judged by it, never by an instance's clock).
+	// (rule 1.5: leases are judged by it, never by an instance's clock).
 	// It must follow at least one Get.
 	Now() time.Time
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// BudgetRecord is an account's book of call slots (protocol.md §6.1). It is
+// BudgetRecord is an account's book of call slots (rule 6.1). It is
 // written once for each batch of calls, so it stays small, and what would be a
 // map or a list is packed: Firestore indexes every key and element of those.
 type BudgetRecord struct {
@@ -32,7 +32,7 @@ type SlotRequest struct {
 	// Calls has for each call that is to be made the calendar that it writes to, ""
 	// for one that is no write. Those in front are served first.
 	Calls []string
-	// Spacing is the time from one call of the account to the next (protocol.md §6.1);
+	// Spacing is the time from one call of the account to the next (rule 6.1);
 	// Window the time in which a calendar is written to twice at most (§6.4).
 	Spacing, Window time.Duration
 	// Ahead is how far from now a slot may start.
@@ -88,7 +88,7 @@ func (s *Store) ReserveSlots(ctx context.Context, r SlotRequest) (Reservation, e
 	return res, nil
 }
 
-// reserve takes slots of the book at the time now; given tells whether any was.
+// reserve takes slots of the book at the time now; given reports whether any was.
 func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, given bool) {
 	spacing, window := wholeMicros(r.Spacing), wholeMicros(r.Window)
 	b.turnTo(now, spacing)
@@ -245,7 +245,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // How long Google's `quotaExceeded` pauses what it concerns: doubling with each
-// refusal in a row (protocol.md §6.6).
+// refusal in a row (rule 6.6).
 const (
 	firstPause   = 15 * time.Minute
 	longestPause = 6 * time.Hour

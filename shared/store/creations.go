@@ -17,7 +17,7 @@ type CreationRequest struct {
 }
 
 // CreationsRecord is the bucket of calendar creations of one account and the
-// queue before it (protocol.md §6.5).
+// queue before it (rule 6.5).
 type CreationsRecord struct {
 	// Full is when the bucket will be full again if nothing is taken: each
 	// creation moves it by an hour's PerHour-th part. Zero is a full bucket.
@@ -53,9 +53,9 @@ type NewCreation struct {
 	Activity ActivityRecord
 }
 
-// Turn tells whether a calendar may be made now. Its zero value tells that there
+// QueuePosition reports whether a calendar may be made now. Its zero value tells that there
 // is one: it was adopted meanwhile (EmployeeLease.Record has it).
-type Turn struct {
+type QueuePosition struct {
 	Granted bool
 	// Before is how many are ahead, and At about when it will be this one's turn.
 	Before int
@@ -67,11 +67,11 @@ type Turn struct {
 // first served, over all instances. It is one transaction, so a creation counts
 // exactly when its intent is there. Who is granted one and does not get the
 // calendar made finds the same place when asking again.
-func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCreation) (Turn, error) {
-	var turn Turn
+func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCreation) (QueuePosition, error) {
+	var turn QueuePosition
 	var record EmployeeRecord
 	err := s.b.Transact(ctx, func(tx Tx) error {
-		turn = Turn{}
+		turn = QueuePosition{}
 		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
 		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 		if rec.Calendar != nil {
 			// Written already, and the answer was lost; or adopted meanwhile.
 			if rec.Calendar.Epoch == c.Intent.Epoch {
-				turn = Turn{Granted: true, At: now}
+				turn = QueuePosition{Granted: true, At: now}
 			}
 			record = rec
 			return nil
@@ -114,15 +114,15 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 		return tx.Set(l.Key.ref(), &rec)
 	})
 	if err != nil {
-		return Turn{}, fmt.Errorf("reserve a calendar creation for %s: %w", l.Key, err)
+		return QueuePosition{}, fmt.Errorf("reserve a calendar creation for %s: %w", l.Key, err)
 	}
 	l.Record = record
 	return turn, nil
 }
 
-// LeaveCreations gives up an employee's place in the queue, so that nobody waits
+// DequeueCreation gives up an employee's place in the queue, so that nobody waits
 // for one who wants no calendar any more.
-func (s *Store) LeaveCreations(ctx context.Context, l *EmployeeLease) error {
+func (s *Store) DequeueCreation(ctx context.Context, l *EmployeeLease) error {
 	var record EmployeeRecord
 	err := s.b.Transact(ctx, func(tx Tx) error {
 		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
@@ -199,7 +199,7 @@ func (q *CreationsRecord) place(employee int64) int {
 // ask serves one who asks. It is their turn when the bucket holds one for each of
 // those before them too: so nobody is kept from what is there by one who has not
 // come yet, and nobody is overtaken either.
-func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) Turn {
+func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) QueuePosition {
 	q.Waiting = slices.DeleteFunc(q.Waiting, func(o CreationWait) bool {
 		return o.Employee == w.Employee || now.After(o.Told.Add(creationPatience))
 	})
@@ -207,7 +207,7 @@ func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) Turn {
 		return cmp.Or(a.Asked.Compare(b.Asked), cmp.Compare(a.Employee, b.Employee))
 	})
 	full := later(now, q.Full)
-	turn := Turn{Before: place, At: later(later(q.turn(place, full), notBefore), now)}
+	turn := QueuePosition{Before: place, At: later(later(q.turn(place, full), notBefore), now)}
 	if turn.Granted = !turn.At.After(now); turn.Granted {
 		q.Full = full.Add(q.interval())
 		return turn

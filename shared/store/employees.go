@@ -8,7 +8,7 @@ import (
 )
 
 // EmployeeState is what an employee's calendar is doing, as the card shows it
-// (design.md §2, Card).
+// (functions/README.md, Card).
 type EmployeeState string
 
 // The states of the card.
@@ -23,11 +23,11 @@ const (
 
 // CalendarRecord is one calendar of one employee, from the intent to its end.
 type CalendarRecord struct {
-	// ID is Google's; empty while only the intent exists (protocol.md §3.6).
+	// ID is Google's; empty while only the intent exists (rule 3.6).
 	ID string `firestore:"id,omitempty" json:"id,omitempty"`
 	// Epoch is the random name of this calendar's life, written in its mark.
 	Epoch string `firestore:"epoch" json:"epoch"`
-	// From bounds the calendar's tasks; frozen for its life (protocol.md §3.5).
+	// From bounds the calendar's tasks; frozen for its life (rule 3.5).
 	From time.Time `firestore:"from" json:"from"`
 	Name string    `firestore:"name,omitempty" json:"name,omitempty"`
 	// Zone is the calendar's own time zone as last written; "" is not known.
@@ -45,12 +45,12 @@ type CalendarRecord struct {
 	// Searches counts the complete calendar lists that lacked an open intent.
 	Searches int `firestore:"searches,omitempty" json:"searches,omitempty"`
 	// Listed is set once the events were listed completely: only then does "no
-	// mapping" mean "no event" (protocol.md §3.4). New calendars are born empty.
+	// mapping" mean "no event" (rule 3.4). New calendars are born empty.
 	Listed bool `firestore:"listed,omitempty" json:"listed,omitempty"`
 	// RuleID is the ACL rule's id from Google's reply; SharedAt when it was made.
 	RuleID   string    `firestore:"rule_id,omitempty" json:"rule_id,omitempty"`
 	SharedAt time.Time `firestore:"shared_at,omitempty" json:"shared_at,omitzero"`
-	// RuleSeen is set once acl.list has shown the rule (protocol.md §5.3).
+	// RuleSeen is set once acl.list has shown the rule (rule 5.3).
 	RuleSeen bool `firestore:"rule_seen,omitempty" json:"rule_seen,omitempty"`
 	// Filled is when the calendar first held all its tasks.
 	Filled time.Time `firestore:"filled,omitempty" json:"filled,omitzero"`
@@ -58,7 +58,7 @@ type CalendarRecord struct {
 	Permitted   bool      `firestore:"permitted,omitempty" json:"permitted,omitempty"`
 	PermittedAt time.Time `firestore:"permitted_at,omitempty" json:"permitted_at,omitzero"`
 	// Extra is a further calendar of the employee, found by its mark: it goes only
-	// if every event in it is the product's own (protocol.md §3.6).
+	// if every event in it is the product's own (rule 3.6).
 	Extra bool `firestore:"extra,omitempty" json:"extra,omitempty"`
 	// Cleared is when a purge took the product's events out of a calendar that stays
 	// because of what others have in it.
@@ -84,15 +84,15 @@ type EmployeeRecord struct {
 	SeenAt time.Time `firestore:"seen_at,omitempty" json:"seen_at,omitzero"`
 	// Calendar is the present one, or the intent of one.
 	Calendar *CalendarRecord `firestore:"calendar,omitempty" json:"calendar,omitempty"`
-	// Leaving are calendars that are being taken down.
-	Leaving []CalendarRecord `firestore:"leaving,omitempty" json:"leaving,omitempty"`
+	// Retiring are calendars that are being taken down.
+	Retiring []CalendarRecord `firestore:"leaving,omitempty" json:"leaving,omitempty"`
 	// AbsentSince is when a complete reading first lacked a reason for the calendar.
 	AbsentSince time.Time `firestore:"absent_since,omitempty" json:"absent_since,omitzero"`
 	// KeptFrom is the from of a calendar deleted by hand until another with the
-	// same from has taken its place (protocol.md §3.5).
+	// same from has taken its place (rule 3.5).
 	KeptFrom time.Time `firestore:"kept_from,omitempty" json:"kept_from,omitzero"`
 	// Creation is the place in the queue for new calendars, from the first asking
-	// until the calendar is made or no longer wanted (protocol.md §6.5).
+	// until the calendar is made or no longer wanted (rule 6.5).
 	Creation *CreationRequest `firestore:"creation,omitempty" json:"creation,omitempty"`
 	// Card is what was last written into the ERP's card: "field=calendar id".
 	Card string `firestore:"card,omitempty" json:"card,omitempty"`
@@ -110,7 +110,7 @@ type EmployeeRecord struct {
 // heldCalendars counts the calendars whose deletion is held.
 func (e *EmployeeRecord) heldCalendars() int {
 	n := 0
-	for _, c := range e.Leaving {
+	for _, c := range e.Retiring {
 		if !c.Permitted {
 			n++
 		}
@@ -121,8 +121,8 @@ func (e *EmployeeRecord) heldCalendars() int {
 	return n
 }
 
-// heldPresent tells whether the present calendar's own deletion is held: nobody
-// said that its employee is gone, so it goes on meanwhile (protocol.md §4.4).
+// heldPresent reports whether the present calendar's own deletion is held: nobody
+// said that its employee is gone, so it goes on meanwhile (rule 4.4).
 func (e *EmployeeRecord) heldPresent() bool {
 	return e.Held != "" && e.Calendar != nil && !e.AbsentSince.IsZero()
 }
@@ -137,8 +137,8 @@ func (e *EmployeeRecord) CardState() EmployeeState {
 
 func (e *EmployeeRecord) work() *Work { return &e.Work }
 
-// Receives tells whether events of a calendar epoch may be written
-// (protocol.md §1.6).
+// Receives reports whether events of a calendar epoch may be written
+// (rule 1.6).
 func (e *EmployeeRecord) Receives(epoch string) bool {
 	return e.State == StateActive && e.Calendar != nil && e.Calendar.ID != "" && e.Calendar.Epoch == epoch
 }
@@ -162,7 +162,7 @@ func (s *Store) AcquireEmployee(ctx context.Context, id int64, c Claim) (Employe
 		// See AcquireTask.
 		if rec.LeaseToken == c.Token && tx.Now().Before(rec.LeaseUntil) {
 			lease = EmployeeLease{Lease{key, c.Token, rec.LeaseUntil, rec.Dirty, 1}, rec}
-			outcome = Taken
+			outcome = Acquired
 			return nil
 		}
 		lease.Lease, outcome = rec.take(c, key, tx.Now())
@@ -267,7 +267,7 @@ func (s *Store) ForgetEmployee(ctx context.Context, l *EmployeeLease) error {
 		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
 			return err
 		}
-		if !rec.holds(l.Lease, tx.Now()) || rec.Dirty != l.Dirty || rec.Calendar != nil || len(rec.Leaving) > 0 {
+		if !rec.holds(l.Lease, tx.Now()) || rec.Dirty != l.Dirty || rec.Calendar != nil || len(rec.Retiring) > 0 {
 			return ErrLeaseLost
 		}
 		if rec.DeadLetter {
@@ -285,7 +285,7 @@ func (s *Store) ForgetEmployee(ctx context.Context, l *EmployeeLease) error {
 
 // AdoptCalendar records a calendar found by its mark after the database was
 // lost: active, but not listed, so that it is audited before anything is
-// inserted (protocol.md §3.4). A record that has a calendar already stays, and a
+// inserted (rule 3.4). A record that has a calendar already stays, and a
 // calendar that is being taken down does not come back.
 func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarRecord) (adopted bool, err error) {
 	key := EmployeeKey(employee)
@@ -296,7 +296,7 @@ func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarR
 			return err
 		}
 		leaving := func(c CalendarRecord) bool { return c.ID == cal.ID }
-		if rec.Calendar != nil || slices.ContainsFunc(rec.Leaving, leaving) {
+		if rec.Calendar != nil || slices.ContainsFunc(rec.Retiring, leaving) {
 			return nil
 		}
 		rec.State, rec.Calendar = StateActive, &cal
@@ -311,7 +311,7 @@ func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarR
 
 // NoteExtra records a further calendar of an employee, found by its mark, among
 // those that are taken down. One that is known stays what it is, and what an open
-// intent may have made is found by the intent (protocol.md §3.6).
+// intent may have made is found by the intent (rule 3.6).
 func (s *Store) NoteExtra(ctx context.Context, employee int64, cal CalendarRecord) (noted bool, err error) {
 	key := EmployeeKey(employee)
 	err = s.b.Transact(ctx, func(tx Tx) error {
@@ -324,7 +324,7 @@ func (s *Store) NoteExtra(ctx context.Context, employee int64, cal CalendarRecor
 			return nil
 		}
 		cal.Extra, cal.Address = true, rec.Address
-		rec.Leaving = append(rec.Leaving, cal)
+		rec.Retiring = append(rec.Retiring, cal)
 		noted = true
 		return tx.Set(key.ref(), &rec)
 	})

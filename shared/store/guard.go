@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Guarded is a kind of thing whose deletions are counted (protocol.md §4.3).
+// Guarded is a kind of thing whose deletions are counted (rule 4.3).
 type Guarded string
 
 // What is counted, each by itself.
@@ -70,7 +70,7 @@ func guardRef(what Guarded) Ref { return Ref{Guards, string(what)} }
 
 // Permit asks to delete up to want things that somebody might not have meant. It
 // grants as many as the rolling day has room for: the larger of a small number and
-// percent of what was owned when the window began (protocol.md §4.3). What is not
+// percent of what was owned when the window began (rule 4.3). What is not
 // granted is to be held; began tells that this holds the first.
 func (s *Store) Permit(ctx context.Context, what Guarded, want, percent int) (granted int, began time.Time, err error) {
 	var before GuardRecord
@@ -111,7 +111,7 @@ func (s *Store) Permit(ctx context.Context, what Guarded, want, percent int) (gr
 			g.Hours[now.UTC().Format(hourForm)] += int64(granted)
 		}
 		if granted < want && g.HeldSince.IsZero() {
-			// One plan, one alarm, whatever is held in it (protocol.md §4.5).
+			// One plan, one alarm, whatever is held in it (rule 4.5).
 			if g.HeldSince = other.HeldSince; g.HeldSince.IsZero() {
 				g.HeldSince, began = now, now
 			}
@@ -176,7 +176,7 @@ func (s *Store) owned(ctx context.Context, what Guarded) (int64, error) {
 			if e.Calendar != nil && e.Calendar.ID != "" {
 				n++
 			}
-			n += int64(len(e.Leaving))
+			n += int64(len(e.Retiring))
 		}
 		return n, nil
 	}

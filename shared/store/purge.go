@@ -11,7 +11,7 @@ import (
 var ErrPurging = errors.New("store: a purge is under way")
 
 // PurgeRecord is the deletion of everything that an admin asked for after seeing
-// its counts (protocol.md §4.6). While it is open, every look at an employee takes
+// its counts (rule 4.6). While it is open, every look at an employee takes
 // down what they have, whatever the ERP says.
 type PurgeRecord struct {
 	ID        string    `firestore:"id" json:"id"`
@@ -27,7 +27,7 @@ type PurgeRecord struct {
 	Kept int `firestore:"kept,omitempty" json:"kept,omitempty"`
 }
 
-// Open tells whether everything is still to go.
+// Open reports whether everything is still to go.
 func (p *PurgeRecord) Open() bool { return p != nil && p.EndedAt.IsZero() }
 
 // purgeLeast is how long a purge lasts at least: an instance may use settings of
@@ -110,10 +110,10 @@ func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, calendar st
 	return nil
 }
 
-// LeaveAlone takes a leaving calendar, in which somebody else has something, off the
+// Relinquish takes a leaving calendar, in which somebody else has something, off the
 // employee's record; not while a purge is open, which has to find it there: alone is
 // false.
-func (s *Store) LeaveAlone(ctx context.Context, l *EmployeeLease, calendar string) (alone bool, err error) {
+func (s *Store) Relinquish(ctx context.Context, l *EmployeeLease, calendar string) (alone bool, err error) {
 	var record EmployeeRecord
 	err = s.b.Transact(ctx, func(tx Tx) error {
 		alone = false
@@ -145,9 +145,9 @@ func (s *Store) LeaveAlone(ctx context.Context, l *EmployeeLease, calendar strin
 
 // stays takes a leaving calendar off the record; false if it is not on it (any more).
 func (e *EmployeeRecord) stays(calendar string) bool {
-	for i, c := range e.Leaving {
+	for i, c := range e.Retiring {
 		if c.ID == calendar {
-			e.Leaving = append(e.Leaving[:i:i], e.Leaving[i+1:]...)
+			e.Retiring = append(e.Retiring[:i:i], e.Retiring[i+1:]...)
 			return true
 		}
 	}
@@ -177,7 +177,7 @@ func (s *Store) FinishPurge(ctx context.Context) (ended bool, err error) {
 	}
 	for _, e := range employees {
 		// An intent counts: its calendar may have been made.
-		if e.Calendar != nil || len(e.Leaving) > 0 {
+		if e.Calendar != nil || len(e.Retiring) > 0 {
 			return false, nil
 		}
 	}
@@ -207,9 +207,9 @@ func (s *Store) changePurge(ctx context.Context, doing string, change func(p *Pu
 	return nil
 }
 
-// AddLeaving records a calendar found by its mark that the state did not know, to
+// AddRetiring records a calendar found by its mark that the state did not know, to
 // be taken down with the employee's others.
-func (s *Store) AddLeaving(ctx context.Context, employee int64, cal CalendarRecord) error {
+func (s *Store) AddRetiring(ctx context.Context, employee int64, cal CalendarRecord) error {
 	key := EmployeeKey(employee)
 	err := s.b.Transact(ctx, func(tx Tx) error {
 		rec := EmployeeRecord{ID: employee, State: StateNone}
@@ -219,7 +219,7 @@ func (s *Store) AddLeaving(ctx context.Context, employee int64, cal CalendarReco
 		if rec.owns(cal.ID, cal.Epoch) {
 			return nil
 		}
-		rec.Leaving = append(rec.Leaving, cal)
+		rec.Retiring = append(rec.Retiring, cal)
 		return tx.Set(key.ref(), &rec)
 	})
 	if err != nil {
@@ -228,12 +228,12 @@ func (s *Store) AddLeaving(ctx context.Context, employee int64, cal CalendarReco
 	return nil
 }
 
-// owns tells whether a calendar is on the record, or may be the one of an intent.
+// owns reports whether a calendar is on the record, or may be the one of an intent.
 func (e *EmployeeRecord) owns(id, epoch string) bool {
 	if c := e.Calendar; c != nil && (c.ID == id || (c.ID == "" && c.Epoch == epoch)) {
 		return true
 	}
-	for _, c := range e.Leaving {
+	for _, c := range e.Retiring {
 		if c.ID == id {
 			return true
 		}
@@ -255,7 +255,7 @@ func (s *Store) AskRebuild(ctx context.Context, employee int64) (asked bool, err
 	})
 }
 
-// InviteEvery is how often an invitation is sent again at most (protocol.md §5.3).
+// InviteEvery is how often an invitation is sent again at most (rule 5.3).
 const InviteEvery = 24 * time.Hour
 
 // AskInvitation asks that the invitation to an employee's calendar be sent again;
@@ -273,7 +273,7 @@ func (s *Store) AskInvitation(ctx context.Context, employee int64) (asked bool, 
 	})
 }
 
-// MayInvite tells whether an admin may have the invitation sent again at a time.
+// MayInvite reports whether an admin may have the invitation sent again at a time.
 func (e *EmployeeRecord) MayInvite(now time.Time) bool {
 	c := e.Calendar
 	return e.State == StateActive && c != nil && c.RuleID != "" && !c.RuleSeen && !now.Before(c.SharedAt.Add(InviteEvery))

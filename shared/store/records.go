@@ -7,7 +7,7 @@ import (
 )
 
 // ActivityRecord is one write to Google: what, to which key, by which cause,
-// with hashes before and after and never people's data (protocol.md §10).
+// with hashes before and after and never people's data (rule 10).
 type ActivityRecord struct {
 	ID       string    `firestore:"id" json:"id"`
 	At       time.Time `firestore:"at" json:"at"`
@@ -77,7 +77,7 @@ func (s *Store) SaveSettings(ctx context.Context, json, by string, seen int64) e
 	return nil
 }
 
-// SignInRecord is a sign-in or connection under way at OAuth (design.md §2,
+// SignInRecord is a sign-in or connection under way at OAuth (functions/README.md,
 // Sign-in hand-over). It is found by the hash of the state parameter.
 type SignInRecord struct {
 	ID      string `firestore:"id" json:"id"`
@@ -178,7 +178,7 @@ func (s *Store) RecordDeadLetter(ctx context.Context, key Key, cause string, att
 		if w.PendingSince.IsZero() {
 			w.PendingSince = now
 		}
-		// Nobody else brings up a key at rest whose message is gone (protocol.md §1.4).
+		// Nobody else brings up a key at rest whose message is gone (rule 1.4).
 		if w.DueAt.IsZero() {
 			w.DueAt = now
 		}

@@ -11,7 +11,7 @@ import (
 // MappingState is where one event of one task in one calendar stands.
 type MappingState string
 
-// The states of protocol.md §2.1.
+// The states of rule 2.1.
 const (
 	// MappingIntended: a write was announced and its end is not known yet.
 	MappingIntended MappingState = "intended"
@@ -45,7 +45,7 @@ type Mapping struct {
 	// AbsentFor is what that reading lacked: a second one lacks the same, or is a first.
 	AbsentFor string `firestore:"absent_for,omitempty" json:"absent_for,omitempty"`
 	// StateID is the task's state when the event was last right: the same state
-	// with another role is a change of the catalogue (protocol.md §4.3).
+	// with another role is a change of the catalogue (rule 4.3).
 	StateID int64 `firestore:"state_id,omitempty" json:"state_id,omitempty"`
 	// HeldSince is when the delete guard held this event's deletion, HeldFor what
 	// for, AllowedAt when an admin confirmed it, and DroppedAt when an admin decided
@@ -59,10 +59,10 @@ type Mapping struct {
 }
 
 // tombstoneKept is how long a deleted event is remembered. Its id stays taken at
-// Google for good, which an insert under it finds out by itself (protocol.md §3.3).
+// Google for good, which an insert under it finds out by itself (rule 3.3).
 const tombstoneKept = 30 * 24 * time.Hour
 
-// Expired tells whether a tombstone may be forgotten. One of a later generation
+// Expired reports whether a tombstone may be forgotten. One of a later generation
 // stays: an insert that begins anew would meet each of its dead predecessors.
 func (m Mapping) Expired(now time.Time) bool {
 	return m.State == MappingTombstone && m.Generation == 0 && !m.GoneAt.IsZero() && now.After(m.GoneAt.Add(tombstoneKept))
@@ -73,7 +73,7 @@ func (m *Mapping) Release() {
 	m.HeldSince, m.HeldFor, m.AllowedAt, m.DroppedAt = time.Time{}, "", time.Time{}, time.Time{}
 }
 
-// Open tells whether a write was announced and not confirmed.
+// Open reports whether a write was announced and not confirmed.
 func (m Mapping) Open() bool { return m.State == MappingIntended || m.State == MappingDeleting }
 
 // TaskRecord is what is known of one task: its mappings by employee and its work.
@@ -169,7 +169,7 @@ func (s *Store) AcquireTask(ctx context.Context, id int64, c Claim) (TaskLease, 
 		// that has ended since is taken anew.
 		if rec.LeaseToken == c.Token && tx.Now().Before(rec.LeaseUntil) {
 			lease = TaskLease{Lease{key, c.Token, rec.LeaseUntil, rec.Dirty, 1}, rec}
-			outcome = Taken
+			outcome = Acquired
 			return nil
 		}
 		lease.Lease, outcome = rec.take(c, key, tx.Now())
@@ -193,11 +193,11 @@ type Intent struct {
 	// Unmapped announces a write to an event that no mapping tells of: only the
 	// Mapping's epoch is looked at, and only the activity recorded.
 	Unmapped bool
-	// Leaving: the event goes with a calendar that is no longer the employee's.
-	Leaving bool
+	// Retiring: the event goes with a calendar that is no longer the employee's.
+	Retiring bool
 }
 
-// IntendTask announces writes before they are made (protocol.md §2.1, §1.6): in
+// IntendTask announces writes before they are made (rule 2.1, 1.6): in
 // one transaction it requires the lease, and for each write that the employee is
 // active with the mapping's epoch, or that the calendar of that epoch leaves; those
 // that are not are returned as refused and nothing is announced for them.
@@ -219,8 +219,8 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 				return err
 			}
 			may := e.Receives(in.Mapping.Epoch)
-			if in.Leaving {
-				may = slices.ContainsFunc(e.Leaving, func(c CalendarRecord) bool { return c.Epoch == in.Mapping.Epoch })
+			if in.Retiring {
+				may = slices.ContainsFunc(e.Retiring, func(c CalendarRecord) bool { return c.Epoch == in.Mapping.Epoch })
 			}
 			if !may {
 				refused = append(refused, in.Employee)
@@ -265,7 +265,7 @@ type TaskOutcome struct {
 
 // SettleTask confirms what was done and releases the task, unless it became
 // dirty since the look began: then it stays held, released is false, and the
-// holder looks again (protocol.md §1.3).
+// holder looks again (rule 1.3).
 func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (released bool, err error) {
 	next := *l
 	cleared := false

@@ -30,7 +30,7 @@ func (k Key) ref() Ref { return Ref{k.Collection, docID(k.ID)} }
 func docID(id int64) string { return fmt.Sprintf("%019d", id) }
 
 // Work is what every key carries: its lease, its dirty counter, when Poll has to
-// look at it again, and what went wrong last (protocol.md §1, §7.2).
+// look at it again, and what went wrong last (rule 1, 7.2).
 type Work struct {
 	// Dirty counts the notifications not yet looked at, the one under way
 	// included; 0 means that everything known was applied.
@@ -53,7 +53,7 @@ type Work struct {
 }
 
 // Failure is a recorded fault of a key: never a body, only kind, status, reason
-// and our own sentence (protocol.md §10).
+// and our own sentence (rule 10).
 type Failure struct {
 	Kind    failure.Kind `firestore:"kind" json:"kind"`
 	Status  int          `firestore:"status,omitempty" json:"status,omitempty"`
@@ -84,12 +84,12 @@ func FailureOf(err error, before *Failure, now time.Time) *Failure {
 type Outcome int
 
 const (
-	// Taken: the lease is the caller's.
-	Taken Outcome = iota + 1
+	// Acquired: the lease is the caller's.
+	Acquired Outcome = iota + 1
 	// Busy: somebody holds it; the key was marked dirty and is left to the holder.
 	Busy
 	// Redelivered: the live lease was taken for this very message, whose holder
-	// may be dead: refuse the message, to come again (protocol.md §1.4).
+	// may be dead: refuse the message, to come again (rule 1.4).
 	Redelivered
 )
 
@@ -137,7 +137,7 @@ func (w *Work) take(c Claim, key Key, now time.Time) (Lease, Outcome) {
 	w.LeaseToken, w.LeaseMessage, w.LeaseUntil = c.Token, c.Message, now.Add(c.TTL)
 	// Should the holder die, Poll finds the key by this.
 	w.DueAt = w.LeaseUntil
-	return Lease{Key: key, Token: c.Token, Until: w.LeaseUntil, Dirty: w.Dirty, Look: 1}, Taken
+	return Lease{Key: key, Token: c.Token, Until: w.LeaseUntil, Dirty: w.Dirty, Look: 1}, Acquired
 }
 
 // holds reports whether the lease is still the key's, by the database's clock.
@@ -160,7 +160,7 @@ type Result struct {
 }
 
 // settle ends a look: true if the key was released, false if it became dirty
-// meanwhile and the holder has to look again (protocol.md §1.3).
+// meanwhile and the holder has to look again (rule 1.3).
 func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 	if w.Dirty != l.Dirty {
 		l.Dirty = w.Dirty

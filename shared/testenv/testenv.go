@@ -25,5 +25,5 @@ func missing(t testing.TB, what, cure string) {
 	t.Skipf("skipped: %s", line)
 }
 
-// InCI tells whether nothing may be skipped.
+// InCI reports whether nothing may be skipped.
 func InCI() bool { return strings.EqualFold(os.Getenv("CI"), "true") }

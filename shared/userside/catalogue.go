@@ -144,7 +144,7 @@ func (c *Client) Clock(ctx context.Context) (Clock, error) {
 	}
 	o, ok := rep.data().(object)
 	if !ok {
-		o = rep.top // userside.md §1 does not say where the fields stand
+		o = rep.top // shared/userside/README.md does not say where the fields stand
 	}
 	unix, ok := identifier(o["date_time_unix"])
 	// The year 9999 in seconds: beyond, a date has no four-digit year.

@@ -22,7 +22,7 @@ import (
 
 const (
 	usualTimeout = 10 * time.Second // one attempt of an ordinary call
-	longTimeout  = 60 * time.Second // one attempt of a call that returns much (userside.md §1)
+	longTimeout  = 60 * time.Second // one attempt of a call that returns much (shared/userside/README.md)
 	manyIDs      = 10               // more ids than this get the long time-out
 	maxAttempts  = 3
 	maxBody      = 32 << 20 // bytes of one reply, decompressed
@@ -58,7 +58,7 @@ type Client struct {
 
 	mu sync.Mutex
 	// known is a task that came back lately, to be asked for together with
-	// missing ones (protocol.md §4.2); 0: none.
+	// missing ones (rule 4.2); 0: none.
 	known calendarsync.TaskID
 }
 
@@ -102,7 +102,7 @@ func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client
 		now:        now,
 		http: &http.Client{
 			Transport: transport,
-			// Following would hand the key to wherever a login page lives (protocol.md §10).
+			// Following would hand the key to wherever a login page lives (rule 10).
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
@@ -116,7 +116,7 @@ type call struct {
 	timeout     time.Duration // of one attempt
 	write       bool          // never repeated
 	// tolerate gives a well-formed ERROR answer back as a refused reply: what
-	// show says about a single unknown id is documented nowhere (userside.md §3).
+	// show says about a single unknown id is documented nowhere (shared/userside/README.md).
 	tolerate bool
 }
 
@@ -217,7 +217,7 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *fault) {
 		form[k] = v
 	}
 	form.Set("cat", q.cat)
-	// Old releases know only subcat (userside.md §1).
+	// Old releases know only subcat (shared/userside/README.md).
 	form.Set("action", q.action)
 	form.Set("subcat", q.action)
 	endpoint := c.endpoint
@@ -274,7 +274,7 @@ func (c *Client) broken(ctx context.Context, q call, status int, err error) *fau
 	return &fault{err: e, again: true}
 }
 
-// clean takes the URL, which may carry the key, off an error (protocol.md §10).
+// clean takes the URL, which may carry the key, off an error (rule 10).
 func (c *Client) clean(err error) error {
 	for {
 		var withURL *url.Error

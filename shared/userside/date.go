@@ -10,7 +10,7 @@ import (
 // wallLayout is how the ERP is told a date.
 const wallLayout = "2006-01-02 15:04:05"
 
-// dateForms are the spellings of userside.md §2.
+// dateForms are the spellings of shared/userside/README.md.
 var dateForms = []struct {
 	layout   string
 	dateOnly bool

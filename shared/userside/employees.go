@@ -17,7 +17,7 @@ type employeeReadings = map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 
 // Employees reads employees. Either every asked id has a reading or the whole
 // call is an error. Whoever does not come back is looked for among all employees:
-// Absent is only who is missing there (userside.md §4).
+// Absent is only who is missing there (shared/userside/README.md).
 func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	ids = distinct(ids)
 	op := "userside: read " + describe("employee", ids)
@@ -188,7 +188,7 @@ func decodeEmployee(want calendarsync.EmployeeID, v any) (*calendarsync.Employee
 		e.Name = f.line(o["short_name"], "short_name")
 	}
 	if v := o["is_work"]; v != nil {
-		// "" is not taken for 0: a dismissal must be said (protocol.md §4.1).
+		// "" is not taken for 0: a dismissal must be said (rule 4.1).
 		working, ok := flag(v)
 		f.check(ok, "is_work")
 		e.Working = calendarsync.Say(working)
@@ -234,7 +234,7 @@ func additionalFields(v any) (map[calendarsync.FieldID]string, bool) {
 			out[calendarsync.FieldID(id)] = ""
 		} else if raw, err := json.Marshal(v); err == nil {
 			// A field of a kind that is not documented (several choices, a file). It must
-			// not look empty: an empty checkbox unbinds the employee (protocol.md §4.1).
+			// not look empty: an empty checkbox unbinds the employee (rule 4.1).
 			out[calendarsync.FieldID(id)] = string(raw)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// reply is the ERP's answer without its envelope's spelling (userside.md §2).
+// reply is the ERP's answer without its envelope's spelling (shared/userside/README.md).
 type reply struct {
 	// top holds the envelope's keys in lower case.
 	top     object
@@ -95,7 +95,7 @@ func parseReply(body []byte) (reply, replyForm) {
 	return reply{}, replyShape
 }
 
-// has tells whether an envelope key is there and not null.
+// has reports whether an envelope key is there and not null.
 func (r reply) has(key string) bool { return r.top[key] != nil }
 
 // data is the payload; nil where there is none.

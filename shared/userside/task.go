@@ -145,7 +145,7 @@ func decodeTask(want calendarsync.TaskID, v any) (*calendarsync.Task, string) {
 
 	date := f.sub(o, "date")
 	if todo, there := date["todo"]; there {
-		// The one null that says something: no date (protocol.md §4.1).
+		// The one null that says something: no date (rule 4.1).
 		s, isText := todo.(string)
 		f.check(isText || todo == nil, "date.todo")
 		at, ok := parseDate(s)

@@ -18,7 +18,7 @@ const batch = 100
 
 // Tasks reads tasks. Either every asked id has a reading or the whole call is an
 // error. An id is Absent only if a task asked for in the same request came back,
-// or if the ERP says that it has no task at all (protocol.md §4.2).
+// or if the ERP says that it has no task at all (rule 4.2).
 func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	ids = distinct(ids)
 	if len(ids) > 0 && ids[0] <= 0 {
@@ -239,7 +239,7 @@ func (c *Client) ListTasks(ctx context.Context, f TaskFilter) ([]calendarsync.Ta
 	p := url.Values{}
 	if f.Employee != 0 {
 		// staff_id is the old name; an ERP that knows one ignores the other, and one
-		// that knew neither would list too much, never too little (userside.md §3).
+		// that knew neither would list too much, never too little (shared/userside/README.md).
 		p.Set("employee_id", strconv.FormatInt(int64(f.Employee), 10))
 		p.Set("staff_id", strconv.FormatInt(int64(f.Employee), 10))
 	}

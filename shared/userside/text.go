@@ -10,7 +10,7 @@ import (
 )
 
 // plainText makes text of what the ERP stores as HTML-escaped text with some
-// tags in it (userside.md §2): tags dropped, line breaks kept, entities decoded,
+// tags in it (shared/userside/README.md): tags dropped, line breaks kept, entities decoded,
 // control characters removed, trimmed.
 //
 // Entities are decoded twice, because descriptions that were escaped when stored

@@ -53,7 +53,7 @@ func decimal(v any) (float64, bool) {
 	return f, err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
 }
 
-// empty tells whether nothing is said: null, missing or an empty string.
+// empty reports whether nothing is said: null, missing or an empty string.
 func empty(v any) bool {
 	if v == nil {
 		return true

@@ -17,7 +17,7 @@ const employeeCategory = "999"
 
 // SetEmployeeField writes an additional field of an employee's card. It is sent
 // once and never repeated; an error that IsAmbiguous may have written it. The
-// ERP's own event handlers are told to stay quiet (userside.md §1: loop guard).
+// ERP's own event handlers are told to stay quiet (shared/userside/README.md: loop guard).
 func (c *Client) SetEmployeeField(ctx context.Context, employee calendarsync.EmployeeID, field calendarsync.FieldID, value string) error {
 	op := fmt.Sprintf("userside: write field %d of employee %d", field, employee)
 	if employee <= 0 || field <= 0 {

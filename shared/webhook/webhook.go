@@ -1,5 +1,5 @@
 // Package webhook checks and makes Standard Webhooks signatures
-// (design.md §2, Notification), for the ERP's notifications and for the
+// (functions/README.md, Notification), for the ERP's notifications and for the
 // calendar card. It must never log or print a key, and never read a clock but
 // the one it was given.
 package webhook
@@ -22,7 +22,7 @@ const (
 	// Tolerance is how far a timestamp may be from our clock, either way.
 	Tolerance = 5 * time.Minute
 	// MinKeyBytes is the shortest key: under 24 bytes is a configuration fault
-	// (protocol.md §10).
+	// (rule 10).
 	MinKeyBytes = 24
 	// Prefix begins the text form of every secret.
 	Prefix = "whsec_"

@@ -28,7 +28,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
-// Config is the part of the environment that workers use (design.md §2).
+// Config is the part of the environment that workers use (functions/README.md).
 type Config struct {
 	config.Store
 	config.ERP
@@ -55,12 +55,12 @@ type Deps struct {
 
 // Workers are the parts put together.
 type Workers struct {
-	Settings *settings.Source
-	ERP      *userside.Client
-	Grants   *grant.Source
-	Gateway  *googlecalendar.Gateway
-	Events   *events.Writer
-	Keeper   *calendars.Keeper
+	Settings  *settings.Source
+	ERP       *userside.Client
+	Grants    *grant.Source
+	Gateway   *googlecalendar.Gateway
+	Events    *events.Syncer
+	Calendars *calendars.Syncer
 }
 
 // ERPClient makes the ERP's client of its part of the environment.
@@ -108,7 +108,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		Store: d.Store, ERP: erp, Google: gateway, Rules: book, Account: grants, Events: writer,
 		Queue: d.Publisher, Topic: cfg.Employee, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
-	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: writer, Keeper: keeper}, nil
+	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: writer, Calendars: keeper}, nil
 }
 
 // tokenURL finds the token endpoint by discovery, on first use, and keeps it; a

@@ -1,5 +1,5 @@
 # What is uploaded of the repository. Google's Go buildpack deploys only the package at the
-# root of an upload (google.md §3): so each archive holds the module's functions/ and
+# root of an upload (shared/googlecalendar/README.md): so each archive holds the module's functions/ and
 # shared/ and a generated root file that imports its one function. A module of its own,
 # so that tests of everything else need not pack it all eight times.
 variable "functions" {

@@ -50,7 +50,7 @@ run "figures" {
       notify    = "Notify", oauth = "OAuth", console = "Console", sync-task = "SyncTask", sync-employee = "SyncEmployee",
       reconcile = "Reconcile", poll = "Poll", dead-letter = "DeadLetter",
     }
-    error_message = "Entry points are the registered names (design.md §2)."
+    error_message = "Entry points are the registered names (functions/README.md)."
   }
   assert {
     condition     = alltrue([for f in google_cloudfunctions2_function.this : f.build_config[0].runtime == "go126"])
@@ -64,7 +64,7 @@ run "figures" {
       google_cloudfunctions2_function.this["sync-employee"].service_config[0].max_instance_request_concurrency == 4,
       google_cloudfunctions2_function.this["poll"].service_config[0].max_instance_count == 1,
     ])
-    error_message = "Instances and concurrency are those of protocol.md §7.3."
+    error_message = "Instances and concurrency are those of rule 7.3."
   }
   assert {
     condition     = alltrue([for f in google_cloudfunctions2_function.this : f.service_config[0].available_cpu == "1"])

@@ -65,7 +65,7 @@ run "subscriptions" {
   }
   assert {
     condition     = alltrue([for s in google_pubsub_subscription.worker : s.dead_letter_policy[0].max_delivery_attempts == 100 && s.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.this["dead-letter"].id])
-    error_message = "After 100 attempts a message goes to the dead letters (protocol.md §7.2)."
+    error_message = "After 100 attempts a message goes to the dead letters (rule 7.2)."
   }
   assert {
     condition     = length(google_pubsub_subscription.dead_letter.dead_letter_policy) == 0 && google_pubsub_subscription.dead_letter.topic == google_pubsub_topic.this["dead-letter"].id

@@ -9,7 +9,7 @@ final class Adapter
     const FIELDS = ['TASK' => ['task_id', 'taskId'], 'EMPLOYEE' => ['employee_id', 'employeeId', 'staff_id']];
 
     /**
-     * Legacy events that are known by name (userside.md §5): field, and position where the
+     * Legacy events that are known by name (shared/userside/README.md): field, and position where the
      * arguments come one by one. The one named "before" tells of a change that may not
      * come: it is looked at only after the request, like all, and then costs nothing.
      */
@@ -125,7 +125,7 @@ final class Adapter
                 }
             }
         }
-        // Without names the id comes first: userside.md §5 lists it so.
+        // Without names the id comes first: shared/userside/README.md lists it so.
         $first = is_array($args[1]) ? reset($args[1]) : $args[1];
         Connector::record($type, is_array($first) ? null : $first);
     }

@@ -66,7 +66,7 @@ final class Config
 {
     /** Where the file is looked for when neither the constant nor the variable names one. */
     const USUAL = '/etc/erp-calendar/config.php';
-    /** Notify refuses shorter keys (protocol.md §10). */
+    /** Notify refuses shorter keys (rule 10). */
     const MIN_KEY_BYTES = 24;
 
     /** @var string Notify's address without a slash at its end */
@@ -240,7 +240,7 @@ final class Config
 final class Notification
 {
     const TYPES = ['task.changed', 'task.deleted', 'employee.changed', 'employee.deleted'];
-    /** Notify takes no more ids at once (design.md §2). */
+    /** Notify takes no more ids at once (functions/README.md). */
     const MAX_IDS = 1000;
 
     public $id;

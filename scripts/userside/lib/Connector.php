@@ -66,7 +66,7 @@ final class Connector
         });
     }
 
-    /** Gives the page to the browser where PHP can do that; tells whether it did. */
+    /** Gives the page to the browser where PHP can do that; reports whether it did. */
     private static function finishPage()
     {
         foreach (['fastcgi_finish_request', 'litespeed_finish_request'] as $finish) {

@@ -35,7 +35,7 @@ import (
 
 // Options describe a deployment.
 type Options struct {
-	// Lookup is the functions' environment (design.md §2, Configuration).
+	// Lookup is the functions' environment (functions/README.md, Configuration).
 	Lookup func(string) (string, bool)
 	Store  *store.Store
 	// Transport carries calls to the ERP and to Google.
@@ -67,7 +67,7 @@ type Deployment struct {
 
 const (
 	deadLetters = "dead-letters"
-	// The instances and concurrency of protocol.md §7.3.
+	// The instances and concurrency of rule 7.3.
 	taskPushes, employeePushes = 10 * 8, 2 * 4
 )
 
@@ -124,10 +124,10 @@ func Start(ctx context.Context, o Options) (*Deployment, error) {
 	d.Workers = parts
 	log := func(name string) *slog.Logger { return o.Log.With(logging.Labels("function", name)) }
 	taskWorker.Handler = o.guard(log("SyncTask"), synctask.New(synctask.Config{EmployeeTopic: cfg.Topics.Employee}, synctask.Deps{
-		Writer: parts.Events, Publisher: publisher, Forget: parts.Settings.Forget, Log: log("SyncTask"),
+		Events: parts.Events, Publisher: publisher, Forget: parts.Settings.Forget, Log: log("SyncTask"),
 	}))
 	employeeWorker.Handler = o.guard(log("SyncEmployee"), syncemployee.New(syncemployee.Config{EmployeeTopic: cfg.Topics.Employee}, syncemployee.Deps{
-		Keeper: parts.Keeper, Publisher: publisher, Forget: parts.Settings.Forget, Now: o.Now, Log: log("SyncEmployee"),
+		Calendars: parts.Calendars, Publisher: publisher, Forget: parts.Settings.Forget, Now: o.Now, Log: log("SyncEmployee"),
 	}))
 	deadWorker.Handler = o.guard(log("DeadLetter"), deadletter.New(deadletter.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee}, deadletter.Deps{Store: o.Store, Log: log("DeadLetter")}))
 

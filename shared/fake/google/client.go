@@ -144,7 +144,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.body.Write(b)
 }
 
-// serve tells whether the handler broke the connection off, which net/http's
+// serve reports whether the handler broke the connection off, which net/http's
 // handlers do by panicking with ErrAbortHandler; any other panic goes on.
 func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
 	defer func() {

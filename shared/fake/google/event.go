@@ -14,7 +14,7 @@ import (
 )
 
 // Limits of event fields. Those of extended properties are documented
-// (google.md §1), those of text are what users report.
+// (shared/googlecalendar/README.md), those of text are what users report.
 const (
 	maxSummary      = 1024
 	maxLocation     = 1024

@@ -244,7 +244,7 @@ func (s *Server) answered(e *Request) {
 	}
 }
 
-// sleep waits d and tells whether ctx lasted as long.
+// sleep waits d and reports whether ctx lasted as long.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -107,7 +107,7 @@ func (c *call) openPage(kind, owner string, def, ceiling int, incompatible []str
 	return p, nil
 }
 
-// queryHash tells whether two requests ask the same but for the page.
+// queryHash reports whether two requests ask the same but for the page.
 func queryHash(q url.Values) string {
 	var parts []string
 	for k, v := range q {

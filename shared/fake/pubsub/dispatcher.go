@@ -216,7 +216,7 @@ func (d *Dispatcher) push(s *subscription, it *delivery) {
 	d.kick(s)
 }
 
-// ended tells whether pushes are over. Callers hold mu.
+// ended reports whether pushes are over. Callers hold mu.
 func (d *Dispatcher) ended() bool { return d.closed || d.ctx.Err() != nil }
 
 // settle notes that one message is outstanding no longer. Callers hold mu.

@@ -2,7 +2,7 @@
 // tests and for the local run.
 //
 // Google's own in-process server (pstest) speaks the API but has neither push nor
-// retry back-off (reference/google.md §4), and those two are what this product's
+// retry back-off (shared/googlecalendar/README.md), and those two are what this product's
 // workers live by. This package adds them: a [Dispatcher] delivers messages to push
 // endpoints, with acknowledgement deadlines, exponential back-off, delivery attempts
 // and dead-lettering as Google documents them; a [Server] puts pstest's API before a

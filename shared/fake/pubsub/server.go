@@ -106,7 +106,7 @@ func (s *Server) Publish(topic string, m Message) (id string, err error) {
 }
 
 // Messages are all messages ever published, by any way and to any topic, dead
-// letters included: what a test of "ids only" (protocol.md §10) looks through.
+// letters included: what a test of "ids only" (rule 10) looks through.
 func (s *Server) Messages() []*pstest.Message { return s.fake.Messages() }
 
 // Close ends the API and all deliveries; see [Dispatcher.Close].
@@ -126,7 +126,7 @@ type front struct {
 	d *Dispatcher
 	// boot begins the ids that are pushed. Google never gives an id twice, whereas
 	// pstest begins anew with every start, maybe on the state of the one before:
-	// there a run and a lease are known by their message's id (protocol.md §1.4).
+	// there a run and a lease are known by their message's id (rule 1.4).
 	boot string
 }
 

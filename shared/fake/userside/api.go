@@ -315,7 +315,7 @@ func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, re
 	_, _ = w.Write(out) // the client may be gone; there is nobody to tell
 }
 
-// parseWall reads a date in any form userside.md §2 names and gives the wall
+// parseWall reads a date in any form shared/userside/README.md names and gives the wall
 // clock of WallLayout, "" for none, and whether it had no time of day.
 func parseWall(v string) (wall string, dateOnly bool, err error) {
 	v = strings.TrimSpace(v)

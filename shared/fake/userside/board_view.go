@@ -153,7 +153,7 @@ func (c catalogue) card(s *Server, t *Task) card {
 		case k.Time == "00:00" && hours == 0:
 			k.Time = "any time"
 		case hours > 0:
-			// From the instant, as the calendar will: end = start + duration (protocol.md §9).
+			// From the instant, as the calendar will: end = start + duration (rule 9).
 			k.Time += "–" + t.Todo.Add(time.Duration(hours)*time.Hour).In(s.loc).Format("15:04")
 		}
 	}
@@ -216,7 +216,7 @@ type fieldValue struct {
 	On    bool
 }
 
-// isOn reads a checkbox as the integration does: empty, 0 and false are off (protocol.md §4.1).
+// isOn reads a checkbox as the integration does: empty, 0 and false are off (rule 4.1).
 func isOn(v string) bool {
 	v = strings.ToLower(strings.TrimSpace(v))
 	return v != "" && v != "0" && v != "false"

@@ -335,7 +335,7 @@ func (f Fault) bendTop(body object, resultKey, dataKey string) {
 	}
 }
 
-// apply reaches the path inside m, and tells whether it was there.
+// apply reaches the path inside m, and reports whether it was there.
 func (f Fault) apply(m map[string]any, path []string) bool {
 	for _, p := range path[:len(path)-1] {
 		m = fields(m[p])

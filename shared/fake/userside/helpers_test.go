@@ -159,7 +159,7 @@ func (a answer) objects(t *testing.T, path string) []map[string]any {
 	return out
 }
 
-// has tells whether a path exists, null included.
+// has reports whether a path exists, null included.
 func (a answer) has(path string) bool {
 	i := strings.LastIndex(path, ".")
 	m := a.body

@@ -17,9 +17,9 @@ type Request struct {
 	Params map[string]string
 	// KeyIn tells where the key was: "", "query", "body" or "both". The key itself is never kept.
 	KeyIn string
-	// Write tells whether the action is one that changes something.
+	// Write reports whether the action is one that changes something.
 	Write bool
-	// Silent tells whether skip_internal_api was set.
+	// Silent reports whether skip_internal_api was set.
 	Silent bool
 	// Fault names the injected faults it met, "" for none.
 	Fault string

@@ -7,7 +7,7 @@ import (
 )
 
 // System roles of task states in this stand-in. The real values are documented
-// nowhere (userside.md §3), which is why they are deliberately not 1 and 2: a
+// nowhere (shared/userside/README.md), which is why they are deliberately not 1 and 2: a
 // client that guesses instead of reading its configuration fails here.
 const (
 	// RoleNotCompleted is the role the seed calls "Not completed"; it reaches a calendar.
@@ -87,7 +87,7 @@ type Comment struct {
 }
 
 // HistoryViewed is the kind of the entry that `show` writes when it is given an
-// employee_id (userside.md §3: never to be sent).
+// employee_id (shared/userside/README.md: never to be sent).
 const HistoryViewed = "viewed"
 
 // HistoryEntry is a line of a task's history.
@@ -189,7 +189,7 @@ func (e *Employee) clone() *Employee {
 	return &c
 }
 
-// isMember tells whether the employee is in the division now.
+// isMember reports whether the employee is in the division now.
 func (e *Employee) isMember(division int64) bool {
 	return slices.ContainsFunc(e.Memberships, func(m Membership) bool {
 		return m.Current && m.DivisionID == division

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Types of Change, as in the notification contract (design.md §2).
+// Types of Change, as in the notification contract (functions/README.md).
 const (
 	TaskChanged     = "task.changed"
 	TaskDeleted     = "task.deleted"
@@ -156,7 +156,7 @@ func (s *Server) SetSpelling(sp Spelling) {
 
 // SetCommitDelay makes every later change invisible to api.php for d after its
 // hook fired: the handler runs inside the ERP's own request, before its commit
-// (protocol.md §8.1). Zero ends it for later changes. The getters and the board
+// (rule 8.1). Zero ends it for later changes. The getters and the board
 // always show the newest state.
 func (s *Server) SetCommitDelay(d time.Duration) {
 	s.mu.Lock()

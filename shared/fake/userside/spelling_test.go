@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fullTask has something in every field of userside.md §3.
+// fullTask has something in every field of shared/userside/README.md.
 func (f *fixture) fullTask() Task {
 	return Task{
 		ID: 100, ParentID: 90, Priority: 3, TypeID: 20, StateID: 31, Todo: f.at(24), Created: f.at(-5),

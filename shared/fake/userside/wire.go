@@ -11,7 +11,7 @@ import (
 // object is a JSON object with fixed names.
 type object map[string]any
 
-// keyed is a collection by id. PHP writes an empty one as `[]` (userside.md §2).
+// keyed is a collection by id. PHP writes an empty one as `[]` (shared/userside/README.md).
 type keyed map[string]any
 
 func (k keyed) MarshalJSON() ([]byte, error) {

@@ -1,6 +1,6 @@
 // Package kms seals with a key that never leaves Google's Cloud KMS. It must
 // never be used where the project's service account lacks the encrypter or
-// decrypter role it needs: each function has only the one it uses (google.md §4).
+// decrypter role it needs: each function has only the one it uses (shared/googlecalendar/README.md).
 package kms
 
 import (

@@ -40,7 +40,7 @@ func (a *Auditor) endPurge() {
 
 // Purged tells that the deletion is said to be over: nothing of the product's may
 // be left but what others have something in, and that bears no mark any more
-// (protocol.md §4.6).
+// (rule 4.6).
 func (a *Auditor) Purged() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -62,7 +62,7 @@ func (a *Auditor) Purged() {
 	}
 }
 
-// purging tells whether a deletion may be the purge's.
+// purging reports whether a deletion may be the purge's.
 func (a *Auditor) purging() bool {
 	return slices.ContainsFunc(a.purges, func(p purge) bool {
 		return p.to.IsZero() || a.w.Now().Sub(p.to) <= employeeWork
@@ -109,7 +109,7 @@ func (a *Auditor) disowned(c *calendarStory, v Violation) {
 	c.disowned, c.disownedAt = true, a.w.Now()
 }
 
-// cleared tells whether a purge, under way or stopped, has taken out of a calendar
+// cleared reports whether a purge, under way or stopped, has taken out of a calendar
 // everything of the product's but its mark: it leaves, whatever the ERP says.
 func (a *Auditor) cleared(c *calendarStory) bool {
 	if !a.purgedSince(c.made) {
@@ -128,7 +128,7 @@ func (a *Auditor) cleared(c *calendarStory) bool {
 	return true
 }
 
-// purgedSince tells whether an admin had everything deleted after a time.
+// purgedSince reports whether an admin had everything deleted after a time.
 func (a *Auditor) purgedSince(t time.Time) bool {
 	return slices.ContainsFunc(a.purges, func(p purge) bool { return p.from.After(t) })
 }
@@ -141,7 +141,7 @@ func (a *Auditor) purgeLasts() time.Duration {
 	return a.w.Now().Sub(a.purges[len(a.purges)-1].from)
 }
 
-// rebuilds tells whether an admin has asked for an employee's calendar to be
+// rebuilds reports whether an admin has asked for an employee's calendar to be
 // emptied and filled again, and that may still be under way. A pause puts it off.
 func (a *Auditor) rebuilds(employee int64) bool {
 	asked := a.allowed[keyOf("rebuild", employee)]
@@ -203,7 +203,7 @@ func (a *Auditor) Reopened() {
 }
 
 // checkKept reports a deletion that an admin decided against, unless the ERP, the
-// settings or the catalogue said something new since (design.md §2, Console).
+// settings or the catalogue said something new since (functions/README.md, Console).
 func (a *Auditor) checkKept(v Violation, key string) {
 	kept, is := a.kept[key]
 	if !is || a.lately(kept, employeeWork) || a.allowedSince(key) {
@@ -224,7 +224,7 @@ func (a *Auditor) checkKept(v Violation, key string) {
 	a.report(v, "it was deleted although an admin decided that it stays")
 }
 
-// changed tells whether a story went on, or was told otherwise than it is, since
+// changed reports whether a story went on, or was told otherwise than it is, since
 // then.
 func (s *story[T]) changed(since time.Time) bool {
 	if s == nil {

@@ -40,25 +40,25 @@ const (
 	RuleDouble Rule = "double"
 	// RuleForeign: something was touched that is not the product's.
 	RuleForeign Rule = "foreign"
-	// RuleMark: something was made or changed without its right mark (protocol.md §3).
+	// RuleMark: something was made or changed without its right mark (rule 3).
 	RuleMark Rule = "mark"
 	// RuleMail: mail was sent, or could have been.
 	RuleMail Rule = "mail"
-	// RuleBudget: more units in 60 seconds than Google allows (protocol.md §6).
+	// RuleBudget: more units in 60 seconds than Google allows (rule 6).
 	RuleBudget Rule = "budget"
 	// RulePace: more than two writes a second to one calendar, with one in tolerance.
 	RulePace Rule = "pace"
-	// RulePatch: a call that costs three units (protocol.md §2.2).
+	// RulePatch: a call that costs three units (rule 2.2).
 	RulePatch Rule = "patch"
-	// RuleCondition: an event changed or deleted without If-Match (protocol.md §1.5).
+	// RuleCondition: an event changed or deleted without If-Match (rule 1.5).
 	RuleCondition Rule = "condition"
-	// RuleEvidence: a deletion that nothing read from the ERP justifies (protocol.md §4.1, §4.2).
+	// RuleEvidence: a deletion that nothing read from the ERP justifies (rule 4.1, 4.2).
 	RuleEvidence Rule = "evidence"
-	// RuleUnfounded: a write that no fresh reading of the ERP asked for (protocol.md §1.2).
+	// RuleUnfounded: a write that no fresh reading of the ERP asked for (rule 1.2).
 	RuleUnfounded Rule = "unfounded"
-	// RuleGuard: more deletions in a day than may go unconfirmed (protocol.md §4.3).
+	// RuleGuard: more deletions in a day than may go unconfirmed (rule 4.3).
 	RuleGuard Rule = "guard"
-	// RulePaused: a write while settings forbade any (protocol.md §4.6, §4.7).
+	// RulePaused: a write while settings forbade any (rule 4.6, 4.7).
 	RulePaused Rule = "paused"
 	// RuleActivity: a write without an activity record.
 	RuleActivity Rule = "activity"
@@ -219,7 +219,7 @@ func (a *Auditor) Allow(keys ...string) {
 }
 
 // Told tells that a signed notification of a deletion ("task.deleted",
-// "employee.deleted") was handed over: it vouches for an absence (protocol.md §4.1).
+// "employee.deleted") was handed over: it vouches for an absence (rule 4.1).
 func (a *Auditor) Told(kind string, ids ...int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -334,7 +334,7 @@ func (a *Auditor) inForce(since time.Time) []settingsVersion {
 	return out
 }
 
-// allowedSince tells whether an admin confirmed a key within the last day, which
+// allowedSince reports whether an admin confirmed a key within the last day, which
 // is how long a confirmation holds.
 func (a *Auditor) allowedSince(key string) bool {
 	times := a.allowed[key]

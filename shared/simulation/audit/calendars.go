@@ -95,7 +95,7 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 			a.lately(other.denied, employeeWork) {
 			continue
 		}
-		// Beside one that leaves, a new one is right (protocol.md §5.2).
+		// Beside one that leaves, a new one is right (rule 5.2).
 		if a.cleared(other) {
 			continue
 		}
@@ -106,13 +106,13 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 	}
 }
 
-// lately tells whether something happened within a time.
+// lately reports whether something happened within a time.
 func (a *Auditor) lately(at time.Time, within time.Duration) bool {
 	return !at.IsZero() && a.w.Now().Sub(at) <= within
 }
 
-// checkFrom requires that a new calendar begins where it ought to (protocol.md
-// §3.5): as one deleted by hand, or backfill_hours ago.
+// checkFrom requires that a new calendar begins where it ought to (rule
+// 3.5): as one deleted by hand, or backfill_hours ago.
 func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 	now := a.w.Now()
 	for _, s := range a.inForce(now.Add(-employeeWork)) {
@@ -176,7 +176,7 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 // deletedUnshared requires that a calendar that is deleted was unshared before.
 func (a *Auditor) deletedUnshared(c *calendarStory, v Violation) {
 	for _, r := range c.rules {
-		// Share, then calendar (protocol.md §5.2), unless Google denied to have it, or
+		// Share, then calendar (rule 5.2), unless Google denied to have it, or
 		// the database that knew of the share was lost.
 		if r.ours && r.Role != "none" && c.denied.IsZero() && c.made.After(a.wiped) {
 			v.Rule = RuleShare
@@ -185,7 +185,7 @@ func (a *Auditor) deletedUnshared(c *calendarStory, v Violation) {
 	}
 }
 
-// replaced tells whether another calendar of the employee stands in the place of one.
+// replaced reports whether another calendar of the employee stands in the place of one.
 func (a *Auditor) replaced(c *calendarStory, why string) (grounds, string) {
 	for _, other := range a.order {
 		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee {

@@ -16,7 +16,7 @@ type verdict int
 const (
 	// due: it ought to be there.
 	due verdict = iota + 1
-	// over: something explicit says that it ought not (protocol.md §4.1).
+	// over: something explicit says that it ought not (rule 4.1).
 	over
 	// closed: over, because of its state's role.
 	closed
@@ -31,7 +31,7 @@ func one(v verdict) verdicts { return 1 << v }
 
 func (all verdicts) has(v verdict) bool { return all&one(v) != 0 }
 
-// against tells whether a reading may have been the first of two that prove an
+// against reports whether a reading may have been the first of two that prove an
 // absence: one that said it explicitly, as the stand-in's state has it, may have been
 // spelled so that it only lacked something.
 func (all verdicts) against() bool { return all&^one(due) != 0 }
@@ -74,7 +74,7 @@ func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee in
 	t := timesOf(s, *v.task, 0)
 	begins := t.start
 	if t.allDay {
-		// A day that has not ended by then still concerns its reader (protocol.md §3.5).
+		// A day that has not ended by then still concerns its reader (rule 3.5).
 		begins = t.end.Add(-time.Nanosecond)
 	}
 	if begins.Before(from) {
@@ -122,7 +122,7 @@ func judgePerson(s settingsVersion, v personView) verdict {
 
 var addressForm = regexp.MustCompile("^[\\pL\\pN!#$%&'*+/=?^_`{|}~-]+(\\.[\\pL\\pN!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\\.)+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$")
 
-// mailable tells whether a text is one plain address (RFC 5321's lengths).
+// mailable reports whether a text is one plain address (RFC 5321's lengths).
 func mailable(s string) bool {
 	s = strings.TrimSpace(s)
 	return len(s) <= 254 && strings.IndexByte(s, '@') <= 64 && addressForm.MatchString(s)
@@ -132,7 +132,7 @@ func sameAddress(a, b string) bool {
 	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 }
 
-// divisionsOf are the divisions an employee belongs to now (protocol.md §5.4).
+// divisionsOf are the divisions an employee belongs to now (rule 5.4).
 func divisionsOf(e *fakeerp.Employee) []int64 {
 	var out []int64
 	if e != nil {
@@ -151,7 +151,7 @@ type times struct {
 	start, end time.Time
 }
 
-// timesOf computes them (protocol.md §9). typeHours is the type's usual duration.
+// timesOf computes them (rule 9). typeHours is the type's usual duration.
 func timesOf(s settingsVersion, t fakeerp.Task, typeHours int64) times {
 	wall, err := time.Parse(fakeerp.WallLayout, t.TodoWall)
 	zone := s.zone

@@ -86,7 +86,7 @@ func (a *Auditor) deletedEvent(c *calendarStory, before eventStory, v Violation)
 	}
 	twin := c.twin(before, func(*eventStory) bool { return true })
 	if twin != nil && twin.mark.Generation > before.mark.Generation {
-		return // of several the highest generation stays (protocol.md §3.3)
+		return // of several the highest generation stays (rule 3.3)
 	}
 	g, why := a.taskGrounds(v.Task, v.Employee, c)
 	if g == none && twin != nil {

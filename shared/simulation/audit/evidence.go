@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// believed is how old settings and catalogues may be (design.md §2, Settings).
+	// believed is how old settings and catalogues may be (functions/README.md, Settings).
 	believed = time.Minute
 	// employeeWork is how long a look at an employee may go on after its reading
-	// (protocol.md §7.3), with a call's time over.
+	// (rule 7.3), with a call's time over.
 	employeeWork = 5 * time.Minute
 	// divisionsKept is how long an employee's divisions may be remembered beyond a
 	// change that nobody told of: until the nightly reconcile at the latest.
@@ -20,7 +20,7 @@ const (
 )
 
 // taskWork is how long after a reading of a task its events may be written: the
-// lease, with a call's time over (protocol.md §1.2, §1.5).
+// lease, with a call's time over (rule 1.2, 1.5).
 func (a *Auditor) taskWork() time.Duration { return a.w.Lease + time.Minute }
 
 // rolesSince are the catalogues that may have been believed at some time since
@@ -44,7 +44,7 @@ func (a *Auditor) rolesSince(t time.Time) []map[int64]int64 {
 
 // memberships are the divisions an employee may have been taken to belong to: of
 // one who is not in the ERP any more, those they had last, because nothing tells
-// others (protocol.md §4.2).
+// others (rule 4.2).
 func (a *Auditor) memberships(employee int64) [][]int64 {
 	p := a.people[employee]
 	now := a.w.Now()
@@ -114,7 +114,7 @@ type grounds int
 const (
 	none grounds = iota
 	explicit
-	counted // absence, or a state that changed its role (protocol.md §4.3)
+	counted // absence, or a state that changed its role (rule 4.3)
 )
 
 // taskGrounds finds in the readings what lets an event go.
@@ -191,7 +191,7 @@ func (a *Auditor) apart() time.Duration {
 	return a.w.Absence - min(time.Minute, a.w.Absence/10)
 }
 
-// roleChanged tells whether the state that a task is in ever had another role, by
+// roleChanged reports whether the state that a task is in ever had another role, by
 // truth or by a lie, while the task may have been in it.
 func (a *Auditor) roleChanged(task int64) bool {
 	t := a.tasks[task].at(a.w.Now())
@@ -289,7 +289,7 @@ func (a *Auditor) personGrounds(employee int64, since time.Time, addresses ...st
 	return none, why
 }
 
-// founded tells whether a fresh reading of a task asks for an event at a time.
+// founded reports whether a fresh reading of a task asks for an event at a time.
 func (a *Auditor) founded(task, employee int64, c *calendarStory, start time.Time, allDay bool) string {
 	now := a.w.Now()
 	begin := now.Add(-a.taskWork())
@@ -330,7 +330,7 @@ func (a *Auditor) founded(task, employee int64, c *calendarStory, start time.Tim
 	return why
 }
 
-// entitled tells whether a recent reading gives an employee a calendar.
+// entitled reports whether a recent reading gives an employee a calendar.
 func (a *Auditor) entitled(employee int64) bool {
 	since := a.w.Now().Add(-employeeWork)
 	settings := a.inForce(since)

@@ -87,7 +87,7 @@ func (a *Auditor) invites(employee int64) bool {
 	return true
 }
 
-// everHad tells whether an address was ever an employee's, or ever told to be.
+// everHad reports whether an address was ever an employee's, or ever told to be.
 func (a *Auditor) everHad(employee int64, address string) bool {
 	p := a.people[employee]
 	if p == nil {

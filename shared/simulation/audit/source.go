@@ -185,7 +185,7 @@ func (s source) Read(r fakeerp.Read) {
 			break
 		}
 		for _, id := range idsOf(r.Params["id"]) {
-			// Who does not come back is then looked for among all (userside.md §4).
+			// Who does not come back is then looked for among all (shared/userside/README.md).
 			e := of(a.people, id)
 			e.reads = append(e.reads, seen(now, e.at(now), false, bent))
 		}

@@ -36,7 +36,7 @@ func (a *Auditor) judgeState() {
 	}
 	s := settings[len(settings)-1]
 	if !s.Enabled || !s.Confirmed {
-		return // what is there stays as it is (protocol.md §4.6)
+		return // what is there stays as it is (rule 4.6)
 	}
 	// The stand-ins are asked before the lock is taken: they call back under theirs.
 	world, err := a.erpWorld(s)
@@ -134,7 +134,7 @@ func (j judgement) reader(c *calendarStory, address string) *ruleStory {
 }
 
 // unwanted judges a calendar that ought not to be there: it may wait for an admin
-// when a day has seen as many deletions as may go (protocol.md §4.3, §4.4).
+// when a day has seen as many deletions as may go (rule 4.3, 4.4).
 func (j judgement) unwanted(c *calendarStory, v Violation, explicit bool) {
 	if d := j.a.gone[RuleCalendar]; d.most < d.least {
 		j.a.report(v, "the calendar ought not to be there")
@@ -168,8 +168,8 @@ func (j judgement) shares(c *calendarStory, address string, v Violation) {
 	}
 }
 
-// lost tells whether the share is one that only an admin may repeat: removed by
-// hand before the product had seen it (protocol.md §5.3).
+// lost reports whether the share is one that only an admin may repeat: removed by
+// hand before the product had seen it (rule 5.3).
 func (j judgement) lost(c *calendarStory, address string) bool {
 	for _, r := range c.rules {
 		if sameAddress(r.Value, address) && r.lost {
@@ -225,7 +225,7 @@ func (j judgement) wanted(t fakeerp.Task, e fakeerp.Employee, have []shownEvent,
 	}
 }
 
-// extra judges events that ought not to be there; held tells whether the guard may
+// extra judges events that ought not to be there; held reports whether the guard may
 // hold their deletion.
 func (j judgement) extra(have []shownEvent, v Violation, held bool) {
 	if d := j.a.gone[RuleExtra]; held && d.most >= d.least {

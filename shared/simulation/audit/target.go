@@ -21,7 +21,7 @@ type calendarStory struct {
 	disowned   bool
 	disownedAt time.Time
 	made       time.Time
-	// mark is the mark that the product wrote; marked tells whether it is there.
+	// mark is the mark that the product wrote; marked reports whether it is there.
 	mark   calendarsync.CalendarMark
 	marked bool
 	// name and zone are as the product wrote them last; the account's owner may have
@@ -34,15 +34,15 @@ type calendarStory struct {
 	// refused: Google refused for good to share it.
 	refused bool
 	// left: its share was taken away with reason, and not given again; it goes, even
-	// if its employee comes back meanwhile (protocol.md §5.2).
+	// if its employee comes back meanwhile (rule 5.2).
 	left bool
 	pace [3]time.Time // of the last writes
 }
 
-// ours tells whether the product made it and marked it.
+// ours reports whether the product made it and marked it.
 func (c *calendarStory) ours() bool { return c.client != "" && c.mark.Epoch != "" && !c.disowned }
 
-// owns tells whether an event of this calendar is the product's.
+// owns reports whether an event of this calendar is the product's.
 func (c *calendarStory) owns(e *eventStory) bool {
 	return e.owned && c.ours() && e.mark.Tenant == c.mark.Tenant && e.mark.Employee == c.mark.Employee
 }
@@ -212,7 +212,7 @@ func (a *Auditor) paused(v Violation, method string) {
 
 // deletions are those of one kind within the last day.
 type deletions struct {
-	least   int         // how many may always go (protocol.md §4.3)
+	least   int         // how many may always go (rule 4.3)
 	counted []time.Time // those that nobody may have meant
 	all     []time.Time
 	most    int // the most there were in a day, with what was lost by kills

@@ -25,7 +25,7 @@ type texts struct {
 	wild bool
 }
 
-// what the templates of the settings see (design.md §2, Settings).
+// what the templates of the settings see (functions/README.md, Settings).
 type templateDot struct {
 	Employee templateEmployee
 	Task     templateTask

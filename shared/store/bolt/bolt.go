@@ -241,7 +241,7 @@ func (b *Backend) Purge(ctx context.Context) (int, error) {
 	}
 }
 
-// purgeSome deletes a batch and tells whether there may be more to do.
+// purgeSome deletes a batch and reports whether there may be more to do.
 func (b *Backend) purgeSome(ctx context.Context) (n int, more bool, err error) {
 	if err := b.takeTurn(ctx); err != nil {
 		return 0, false, err

@@ -32,7 +32,7 @@ func adminMethods() []method {
 	held := func(how string) func(r *rig) {
 		return func(r *rig) {
 			r.change(func(e *store.EmployeeRecord) {
-				e.Held, e.Leaving = how, []store.CalendarRecord{{ID: "c", Epoch: "e"}}
+				e.Held, e.Retiring = how, []store.CalendarRecord{{ID: "c", Epoch: "e"}}
 			})
 		}
 	}
@@ -46,17 +46,17 @@ func adminMethods() []method {
 			_, err := r.s.FinishPurge(r.ctx)
 			return nil, err
 		})},
-		{name: "LeaveAlone", prepare: func(r *rig) call {
-			r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
+		{name: "Relinquish", prepare: func(r *rig) call {
+			r.must(r.s.AddRetiring(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 			h := r.take(store.Employees, 7, "m1")
 			return call{
-				do:    func() (any, error) { return r.s.LeaveAlone(r.ctx, h.employee, "c") },
+				do:    func() (any, error) { return r.s.Relinquish(r.ctx, h.employee, "c") },
 				lease: func() any { return *h.employee },
 			}
 		}},
 		{name: "KeepFromPurge", prepare: func(r *rig) call {
 			purging(r)
-			r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
+			r.must(r.s.AddRetiring(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 			h := r.take(store.Employees, 7, "m1")
 			activity := store.ActivityRecord{ID: "a", At: began, Action: "calendar.keep", ExpiresAt: began.Add(time.Hour)}
 			return call{
@@ -64,8 +64,8 @@ func adminMethods() []method {
 				lease: func() any { return *h.employee },
 			}
 		}},
-		{name: "AddLeaving", prepare: simple(nothing, func(r *rig) (any, error) {
-			return nil, r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"})
+		{name: "AddRetiring", prepare: simple(nothing, func(r *rig) (any, error) {
+			return nil, r.s.AddRetiring(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"})
 		})},
 		{name: "ForgetMapping", prepare: func(r *rig) call {
 			h := r.take(store.Tasks, 70, "m1")
@@ -131,14 +131,14 @@ func purges(r *rig) {
 	r.change(func(e *store.EmployeeRecord) { e.Calendar = intent })
 	finish(false) // it may have been made
 	r.change(func(e *store.EmployeeRecord) { e.Calendar = nil })
-	r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
-	r.must(r.s.AddLeaving(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
+	r.must(r.s.AddRetiring(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
+	r.must(r.s.AddRetiring(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 	finish(false)
 	h := r.take(store.Employees, 7, "m")
 	// A look that began before the purge must not let go what the purge has to find
 	// (found by the simulation: seed 100541 of 200 steps).
-	if alone, err := r.s.LeaveAlone(r.ctx, h.employee, "c"); alone || err != nil || len(h.employee.Record.Leaving) != 1 {
-		r.Errorf("left alone: %v, %v: %+v", alone, err, h.employee.Record.Leaving)
+	if alone, err := r.s.Relinquish(r.ctx, h.employee, "c"); alone || err != nil || len(h.employee.Record.Retiring) != 1 {
+		r.Errorf("left alone: %v, %v: %+v", alone, err, h.employee.Record.Retiring)
 	}
 	r.must(r.s.KeepFromPurge(r.ctx, h.employee, "c", store.ActivityRecord{ID: "a", At: r.b.now()}))
 	r.release(h, store.Result{})

@@ -320,7 +320,7 @@ func (r *rig) creation(employee int64, perHour int) store.NewCreation {
 }
 
 // ask asks for a calendar in a lease of its own and gives it back.
-func (r *rig) ask(employee int64, c store.NewCreation) store.Turn {
+func (r *rig) ask(employee int64, c store.NewCreation) store.QueuePosition {
 	r.Helper()
 	h := r.take(store.Employees, employee, "")
 	turn, err := r.s.ReserveCreation(r.ctx, h.employee, c)
@@ -345,7 +345,7 @@ func (r *rig) queued(employee int64, perHour int, wait time.Duration, before int
 	h := r.take(store.Employees, employee, "")
 	turn, err := r.s.ReserveCreation(r.ctx, h.employee, r.creation(employee, perHour))
 	r.must(err)
-	equal(r, fmt.Sprintf("turn of employee %d", employee), turn, store.Turn{Before: before, At: r.b.now().Add(wait)})
+	equal(r, fmt.Sprintf("turn of employee %d", employee), turn, store.QueuePosition{Before: before, At: r.b.now().Add(wait)})
 	if h.employee.Record.Calendar != nil || h.employee.Record.State != store.StatePending {
 		r.Errorf("employee %d waits, record %+v", employee, h.employee.Record)
 	}
@@ -417,7 +417,7 @@ func creationQueue(r *rig) {
 	r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Calendar = nil }))
 	turn, err := r.s.ReserveCreation(r.ctx, h.employee, r.creation(10, 2))
 	r.must(err)
-	equal(r, "the turn after a failure", turn, store.Turn{At: r.b.now().Add(30 * time.Minute)})
+	equal(r, "the turn after a failure", turn, store.QueuePosition{At: r.b.now().Add(30 * time.Minute)})
 	equal(r, "the queue", r.queue(time.Time{}), []int64{10, 5})
 	in, err := r.s.CreationQueue(r.ctx, "a", r.b.now(), time.Time{})
 	r.must(err)
@@ -430,7 +430,7 @@ func creationsHeld(r *rig) {
 		c := r.creation(id, 2)
 		c.NotBefore = end
 		turn := r.ask(id, c)
-		equal(r, "turn during the pause", turn, store.Turn{Before: int(3 - id), At: end})
+		equal(r, "turn during the pause", turn, store.QueuePosition{Before: int(3 - id), At: end})
 		r.b.advance(time.Second)
 	}
 	equal(r, "the queue", r.queue(end), []int64{3, 2, 1})
@@ -447,11 +447,11 @@ func creationsLeft(r *rig) {
 	r.waits(2, 1, time.Hour, 0)
 	r.waits(3, 1, 2*time.Hour, 1)
 	h := r.take(store.Employees, 2, "")
-	r.must(r.s.LeaveCreations(r.ctx, h.employee))
+	r.must(r.s.DequeueCreation(r.ctx, h.employee))
 	if h.employee.Record.Creation != nil {
 		r.Errorf("still asks: %+v", h.employee.Record)
 	}
-	r.unchanged("left before", func() { r.must(r.s.LeaveCreations(r.ctx, h.employee)) })
+	r.unchanged("left before", func() { r.must(r.s.DequeueCreation(r.ctx, h.employee)) })
 	r.release(h, store.Result{})
 	r.waits(3, 1, time.Hour, 0)
 	// Wanted again: behind those who asked meanwhile.
@@ -475,7 +475,7 @@ func creationRefused(r *rig) {
 	r.unchanged("without the lease", func() {
 		_, err := r.s.ReserveCreation(r.ctx, h.employee, r.creation(7, 1))
 		r.is(err, store.ErrLeaseLost)
-		r.is(r.s.LeaveCreations(r.ctx, h.employee), store.ErrLeaseLost)
+		r.is(r.s.DequeueCreation(r.ctx, h.employee), store.ErrLeaseLost)
 	})
 	h = r.take(store.Employees, 7, "m2")
 	found := store.CalendarRecord{ID: "c", Epoch: "other", From: r.began}
@@ -484,7 +484,7 @@ func creationRefused(r *rig) {
 	r.unchanged("a calendar was adopted", func() {
 		turn, err := r.s.ReserveCreation(r.ctx, h.employee, r.creation(7, 1))
 		r.must(err)
-		equal(r, "turn", turn, store.Turn{})
+		equal(r, "turn", turn, store.QueuePosition{})
 		equal(r, "the record told", *h.employee.Record.Calendar, found)
 	})
 }
@@ -497,7 +497,7 @@ func creationsCounted(r *rig) {
 	}
 	var granted counts[bool]
 	var mu sync.Mutex
-	var turns []store.Turn
+	var turns []store.QueuePosition
 	r.together(func(i int) {
 		turn, err := r.s.ReserveCreation(r.ctx, leases[i].employee, r.creation(int64(i+1), perHour))
 		if err != nil {
@@ -509,6 +509,6 @@ func creationsCounted(r *rig) {
 		turns = append(turns, turn)
 	})
 	equal(r, "who has to wait", granted.n, map[bool]int{true: perHour, false: callers - perHour})
-	slices.SortFunc(turns, func(a, b store.Turn) int { return cmp.Compare(a.Before, b.Before) })
+	slices.SortFunc(turns, func(a, b store.QueuePosition) int { return cmp.Compare(a.Before, b.Before) })
 	equal(r, "the last one waits for all", len(r.queue(time.Time{})), callers-perHour)
 }

@@ -66,7 +66,7 @@ func forgetEmployee(r *rig) {
 	}{
 		{"has a calendar", func(e *store.EmployeeRecord) { e.Calendar = &cal }, nil},
 		{"has an announced calendar", func(e *store.EmployeeRecord) { e.Calendar = &store.CalendarRecord{Epoch: "e", From: r.began} }, nil},
-		{"loses a calendar", func(e *store.EmployeeRecord) { e.Leaving = []store.CalendarRecord{cal} }, nil},
+		{"loses a calendar", func(e *store.EmployeeRecord) { e.Retiring = []store.CalendarRecord{cal} }, nil},
 		{"was notified", nil, func(id int64) { r.acquire(store.Employees, id, r.claim("m2")) }},
 		{"gave up meanwhile", nil, func(id int64) { r.must(r.s.RecordDeadLetter(r.ctx, store.EmployeeKey(id), "poll", 100)) }},
 		{"got a calendar by its mark", nil, func(id int64) {
@@ -123,7 +123,7 @@ func adoptCalendar(r *rig) {
 	r.calendar(9, store.StateHeld, &found)
 	h := r.take(store.Employees, 10, "m")
 	r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) {
-		e.State, e.Leaving = store.StateDeleting, []store.CalendarRecord{found}
+		e.State, e.Retiring = store.StateDeleting, []store.CalendarRecord{found}
 	}))
 	r.release(h, store.Result{})
 	r.unchanged("calendars that are known", func() {

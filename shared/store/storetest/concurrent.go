@@ -75,7 +75,7 @@ func oneLease(r *rig) {
 			}
 			outcomes.add(outcome)
 		})
-		equal(r, string(c)+": outcomes", outcomes.n, map[store.Outcome]int{store.Taken: 1, store.Busy: callers - 1})
+		equal(r, string(c)+": outcomes", outcomes.n, map[store.Outcome]int{store.Acquired: 1, store.Busy: callers - 1})
 		equal(r, string(c)+": notifications counted", r.work(c, 7).Dirty, callers)
 	}
 }

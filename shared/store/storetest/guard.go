@@ -6,7 +6,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// guardWindow shows the rolling day of protocol.md §4.3: what came before goes,
+// guardWindow shows the rolling day of rule 4.3: what came before goes,
 // what is beyond is held, and each hour's deletions leave the count a day later.
 func guardWindow(r *rig) {
 	ask := func(what store.Guarded, want, grant int) time.Time {

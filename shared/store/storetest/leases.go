@@ -61,7 +61,7 @@ func (r *rig) acquire(c store.Collection, id int64, claim store.Claim) (held, st
 func (r *rig) take(c store.Collection, id int64, message string) held {
 	r.Helper()
 	h, outcome := r.acquire(c, id, r.claim(message))
-	if outcome != store.Taken {
+	if outcome != store.Acquired {
 		r.Fatalf("%s/%d: outcome %v, want it taken", c, id, outcome)
 	}
 	return h
@@ -121,7 +121,7 @@ func (r *rig) refuses(what string, h held) {
 
 func leaseTaken(r *rig, c store.Collection) {
 	h, outcome := r.acquire(c, 7, store.Claim{Message: "m1", TTL: ttl, Token: "mine"})
-	equal(r, "outcome", outcome, store.Taken)
+	equal(r, "outcome", outcome, store.Acquired)
 	until := r.began.Add(ttl)
 	equal(r, "lease", *h.lease(), store.Lease{Key: key(c, 7), Token: "mine", Until: until, Dirty: 1, Look: 1})
 	want := store.Work{
@@ -146,7 +146,7 @@ func ownClock(t *testing.T, b store.Backend) {
 	}
 	before := now()
 	l, outcome, err := s.AcquireTask(ctx, 7, store.Claim{Message: "m1", TTL: time.Hour, Token: "mine"})
-	if err != nil || outcome != store.Taken {
+	if err != nil || outcome != store.Acquired {
 		t.Fatalf("outcome %v, error %v", outcome, err)
 	}
 	if earliest, latest := before.Add(time.Hour), now().Add(time.Hour); l.Until.Before(earliest) || l.Until.After(latest) {
@@ -194,10 +194,10 @@ func redelivered(r *rig, c store.Collection) {
 	})
 	r.b.advance(ttl)
 	h, outcome := r.acquire(c, 7, r.claim("m1"))
-	equal(r, "outcome once the dead holder's lease ended", outcome, store.Taken)
+	equal(r, "outcome once the dead holder's lease ended", outcome, store.Acquired)
 	equal(r, "dirty", h.lease().Dirty, 2)
 	r.release(h, store.Result{})
-	if _, outcome := r.acquire(c, 7, r.claim("m1")); outcome != store.Taken {
+	if _, outcome := r.acquire(c, 7, r.claim("m1")); outcome != store.Acquired {
 		r.Errorf("a message that comes again after the release: outcome %v, want taken", outcome)
 	}
 }
@@ -212,7 +212,7 @@ func leaseExpires(r *rig, c store.Collection) {
 	// Nobody took it yet; but somebody may, any moment.
 	r.refuses("a lease that expired", first)
 	second, outcome := r.acquire(c, 7, r.claim("m2"))
-	equal(r, "outcome at the end", outcome, store.Taken)
+	equal(r, "outcome at the end", outcome, store.Acquired)
 	equal(r, "dirty", second.lease().Dirty, 3)
 	equal(r, "end", second.lease().Until, r.began.Add(2*ttl))
 	r.refuses("a lease that another took over", first)
@@ -228,12 +228,12 @@ func ownToken(r *rig, c store.Collection) {
 	r.b.advance(time.Second)
 	r.unchanged("the claim made again", func() {
 		again, outcome := r.acquire(c, 7, claim)
-		equal(r, "outcome", outcome, store.Taken)
+		equal(r, "outcome", outcome, store.Acquired)
 		equal(r, "lease", *again.lease(), *first.lease())
 	})
 	r.b.advance(ttl)
 	late, outcome := r.acquire(c, 7, claim)
-	equal(r, "outcome after the lease's end", outcome, store.Taken)
+	equal(r, "outcome after the lease's end", outcome, store.Acquired)
 	if until := r.b.now().Add(ttl); !late.lease().Until.Equal(until) {
 		r.Errorf("a lease that ended %v is given as taken, want one until %v", late.lease().Until, until)
 	}
@@ -477,7 +477,7 @@ func markedDirty(r *rig) {
 }
 
 // What a signed notification vouches for holds until a look succeeds, whoever
-// makes it (protocol.md §4.1).
+// makes it (rule 4.1).
 func vouched(r *rig) {
 	for _, c := range []store.Collection{store.Tasks, store.Employees} {
 		h := r.take(c, 7, "m1")

@@ -266,7 +266,7 @@ func forgetsIdle(r *rig) {
 	if _, found, err := r.s.Task(r.ctx, 60); err != nil || found {
 		r.Errorf("after the second look: found %v, error %v", found, err)
 	}
-	if _, outcome := r.acquire(store.Tasks, 60, r.claim("m2")); outcome != store.Taken {
+	if _, outcome := r.acquire(store.Tasks, 60, r.claim("m2")); outcome != store.Acquired {
 		r.Errorf("a forgotten task: outcome %v, want taken", outcome)
 	}
 }
@@ -289,7 +289,7 @@ func deadLetters(r *rig, c store.Collection) {
 		return store.DeadLetterRecord{Collection: string(c), Key: key, Cause: cause, Attempts: attempts, At: at}
 	}
 
-	// A key at rest: nothing else would bring it up again (protocol.md §1.4).
+	// A key at rest: nothing else would bring it up again (rule 1.4).
 	r.must(r.s.RecordDeadLetter(r.ctx, key(c, 7), "notify", 100))
 	equal(r, "work", r.work(c, 7), store.Work{Dirty: 1, DueAt: r.began, PendingSince: r.began, DeadLetter: true})
 	due, err := r.s.DueKeys(r.ctx, c, r.began, 0)

@@ -21,7 +21,7 @@ import (
 // Every transaction's closure is run once for nothing before it counts, because
 // Firestore runs it again after losing against another; and the database's clock is
 // moved by the test, years away from the machine's, so that whatever judges by an
-// instance's clock fails (protocol.md §1.5).
+// instance's clock fails (rule 1.5).
 func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 	for _, test := range []struct {
 		name string

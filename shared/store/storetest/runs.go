@@ -14,7 +14,7 @@ func (r *rig) start(id, cause string, sizes ...int) []string {
 	return parts
 }
 
-// advanceRun counts results and tells whether the run is over.
+// advanceRun counts results and reports whether the run is over.
 func (r *rig) advanceRun(part string, results ...store.RunResult) bool {
 	r.Helper()
 	over, err := r.s.AdvanceRun(r.ctx, part, results...)

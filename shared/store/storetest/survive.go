@@ -142,7 +142,7 @@ func methods() []method {
 		return func(r *rig) call {
 			return call{do: func() (any, error) {
 				l, outcome, err := r.s.AcquireTask(r.ctx, 70, store.Claim{Message: message, TTL: ttl, Token: "mine"})
-				if outcome != store.Taken {
+				if outcome != store.Acquired {
 					return taken{l.Lease, outcome}, err
 				}
 				return taken{l, outcome}, err
@@ -153,7 +153,7 @@ func methods() []method {
 		return func(r *rig) call {
 			return call{do: func() (any, error) {
 				l, outcome, err := r.s.AcquireEmployee(r.ctx, 7, store.Claim{Message: message, TTL: ttl, Token: "mine"})
-				if outcome != store.Taken {
+				if outcome != store.Acquired {
 					return taken{l.Lease, outcome}, err
 				}
 				return taken{l, outcome}, err
@@ -333,10 +333,10 @@ func methods() []method {
 				lease: func() any { return *h.employee },
 			}
 		})},
-		{name: "LeaveCreations", prepare: after(func(r *rig) { r.granted(1, 1); r.queued(2, 1, time.Hour, 0) }, func(r *rig) call {
+		{name: "DequeueCreation", prepare: after(func(r *rig) { r.granted(1, 1); r.queued(2, 1, time.Hour, 0) }, func(r *rig) call {
 			h := r.queued(7, 1, 2*time.Hour, 1)
 			return call{
-				do:    func() (any, error) { return nil, r.s.LeaveCreations(r.ctx, h.employee) },
+				do:    func() (any, error) { return nil, r.s.DequeueCreation(r.ctx, h.employee) },
 				lease: func() any { return *h.employee },
 			}
 		})},
@@ -412,7 +412,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 					r.must(err)
 					return outcome
 				},
-				store.Taken
+				store.Acquired
 		}},
 		{"the lease ends before the intent", func(r *rig) (func(), func() any, any) {
 			r.active(1, "now")
@@ -526,7 +526,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 					r.must(err)
 					return []any{turn, h.employee.Record.Calendar == nil}
 				},
-				[]any{store.Turn{At: r.began.Add(time.Hour)}, true}
+				[]any{store.QueuePosition{At: r.began.Add(time.Hour)}, true}
 		}},
 		{"the bucket fills in time", func(r *rig) (func(), func() any, any) {
 			r.granted(1, 1)

@@ -179,7 +179,7 @@ func encodeStruct(v reflect.Value) (Tree, error) {
 	return tree, nil
 }
 
-// absent tells whether a field is left out whatever its tag says. Firestore would
+// absent reports whether a field is left out whatever its tag says. Firestore would
 // keep null, and an ordered query would select it.
 func absent(v reflect.Value) bool {
 	for v.Kind() == reflect.Pointer {
