@@ -21,9 +21,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// AlarmUnreadable is the kind of alarm for a dead letter that points to no key.
-const AlarmUnreadable = "dead-letter-unreadable"
-
 const storeDeadline = 10 * time.Second
 
 // Config is what the function has to know.
@@ -77,7 +74,7 @@ func (h *handler) take(r *http.Request) error {
 		if incident == "" {
 			incident = "unknown"
 		}
-		logging.Alarm(ctx, h.Log, AlarmUnreadable, incident, why,
+		logging.Alarm(ctx, h.Log, logging.DeadLetterUnreadable, incident, why,
 			append([]any{"subscription", source, "attempts", attempts}, attrs...)...)
 		return nil
 	}

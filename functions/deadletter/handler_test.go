@@ -106,7 +106,7 @@ func TestWhatPointsToNoKeyIsAnAlarm(t *testing.T) {
 			if err := json.Unmarshal([]byte(log), &entry); err != nil {
 				t.Fatal(err)
 			}
-			if entry["severity"] != "ERROR" || entry["alarm"] != deadletter.AlarmUnreadable || entry["incident"] == "" || entry["incident"] == nil {
+			if entry["severity"] != "ERROR" || entry["alarm"] != string(logging.DeadLetterUnreadable) || entry["incident"] == "" || entry["incident"] == nil {
 				t.Errorf("logged %s", log)
 			}
 			if strings.Contains(log, "MARKER") {

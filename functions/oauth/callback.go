@@ -303,7 +303,7 @@ func (h *handler) endIncident(ctx context.Context, before store.AccountRecord) {
 	if before.Sub == "" || before.Connected {
 		return
 	}
-	logging.AlarmEnded(ctx, h.Log, "grant-revoked", "grant-"+strconv.FormatInt(before.Version, 10), "The central account is connected again")
+	logging.AlarmEnded(ctx, h.Log, logging.GrantRevoked, "grant-"+strconv.FormatInt(before.Version, 10), "The central account is connected again")
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
 	// Otherwise Poll tells the end.

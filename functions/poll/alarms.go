@@ -23,9 +23,10 @@ const alarmGrace = 2 * time.Minute
 
 // incident is what an alarm may be about at the moment.
 type incident struct {
-	kind, id, begins, ends string
-	is                     bool
-	attrs                  []any
+	kind             logging.AlarmKind
+	id, begins, ends string
+	is               bool
+	attrs            []any
 }
 
 // alarms raises one alarm for each incident that only records and clocks show, and
@@ -48,13 +49,14 @@ func (p *pass) alarms(ctx context.Context) error {
 		open = map[string]string{}
 	}
 	for _, c := range p.incidents() {
-		switch raised := open[c.kind]; {
+		kind := string(c.kind)
+		switch raised := open[kind]; {
 		case c.is && raised == "":
 			logging.Alarm(ctx, p.Log, c.kind, c.id, c.begins, c.attrs...)
-			open[c.kind] = c.id
+			open[kind] = c.id
 		case !c.is && raised != "":
 			logging.AlarmEnded(ctx, p.Log, c.kind, raised, c.ends)
-			delete(open, c.kind)
+			delete(open, kind)
 		}
 	}
 	if maps.Equal(open, rec.Alarms) || (len(open) == 0 && len(rec.Alarms) == 0) {
@@ -75,21 +77,21 @@ func (p *pass) incidents() []incident {
 		paused = a.CreationsPausedUntil
 	}
 	out := []incident{
-		{kind: "quota-exhausted", id: "quota-" + paused.UTC().Format(time.RFC3339), is: now.Before(paused),
+		{kind: logging.QuotaExhausted, id: "quota-" + paused.UTC().Format(time.RFC3339), is: now.Before(paused),
 			begins: "Google refuses writes for a while: quotaExceeded", ends: "Google's pause is over",
 			attrs: []any{"until", paused.UTC().Format(time.RFC3339)}},
-		{kind: "grant-expiring", id: "grant-" + strconv.FormatInt(a.Version, 10),
+		{kind: logging.GrantExpiring, id: "grant-" + strconv.FormatInt(a.Version, 10),
 			is:     a.Connected && !a.GrantExpiresAt.IsZero() && a.GrantExpiresAt.Sub(now) < expiryNotice,
 			begins: "The grant of the central account ends within 48 hours: connect it again",
 			ends:   "The grant of the central account does not end soon any more"},
-		{kind: "client-refused", id: "client-" + a.ClientRefusedAt.UTC().Format(time.RFC3339), is: !a.ClientRefusedAt.IsZero(),
+		{kind: logging.ClientRefused, id: "client-" + a.ClientRefusedAt.UTC().Format(time.RFC3339), is: !a.ClientRefusedAt.IsZero(),
 			begins: "Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET: nothing is written until they are right",
 			ends:   "Google takes the OAuth client again"},
 	}
 	if zone, err := time.LoadLocation(p.settings.TimeZone); p.clock != nil && err == nil {
 		apart := calendarsync.Apart(zone, p.clock.Unix, p.clock.Offset)
 		// The workers themselves refuse to write (rule 9).
-		out = append(out, incident{kind: "clock-wrong", id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: apart > calendarsync.MaxApart,
+		out = append(out, incident{kind: logging.ClockWrong, id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: apart > calendarsync.MaxApart,
 			begins: "The ERP's clock is not that of time_zone: nothing is written until they agree",
 			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})
 	}
@@ -105,11 +107,11 @@ func (p *pass) lostGrant(ctx context.Context) error {
 	told := int64(0)
 	switch {
 	case lost:
-		logging.Alarm(ctx, p.Log, "grant-revoked", "grant-"+strconv.FormatInt(a.Version, 10),
+		logging.Alarm(ctx, p.Log, logging.GrantRevoked, "grant-"+strconv.FormatInt(a.Version, 10),
 			"Google refuses the grant of the central account: connect it again in the console")
 		told = a.Version
 	case back:
-		logging.AlarmEnded(ctx, p.Log, "grant-revoked", "grant-"+strconv.FormatInt(a.Alarmed, 10), "The central account is connected again")
+		logging.AlarmEnded(ctx, p.Log, logging.GrantRevoked, "grant-"+strconv.FormatInt(a.Alarmed, 10), "The central account is connected again")
 	default:
 		return nil
 	}

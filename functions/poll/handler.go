@@ -284,7 +284,7 @@ func (p *pass) endHold(ctx context.Context) error {
 		return fmt.Errorf("poll: %w", err)
 	}
 	if !since.IsZero() {
-		logging.AlarmEnded(ctx, p.Log, "deletions-held", "held-"+since.UTC().Format(time.RFC3339), "Nothing is held any more")
+		logging.AlarmEnded(ctx, p.Log, logging.DeletionsHeld, "held-"+since.UTC().Format(time.RFC3339), "Nothing is held any more")
 	}
 	return nil
 }

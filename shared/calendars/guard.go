@@ -31,7 +31,7 @@ func (l *employeePass) permit(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if !began.IsZero() {
-		logging.Alarm(ctx, l.k.Log, "deletions-held", "held-"+began.UTC().Format(time.RFC3339),
+		logging.Alarm(ctx, l.k.Log, logging.DeletionsHeld, "held-"+began.UTC().Format(time.RFC3339),
 			"More calendars would be deleted than is usual in a day: the rest is held until an admin has looked")
 	}
 	return granted > 0, nil

@@ -29,7 +29,7 @@ func (l *taskPass) guard(ctx context.Context, todo []step) []step {
 			l.fail(err)
 		}
 		if !began.IsZero() {
-			logging.Alarm(ctx, l.w.Log, "deletions-held", "held-"+began.UTC().Format(time.RFC3339),
+			logging.Alarm(ctx, l.w.Log, logging.DeletionsHeld, "held-"+began.UTC().Format(time.RFC3339),
 				"More events would be deleted than is usual in a day: the rest is held until an admin has looked")
 		}
 	}

@@ -231,7 +231,7 @@ func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {
 		return failure.Wrap(failure.Transient, "record the refused grant", err)
 	}
 	if dead {
-		logging.Alarm(ctx, s.log, "grant-revoked", "grant-"+strconv.FormatInt(a.Version, 10),
+		logging.Alarm(ctx, s.log, logging.GrantRevoked, "grant-"+strconv.FormatInt(a.Version, 10),
 			"Google refuses the grant of the central account: connect it again in the console")
 		// Should this instance have died before the alarm, Poll raises it.
 		if err := s.accounts.GrantAlarmed(ctx, a.Sub, a.Version); err != nil {

@@ -23,14 +23,6 @@ const (
 	keySource  = "logging.googleapis.com/sourceLocation"
 )
 
-// The fields of an alarm, read by Terraform's alert policies.
-const (
-	KeyAlarm    = "alarm"
-	KeyIncident = "incident"
-	// KeyEnded is true on the entry that ends an incident, and absent before.
-	KeyEnded = "ended"
-)
-
 // New makes a logger for w. project completes trace names; where it is empty the
 // bare trace id is written. Times are those of slog's records.
 func New(w io.Writer, project string) *slog.Logger {
@@ -197,16 +189,4 @@ func From(ctx context.Context) *slog.Logger {
 		return l
 	}
 	return New(os.Stdout, os.Getenv("GOOGLE_CLOUD_PROJECT"))
-}
-
-// Alarm writes the one entry that begins an incident of a kind (rule 7.4).
-// The caller sees to it that an incident is told once. attrs are as for
-// slog.Logger.Log.
-func Alarm(ctx context.Context, l *slog.Logger, kind, incident, msg string, attrs ...any) {
-	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, kind, KeyIncident, incident}, attrs...)...) //nolint:sloglint // the caller's message is constant
-}
-
-// AlarmEnded writes the one entry that ends it.
-func AlarmEnded(ctx context.Context, l *slog.Logger, kind, incident, msg string, attrs ...any) {
-	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, kind, KeyIncident, incident, KeyEnded, true}, attrs...)...) //nolint:sloglint // as above
 }

@@ -1,0 +1,47 @@
+package logging
+
+import (
+	"context"
+	"log/slog"
+)
+
+// The fields of an alarm, read by Terraform's alert policies.
+const (
+	KeyAlarm    = "alarm"
+	KeyIncident = "incident"
+	// KeyEnded is true on the entry that ends an incident, and absent before.
+	KeyEnded = "ended"
+)
+
+// AlarmKind names what an alarm is about. terraform/alerts.tf has an alert for each.
+type AlarmKind string
+
+// The kinds of alarms (rule 7.4).
+const (
+	// GrantRevoked: Google refuses the central account's grant.
+	GrantRevoked AlarmKind = "grant-revoked"
+	// GrantExpiring: that grant ends within two days.
+	GrantExpiring AlarmKind = "grant-expiring"
+	// ClientRefused: Google refuses the OAuth client's id or secret.
+	ClientRefused AlarmKind = "client-refused"
+	// DeletionsHeld: the delete guard holds deletions for an admin to decide.
+	DeletionsHeld AlarmKind = "deletions-held"
+	// ClockWrong: the ERP's clock is not that of the setting time_zone.
+	ClockWrong AlarmKind = "clock-wrong"
+	// QuotaExhausted: Google has paused writing.
+	QuotaExhausted AlarmKind = "quota-exhausted"
+	// DeadLetterUnreadable: a dead letter points to no key, or is a full run.
+	DeadLetterUnreadable AlarmKind = "dead-letter-unreadable"
+)
+
+// Alarm writes the one entry that begins an incident of a kind (rule 7.4).
+// The caller sees to it that an incident is told once. attrs are as for
+// slog.Logger.Log.
+func Alarm(ctx context.Context, l *slog.Logger, kind AlarmKind, incident, msg string, attrs ...any) {
+	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, string(kind), KeyIncident, incident}, attrs...)...) //nolint:sloglint // the caller's message is constant
+}
+
+// AlarmEnded writes the one entry that ends it.
+func AlarmEnded(ctx context.Context, l *slog.Logger, kind AlarmKind, incident, msg string, attrs ...any) {
+	l.ErrorContext(ctx, msg, append([]any{KeyAlarm, string(kind), KeyIncident, incident, KeyEnded, true}, attrs...)...) //nolint:sloglint // as above
+}
