@@ -20,8 +20,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// complaint is what users of other products complain about (peers.md §1), as the
-// behaviour that answers it. o is what the world was made of, to start it again.
+// complaint is what users of other products complain about (section 11 of
+// shared/README.md), as the behaviour that answers it. o is what the world was made of, to start it again.
 type complaint struct {
 	name      string
 	o         world.Options
@@ -32,8 +32,8 @@ func with(variable, value string) world.Options {
 	return world.Options{Env: map[string]string{variable: value}}
 }
 
-// TestComplaints answers the twenty complaints of peers.md §1 on Google's Firestore
-// emulator, judged by what the stand-ins of Google and of the ERP hold afterwards.
+// TestComplaints answers the twenty complaints of section 11 of shared/README.md on Google's
+// Firestore emulator, judged by what the stand-ins of Google and of the ERP hold afterwards.
 func TestComplaints(t *testing.T) {
 	t.Parallel()
 	// Most of their time they wait, for a pace or the end of a lease: more of them

@@ -59,7 +59,7 @@ func (x trouble) begin(w *world.World) (hits func() int, end func()) {
 	}, remove
 }
 
-// recorded requires what §7.2 asks of a failure: on the key with its kind and a
+// recorded requires what rule 7.2 asks of a failure: on the key with its kind and a
 // time, pending, and the message acknowledged.
 func (x trouble) recorded(t *testing.T, w *world.World, work store.Work, hits int) {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// The lives of a calendar (design.md §1.4, rule 5): one transition a
+// The lives of a calendar (section 5 of shared/README.md): one transition a
 // test, judged from what the stand-ins hold afterwards and from the order in
 // which Google was asked.
 
@@ -372,7 +372,7 @@ func TestANewZoneMovesEveryEventOnceTheERPAgrees(t *testing.T) {
 		w.Idle()
 		w.Google.ResetRequests()
 		// The ERP still keeps Kyiv's time: moved now, every event would be at a wrong
-		// hour (rule 9).
+		// hour (rule 9.4).
 		configure(t, w, func(s *calendarsync.Settings) { s.TimeZone = "Europe/Warsaw" })
 		if n := len(w.Google.Requests(fakegoogle.Filter{Method: "calendar.*", Writes: true})); n != 0 {
 			t.Errorf("%d writes while the ERP's clock disagrees", n)

@@ -19,7 +19,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// What a full run finds, reports and repairs (rule 8.3, 8.4), judged from
+// What a full run finds, reports and repairs (rules 8.3 and 8.4), judged from
 // what the Google stand-in holds afterwards and from the run's record.
 
 // night makes a full run and gives its record.

@@ -25,7 +25,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
 
-// What must be recognised wherever it turns up (rule 10). The name and
+// What must be recognised wherever it turns up (rule 10.5). The name and
 // the address of an employee belong on their record and before an admin's eyes;
 // the rest belongs to the ERP and to the events alone.
 const (

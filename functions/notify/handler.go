@@ -243,8 +243,9 @@ func cardOf(id int64, rec store.EmployeeRecord) Card {
 	return c
 }
 
-// addURL is the link by which somebody adds a calendar shared with them (shared/googlecalendar/README.md). Like Google's own links it has no padding; ids are ASCII, of which the
-// standard and the URL alphabet make the same text.
+// addURL is the link by which somebody adds a calendar shared with them
+// (shared/googlecalendar/README.md). Like Google's own links it has no padding; ids are
+// ASCII, of which the standard and the URL alphabet make the same text.
 func addURL(calendar string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendar))
 }

@@ -106,7 +106,7 @@ func (h *handler) exchangeRefused(err error) error {
 }
 
 // plain takes what may be logged out of a library's error: never a body, an
-// address with parameters or a token (rule 10).
+// address with parameters or a token (rule 10.2).
 func plain(err error) error {
 	if said, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		e := failure.New(failure.Forbidden, "exchange the code", "")

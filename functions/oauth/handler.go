@@ -31,7 +31,7 @@ const (
 	storeDeadline = 8 * time.Second
 )
 
-// The Calendar scopes of a connection (design.md §1.8).
+// The Calendar scopes of a connection (rule 10.7).
 const (
 	scopeApp  = "https://www.googleapis.com/auth/calendar.app.created"
 	scopeACLs = "https://www.googleapis.com/auth/calendar.acls"

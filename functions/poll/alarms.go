@@ -90,7 +90,7 @@ func (p *pass) incidents() []incident {
 	}
 	if zone, err := time.LoadLocation(p.settings.TimeZone); p.clock != nil && err == nil {
 		apart := calendarsync.Apart(zone, p.clock.Unix, p.clock.Offset)
-		// The workers themselves refuse to write (rule 9).
+		// The workers themselves refuse to write (rule 9.4).
 		out = append(out, incident{kind: logging.ClockWrong, id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: apart > calendarsync.MaxApart,
 			begins: "The ERP's clock is not that of time_zone: nothing is written until they agree",
 			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})

@@ -1,6 +1,6 @@
 // Package poll is the function Poll, the net under lost notifications: every few
 // minutes it publishes the keys that are due and whatever changed in the ERP
-// without being told (rule 1.4, 8.1, 8.2). It must never look at a
+// without being told (rules 1.4, 8.1 and 8.2). It must never look at a
 // calendar, never decide what a change leads to, and never move its watermark
 // past something that was not published.
 package poll
@@ -291,7 +291,7 @@ func (p *pass) endHold(ctx context.Context) error {
 
 // mayWrite reports whether a look could write anything: without a confirmation or
 // an account, due keys would only be read from the ERP and parked again, every
-// poll anew (rule 4.7, 7.5).
+// poll anew (rules 4.7 and 7.5).
 func (p *pass) mayWrite() bool { return p.account.Connected && p.settings.Confirmed }
 
 // putOff publishes the full run that could not begin and is due again.

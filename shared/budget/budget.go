@@ -1,5 +1,5 @@
 // Package budget paces all calls to Google's Calendar API on one account's
-// budget that every instance of every function shares (rule 6). It must
+// budget that every instance of every function shares (section 6 of shared/README.md). It must
 // never let a call pass without a slot: where the store does not answer, the
 // call is refused.
 package budget
@@ -14,7 +14,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// The figures of rule 6.
+// The figures of rules 6.1 and 6.2.
 const (
 	pace      = 0.97 // of the limit
 	storeWait = 2 * time.Second

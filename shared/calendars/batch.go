@@ -18,7 +18,7 @@ import (
 // batch is what the ERP said at the beginning of a message of all of its employees:
 // read in hundreds, each task once (rule 8.3). It is older than the leases,
 // so nothing is ever written from it: it tells where nothing differs, and whatever
-// differs is read again (§1.2). A nil batch knows nothing.
+// differs is read again (rule 1.2). A nil batch knows nothing.
 type batch struct {
 	employees map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	states    []calendarsync.StateID

@@ -104,8 +104,8 @@ func (l *employeePass) fill(ctx context.Context, rules *calendarsync.Rules, name
 	}
 	if unseen > 0 {
 		// What the list showed of those tasks was not made use of. Their holder goes by
-		// what it remembers: "no mapping" still does not mean "no event" (rule
-		// 3.4), and what somebody changed is not noticed. Waiting leaves a mark on the
+		// what it remembers: "no mapping" still does not mean "no event" (rule 3.4),
+		// and what somebody changed is not noticed. Waiting leaves a mark on the
 		// employee, by which the next look is an audit again.
 		again := l.taken().Add(l.k.waits.Lease)
 		if parked.After(again) {

@@ -20,7 +20,7 @@ const allowance = 24 * time.Hour
 
 // permit asks the delete guard whether one more calendar may go: every deletion
 // of a calendar counts (rule 4.3). What is held stays so until an admin
-// has confirmed it or its source has recovered (§4.5).
+// has confirmed it or its source has recovered (rule 4.5).
 func (l *employeePass) permit(ctx context.Context) (bool, error) {
 	rec := l.rec()
 	if rec.Held != "" {

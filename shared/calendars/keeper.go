@@ -1,5 +1,5 @@
 // Package calendars keeps employees' calendars right: made, shared, renamed,
-// filled, audited, taken down (design.md §1, rule 3, 5). Calendar and
+// filled, audited, taken down (sections 3 and 5 of shared/README.md). Calendar and
 // ACL writes happen under the employee's lease and are announced before they are
 // made. It must never delete a calendar whose mark it has not read in the same
 // pass, and writes events only through the events package.
@@ -94,7 +94,7 @@ type EventSyncer interface {
 	Clear(ctx context.Context, c events.Clearing) (writes, left int, err error)
 }
 
-// Waits are the waits of rule 1, 3.6, 4.2, and the creation budget.
+// Waits are the waits of rules 1.5, 3.6 and 4.2, and the creation budget.
 type Waits struct {
 	Lease            time.Duration
 	Intent           time.Duration
@@ -325,8 +325,8 @@ func (k *Syncer) park(ctx context.Context, ids []calendarsync.EmployeeID, why er
 
 // Tenant gives the installation's tenant. The first time it reads the account's
 // calendars once: marks found there name the tenant of a database that was lost,
-// and their calendars are adopted before any other is made (rule 3.1,
-// 3.6).
+// and their calendars are adopted before any other is made (rules 3.1
+// and 3.6).
 func (k *Syncer) Tenant(ctx context.Context) (string, error) {
 	in, err := k.Store.Installation(ctx)
 	if err != nil || in.Tenant != "" {
@@ -360,7 +360,7 @@ func (k *Syncer) Tenant(ctx context.Context) (string, error) {
 
 // All publishes messages of up to 50 employees, everybody the ERP or the state
 // knows (rule 8.3). A run that cannot begin because of the ERP or Google is
-// recorded for Poll to start again, so that no delivery attempts are burnt (§7.2).
+// recorded for Poll to start again, so that no delivery attempts are burnt (rule 7.2).
 func (k *Syncer) All(ctx context.Context, cause queue.Cause, run string) error {
 	err := k.all(ctx, cause, run)
 	if _, theirs := errors.AsType[*failure.Error](err); !theirs {

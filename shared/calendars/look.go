@@ -255,7 +255,7 @@ func (l *employeePass) try(ctx context.Context) error {
 }
 
 // report shows what would become of an employee while nothing may be written
-// (rule 4.6, 4.7): the key stays dirty, and Poll brings it up when it may.
+// (rules 4.6 and 4.7): the key stays dirty, and Poll brings it up when it may.
 func (l *employeePass) report(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
 	if l.rec().Calendar != nil || len(l.rec().Retiring) > 0 {
 		return l.stopped

@@ -14,7 +14,7 @@ import (
 
 // purge takes down everything that the employee has: an admin saw the counts and
 // confirmed them by typing, so neither the ERP nor the delete guard is asked
-// (rule 4.5, 4.6). What others put into a calendar is not touched: such a
+// (rules 4.5 and 4.6). What others put into a calendar is not touched: such a
 // calendar loses the share, the product's events and the mark, and stays.
 func (l *employeePass) purge(ctx context.Context) error {
 	if c := l.rec().Calendar; c != nil && c.ID == "" {

@@ -17,7 +17,7 @@ import (
 )
 
 // A creation of unknown outcome whose employee gets another address is
-// re-targeted, not forgotten: the calendar may be there (rule 5.2, 3.6).
+// re-targeted, not forgotten: the calendar may be there (rules 5.2 and 3.6).
 func TestANewAddressWhileACreationIsUnknownMakesNoSecondCalendar(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

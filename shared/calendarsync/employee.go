@@ -171,7 +171,8 @@ func WithoutMarks(description string) string {
 	}), "\n"))
 }
 
-// AddURL is the link that adds a shared calendar to its reader's list (shared/googlecalendar/README.md): the calendar's id in base64.
+// AddURL is the link that adds a shared calendar to its reader's list: the calendar's id in
+// base64 (shared/googlecalendar/README.md).
 func AddURL(calendarID string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendarID))
 }

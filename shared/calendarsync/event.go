@@ -60,8 +60,8 @@ func hashOf(v any) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// EventID is the id of a task's event in an employee's calendar (rule
-// 3.2): 41 characters of 0–9 and a–f, within Google's 0–9a–v.
+// EventID is the id of a task's event in an employee's calendar (rule 3.2):
+// 41 characters of 0–9 and a–f, within Google's 0–9a–v.
 func EventID(tenant string, task TaskID, employee EmployeeID, generation int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%d", tenant, task, employee, generation))
 	return "e" + hex.EncodeToString(sum[:])[:40]
@@ -113,8 +113,8 @@ func (m Mark) Owns(eventID string) bool {
 	return EventID(m.Tenant, m.Task, m.Employee, m.Generation) == eventID
 }
 
-// span computes start and end of a task's event (rule 9; the issue's
-// duration rule: the task's own hours, else the type's, else the setting's).
+// span computes start and end of a task's event (rules 9.1 and 9.3). It lasts
+// the task's own hours, else the type's, else the setting's minutes.
 func span(t Task, start LocalTime, typ TaskType, s Settings, zone *time.Location) (EventTime, EventTime) {
 	midnight := start.Wall.Hour() == 0 && start.Wall.Minute() == 0 && start.Wall.Second() == 0
 	if start.DateOnly || (s.MidnightIsAllDay && midnight) {

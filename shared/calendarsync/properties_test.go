@@ -99,7 +99,7 @@ func (w world) apply(t *rapid.T, c Change[string], d Decision) {
 }
 
 // Applying the difference makes the calendar what it ought to be and touches
-// nothing else; a second difference is empty (peers.md §3, complaint 18).
+// nothing else; a second difference is empty (rule 2.2, complaint 18).
 func TestDifferenceMakesTheCalendarRightOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ids := []string{"a", "b", "c", "d", "e", "f", "g"}

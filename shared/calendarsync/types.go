@@ -2,7 +2,7 @@
 // ERP gives them to the calendars and events that ought to be, and from those
 // and what is known of Google to what has to be done. It is pure: it must never
 // do I/O, read a clock or import a cloud library, so that each rule of
-// protocol.md can be shown by a table and a property.
+// shared/README.md can be shown by a table and a property.
 package calendarsync
 
 import (

@@ -2,8 +2,8 @@ package calendarsync
 
 import "time"
 
-// Resolve gives the instant of a wall clock's reading in a zone (rule
-// 9): a reading that a DST gap skips moves forward by the gap; of one that
+// Resolve gives the instant of a wall clock's reading in a zone (rule 9.2):
+// a reading that a DST gap skips moves forward by the gap; of one that
 // occurs twice the first is meant.
 func Resolve(wall time.Time, zone *time.Location) time.Time {
 	u := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, time.UTC)
@@ -29,7 +29,7 @@ func offsetAt(t time.Time, zone *time.Location) time.Duration {
 }
 
 // MaxApart is how far the ERP's UTC offset may be from that of the settings' zone
-// (rule 9). Beyond it every event would be at a wrong hour.
+// (rule 9.4). Beyond it every event would be at a wrong hour.
 const MaxApart = 10 * time.Minute
 
 // Apart is how far the ERP's UTC offset at an instant is from the zone's.

@@ -107,7 +107,7 @@ type Budget struct {
 	CalendarsPerHour  int `env:"CALENDARS_PER_HOUR"`
 }
 
-// Waits are those of rule 1, 3.6 and 4.2.
+// Waits are those of rules 1.5, 3.6 and 4.2.
 type Waits struct {
 	Lease   time.Duration `env:"LEASE_SECONDS"`
 	Intent  time.Duration `env:"INTENT_SECONDS"`

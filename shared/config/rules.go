@@ -251,7 +251,7 @@ func tokenKey(text string, env environment) (string, string) {
 		return text, ""
 	}
 	if env.inCloud() {
-		// rule 10: a key in the environment of a cloud function is no secret.
+		// rule 10.6: a key in the environment of a cloud function is no secret.
 		return "", "is a local: key, which is refused in the cloud: name a KMS key"
 	}
 	b, err := decode32(encoded)

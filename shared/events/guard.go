@@ -13,7 +13,7 @@ const allowance = 24 * time.Hour
 
 // guard lets deletions that nobody may have meant go only as far as the rolling
 // day has room for them (rule 4.3); the others are held and wait for an
-// admin. A hold stops those events only (§4.4).
+// admin. A hold stops those events only (rule 4.4).
 func (l *taskPass) guard(ctx context.Context, todo []step) []step {
 	asked := 0
 	for _, s := range todo {

@@ -1,8 +1,8 @@
-// Package events writes tasks' events: the only place that does (design.md §3).
-// A task is looked at under its lease, from an ERP read made after the lease was
-// taken; every write is announced before it is made and confirmed after it
-// (rule 1, 2). It must never write an event outside its task's lease,
-// touch an event without the product's mark, or delete for what was not read.
+// Package events writes tasks' events: the only place that does. A
+// task is looked at under its lease, from an ERP read made after the lease was taken;
+// every write is announced before it is made and confirmed after it (rules 1.2 and
+// 2.1). It must never write an event outside its task's lease, touch an event without
+// the product's mark, or delete for what was not read.
 package events
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// The figures of rule 1.
+// The figures of rules 1.2 and 1.5.
 const (
 	// maxLeases is how many task leases one worker holds at a time.
 	maxLeases = 10
@@ -75,7 +75,7 @@ type Tenant interface {
 	Installation(ctx context.Context) (store.InstallationRecord, error)
 }
 
-// Waits are the waits of rule 1, 4.2.
+// Waits are the waits of rules 1.5 and 4.2.
 type Waits struct {
 	Lease   time.Duration
 	Absence time.Duration
@@ -190,7 +190,7 @@ func (w *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 }
 
 // stopped tells why nothing may be written now, if so: paused or unconfirmed by
-// the admin (rule 4.6, 4.7), disconnected (§7.5), or paused by Google.
+// the admin (rules 4.6 and 4.7), disconnected (rule 7.5), or paused by Google.
 func (w *Syncer) stopped(ctx context.Context) (why error, until time.Time, err error) {
 	s, err := w.Rules.Settings(ctx)
 	if err != nil {

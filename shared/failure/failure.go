@@ -54,7 +54,7 @@ type Error struct {
 	// (time-out, lost connection, 5xx): rule 2.4 leaves such an intent open.
 	Ambiguous bool
 	// Err is the cause. It must not hold a URL with secrets: adapters unwrap
-	// url.Error first (rule 10).
+	// url.Error first (rule 10.2).
 	Err error
 }
 

@@ -2,7 +2,7 @@
 // ACL rules and events in the product's terms, every call paced by the budget,
 // every error with its kind. It must never send an event write without
 // sendUpdates=none, never set attendees, never patch an event (three quota
-// units), and needs no scope beyond shared/googlecalendar/README.md.
+// units), and needs no scope beyond those of rule 10.7.
 package googlecalendar
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
-// Scopes are the least that does the whole job (design.md §1.8).
+// Scopes are the least that does the whole job (rule 10.7).
 func Scopes() []string {
 	return []string{
 		calendar.CalendarAppCreatedScope,
@@ -152,7 +152,7 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 
 // CreateCalendar makes a calendar that carries its mark from the first moment
 // (rule 3.5). It is never repeated in place: an ambiguous failure is
-// looked for by the mark first (§3.6).
+// looked for by the mark first (rule 3.6).
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
 	err := g.call(ctx, "create the calendar", "", definite, func(ctx context.Context) (err error) {

@@ -1,5 +1,5 @@
 // Package queue holds the messages that functions send each other: pointers to
-// keys, never commands and never people's data (rule 1.1, 10). The
+// keys, never commands and never people's data (rules 1.1 and 10.4). The
 // adapter to Google's Pub/Sub is queue/pubsub. It must never decide what a
 // message leads to.
 package queue
@@ -19,7 +19,7 @@ const (
 	CauseRetry     Cause = "retry"
 )
 
-// Lane is a message's share of Google's budget (rule 6).
+// Lane is a message's share of Google's budget (rule 6.3).
 type Lane string
 
 // The lanes, by their attribute's value.

@@ -74,7 +74,7 @@ func (b *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
 
 // Rules gives the rules in force. Errors are of kind misconfigured (settings) or
 // source (the ERP could not be read, or its clock is not that of time_zone:
-// rule 9, every event would be at a wrong hour).
+// rule 9.4, every event would be at a wrong hour).
 func (b *Source) Rules(ctx context.Context) (*calendarsync.Rules, error) {
 	if err := b.take(ctx); err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // rule 9: zones must be known on every host
+	_ "time/tzdata" // rule 9.5: zones must be known on every host
 	"unicode"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"

@@ -49,7 +49,7 @@ func flags(f google.Fault) []string {
 	return out
 }
 
-// googleFault is one of peers.md §3, on one method or on all.
+// googleFault is one fault of Google, on one method or on all.
 func googleFault(s Step) google.Fault {
 	methods := []string{
 		"calendar.*", "calendar.events.insert", "calendar.events.update", "calendar.events.delete", "calendar.events.get", "calendar.events.list",

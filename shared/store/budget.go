@@ -33,7 +33,7 @@ type SlotRequest struct {
 	// for one that is no write. Those in front are served first.
 	Calls []string
 	// Spacing is the time from one call of the account to the next (rule 6.1);
-	// Window the time in which a calendar is written to twice at most (§6.4).
+	// Window the time in which a calendar is written to twice at most (rule 6.4).
 	Spacing, Window time.Duration
 	// Ahead is how far from now a slot may start.
 	Ahead time.Duration

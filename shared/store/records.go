@@ -7,7 +7,7 @@ import (
 )
 
 // ActivityRecord is one write to Google: what, to which key, by which cause,
-// with hashes before and after and never people's data (rule 10).
+// with hashes before and after and never people's data (rule 10.3).
 type ActivityRecord struct {
 	ID       string    `firestore:"id" json:"id"`
 	At       time.Time `firestore:"at" json:"at"`

@@ -21,7 +21,7 @@ type RunTally struct {
 	Repaired int64 `firestore:"repaired" json:"repaired"`
 	// Drift counts what was found otherwise than it had been left, by kind;
 	// Fields counts the fields of events that somebody had changed, by name. What
-	// was in them is never kept (rule 8.4, 10).
+	// was in them is never kept (rules 8.4 and 10.3).
 	Drift  map[string]int64 `firestore:"drift,omitempty" json:"drift,omitempty"`
 	Fields map[string]int64 `firestore:"fields,omitempty" json:"fields,omitempty"`
 }

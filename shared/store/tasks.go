@@ -197,7 +197,7 @@ type Intent struct {
 	Retiring bool
 }
 
-// IntendTask announces writes before they are made (rule 2.1, 1.6): in
+// IntendTask announces writes before they are made (rules 2.1 and 1.6): in
 // one transaction it requires the lease, and for each write that the employee is
 // active with the mapping's epoch, or that the calendar of that epoch leaves; those
 // that are not are returned as refused and nothing is announced for them.

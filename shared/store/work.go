@@ -30,7 +30,7 @@ func (k Key) ref() Ref { return Ref{k.Collection, docID(k.ID)} }
 func docID(id int64) string { return fmt.Sprintf("%019d", id) }
 
 // Work is what every key carries: its lease, its dirty counter, when Poll has to
-// look at it again, and what went wrong last (rule 1, 7.2).
+// look at it again, and what went wrong last (rules 1.3, 1.4 and 7.2).
 type Work struct {
 	// Dirty counts the notifications not yet looked at, the one under way
 	// included; 0 means that everything known was applied.
@@ -53,7 +53,7 @@ type Work struct {
 }
 
 // Failure is a recorded fault of a key: never a body, only kind, status, reason
-// and our own sentence (rule 10).
+// and our own sentence (rule 10.2).
 type Failure struct {
 	Kind    failure.Kind `firestore:"kind" json:"kind"`
 	Status  int          `firestore:"status,omitempty" json:"status,omitempty"`

@@ -102,7 +102,7 @@ func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client
 		now:        now,
 		http: &http.Client{
 			Transport: transport,
-			// Following would hand the key to wherever a login page lives (rule 10).
+			// Following would hand the key to wherever a login page lives (rule 10.1).
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
@@ -274,7 +274,7 @@ func (c *Client) broken(ctx context.Context, q call, status int, err error) *fau
 	return &fault{err: e, again: true}
 }
 
-// clean takes the URL, which may carry the key, off an error (rule 10).
+// clean takes the URL, which may carry the key, off an error (rule 10.2).
 func (c *Client) clean(err error) error {
 	for {
 		var withURL *url.Error

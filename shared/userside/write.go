@@ -12,7 +12,7 @@ import (
 
 // employeeCategory is the cat_id of employees' additional fields. The public
 // client busy4beaver/simpleworkernet lists it among the API's categories; the
-// wiki pages that userside.md was gathered from do not.
+// wiki pages that shared/userside/README.md was gathered from do not.
 const employeeCategory = "999"
 
 // SetEmployeeField writes an additional field of an employee's card. It is sent

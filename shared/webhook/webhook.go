@@ -22,7 +22,7 @@ const (
 	// Tolerance is how far a timestamp may be from our clock, either way.
 	Tolerance = 5 * time.Minute
 	// MinKeyBytes is the shortest key: under 24 bytes is a configuration fault
-	// (rule 10).
+	// (rule 10.6).
 	MinKeyBytes = 24
 	// Prefix begins the text form of every secret.
 	Prefix = "whsec_"

@@ -10,10 +10,11 @@ variable "functions" {
 locals {
   repository = "${path.module}/../.."
 
-  # No tests and nothing that only tests use; scripts/ and terraform/ are left out.
+  # No tests, nothing that only tests use and no documents; scripts/ and terraform/ are left out.
   source_files = sort([
     for f in setunion(fileset(local.repository, "go.{mod,sum}"), fileset(local.repository, "functions/**"), fileset(local.repository, "shared/**")) : f
     if !endswith(f, "_test.go")
+    && !endswith(f, ".md")
     && !strcontains("/${f}", "/.")
     && !strcontains(f, "/testdata/")
     && !startswith(f, "shared/fake/")

@@ -66,7 +66,7 @@ final class Config
 {
     /** Where the file is looked for when neither the constant nor the variable names one. */
     const USUAL = '/etc/erp-calendar/config.php';
-    /** Notify refuses shorter keys (rule 10). */
+    /** Notify refuses shorter keys (rule 10.6). */
     const MIN_KEY_BYTES = 24;
 
     /** @var string Notify's address without a slash at its end */

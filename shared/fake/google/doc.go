@@ -1,6 +1,6 @@
 // Package google is a stand-in of Google for tests, the simulation and the local
 // run: OpenID Connect sign-in, OAuth 2.0 grants and the part of Calendar API v3
-// that erp-calendar uses, behaving as google.md describes, with a page
+// that erp-calendar uses, behaving as shared/googlecalendar/README.md describes, with a page
 // on which a person sees the calendars and can play the account's owner.
 //
 // It must never be reachable from outside a test or a developer's machine: it

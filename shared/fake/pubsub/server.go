@@ -106,7 +106,7 @@ func (s *Server) Publish(topic string, m Message) (id string, err error) {
 }
 
 // Messages are all messages ever published, by any way and to any topic, dead
-// letters included: what a test of "ids only" (rule 10) looks through.
+// letters included: what a test of "ids only" (rule 10.4) looks through.
 func (s *Server) Messages() []*pstest.Message { return s.fake.Messages() }
 
 // Close ends the API and all deliveries; see [Dispatcher.Close].

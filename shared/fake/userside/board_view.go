@@ -153,7 +153,7 @@ func (c catalogue) card(s *Server, t *Task) card {
 		case k.Time == "00:00" && hours == 0:
 			k.Time = "any time"
 		case hours > 0:
-			// From the instant, as the calendar will: end = start + duration (rule 9).
+			// From the instant, as the calendar will: end = start + duration (rule 9.1).
 			k.Time += "–" + t.Todo.Add(time.Duration(hours)*time.Hour).In(s.loc).Format("15:04")
 		}
 	}

@@ -3,7 +3,7 @@
 // dispatcher's board to change things by hand.
 //
 // It exists for tests, for the simulation and for the local run. It implements
-// userside.md; where that document is silent, the choice made
+// shared/userside/README.md; where that document is silent, the choice made
 // here is said at the place it is made, and no client may rely on it.
 //
 // It must never be part of a deployed function, never reach the network by

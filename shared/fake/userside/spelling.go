@@ -3,7 +3,7 @@ package userside
 // Generation chooses the preset of spellings a Server starts with.
 type Generation int
 
-// The two generations of userside.md.
+// The two generations of shared/userside/README.md.
 const (
 	// GenerationNew is 3.21 and later; the zero value.
 	GenerationNew Generation = iota

@@ -1,5 +1,5 @@
 // Package pubsub publishes messages on Google Cloud Pub/Sub. It must never put
-// anything but ids, cause, lane and run into one (rule 10).
+// anything but ids, cause, lane and run into one (rule 10.4).
 package pubsub
 
 import (

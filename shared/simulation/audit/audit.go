@@ -2,8 +2,8 @@
 // stand-ins were asked, showed and became, and from nothing that the product says
 // of itself but its activity records. What ought to be in the calendars is decided
 // here a second time, from the ERP stand-in's state, independently of the
-// product's own decision (design.md §4, peers.md §3). It must never import the
-// product's decision, writing or store code, never change a stand-in, and never
+// product's own decision. It must never import the product's decision, writing or store
+// code, never change a stand-in, and never
 // wait: it lives in its caller's time, also inside a synctest bubble.
 //
 // An Auditor listens from New on. The caller tells it what no stand-in can see:
@@ -40,11 +40,11 @@ const (
 	RuleDouble Rule = "double"
 	// RuleForeign: something was touched that is not the product's.
 	RuleForeign Rule = "foreign"
-	// RuleMark: something was made or changed without its right mark (rule 3).
+	// RuleMark: something was made or changed without its right mark (rule 3.2).
 	RuleMark Rule = "mark"
 	// RuleMail: mail was sent, or could have been.
 	RuleMail Rule = "mail"
-	// RuleBudget: more units in 60 seconds than Google allows (rule 6).
+	// RuleBudget: more units in 60 seconds than Google allows (rule 6.1).
 	RuleBudget Rule = "budget"
 	// RulePace: more than two writes a second to one calendar, with one in tolerance.
 	RulePace Rule = "pace"
@@ -52,13 +52,13 @@ const (
 	RulePatch Rule = "patch"
 	// RuleCondition: an event changed or deleted without If-Match (rule 1.5).
 	RuleCondition Rule = "condition"
-	// RuleEvidence: a deletion that nothing read from the ERP justifies (rule 4.1, 4.2).
+	// RuleEvidence: a deletion that nothing read from the ERP justifies (rules 4.1 and 4.2).
 	RuleEvidence Rule = "evidence"
 	// RuleUnfounded: a write that no fresh reading of the ERP asked for (rule 1.2).
 	RuleUnfounded Rule = "unfounded"
 	// RuleGuard: more deletions in a day than may go unconfirmed (rule 4.3).
 	RuleGuard Rule = "guard"
-	// RulePaused: a write while settings forbade any (rule 4.6, 4.7).
+	// RulePaused: a write while settings forbade any (rules 4.6 and 4.7).
 	RulePaused Rule = "paused"
 	// RuleActivity: a write without an activity record.
 	RuleActivity Rule = "activity"
@@ -103,7 +103,7 @@ type Activity struct {
 	Task, Employee  int64
 }
 
-// World is what is judged. Zero durations take protocol.md's defaults.
+// World is what is judged. Zero durations take the product's defaults.
 type World struct {
 	Google *fakegoogle.Server
 	ERP    *fakeerp.Server

@@ -111,8 +111,8 @@ func (a *Auditor) lately(at time.Time, within time.Duration) bool {
 	return !at.IsZero() && a.w.Now().Sub(at) <= within
 }
 
-// checkFrom requires that a new calendar begins where it ought to (rule
-// 3.5): as one deleted by hand, or backfill_hours ago.
+// checkFrom requires that a new calendar begins where it ought to (rule 3.5):
+// as one deleted by hand, or backfill_hours ago.
 func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 	now := a.w.Now()
 	for _, s := range a.inForce(now.Add(-employeeWork)) {

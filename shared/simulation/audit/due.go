@@ -151,7 +151,7 @@ type times struct {
 	start, end time.Time
 }
 
-// timesOf computes them (rule 9). typeHours is the type's usual duration.
+// timesOf computes them (rules 9.1 and 9.3). typeHours is the type's usual duration.
 func timesOf(s settingsVersion, t fakeerp.Task, typeHours int64) times {
 	wall, err := time.Parse(fakeerp.WallLayout, t.TodoWall)
 	zone := s.zone

@@ -20,7 +20,7 @@ const (
 )
 
 // taskWork is how long after a reading of a task its events may be written: the
-// lease, with a call's time over (rule 1.2, 1.5).
+// lease, with a call's time over (rules 1.2 and 1.5).
 func (a *Auditor) taskWork() time.Duration { return a.w.Lease + time.Minute }
 
 // rolesSince are the catalogues that may have been believed at some time since

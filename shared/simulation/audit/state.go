@@ -134,7 +134,7 @@ func (j judgement) reader(c *calendarStory, address string) *ruleStory {
 }
 
 // unwanted judges a calendar that ought not to be there: it may wait for an admin
-// when a day has seen as many deletions as may go (rule 4.3, 4.4).
+// when a day has seen as many deletions as may go (rules 4.3 and 4.4).
 func (j judgement) unwanted(c *calendarStory, v Violation, explicit bool) {
 	if d := j.a.gone[RuleCalendar]; d.most < d.least {
 		j.a.report(v, "the calendar ought not to be there")

@@ -25,7 +25,7 @@ type calendarStory struct {
 	mark   calendarsync.CalendarMark
 	marked bool
 	// name and zone are as the product wrote them last; the account's owner may have
-	// named it otherwise since, which is not the product's to repair (design.md §1.5).
+	// named it otherwise since, which is not the product's to repair.
 	name, zone string
 	denied     time.Time // when an injected fault last said that it is gone
 	addresses  []string  // the employee's, as it may have been read when it was made
