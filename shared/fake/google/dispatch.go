@@ -3,7 +3,6 @@ package google
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -72,6 +71,46 @@ func (s *Server) serveCalendar(w http.ResponseWriter, r *http.Request, rest stri
 		panic(http.ErrAbortHandler) // the request never arrived whole
 	}
 	q, qerr := url.ParseQuery(r.URL.RawQuery)
+	e := entryOf(r, m, path, q, raw)
+	bearer := strings.TrimSpace(r.Header.Get("Authorization"))
+
+	s.mu.Lock()
+	if tok := s.bearer(bearer); tok != nil {
+		e.Account, e.ClientID = tok.acc.Email, tok.client
+		if e.CalendarID == "primary" {
+			e.CalendarID = tok.acc.Email
+		}
+	}
+	s.mu.Unlock()
+
+	s.perform(w, r, operation{
+		entry: e,
+		effect: func(f *Fault) answer {
+			c := &call{s: s, m: m, path: path, query: q, entry: e, now: s.now(),
+				match: r.Header.Get("If-Match"), none: r.Header.Get("If-None-Match")}
+			if f != nil {
+				c.shortPage = f.ShortPage
+			}
+			// Once more: the token may have died while the request was on its way.
+			if c.tok = s.bearer(bearer); c.tok == nil {
+				ae := authError()
+				if bearer == "" {
+					ae.reason, ae.message = "required", "Login Required."
+				}
+				return s.refuse(ae)
+			}
+			c.acc = c.tok.acc
+			if qerr != nil {
+				return s.refuse(invalidf("badRequest", "The query string is malformed."))
+			}
+			return c.answer(c.run(raw, r.Header.Get("Content-Type")))
+		},
+		refuse: s.refuse,
+	})
+}
+
+// entryOf is what the log keeps of a request.
+func entryOf(r *http.Request, m *method, path map[string]string, q url.Values, raw []byte) *Request {
 	e := &Request{
 		Method: m.ID, HTTPMethod: m.HTTPMethod, CalendarID: path["calendarId"], EventID: path["eventId"], RuleID: path["ruleId"],
 		Query: cleanQuery(q), IfMatch: r.Header.Get("If-Match"), Units: 1, Write: isWrite(m.HTTPMethod),
@@ -85,7 +124,7 @@ func (s *Server) serveCalendar(w http.ResponseWriter, r *http.Request, rest stri
 	var id struct {
 		ID string `json:"id"`
 	}
-	// A body that does not decode is refused below; here only the log's sake.
+	// A body that does not decode is refused later; here only the log's sake.
 	if json.Unmarshal(raw, &id) == nil {
 		switch m.ID {
 		case "calendar.events.insert":
@@ -94,67 +133,38 @@ func (s *Server) serveCalendar(w http.ResponseWriter, r *http.Request, rest stri
 			e.CalendarID = id.ID
 		}
 	}
-	bearer := strings.TrimSpace(r.Header.Get("Authorization"))
+	return e
+}
 
-	s.mu.Lock()
-	tok := s.bearer(bearer)
-	if tok != nil {
-		e.Account, e.ClientID = tok.acc.Email, tok.client
-		if e.CalendarID == "primary" {
-			e.CalendarID = tok.acc.Email
-		}
-	}
-	s.mu.Unlock()
+// refuse is the answer of an error.
+func (s *Server) refuse(ae *apiError) answer {
+	a := jsonAnswer(ae.status, ae.body(s.opt.StatusErrors), ae.reason)
+	ae.headers(a.header)
+	return a
+}
 
-	refuse := func(ae *apiError) answer {
-		a := jsonAnswer(ae.status, ae.body(s.opt.StatusErrors), ae.reason)
-		ae.headers(a.header)
-		return a
+// answer is the reply of a call that gave out, or failed with ae.
+func (c *call) answer(out obj, ae *apiError) answer {
+	switch {
+	case ae != nil:
+		return c.s.refuse(ae)
+	case c.etagOut != "" && c.none == c.etagOut && c.m.HTTPMethod == http.MethodGet:
+		return answer{status: http.StatusNotModified, header: http.Header{"Etag": {c.etagOut}}}
+	case c.noContent:
+		return answer{status: http.StatusNoContent, header: http.Header{}}
 	}
-	effect := func(f *Fault) answer {
-		c := &call{s: s, m: m, path: path, query: q, entry: e, now: s.now(),
-			match: r.Header.Get("If-Match"), none: r.Header.Get("If-None-Match")}
-		if f != nil {
-			c.shortPage = f.ShortPage
+	if mask := c.query.Get("fields"); mask != "" {
+		masked, err := c.s.table.project(mask, c.m.Response, out)
+		if err != nil {
+			return c.s.refuse(err)
 		}
-		// Once more: the token may have died while the request was on its way.
-		c.tok = s.bearer(bearer)
-		if bearer == "" {
-			ae := authError()
-			ae.reason, ae.message = "required", "Login Required."
-			return refuse(ae)
-		}
-		if c.tok == nil {
-			return refuse(authError())
-		}
-		c.acc = c.tok.acc
-		if qerr != nil {
-			return refuse(invalidf("badRequest", "The query string is malformed."))
-		}
-		out, ae := c.run(raw, r.Header.Get("Content-Type"))
-		if ae != nil {
-			return refuse(ae)
-		}
-		if c.etagOut != "" && c.none == c.etagOut && m.HTTPMethod == http.MethodGet {
-			return answer{status: http.StatusNotModified, header: http.Header{"Etag": {c.etagOut}}}
-		}
-		if c.noContent {
-			return answer{status: http.StatusNoContent, header: http.Header{}}
-		}
-		if mask := q.Get("fields"); mask != "" {
-			masked, err := s.table.project(mask, m.Response, out)
-			if err != nil {
-				return refuse(err)
-			}
-			out = masked
-		}
-		a := jsonAnswer(http.StatusOK, out, "")
-		if c.etagOut != "" {
-			a.header["Etag"] = []string{c.etagOut}
-		}
-		return a
+		out = masked
 	}
-	s.perform(w, r, operation{entry: e, effect: effect, refuse: refuse})
+	a := jsonAnswer(http.StatusOK, out, "")
+	if c.etagOut != "" {
+		a.header["Etag"] = []string{c.etagOut}
+	}
+	return a
 }
 
 // run checks scope, quota, query and body, in Google's order, and then calls the
@@ -246,80 +256,6 @@ func (c *call) checkScopes() *apiError {
 	return nil
 }
 
-// charge counts the call's quota units in the sliding minute. Refused calls are
-// not counted.
-func (s *Server) charge(c *call) *apiError {
-	since := c.now.Add(-time.Minute)
-	total := func(a *account) int {
-		n, list := 0, a.units[c.tok.client]
-		for len(list) > 0 && !list[0].at.After(since) {
-			list = list[1:]
-		}
-		a.units[c.tok.client] = list
-		for _, u := range list {
-			n += u.units
-		}
-		return n
-	}
-	over := func(what string) *apiError {
-		return usageLimit(s.opt.RateLimitStatus, "rateLimitExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute"+what+"' of service 'calendar-json.googleapis.com'.")
-	}
-	if n := s.opt.RequestsPerMinute; n > 0 && total(c.acc)+c.entry.Units > n {
-		return over(" per user")
-	}
-	if n := s.opt.ProjectRequestsPerMinute; n > 0 {
-		sum := 0
-		for _, a := range s.order {
-			sum += total(a)
-		}
-		if sum+c.entry.Units > n {
-			return over("")
-		}
-	}
-	if s.opt.RequestsPerMinute > 0 || s.opt.ProjectRequestsPerMinute > 0 {
-		c.acc.units[c.tok.client] = append(c.acc.units[c.tok.client], usage{c.now, c.entry.Units})
-	}
-	return nil
-}
-
-// Kinds of the anti-abuse limits.
-const (
-	kindCalendars = "calendars"
-	kindEvents    = "events"
-	kindShares    = "shares"
-)
-
-// create counts one creation against the anti-abuse limit of its kind, or trips
-// it: 403 quotaExceeded, for hours.
-func (c *call) create(kind string) *apiError {
-	s, a := c.s, c.acc
-	exceeded := usageLimit(http.StatusForbidden, "quotaExceeded", "Calendar usage limits exceeded.")
-	lock := "creating"
-	if kind == kindEvents || s.opt.QuotaLocksAll {
-		lock = "writes"
-	}
-	if kind != kindEvents {
-		if t, ok := a.lockedTil["creating"]; ok && c.now.Before(t) {
-			return exceeded
-		}
-	}
-	limit := map[string]int{kindCalendars: s.opt.CalendarsPerPeriod, kindEvents: s.opt.EventsPerPeriod, kindShares: s.opt.SharesPerPeriod}[kind]
-	if limit <= 0 {
-		return nil
-	}
-	list := a.created[kind]
-	for len(list) > 0 && !list[0].After(c.now.Add(-s.opt.Period)) {
-		list = list[1:]
-	}
-	if len(list) >= limit {
-		a.created[kind] = list
-		a.lockedTil[lock] = c.now.Add(s.opt.QuotaLock)
-		return exceeded
-	}
-	a.created[kind] = append(list, c.now)
-	return nil
-}
-
 // ifMatch compares the request's If-Match with the present ETag.
 func (c *call) ifMatch(etag string) *apiError {
 	if c.match == "" || c.match == "*" || c.match == etag {
@@ -348,131 +284,4 @@ func (c *call) maxResults(def, ceiling int) int {
 		n = 0
 	}
 	return n
-}
-
-// project applies the standard parameter fields, a partial-response mask such as
-// "nextPageToken,items(id,start/dateTime)".
-func (t *table) project(mask, response string, in obj) (obj, *apiError) {
-	p := &maskParser{s: mask}
-	tree, err := p.list(0)
-	if err != nil || p.i != len(p.s) {
-		return nil, invalidf("invalidParameter", "Invalid field selection %s", mask)
-	}
-	if bad := t.unknownField(tree, &schema{Ref: response}); bad != "" && response != "" {
-		return nil, invalidf("invalidParameter", "Invalid field selection %s", bad)
-	}
-	out, _ := applyMask(tree, in).(obj)
-	return out, nil
-}
-
-// mask is a tree of field names; an empty tree takes everything below.
-type mask map[string]mask
-
-type maskParser struct {
-	s string
-	i int
-}
-
-func (p *maskParser) list(depth int) (mask, error) {
-	out := mask{}
-	if depth > 20 {
-		return nil, fmt.Errorf("the mask is nested too deeply")
-	}
-	for {
-		at := out
-		for {
-			j := p.i
-			for j < len(p.s) && !strings.ContainsRune(",/()", rune(p.s[j])) {
-				j++
-			}
-			name := p.s[p.i:j]
-			if name == "" {
-				return nil, fmt.Errorf("a field name is missing at %d", p.i)
-			}
-			p.i = j
-			if at[name] == nil {
-				at[name] = mask{}
-			}
-			if p.i < len(p.s) && p.s[p.i] == '/' {
-				p.i++
-				at = at[name]
-				continue
-			}
-			if p.i < len(p.s) && p.s[p.i] == '(' {
-				p.i++
-				sub, err := p.list(depth + 1)
-				if err != nil {
-					return nil, err
-				}
-				if p.i >= len(p.s) || p.s[p.i] != ')' {
-					return nil, fmt.Errorf("a closing bracket is missing")
-				}
-				p.i++
-				at[name] = sub
-			}
-			break
-		}
-		if p.i < len(p.s) && p.s[p.i] == ',' {
-			p.i++
-			continue
-		}
-		return out, nil
-	}
-}
-
-func (t *table) unknownField(m mask, sc *schema) string {
-	for name, sub := range m {
-		if name == "*" {
-			continue
-		}
-		at := sc
-		for at != nil && (at.Ref != "" || at.Items != nil) {
-			if at.Ref != "" {
-				at = t.Schemas[at.Ref]
-			} else {
-				at = at.Items
-			}
-		}
-		if at == nil {
-			return name
-		}
-		next := at.Properties[name]
-		if next == nil {
-			next = at.Additional
-		}
-		if next == nil {
-			return name
-		}
-		if bad := t.unknownField(sub, next); bad != "" {
-			return bad
-		}
-	}
-	return ""
-}
-
-func applyMask(m mask, v any) any {
-	if len(m) == 0 {
-		return v
-	}
-	switch x := v.(type) {
-	case obj:
-		out := obj{}
-		for k, e := range x {
-			sub, ok := m[k]
-			if !ok {
-				sub, ok = m["*"]
-			}
-			if ok {
-				out[k] = applyMask(sub, e)
-			}
-		}
-		return out
-	case []any:
-		out := make([]any, len(x))
-		for i, e := range x {
-			out[i] = applyMask(m, e)
-		}
-		return out
-	}
-	return v
 }

@@ -160,36 +160,65 @@ func moment(in any, which string, zone *time.Location) (t time.Time, allDay bool
 // eventData checks the writable fields of in and gives them normalised.
 func (c *call) eventData(in obj, cal *calendarState) (out obj, start, end time.Time, err *apiError) {
 	out = obj{}
-	fail := func(e *apiError) (obj, time.Time, time.Time, *apiError) {
-		return nil, time.Time{}, time.Time{}, e
+	spanned := func(in, out obj) (err *apiError) {
+		start, end, err = span(in, out, cal.zone())
+		return err
 	}
+	for _, check := range []func(in, out obj) *apiError{
+		texts, spanned, noRecurrence, choices, color, guestRights, extendedProperties, source, reminders, c.attendees,
+	} {
+		if err := check(in, out); err != nil {
+			return nil, time.Time{}, time.Time{}, err
+		}
+	}
+	if v := in["attachments"]; v != nil && c.flag("supportsAttachments") {
+		out["attachments"] = v
+	}
+	return out, start, end, nil
+}
+
+// span reads start and end.
+func span(in, out obj, zone *time.Location) (start, end time.Time, err *apiError) {
+	start, dayA, a, err := moment(in["start"], "start", zone)
+	if err != nil {
+		return start, end, err
+	}
+	end, dayB, b, err := moment(in["end"], "end", zone)
+	switch {
+	case err != nil:
+		return start, end, err
+	case dayA != dayB:
+		return start, end, invalidf("invalid", "Start and end times must either both be date or both be dateTime.")
+	case !end.After(start):
+		return start, end, invalidf("timeRangeEmpty", "The specified time range is empty.")
+	}
+	out["start"], out["end"] = a, b
+	return start, end, nil
+}
+
+func texts(in, out obj) *apiError {
 	for name, limit := range map[string]int{"summary": maxSummary, "location": maxLocation, "description": maxDescription} {
 		v, err := text(in, name, limit)
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		if v != "" {
 			out[name] = v
 		}
 	}
-	start, dayA, a, err := moment(in["start"], "start", cal.zone())
-	if err != nil {
-		return fail(err)
-	}
-	end, dayB, b, err := moment(in["end"], "end", cal.zone())
-	if err != nil {
-		return fail(err)
-	}
-	if dayA != dayB {
-		return fail(invalidf("invalid", "Start and end times must either both be date or both be dateTime."))
-	}
-	if !end.After(start) {
-		return fail(invalidf("timeRangeEmpty", "The specified time range is empty."))
-	}
-	out["start"], out["end"] = a, b
+	return nil
+}
+
+func noRecurrence(in, _ obj) *apiError {
 	if list, _ := in["recurrence"].([]any); len(list) > 0 {
-		return fail(errorf(http.StatusNotImplemented, "notImplemented", "This stand-in of Google does not do recurring events."))
+		return errorf(http.StatusNotImplemented, "notImplemented", "This stand-in of Google does not do recurring events.")
 	}
+	return nil
+}
+
+// choices are the fields that take one of a few words, the default first: only what
+// differs from it is stored and returned, but for the status.
+func choices(in, out obj) *apiError {
 	for name, allowed := range map[string][]string{
 		"status":       {"confirmed", "tentative", "cancelled"},
 		"visibility":   {"default", "public", "private", "confidential"},
@@ -201,33 +230,35 @@ func (c *call) eventData(in obj, cal *calendarState) (out obj, start, end time.T
 			continue
 		}
 		if !slices.Contains(allowed, v) {
-			return fail(invalidf("invalid", "Invalid value for: %s: %q", name, v))
+			return invalidf("invalid", "Invalid value for: %s: %q", name, v)
 		}
 		if v != allowed[0] || name == "status" {
 			out[name] = v
 		}
 	}
-	if id := str(in, "colorId"); id != "" {
-		if n, e := strconv.Atoi(id); e != nil || n < 1 || n > 11 || strconv.Itoa(n) != id {
-			return fail(invalidf("invalid", "Invalid color ID: %s", id))
-		}
-		out["colorId"] = id
+	return nil
+}
+
+func color(in, out obj) *apiError {
+	id := str(in, "colorId")
+	if id == "" {
+		return nil
 	}
+	if n, e := strconv.Atoi(id); e != nil || n < 1 || n > 11 || strconv.Itoa(n) != id {
+		return invalidf("invalid", "Invalid color ID: %s", id)
+	}
+	out["colorId"] = id
+	return nil
+}
+
+// guestRights keeps what differs from the default.
+func guestRights(in, out obj) *apiError {
 	for _, name := range []string{"guestsCanInviteOthers", "guestsCanModify", "guestsCanSeeOtherGuests", "anyoneCanAddSelf"} {
-		// Only what differs from the default is stored and returned.
 		if v, ok := in[name].(bool); ok && v != (name == "guestsCanInviteOthers" || name == "guestsCanSeeOtherGuests") {
 			out[name] = v
 		}
 	}
-	for _, f := range []func(in, out obj) *apiError{extendedProperties, source, reminders, c.attendees} {
-		if err := f(in, out); err != nil {
-			return fail(err)
-		}
-	}
-	if v := in["attachments"]; v != nil && c.flag("supportsAttachments") {
-		out["attachments"] = v
-	}
-	return out, start, end, nil
+	return nil
 }
 
 // extendedProperties drops keys over 44 characters and cuts values at 1,024,

@@ -325,6 +325,10 @@ func (f *eventFilter) keeps(ev *event) bool {
 			return false
 		}
 	}
+	return f.hasProps(ev) && f.hasWords(ev)
+}
+
+func (f *eventFilter) hasProps(ev *event) bool {
 	ext, _ := ev.data["extendedProperties"].(obj)
 	for kind, list := range f.props {
 		have, _ := ext[kind].(obj)
@@ -334,14 +338,13 @@ func (f *eventFilter) keeps(ev *event) bool {
 			}
 		}
 	}
-	if f.q != "" {
-		for _, word := range strings.Fields(f.q) {
-			if !strings.Contains(strings.ToLower(str(ev.data, "summary")+"\n"+str(ev.data, "description")+"\n"+str(ev.data, "location")), word) {
-				return false
-			}
-		}
-	}
 	return true
+}
+
+// hasWords reports whether every word of q stands in one of the event's texts.
+func (f *eventFilter) hasWords(ev *event) bool {
+	texts := strings.ToLower(str(ev.data, "summary") + "\n" + str(ev.data, "description") + "\n" + str(ev.data, "location"))
+	return !slices.ContainsFunc(strings.Fields(f.q), func(word string) bool { return !strings.Contains(texts, word) })
 }
 
 func (f *eventFilter) newest(cal *calendarState) time.Time {

@@ -85,7 +85,8 @@ func (s *Server) tellRule(cal *calendarState, r *rule) {
 	if s.observer == nil {
 		return
 	}
-	s.tell(Change{CalendarID: cal.id, Rule: &RuleSnapshot{ID: r.id, Type: r.kind, Value: r.value, Role: r.role, Hidden: r.hidden}})
+	now := r.snapshot()
+	s.tell(Change{CalendarID: cal.id, Rule: &now})
 }
 
 func (s *Server) tellEvent(ev *event) {

@@ -49,18 +49,28 @@ func (s *Server) Calendars() []CalendarSnapshot {
 		c := CalendarSnapshot{ID: cal.id, Summary: cal.summary(), Description: str(cal.data, "description"), TimeZone: str(cal.data, "timeZone"),
 			Owner: cal.owner.Email, ClientID: cal.clientID, Primary: cal.primary, Deleted: cal.deleted, Created: cal.created}
 		for _, r := range cal.ruleOrder {
-			c.Rules = append(c.Rules, RuleSnapshot{ID: r.id, Type: r.kind, Value: r.value, Role: r.role, Hidden: r.hidden})
+			c.Rules = append(c.Rules, r.snapshot())
 		}
-		for _, ev := range cal.eventOrder {
-			if ev.cancelled() {
-				c.Cancelled++
-			} else {
-				c.Live++
-			}
-		}
+		c.Live, c.Cancelled = cal.counts()
 		out = append(out, c)
 	}
 	return out
+}
+
+func (r *rule) snapshot() RuleSnapshot {
+	return RuleSnapshot{ID: r.id, Type: r.kind, Value: r.value, Role: r.role, Hidden: r.hidden}
+}
+
+// counts are the numbers of events that are there, and of cancelled ones.
+func (c *calendarState) counts() (live, cancelled int) {
+	for _, ev := range c.eventOrder {
+		if ev.cancelled() {
+			cancelled++
+		} else {
+			live++
+		}
+	}
+	return live, cancelled
 }
 
 // Events gives every event of a calendar, deleted calendars included, live and

@@ -177,69 +177,78 @@ func (t *table) checkBody(sc *schema, v any, at string) (any, *apiError) {
 	if v == nil || sc == nil || sc.Type == "any" {
 		return v, nil
 	}
-	bad := func() (any, *apiError) {
-		return nil, invalidf("badRequest", "Invalid value at '%s' (%s), %s", at, sc.Type, jsonText(v))
-	}
+	ok := true
 	switch sc.Type {
 	case "object":
-		in, ok := v.(map[string]any)
-		if !ok {
-			return bad()
+		if in, is := v.(map[string]any); is {
+			return t.checkObject(sc, in, at)
 		}
-		out := obj{}
-		for k, e := range in {
-			sub := sc.Properties[k]
-			if sub == nil {
-				if sub = sc.Additional; sub == nil {
-					return nil, invalidf("badRequest", "Invalid JSON payload received. Unknown name %q at '%s': Cannot find field.", k, at)
-				}
-			}
-			x, err := t.checkBody(sub, e, at+"."+k)
-			if err != nil {
-				return nil, err
-			}
-			out[k] = x
-		}
-		return out, nil
+		ok = false
 	case "array":
-		in, ok := v.([]any)
-		if !ok {
-			return bad()
+		if in, is := v.([]any); is {
+			return t.checkArray(sc, in, at)
 		}
-		out := make([]any, len(in))
-		for i, e := range in {
-			x, err := t.checkBody(sc.Items, e, fmt.Sprintf("%s[%d]", at, i))
-			if err != nil {
-				return nil, err
-			}
-			out[i] = x
-		}
-		return out, nil
+		ok = false
 	case "boolean":
-		if _, ok := v.(bool); !ok {
-			return bad()
-		}
+		_, ok = v.(bool)
 	case "string":
-		if _, ok := v.(string); !ok {
-			return bad()
-		}
+		_, ok = v.(string)
 	case "integer":
-		var text string
-		switch n := v.(type) {
-		case json.Number:
-			text = n.String()
-		case string:
-			text = n
-		default:
-			return bad()
-		}
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return bad()
-		}
-		return n, nil
+		v, ok = wholeNumber(v)
+	}
+	if !ok {
+		return nil, invalidf("badRequest", "Invalid value at '%s' (%s), %s", at, sc.Type, jsonText(v))
 	}
 	return v, nil
+}
+
+func (t *table) checkObject(sc *schema, in map[string]any, at string) (any, *apiError) {
+	out := obj{}
+	for k, e := range in {
+		sub := sc.Properties[k]
+		if sub == nil {
+			sub = sc.Additional
+		}
+		if sub == nil {
+			return nil, invalidf("badRequest", "Invalid JSON payload received. Unknown name %q at '%s': Cannot find field.", k, at)
+		}
+		x, err := t.checkBody(sub, e, at+"."+k)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = x
+	}
+	return out, nil
+}
+
+func (t *table) checkArray(sc *schema, in []any, at string) (any, *apiError) {
+	out := make([]any, len(in))
+	for i, e := range in {
+		x, err := t.checkBody(sc.Items, e, fmt.Sprintf("%s[%d]", at, i))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = x
+	}
+	return out, nil
+}
+
+// wholeNumber gives v as an int64; Google takes numbers in quotes too.
+func wholeNumber(v any) (any, bool) {
+	var text string
+	switch n := v.(type) {
+	case json.Number:
+		text = n.String()
+	case string:
+		text = n
+	default:
+		return v, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return v, false
+	}
+	return n, true
 }
 
 func jsonText(v any) string {

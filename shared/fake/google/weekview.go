@@ -1,6 +1,7 @@
 package google
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"html"
@@ -254,55 +255,61 @@ func (s *Server) calendarClass(cal *calendarState) string {
 // fill puts the events of cals on the date d, each in its calendar's zone.
 func (s *Server) fill(c *column, cals []*calendarState, d time.Time, st viewState, link func(func(*viewState)) string) {
 	for _, cal := range cals {
-		zone := cal.zone()
-		from := time.Date(d.Year(), d.Month(), d.Day(), 0, 0, 0, 0, zone)
-		to := time.Date(d.Year(), d.Month(), d.Day()+1, 0, 0, 0, 0, zone)
 		for _, ev := range cal.eventOrder {
-			if ev.cancelled() {
+			b, allDay, on := s.block(cal, ev, d)
+			if !on {
 				continue
-			}
-			begin, _ := ev.data["start"].(obj)
-			allDay := str(begin, "date") != ""
-			start, end := ev.start, ev.end
-			if allDay {
-				// Dates mean the calendar's days whatever the zone was when written.
-				start, end = dateIn(ev.data["start"], zone), dateIn(ev.data["end"], zone)
-			}
-			if !start.Before(to) || !end.After(from) {
-				continue
-			}
-			title := str(ev.data, "summary")
-			if title == "" {
-				title = "(no title)"
-			}
-			b := block{Title: title, Location: str(ev.data, "location"), Calendar: cal.summary(), Class: s.calendarClass(cal)}
-			if id := str(ev.data, "colorId"); id != "" {
-				b.Class += " v" + id
 			}
 			if ev.id == st.event && cal.id == st.calendar {
 				b.Class += " chosen"
 			}
 			b.URL = link(func(v *viewState) { v.calendar, v.event = cal.id, ev.id }) + "#detail"
 			if allDay {
-				b.Time = "all day"
 				c.AllDay = append(c.AllDay, b)
-				continue
+			} else {
+				c.Timed = append(c.Timed, b)
 			}
-			b.Time = start.In(zone).Format("15:04") + " – " + end.In(zone).Format("15:04")
-			b.start, b.end = 0, 24*60
-			if ls := start.In(zone); !start.Before(from) {
-				b.start = ls.Hour()*60 + ls.Minute()
-			}
-			if le := end.In(zone); end.Before(to) {
-				b.end = le.Hour()*60 + le.Minute()
-			}
-			b.end = max(b.end, b.start+slotMinutes)
-			b.sortKey = fmt.Sprintf("%04d %04d %s", b.start, 9999-b.end, b.Title)
-			c.Timed = append(c.Timed, b)
 		}
 	}
 	sort.SliceStable(c.AllDay, func(i, j int) bool { return c.AllDay[i].Title < c.AllDay[j].Title })
 	sort.SliceStable(c.Timed, func(i, j int) bool { return c.Timed[i].sortKey < c.Timed[j].sortKey })
+}
+
+// block shows an event on the date d of its calendar's zone; on is false if it is
+// not there on that day.
+func (s *Server) block(cal *calendarState, ev *event, d time.Time) (b block, allDay, on bool) {
+	zone := cal.zone()
+	from := time.Date(d.Year(), d.Month(), d.Day(), 0, 0, 0, 0, zone)
+	to := time.Date(d.Year(), d.Month(), d.Day()+1, 0, 0, 0, 0, zone)
+	begin, _ := ev.data["start"].(obj)
+	allDay = str(begin, "date") != ""
+	start, end := ev.start, ev.end
+	if allDay {
+		// Dates mean the calendar's days whatever the zone was when written.
+		start, end = dateIn(ev.data["start"], zone), dateIn(ev.data["end"], zone)
+	}
+	if ev.cancelled() || !start.Before(to) || !end.After(from) {
+		return block{}, allDay, false
+	}
+	b = block{Title: cmp.Or(str(ev.data, "summary"), "(no title)"), Location: str(ev.data, "location"), Calendar: cal.summary(), Class: s.calendarClass(cal)}
+	if id := str(ev.data, "colorId"); id != "" {
+		b.Class += " v" + id
+	}
+	if allDay {
+		b.Time = "all day"
+		return b, allDay, true
+	}
+	b.Time = start.In(zone).Format("15:04") + " – " + end.In(zone).Format("15:04")
+	b.start, b.end = 0, 24*60
+	if ls := start.In(zone); !start.Before(from) {
+		b.start = ls.Hour()*60 + ls.Minute()
+	}
+	if le := end.In(zone); end.Before(to) {
+		b.end = le.Hour()*60 + le.Minute()
+	}
+	b.end = max(b.end, b.start+slotMinutes)
+	b.sortKey = fmt.Sprintf("%04d %04d %s", b.start, 9999-b.end, b.Title)
+	return b, allDay, true
 }
 
 func dateIn(v any, zone *time.Location) time.Time {
@@ -427,42 +434,40 @@ func (s *Server) detail(st viewState, link func(func(*viewState)) string) *pageD
 	d := &pageDetail{CalendarID: cal.id, Calendar: cal.summary(), Zone: str(cal.data, "timeZone"), Owner: cal.owner.Email,
 		Back: st.query().Encode(), CloseURL: link(func(*viewState) {})}
 	if ev := cal.events[st.event]; ev != nil && !ev.cancelled() {
-		zone := cal.zone()
-		d.EventID, d.Title, d.Location, d.Sequence = ev.id, str(ev.data, "summary"), str(ev.data, "location"), ev.sequence
-		d.Text, d.Updated = linkify(plainText(str(ev.data, "description"))), ev.updated.In(zone).Format("2 Jan 15:04:05")
-		if begin, _ := ev.data["start"].(obj); str(begin, "date") != "" {
-			first, last := dateIn(ev.data["start"], zone), dateIn(ev.data["end"], zone).AddDate(0, 0, -1)
-			d.StartType, d.Start, d.When = "date", first.Format(time.DateOnly), first.Format("Monday, 2 January 2006")+", all day"
-			if last.After(first) {
-				d.When = first.Format("2 January") + " – " + last.Format("2 January 2006") + ", all day"
-			}
-		} else {
-			d.StartType, d.Start = "datetime-local", ev.start.In(zone).Format("2006-01-02T15:04")
-			d.When = ev.start.In(zone).Format("Monday, 2 January 2006, 15:04") + " – " + ev.end.In(zone).Format("15:04")
-		}
-		ext, _ := ev.data["extendedProperties"].(obj)
-		private, _ := ext["private"].(obj)
-		for _, k := range sortedKeys(private) {
-			v, _ := private[k].(string)
-			d.Props = append(d.Props, [2]string{k, v})
-		}
+		d.ofEvent(cal, ev)
 		return d
 	}
 	d.Description = str(cal.data, "description")
 	d.AddURL = "https://calendar.google.com/calendar/r?cid=" + base64.RawStdEncoding.EncodeToString([]byte(cal.id))
 	for _, r := range cal.ruleOrder {
 		if r.role != "none" {
-			d.Rules = append(d.Rules, RuleSnapshot{ID: r.id, Type: r.kind, Value: r.value, Role: r.role, Hidden: r.hidden})
+			d.Rules = append(d.Rules, r.snapshot())
 		}
 	}
-	for _, ev := range cal.eventOrder {
-		if ev.cancelled() {
-			d.Cancelled++
-		} else {
-			d.Live++
-		}
-	}
+	d.Live, d.Cancelled = cal.counts()
 	return d
+}
+
+func (d *pageDetail) ofEvent(cal *calendarState, ev *event) {
+	zone := cal.zone()
+	d.EventID, d.Title, d.Location, d.Sequence = ev.id, str(ev.data, "summary"), str(ev.data, "location"), ev.sequence
+	d.Text, d.Updated = linkify(plainText(str(ev.data, "description"))), ev.updated.In(zone).Format("2 Jan 15:04:05")
+	if begin, _ := ev.data["start"].(obj); str(begin, "date") != "" {
+		first, last := dateIn(ev.data["start"], zone), dateIn(ev.data["end"], zone).AddDate(0, 0, -1)
+		d.StartType, d.Start, d.When = "date", first.Format(time.DateOnly), first.Format("Monday, 2 January 2006")+", all day"
+		if last.After(first) {
+			d.When = first.Format("2 January") + " – " + last.Format("2 January 2006") + ", all day"
+		}
+	} else {
+		d.StartType, d.Start = "datetime-local", ev.start.In(zone).Format("2006-01-02T15:04")
+		d.When = ev.start.In(zone).Format("Monday, 2 January 2006, 15:04") + " – " + ev.end.In(zone).Format("15:04")
+	}
+	ext, _ := ev.data["extendedProperties"].(obj)
+	private, _ := ext["private"].(obj)
+	for _, k := range sortedKeys(private) {
+		v, _ := private[k].(string)
+		d.Props = append(d.Props, [2]string{k, v})
+	}
 }
 
 var (
