@@ -25,6 +25,7 @@ const (
 // Chromium returns the path of a Chromium or Chrome.
 func Chromium(t testing.TB) string {
 	t.Helper()
+	leftOut(t, "Chromium")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

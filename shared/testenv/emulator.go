@@ -85,6 +85,7 @@ var firestore, pubsub process
 
 func emulator(t testing.TB, name, env string, p *process, args ...string) Emulator {
 	t.Helper()
+	leftOut(t, "the "+name+" emulator")
 	host := os.Getenv(env)
 	if host == "" {
 		for _, program := range []string{"gcloud", "java"} {

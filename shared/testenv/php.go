@@ -8,6 +8,7 @@ import (
 // PHP returns the path of PHP's command line, which has a web server built in.
 func PHP(t testing.TB) string {
 	t.Helper()
+	leftOut(t, "PHP")
 	path, err := exec.LookPath("php")
 	if err != nil {
 		missing(t, "PHP is not installed", "`apt-get install php-cli` (Debian)")
@@ -28,6 +29,7 @@ func PHPCurl(t testing.TB) string {
 // PHPFPM returns the path of PHP-FPM, the process manager behind most web servers.
 func PHPFPM(t testing.TB) string {
 	t.Helper()
+	leftOut(t, "PHP-FPM")
 	for _, name := range []string{"php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

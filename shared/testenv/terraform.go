@@ -9,6 +9,7 @@ import (
 // offline mirror has to be set up beforehand (TF_CLI_CONFIG_FILE, as .ci/run does).
 func Terraform(t testing.TB) string {
 	t.Helper()
+	leftOut(t, "Terraform")
 	path, err := exec.LookPath("terraform")
 	if err != nil {
 		missing(t, "Terraform is not installed", "https://developer.hashicorp.com/terraform/install")

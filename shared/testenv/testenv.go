@@ -5,7 +5,8 @@
 // for all packages) and started on demand otherwise, once per test process. What a
 // person's machine lacks skips the test with a line that says what is missing and
 // how to get it. With CI=true nothing is ever skipped: there a missing part fails
-// the test. This package is imported by tests only and must never reach a network
+// the test. TESTS_QUICK=true, as scripts/test -quick sets it, skips all of these
+// tests, whatever is installed. This package is imported by tests only and must never reach a network
 // outside 127.0.0.1.
 package testenv
 
@@ -23,6 +24,14 @@ func missing(t testing.TB, what, cure string) {
 		t.Fatalf("CI=true and %s", line)
 	}
 	t.Skipf("skipped: %s", line)
+}
+
+// leftOut skips the test where only what needs Go alone is wanted.
+func leftOut(t testing.TB, what string) {
+	t.Helper()
+	if strings.EqualFold(os.Getenv("TESTS_QUICK"), "true") {
+		t.Skipf("skipped: TESTS_QUICK=true leaves out what needs %s; to get it: scripts/test without -quick", what)
+	}
 }
 
 // InCI reports whether nothing may be skipped.

@@ -123,13 +123,10 @@ func TestScreenshotShowsThePageAtItsWidth(t *testing.T) {
 
 func TestWhatIsMissingIsSkippedButNeverInCI(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
+	t.Setenv("TESTS_QUICK", "")
 	t.Setenv("FIRESTORE_EMULATOR_HOST", "")
 	t.Setenv("PUBSUB_EMULATOR_HOST", "")
-	for name, part := range map[string]func(testing.TB){
-		"Firestore": func(tb testing.TB) { testenv.Firestore(tb) },
-		"Pub/Sub":   func(tb testing.TB) { testenv.PubSub(tb) },
-		"Chromium":  func(tb testing.TB) { testenv.Chromium(tb) },
-	} {
+	for name, part := range parts {
 		for ci, want := range map[string]string{"": "skip", "true": "fatal"} {
 			t.Setenv("CI", ci)
 			spy := &recorder{TB: t}
@@ -140,6 +137,27 @@ func TestWhatIsMissingIsSkippedButNeverInCI(t *testing.T) {
 			if !strings.Contains(spy.said, name) || !strings.Contains(spy.said, "to get it:") || strings.Contains(spy.said, "\n") {
 				t.Errorf("%s missing is told as %q, want one line with the cure", name, spy.said)
 			}
+		}
+	}
+}
+
+// parts are what a test may ask for, under the names it is missed by.
+var parts = map[string]func(testing.TB){
+	"Firestore": func(tb testing.TB) { testenv.Firestore(tb) },
+	"Pub/Sub":   func(tb testing.TB) { testenv.PubSub(tb) },
+	"Chromium":  func(tb testing.TB) { testenv.Chromium(tb) },
+	"PHP":       func(tb testing.TB) { testenv.PHP(tb) },
+	"PHP-FPM":   func(tb testing.TB) { testenv.PHPFPM(tb) },
+	"Terraform": func(tb testing.TB) { testenv.Terraform(tb) },
+}
+
+func TestTheQuickTestUsesNothingButGo(t *testing.T) {
+	t.Setenv("TESTS_QUICK", "true")
+	for name, part := range parts {
+		spy := &recorder{TB: t}
+		spy.run(part)
+		if spy.ended != "skip" || !strings.Contains(spy.said, name) || !strings.Contains(spy.said, "to get it:") || strings.Contains(spy.said, "\n") {
+			t.Errorf("%s: %q, told as %q, want one line with the cure", name, spy.ended, spy.said)
 		}
 	}
 }

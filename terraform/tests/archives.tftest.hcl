@@ -22,8 +22,8 @@ run "archives" {
     error_message = "An archive lacks a file that a build needs."
   }
   assert {
-    condition     = length([for f in module.source.files : f if can(regex("_test\\.go$|^shared/(fake|testenv|store/storetest)/|/testdata/|^(scripts|terraform|\\.)", f))]) == 0
-    error_message = "An archive holds tests or stand-ins."
+    condition     = length([for f in module.source.files : f if can(regex("_test\\.go$|\\.md$|^shared/(fake|testenv|store/storetest)/|/testdata/|^(scripts|terraform|\\.)", f))]) == 0
+    error_message = "An archive holds tests, stand-ins or Markdown."
   }
   assert {
     condition     = strcontains(module.source.root["sync-task"], "_ \"github.com/erp-calendar/erp-calendar/functions/synctask\"") && strcontains(module.source.root["sync-task"], "\npackage app\n") && length(regexall("erp-calendar/functions/", module.source.root["sync-task"])) == 1
