@@ -19,6 +19,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
@@ -108,7 +109,7 @@ type Deps struct {
 	ERP     ERP
 	Google  Google
 	Rules   Rulebook
-	Account events.Account
+	Account pass.Account
 	Events  EventSyncer
 	Queue   queue.Publisher
 	// Topic is the employee topic, to continue long fills.

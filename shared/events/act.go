@@ -10,6 +10,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -64,7 +65,7 @@ func (l *taskPass) prepare(s *step) {
 		m.State = store.MappingDeleting
 	}
 	// The database's clock is not read again: the lease's end bounds every call.
-	m.Deadline = l.lease.Until.Add(-l.w.margin())
+	m.Deadline = l.term.IntentDeadline()
 	s.intent = m
 	now := l.w.Deps.Now().UTC()
 	s.activity = store.ActivityRecord{
@@ -96,7 +97,7 @@ func (l *taskPass) write(ctx context.Context, s *step) written {
 	if l.tenant == "" {
 		return written{err: failure.New(failure.Misconfigured, "write an event", "the installation has no tenant yet")}
 	}
-	if until := l.w.refused(); l.w.Deps.Now().Before(until) {
+	if until := l.w.pause.Heard(); !until.IsZero() {
 		return written{err: failure.New(failure.Transient, "write an event", "Google refuses writes until "+until.Format(time.RFC3339))}
 	}
 	switch s.action {
@@ -175,9 +176,7 @@ func (l *taskPass) nextGeneration(ctx context.Context, s *step, try int, why err
 	before := s.intent
 	// What was tried under the id before keeps a record of its own: if its answer was
 	// lost, that id too was written to.
-	tried := s.activity
-	tried.Result = string(failure.KindOf(why))
-	l.activity = append(l.activity, tried)
+	l.activity = append(l.activity, pass.Outcome(s.activity, why))
 	s.taken = false
 	s.intent.Generation++
 	s.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", l.lease.Token, s.party.id, l.lease.Look, s.intent.Generation)
@@ -238,10 +237,9 @@ func (l *taskPass) finish(ctx context.Context, s *step, w written) {
 	m := s.intent
 	m.Owner, m.Deadline, m.AbsentSince, m.AbsentFor, m.StateID = "", time.Time{}, time.Time{}, "", l.state
 	m.Release()
-	s.activity.Result = "done"
+	s.activity = pass.Outcome(s.activity, w.err)
 	switch {
 	case w.err != nil:
-		s.activity.Result = string(failure.KindOf(w.err))
 		l.fail(w.err)
 		l.afterFailure(ctx, s, w.err)
 	case w.gone:
@@ -249,7 +247,7 @@ func (l *taskPass) finish(ctx context.Context, s *step, w written) {
 		m.GoneAt = l.taken()
 		l.mappings[s.party.id] = &m
 	default:
-		l.w.accepted(ctx, s.party.record.Calendar.Account)
+		l.w.pause.Accepted(ctx)
 		m.GoneAt = time.Time{}
 		m.State, m.Sequence, m.ETag = store.MappingLive, w.event.Sequence, w.event.ETag
 		m.Sent, m.Returned, m.Via = s.decision.Event.Hash(), w.event.Fields.Hash(), s.decision.Via
@@ -269,7 +267,7 @@ func (l *taskPass) afterFailure(ctx context.Context, s *step, err error) {
 		m := s.intent
 		m.Owner = l.lease.Token
 		l.mappings[s.party.id] = &m
-		l.again(m.Deadline.Add(l.w.intentGrace()))
+		l.result.Again(m.Deadline.Add(pass.IntentGrace(l.w.waits.Lease)))
 		return
 	}
 	p := s.party
@@ -284,14 +282,14 @@ func (l *taskPass) afterFailure(ctx context.Context, s *step, err error) {
 		// The event's calendar may be gone: the employee's own look finds out.
 		l.audit = append(l.audit, p.id)
 	case failure.Exhausted:
-		l.w.refuse(ctx, p.record.Calendar.Account)
+		l.w.pause.Refused(ctx)
 	}
 }
 
 // removeExtras deletes further owned events of the same task and employee: of
 // several the highest generation stays (rule 3.3).
 func (l *taskPass) removeExtras(ctx context.Context, parties []party) {
-	if l.failed != nil {
+	if l.result.Err != nil {
 		// The one that is to stay may not be there.
 		return
 	}
@@ -332,7 +330,7 @@ func (l *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.E
 		a.Result = string(failure.KindOf(err))
 		l.fail(err)
 		if failure.Is(err, failure.Exhausted) {
-			l.w.refuse(ctx, p.record.Calendar.Account)
+			l.w.pause.Refused(ctx)
 		}
 	} else {
 		l.notice(DriftDoubled)

@@ -11,6 +11,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -58,12 +59,13 @@ func (w *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 	if err != nil || outcome != store.Acquired {
 		return false, err
 	}
-	calls, cancel := context.WithTimeout(ctx, began.Add(w.waits.Lease-w.margin()).Sub(w.Deps.Now()))
+	term := pass.NewTerm(began, lease.Until, w.waits.Lease)
+	calls, cancel := term.Calls(ctx, w.Deps.Now())
 	defer cancel()
 	id := int64(c.Employee)
 	m := store.Mapping{
 		Epoch: c.Epoch, EventID: e.ID, Generation: e.Mark.Generation, State: store.MappingDeleting,
-		Sequence: e.Sequence, Deadline: lease.Until.Add(-w.margin()),
+		Sequence: e.Sequence, Deadline: term.IntentDeadline(),
 	}
 	now := w.Deps.Now().UTC()
 	activity := store.ActivityRecord{
@@ -87,7 +89,7 @@ func (w *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 		case failed == nil || failure.Is(failed, failure.Gone):
 			done, failed = true, nil
 			m.State, m.ETag, m.Owner, m.Deadline = store.MappingTombstone, "", "", time.Time{}
-			m.GoneAt = lease.Until.Add(-w.waits.Lease)
+			m.GoneAt = term.AcquiredAt()
 			if o.Mappings[id] = &m; c.Retiring {
 				o.Mappings[id] = nil
 				o.Concerned = slices.DeleteFunc(slices.Clone(lease.Record.Employees), func(e int64) bool { return e == id })
@@ -108,7 +110,7 @@ func (w *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 		w.Log.InfoContext(ctx, "event cleared", "task", e.Mark.Task, "employee", id, "event", e.ID, "cause", c.Cause, "result", activity.Result)
 	}
 	if !rests {
-		o.Result = store.Result{Waiting: true, RetryAt: lease.Until.Add(-w.waits.Lease)}
+		o.Result = store.Result{Waiting: true, RetryAt: term.AcquiredAt()}
 	}
 	for {
 		released, err := w.Deps.Store.SettleTask(ctx, &lease, o)
@@ -119,7 +121,7 @@ func (w *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 			return done, failed
 		}
 		// Marked dirty meanwhile: for Poll, at once.
-		o.Result = store.Result{Waiting: true, RetryAt: lease.Until.Add(-w.waits.Lease)}
+		o.Result = store.Result{Waiting: true, RetryAt: term.AcquiredAt()}
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 	DriftCopied = "event.copied"
 )
 
-func (l *taskPass) notice(kind string) { l.drift = count(l.drift, kind) }
+func (l *taskPass) notice(kind string) { l.drift.Add(kind, 1) }
 
 // noticeDrift compares what Google said of an event that the list had shown
 // otherwise than remembered with what it had been left as.
@@ -37,7 +37,7 @@ func (l *taskPass) noticeDrift(p *party) {
 	default:
 		fields := p.actual.Observed.Changed(p.mapping.Returned)
 		for _, f := range fields {
-			l.fields = count(l.fields, f)
+			l.fields.Add(f, 1)
 		}
 		if slices.Contains(fields, calendarsync.FieldStart) || slices.Contains(fields, calendarsync.FieldEnd) {
 			l.notice(DriftMoved)
@@ -45,23 +45,4 @@ func (l *taskPass) noticeDrift(p *party) {
 			l.notice(DriftEdited)
 		}
 	}
-}
-
-func count(m map[string]int64, key string) map[string]int64 {
-	if m == nil {
-		m = map[string]int64{}
-	}
-	m[key]++
-	return m
-}
-
-// added adds counts into a.
-func added(a, b map[string]int64) map[string]int64 {
-	for k, n := range b {
-		if a == nil {
-			a = map[string]int64{}
-		}
-		a[k] += n
-	}
-	return a
 }

@@ -2,14 +2,10 @@ package events
 
 import (
 	"context"
-	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
-
-// allowance is how long an admin's confirmation holds for a key.
-const allowance = 24 * time.Hour
 
 // guard lets deletions that nobody may have meant go only as far as the rolling
 // day has room for them (rule 4.3); the others are held and wait for an
@@ -23,14 +19,9 @@ func (l *taskPass) guard(ctx context.Context, todo []step) []step {
 	}
 	granted := 0
 	if asked > 0 {
-		var began time.Time
 		var err error
-		if granted, began, err = l.w.Deps.Store.Permit(ctx, store.GuardedEvents, asked, l.rules.Settings.DeleteGuardPercent); err != nil {
+		if granted, err = pass.Permit(ctx, l.w.Store, l.w.Log, store.GuardedEvents, asked, l.rules.Settings.DeleteGuardPercent); err != nil {
 			l.fail(err)
-		}
-		if !began.IsZero() {
-			logging.Alarm(ctx, l.w.Log, logging.DeletionsHeld, "held-"+began.UTC().Format(time.RFC3339),
-				"More events would be deleted than is usual in a day: the rest is held until an admin has looked")
 		}
 	}
 	out := todo[:0]
@@ -57,7 +48,7 @@ func (l *taskPass) asks(s step) bool {
 
 func (l *taskPass) allowed(s step) bool {
 	m := s.party.mapping
-	return !m.HeldSince.IsZero() && !m.AllowedAt.Before(m.HeldSince) && l.taken().Before(m.AllowedAt.Add(allowance))
+	return pass.Allowed(m.HeldSince, m.AllowedAt, l.taken())
 }
 
 func (l *taskPass) hold(ctx context.Context, s step) {

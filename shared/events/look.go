@@ -10,6 +10,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -20,15 +21,14 @@ type taskPass struct {
 	order  Order
 	id     calendarsync.TaskID
 	lease  store.TaskLease
+	term   pass.Term
 	rules  *calendarsync.Rules
 	tenant string
 	// readAt is the latest moment at which the ERP was read, by the database's clock.
 	readAt time.Time
 
 	// What the present look found; begin() clears it.
-	failed    error
-	retryAt   time.Time
-	waiting   bool // for the outcome of somebody's write
+	result    pass.Result
 	mappings  map[int64]*store.Mapping
 	concerned []int64
 	updated   string
@@ -39,7 +39,7 @@ type taskPass struct {
 
 	// Over all looks: calls that changed something, and what was found drifted.
 	writes        int
-	drift, fields map[string]int64
+	drift, fields pass.Tally
 }
 
 // party is one employee of a task under decision.
@@ -60,49 +60,16 @@ type party struct {
 }
 
 func (l *taskPass) begin() {
-	l.failed, l.retryAt, l.waiting, l.updated = nil, time.Time{}, false, ""
+	l.result, l.updated = pass.Result{}, ""
 	l.mappings, l.concerned, l.activity, l.audit = map[int64]*store.Mapping{}, nil, nil, nil
 	l.unseen = true
 }
 
 // taken is when the lease was taken, by the database's clock.
-func (l *taskPass) taken() time.Time { return l.lease.Until.Add(-l.w.waits.Lease) }
+func (l *taskPass) taken() time.Time { return l.term.AcquiredAt() }
 
 // fail records a failure; the first one stays.
-func (l *taskPass) fail(err error) {
-	if l.failed == nil {
-		l.failed = err
-	}
-	l.again(l.taken().Add(pause(err, l.lease.Record.Failure)))
-}
-
-// again asks for another look at a time, the earliest of those asked for.
-func (l *taskPass) again(at time.Time) {
-	if l.retryAt.IsZero() || at.Before(l.retryAt) {
-		l.retryAt = at
-	}
-}
-
-// pause is how long a failed key rests, by kind and doubling with its count.
-func pause(err error, before *store.Failure) time.Duration {
-	first, most := 30*time.Second, time.Hour
-	switch failure.KindOf(err) {
-	case failure.Exhausted:
-		first, most = 15*time.Minute, 6*time.Hour
-	case failure.RateLimited:
-		first, most = time.Minute, 10*time.Minute
-	case failure.Forbidden, failure.Invalid, failure.SourceInvalid:
-		first, most = 10*time.Minute, 6*time.Hour
-	case failure.Revoked, failure.Misconfigured:
-		return 0 // Poll waits until it may
-	}
-	if before != nil {
-		for range min(before.Count, 10) {
-			first *= 2
-		}
-	}
-	return min(first, most)
-}
+func (l *taskPass) fail(err error) { l.result.Fail(err, l.taken(), l.lease.Record.Failure) }
 
 // run looks at the task once and makes each of its events right. calls ends
 // safely before the lease does.
@@ -150,13 +117,13 @@ func (l *taskPass) run(calls context.Context, reading calendarsync.TaskReading) 
 	}
 	// The notification may have overtaken the ERP's own commit: a look that found
 	// nothing new is repeated at the next poll (rule 8.1).
-	if !changed && l.failed == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
-		l.again(l.taken())
+	if !changed && l.result.Err == nil && l.order.Cause == queue.CauseNotify && l.updated == l.lease.Record.Updated && l.lease.Record.Updated != "" {
+		l.result.Again(l.taken())
 	}
 	// So is one that still found what was said to be deleted: no list of changes would
 	// tell of it later.
-	if vouched := l.lease.Record.Vouched || l.order.Deleted; vouched && reading.Task != nil && l.failed == nil && (l.order.Cause != queue.CauseRetry || l.lease.Dirty > 1) {
-		l.again(l.taken())
+	if vouched := l.lease.Record.Vouched || l.order.Deleted; vouched && reading.Task != nil && l.result.Err == nil && (l.order.Cause != queue.CauseRetry || l.lease.Dirty > 1) {
+		l.result.Again(l.taken())
 	}
 }
 
@@ -270,7 +237,7 @@ func (l *taskPass) decide(ctx context.Context, reading calendarsync.TaskReading,
 			absent = l.readAt
 		}
 		if second := absent.Add(l.w.waits.Absence); l.taken().Before(second) {
-			l.again(second)
+			l.result.Again(second)
 		} else {
 			// The second complete reading, far enough from the first (rule 4.2).
 			d.Verdict = calendarsync.Remove
@@ -306,7 +273,7 @@ func (l *taskPass) decide(ctx context.Context, reading calendarsync.TaskReading,
 	if action == calendarsync.Insert && !p.record.Calendar.Listed && !l.seen(p) {
 		// An event may be there that nobody remembers (rule 3.4).
 		l.audit = append(l.audit, p.id)
-		l.again(l.taken())
+		l.result.Again(l.taken())
 		return step{}, false
 	}
 	return step{party: p, action: action, decision: d, counted: counted, absent: absent}, true
@@ -393,10 +360,9 @@ func (l *taskPass) observe(ctx context.Context, p *party) error {
 	default:
 		// An announced write whose end nobody recorded. Its call may still be on
 		// its way, so it is left until it cannot be any more (rule 2.4).
-		if until := p.mapping.Deadline.Add(l.w.intentGrace()); l.taken().Before(until) {
+		if until := p.mapping.Deadline.Add(pass.IntentGrace(l.w.waits.Lease)); l.taken().Before(until) {
 			p.open = true
-			l.waiting = true
-			l.again(until)
+			l.result.Wait(until)
 			return nil
 		}
 		return l.read(ctx, p)
@@ -479,14 +445,14 @@ func (l *taskPass) adopt(p *party) {
 // settle records the look and releases the task unless it became dirty.
 func (l *taskPass) settle(ctx context.Context) (bool, error) {
 	o := store.TaskOutcome{
-		Result:    store.Result{Err: l.failed, RetryAt: l.retryAt, Waiting: l.waiting},
+		Result:    l.result.Result,
 		Mappings:  l.mappings,
 		Concerned: l.concerned,
 		Updated:   l.updated,
 		Activity:  l.activity,
 	}
-	if l.failed != nil {
-		l.w.Log.WarnContext(ctx, "task not right yet", "task", l.id, "cause", l.order.Cause, "kind", failure.KindOf(l.failed), "error", l.failed.Error(), "again", l.retryAt)
+	if l.result.Err != nil {
+		l.w.Log.WarnContext(ctx, "task not right yet", "task", l.id, "cause", l.order.Cause, "kind", failure.KindOf(l.result.Err), "error", l.result.Err.Error(), "again", l.result.RetryAt)
 	}
 	return l.w.Deps.Store.SettleTask(ctx, &l.lease, o)
 }

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -26,8 +26,6 @@ import (
 const (
 	// maxLeases is how many task leases one worker holds at a time.
 	maxLeases = 10
-	// margin is left between the last call's deadline and the end of the lease.
-	margin = 10 * time.Second
 	// atOnce is how many of the held tasks are worked on at the same time.
 	atOnce = 4
 )
@@ -37,13 +35,11 @@ type Store interface {
 	AcquireTask(ctx context.Context, id int64, c store.Claim) (store.TaskLease, store.Outcome, error)
 	IntendTask(ctx context.Context, l *store.TaskLease, intents []store.Intent) (refused []int64, err error)
 	SettleTask(ctx context.Context, l *store.TaskLease, o store.TaskOutcome) (released bool, err error)
-	MarkDirty(ctx context.Context, key store.Key, due time.Time) error
+	pass.Marker
 	Employee(ctx context.Context, id int64) (store.EmployeeRecord, bool, error)
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
-	Permit(ctx context.Context, what store.Guarded, want, percent int) (granted int, began time.Time, err error)
-	PauseWrites(ctx context.Context, sub string) (until time.Time, err error)
-	WritesWork(ctx context.Context, sub string) error
-	Now(ctx context.Context) (time.Time, error)
+	pass.Guard
+	pass.WritesStore
 }
 
 // ERP reads tasks.
@@ -65,11 +61,6 @@ type Rules interface {
 	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
 }
 
-// Account tells whose calendars are written and whether they may be.
-type Account interface {
-	Account(ctx context.Context) (store.AccountRecord, error)
-}
-
 // Tenant gives the installation's mark; "" before there is one.
 type Tenant interface {
 	Installation(ctx context.Context) (store.InstallationRecord, error)
@@ -87,7 +78,7 @@ type Deps struct {
 	ERP     ERP
 	Google  Google
 	Rules   Rules
-	Account Account
+	Account pass.Account
 	Tenant  Tenant
 	// NewID gives fresh random ids for lease tokens.
 	NewID func() string
@@ -99,15 +90,13 @@ type Deps struct {
 type Syncer struct {
 	Deps
 	waits Waits
-
-	mu          sync.Mutex
-	pausedUntil time.Time // as this process heard of it
-	// unproven tells that Google took no write yet since the latest pause.
-	unproven bool
+	pause *pass.Pause // of all writes
 }
 
 // New makes a Writer.
-func New(waits Waits, deps Deps) *Syncer { return &Syncer{Deps: deps, waits: waits} }
+func New(waits Waits, deps Deps) *Syncer {
+	return &Syncer{Deps: deps, waits: waits, pause: pass.NewWritesPause(deps.Store, deps.Account, deps.Now, deps.Log)}
+}
 
 // Order says which tasks to look at and why.
 type Order struct {
@@ -147,7 +136,7 @@ type Report struct {
 	ParkedUntil time.Time
 	// Drift counts by kind what the Sighting showed otherwise than it had been
 	// left, and Fields the fields of events that somebody had changed.
-	Drift, Fields map[string]int64
+	Drift, Fields pass.Tally
 }
 
 func (r *Report) add(o Report) {
@@ -157,7 +146,8 @@ func (r *Report) add(o Report) {
 	r.Unseen += o.Unseen
 	r.Busy = append(r.Busy, o.Busy...)
 	r.Relist = append(r.Relist, o.Relist...)
-	r.Drift, r.Fields = added(r.Drift, o.Drift), added(r.Fields, o.Fields)
+	r.Drift.AddAll(o.Drift)
+	r.Fields.AddAll(o.Fields)
 }
 
 // Sync looks at the tasks until each is right, recorded as failed, or left to
@@ -170,12 +160,12 @@ func (w *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	ids = slices.Compact(ids)
 	for n := 0; n < len(ids); n += maxLeases {
 		// Before each batch, since the one before may have met Google's refusal.
-		if stopped, until, err := w.stopped(ctx); err != nil {
+		if stop, err := pass.Stopped(ctx, "look at tasks", w.Rules, w.Account, w.pause); err != nil {
 			return report, err
-		} else if stopped != nil {
+		} else if stop.By != pass.Nobody {
 			report.Unseen += len(ids) - n
-			report.ParkedUntil = until
-			return report, w.park(ctx, ids[n:], stopped, until)
+			report.ParkedUntil = stop.Until
+			return report, w.park(ctx, ids[n:], stop)
 		}
 		batch := ids[n:min(n+maxLeases, len(ids))]
 		part, err := w.syncBatch(ctx, o, batch)
@@ -189,102 +179,13 @@ func (w *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	return report, nil
 }
 
-// stopped tells why nothing may be written now, if so: paused or unconfirmed by
-// the admin (rules 4.6 and 4.7), disconnected (rule 7.5), or paused by Google.
-func (w *Syncer) stopped(ctx context.Context) (why error, until time.Time, err error) {
-	s, err := w.Rules.Settings(ctx)
-	if err != nil {
-		if failure.Is(err, failure.Misconfigured) {
-			return err, time.Time{}, nil
-		}
-		return nil, time.Time{}, err
+// park keeps tasks dirty without looking at them.
+func (w *Syncer) park(ctx context.Context, ids []calendarsync.TaskID, stop pass.Stop) error {
+	keys := make([]store.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = store.TaskKey(int64(id))
 	}
-	if !s.Enabled || !s.Confirmed {
-		return failure.New(failure.Misconfigured, "look at tasks", "paused by the settings"), time.Time{}, nil
-	}
-	a, err := w.Account.Account(ctx)
-	if err != nil {
-		switch failure.KindOf(err) {
-		case failure.Revoked, failure.Misconfigured:
-			return err, time.Time{}, nil
-		}
-		return nil, time.Time{}, err
-	}
-	until = a.PausedUntil
-	if heard := w.refused(); heard.After(until) {
-		until = heard
-	}
-	if a.PauseSeconds > 0 {
-		w.doubt()
-	}
-	if w.Deps.Now().Before(until) {
-		return failure.New(failure.Exhausted, "look at tasks", "Google refuses writes until "+until.Format(time.RFC3339)), until, nil
-	}
-	return nil, time.Time{}, nil
-}
-
-// unheard is how long writes pause where Google's refusal could not be recorded.
-const unheard = 15 * time.Minute
-
-// refuse records Google's refusal of all writes, and remembers it for this
-// process at once: what is read of the account may be some seconds old. How long
-// the pause is the account's record knows, for every instance (rule 6.6).
-func (w *Syncer) refuse(ctx context.Context, sub string) {
-	until, err := w.Deps.Store.PauseWrites(ctx, sub)
-	if err != nil {
-		w.Log.WarnContext(ctx, "could not record Google's pause", "error", err)
-		until = w.Deps.Now().Add(unheard)
-	}
-	w.Log.WarnContext(ctx, "Google refuses all writes", "until", until)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pausedUntil = until
-}
-
-// accepted records, once after each pause, that Google takes writes again.
-func (w *Syncer) accepted(ctx context.Context, sub string) {
-	w.mu.Lock()
-	unproven := w.unproven
-	w.unproven = false
-	w.mu.Unlock()
-	if !unproven {
-		return
-	}
-	if err := w.Deps.Store.WritesWork(ctx, sub); err != nil {
-		w.Log.WarnContext(ctx, "could not record the end of Google's pause", "error", err)
-		w.doubt()
-	}
-}
-
-// doubt notes that the account's record still counts pauses.
-func (w *Syncer) doubt() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.unproven = true
-}
-
-func (w *Syncer) refused() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.pausedUntil
-}
-
-// park keeps keys dirty without looking at them; Poll brings them up when it may.
-func (w *Syncer) park(ctx context.Context, ids []calendarsync.TaskID, why error, until time.Time) error {
-	now, err := w.Deps.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	if until.Before(now) {
-		until = now
-	}
-	for _, id := range ids {
-		if err := w.Deps.Store.MarkDirty(ctx, store.TaskKey(int64(id)), until); err != nil {
-			return err
-		}
-	}
-	w.Log.InfoContext(ctx, "tasks parked", "tasks", len(ids), "reason", string(failure.KindOf(why)), "error", why.Error())
-	return nil
+	return pass.Park(ctx, w.Store, w.Log, keys, stop)
 }
 
 // syncBatch takes the leases of up to maxLeases tasks and looks at them until
@@ -310,7 +211,7 @@ func (w *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 			defer mu.Unlock()
 			switch outcome {
 			case store.Acquired:
-				held = append(held, &taskPass{w: w, order: o, id: id, lease: lease})
+				held = append(held, &taskPass{w: w, order: o, id: id, lease: lease, term: pass.NewTerm(began, lease.Until, w.waits.Lease)})
 			case store.Redelivered:
 				report.Redelivered = append(report.Redelivered, id)
 			case store.Busy:
@@ -323,13 +224,14 @@ func (w *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 	}
 	// What could be taken is done all the same; the message comes again for the rest.
 	failed := taking.Wait()
-	// The deadline is counted from before the leases were taken, so it holds
-	// whatever the instance's clock says (rule 1.5).
-	deadline := began.Add(w.waits.Lease - w.margin())
-	calls, cancel := context.WithTimeout(ctx, deadline.Sub(w.Deps.Now()))
+	if len(held) == 0 {
+		return report, failed
+	}
+	// The leases were all acquired after one moment of this instance's clock.
+	calls, cancel := held[0].term.Calls(ctx, w.Deps.Now())
 	defer cancel()
 	for len(held) > 0 {
-		left, err := w.lookAt(ctx, calls, began, held, &report)
+		left, err := w.lookAt(ctx, calls, held, &report)
 		if err != nil {
 			return report, errors.Join(failed, err)
 		}
@@ -338,22 +240,15 @@ func (w *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 	return report, failed
 }
 
-// margin shrinks with leases that are shorter than in production.
-func (w *Syncer) margin() time.Duration { return min(margin, w.waits.Lease/4) }
-
-// intentGrace is how long after its deadline another's open intent is left alone
-// (rule 2.4: 60 s at the default lease of 90 s).
-func (w *Syncer) intentGrace() time.Duration { return w.waits.Lease * 2 / 3 }
-
 // lookAt reads the held tasks at once and makes each right; it returns those
 // that became dirty meanwhile. ctx is for recording, calls ends with the leases.
-func (w *Syncer) lookAt(ctx, calls context.Context, began time.Time, held []*taskPass, report *Report) ([]*taskPass, error) {
+func (w *Syncer) lookAt(ctx, calls context.Context, held []*taskPass, report *Report) ([]*taskPass, error) {
 	ids := make([]calendarsync.TaskID, len(held))
 	for i, l := range held {
 		ids[i] = l.id
 	}
 	readings, err := w.ERP.Tasks(calls, ids)
-	took := w.Deps.Now().Sub(began)
+	readAt := w.Deps.Now()
 	var rules *calendarsync.Rules
 	if err == nil {
 		rules, err = w.Rules.Knowing(calls, statesOf(readings))
@@ -377,7 +272,7 @@ func (w *Syncer) lookAt(ctx, calls context.Context, began time.Time, held []*tas
 				l.begin()
 				l.fail(err)
 			} else {
-				l.rules, l.tenant, l.readAt = rules, tenant, l.taken().Add(took)
+				l.rules, l.tenant, l.readAt = rules, tenant, l.term.At(readAt)
 				l.run(calls, readings[l.id])
 			}
 			released, err := l.settle(ctx)
@@ -385,7 +280,8 @@ func (w *Syncer) lookAt(ctx, calls context.Context, began time.Time, held []*tas
 			defer mu.Unlock()
 			report.Writes += l.writes
 			report.Relist = append(report.Relist, l.audit...)
-			report.Drift, report.Fields = added(report.Drift, l.drift), added(report.Fields, l.fields)
+			report.Drift.AddAll(l.drift)
+			report.Fields.AddAll(l.fields)
 			// A look that has to be repeated reports its further writes only.
 			l.writes, l.drift, l.fields = 0, nil, nil
 			switch {
@@ -399,7 +295,7 @@ func (w *Syncer) lookAt(ctx, calls context.Context, began time.Time, held []*tas
 			case !released:
 				left = append(left, l)
 				return nil
-			case l.failed != nil:
+			case l.result.Err != nil:
 				report.Failed++
 			}
 			if l.unseen {

@@ -1,0 +1,154 @@
+// Package pass is what a worker's pass over one held key is made of, whatever the
+// key: how long a lease's term lets calls out, how a failed key backs off, when
+// Google's pauses end, why nothing may be written at all, and the order in which a
+// write is announced, made and recorded. Packages events and calendars are built
+// from it. It decides nothing about tasks or employees, and must never call Google
+// or the ERP.
+package pass
+
+import (
+	"context"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// maxMargin is what is left between the last call's deadline and the end of the
+// lease, at a lease of production's length (rule 1.5).
+const maxMargin = 10 * time.Second
+
+// IntentGrace is how long after its deadline another's open intent is left alone:
+// 60 s at the default lease of 90 s (rule 2.4).
+func IntentGrace(lease time.Duration) time.Duration { return lease * 2 / 3 }
+
+// Term is one term of a lease, from its acquisition or extension to its end. The
+// end is known by the database's clock alone; by the instance's own it is counted
+// from before the store was asked, so that it holds however wrong that clock is
+// (rule 1.5).
+type Term struct {
+	began  time.Time // the instance's clock, before the store was asked
+	until  time.Time // the database's clock
+	length time.Duration
+}
+
+// NewTerm is the term of a lease of that length which the store says lasts until a
+// time of the database's clock; began is the instance's clock before it was asked.
+func NewTerm(began, until time.Time, length time.Duration) Term {
+	return Term{began: began, until: until, length: length}
+}
+
+func (t Term) margin() time.Duration { return min(maxMargin, t.length/4) }
+
+// AcquiredAt is when the term began, by the database's clock.
+func (t Term) AcquiredAt() time.Time { return t.until.Add(-t.length) }
+
+// At is a moment of the instance's clock by the database's, or a little later.
+func (t Term) At(now time.Time) time.Time { return t.AcquiredAt().Add(now.Sub(t.began)) }
+
+// IntentDeadline is when every call of the term has ended, by the database's clock.
+func (t Term) IntentDeadline() time.Time { return t.until.Add(-t.margin()) }
+
+// Calls bounds calls out by the term. now is the instance's clock.
+func (t Term) Calls(ctx context.Context, now time.Time) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, t.began.Add(t.length-t.margin()).Sub(now))
+}
+
+// Result gathers what a pass comes to: the first failure, and the earliest of the
+// times at which another pass was asked for.
+type Result struct{ store.Result }
+
+// Again asks for another pass at a time.
+func (r *Result) Again(at time.Time) {
+	if r.RetryAt.IsZero() || at.Before(r.RetryAt) {
+		r.RetryAt = at
+	}
+}
+
+// Wait asks for another pass at a time, until which the change is not applied.
+func (r *Result) Wait(at time.Time) {
+	r.Again(at)
+	r.Waiting = true
+}
+
+// Fail notes a failure at a time, counting on from the one before.
+func (r *Result) Fail(err error, at time.Time, before *store.Failure) {
+	if r.Err == nil {
+		r.Err = err
+	}
+	r.Again(at.Add(Backoff(err, before)))
+}
+
+// Backoff is how long a failed key rests, by the failure's kind, doubling with the
+// failures before it in a row; 0 where Poll waits by itself until it may.
+func Backoff(err error, before *store.Failure) time.Duration {
+	first, most := 30*time.Second, time.Hour
+	switch failure.KindOf(err) {
+	case failure.Exhausted:
+		first, most = 15*time.Minute, 6*time.Hour
+	case failure.RateLimited:
+		// Windows of a minute: it is over soon, and an hour's rest helps nobody.
+		first, most = time.Minute, 10*time.Minute
+	case failure.Forbidden, failure.Invalid, failure.SourceInvalid:
+		first, most = 10*time.Minute, 6*time.Hour
+	case failure.Revoked, failure.Misconfigured:
+		return 0
+	}
+	if before != nil {
+		for range min(before.Count, 10) {
+			first *= 2
+		}
+	}
+	return min(first, most)
+}
+
+// Write is one write to Google or the ERP.
+type Write struct {
+	// Announce records that the write is about to be made; its error ends it there.
+	Announce func(ctx context.Context) error
+	// Call makes it, and gets a context that ends with the lease's term.
+	Call func(calls context.Context) error
+	// Record records what came of it; err is Call's.
+	Record func(ctx context.Context, err error) error
+}
+
+// Make announces, calls and records: a write leaves a record whatever becomes of
+// it, and of whoever makes it. The error is that of recording, which leaves the
+// write to be looked into, or else the call's.
+func (w Write) Make(ctx, calls context.Context) error {
+	if err := w.Announce(ctx); err != nil {
+		return err
+	}
+	err := w.Call(calls)
+	if recordErr := w.Record(ctx, err); recordErr != nil {
+		return recordErr
+	}
+	return err
+}
+
+// Outcome is the activity with how its call ended: "done" or the failure's kind.
+func Outcome(a store.ActivityRecord, err error) store.ActivityRecord {
+	a.Result = "done"
+	if err != nil {
+		a.Result = string(failure.KindOf(err))
+	}
+	return a
+}
+
+// Tally counts by name. The zero value is ready for use.
+type Tally map[string]int64
+
+// Add counts n more of a name.
+func (t *Tally) Add(name string, n int64) {
+	if *t == nil {
+		*t = Tally{}
+	}
+	(*t)[name] += n
+}
+
+// AddAll counts what another tally has counted.
+func (t *Tally) AddAll(other Tally) {
+	for name, n := range other {
+		t.Add(name, n)
+	}
+}
