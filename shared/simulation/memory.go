@@ -10,7 +10,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 // maxTries is how often a transaction is run before it gives up. Each try that
@@ -22,12 +22,11 @@ const maxTries = 30
 // are committed only if what they read is still so; otherwise they are run
 // again. Unlike the embedded store nothing makes them wait for each other.
 type Memory struct {
-	now func() time.Time
+	clock *document.Clock
 
 	mu      sync.Mutex
 	docs    map[store.Collection]map[string]versioned
 	version int64
-	last    time.Time
 }
 
 var _ store.Backend = (*Memory)(nil)
@@ -40,7 +39,7 @@ type versioned struct {
 
 // NewMemory makes an empty backend whose clock is now.
 func NewMemory(now func() time.Time) *Memory {
-	return &Memory{now: now, docs: map[store.Collection]map[string]versioned{}}
+	return &Memory{clock: document.NewClock(now), docs: map[store.Collection]map[string]versioned{}}
 }
 
 // Close does nothing.
@@ -54,22 +53,12 @@ func (m *Memory) Wipe() {
 	m.version++
 }
 
-// clock never runs backwards. The lock is held.
-func (m *Memory) clock() time.Time {
-	if t := document.Time(m.now()); t.After(m.last) {
-		m.last = t
-	}
-	return m.last
-}
-
 // Now gives the backend's clock.
 func (m *Memory) Now(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, failure.Wrap(failure.Transient, "read the store's clock", err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.clock(), nil
+	return m.clock.Now(), nil
 }
 
 // Get reads one document.
@@ -84,13 +73,7 @@ func (m *Memory) Get(ctx context.Context, ref store.Ref, into any) (bool, error)
 	m.mu.Lock()
 	tree := m.docs[ref.Collection][ref.ID].tree
 	m.mu.Unlock()
-	if tree == nil {
-		return false, nil
-	}
-	if err := document.Decode(tree, into); err != nil {
-		return false, failure.Wrap(failure.Invalid, op, err)
-	}
-	return true, nil
+	return document.Read(ref, tree, into)
 }
 
 // Query answers from one moment.
@@ -122,12 +105,7 @@ func (m *Memory) Query(ctx context.Context, q store.Query) ([]store.Document, er
 	}
 	docs := make([]store.Document, len(found))
 	for i, c := range found {
-		docs[i] = store.Document{ID: c.id, Decode: func(into any) error {
-			if err := document.Decode(c.tree, into); err != nil {
-				return failure.Wrap(failure.Invalid, "read "+document.Name(store.Ref{Collection: q.Collection, ID: c.id}), err)
-			}
-			return nil
-		}}
+		docs[i] = document.Found(store.Ref{Collection: q.Collection, ID: c.id}, c.tree)
 	}
 	return docs, nil
 }
@@ -206,46 +184,44 @@ func (m *Memory) Transact(ctx context.Context, f func(tx store.Tx) error) error 
 		if err := ctx.Err(); err != nil {
 			return failure.Wrap(failure.Transient, op, err)
 		}
-		t := &memoryTx{ctx: ctx, m: m, reads: map[store.Ref]int64{}}
-		err := f(t)
-		switch {
-		case t.torn:
+		t := &try{ctx: ctx, m: m, reads: map[store.Ref]int64{}}
+		writes, err := document.NewTx(t.read).Run(f)
+		if t.torn {
 			continue
-		case err != nil:
+		}
+		if err == nil {
+			err = failure.Wrap(failure.Transient, op, ctx.Err())
+		}
+		if err != nil {
 			return err
-		case t.err != nil:
-			return t.err
 		}
-		if err := ctx.Err(); err != nil {
-			return failure.Wrap(failure.Transient, op, err)
-		}
-		if m.commit(t) {
+		if m.commit(t.reads, writes) {
 			return nil
 		}
 	}
 	return failure.Wrap(failure.Transient, op, store.ErrContention)
 }
 
-func (m *Memory) commit(t *memoryTx) bool {
+func (m *Memory) commit(reads map[store.Ref]int64, writes []document.Write) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.current(t.reads) {
+	if !m.current(reads) {
 		return false
 	}
-	if len(t.writes) == 0 {
+	if len(writes) == 0 {
 		return true
 	}
 	m.version++
-	for _, w := range t.writes {
-		docs := m.docs[w.ref.Collection]
+	for _, w := range writes {
+		docs := m.docs[w.Ref.Collection]
 		if docs == nil {
 			docs = map[string]versioned{}
-			m.docs[w.ref.Collection] = docs
+			m.docs[w.Ref.Collection] = docs
 		}
-		if w.tree == nil {
-			delete(docs, w.ref.ID)
+		if w.Tree == nil {
+			delete(docs, w.Ref.ID)
 		} else {
-			docs[w.ref.ID] = versioned{w.tree, m.version}
+			docs[w.Ref.ID] = versioned{w.Tree, m.version}
 		}
 	}
 	return true
@@ -261,98 +237,25 @@ func (m *Memory) current(reads map[store.Ref]int64) bool {
 	return true
 }
 
-// memoryTx is one try of a transaction.
-type memoryTx struct {
-	ctx    context.Context
-	m      *Memory
-	reads  map[store.Ref]int64 // versions; 0: there was none
-	writes []memoryWrite
-	size   int
-	read   time.Time
+// try is one try of a transaction.
+type try struct {
+	ctx   context.Context
+	m     *Memory
+	reads map[store.Ref]int64 // versions; 0: there was none
 	// torn: what was read together never was so, and the try is over.
 	torn bool
-	// err makes the transaction fail even if f overlooks it.
-	err error
 }
 
-// memoryWrite sets a document, or deletes it if tree is nil.
-type memoryWrite struct {
-	ref  store.Ref
-	tree document.Tree
-}
-
-func (t *memoryTx) fail(err error) error {
-	if t.err == nil {
-		t.err = err
-	}
-	return err
-}
-
-// Get reads a document, before the first write.
-func (t *memoryTx) Get(ref store.Ref, into any) (bool, error) {
-	if t.err != nil {
-		return false, t.err
-	}
-	if err := document.Check(ref); err != nil {
-		return false, t.fail(err)
-	}
-	op := "read " + document.Name(ref)
-	if len(t.writes) > 0 {
-		return false, t.fail(failure.Wrap(failure.Invalid, op, document.ErrReadAfterWrite))
-	}
+func (t *try) read(ref store.Ref, op string) (document.Tree, time.Time, error) {
 	if err := t.ctx.Err(); err != nil {
-		return false, t.fail(failure.Wrap(failure.Transient, op, err))
+		return nil, time.Time{}, failure.Wrap(failure.Transient, op, err)
 	}
 	t.m.mu.Lock()
-	t.torn = !t.m.current(t.reads)
+	defer t.m.mu.Unlock()
+	if t.torn = !t.m.current(t.reads); t.torn {
+		return nil, time.Time{}, failure.Wrap(failure.Transient, op, store.ErrContention)
+	}
 	d := t.m.docs[ref.Collection][ref.ID]
-	t.read = t.m.clock()
-	t.m.mu.Unlock()
-	if t.torn {
-		return false, t.fail(failure.Wrap(failure.Transient, op, store.ErrContention))
-	}
 	t.reads[ref] = d.version
-	if d.tree == nil {
-		return false, nil
-	}
-	if err := document.Decode(d.tree, into); err != nil {
-		return false, t.fail(failure.Wrap(failure.Invalid, op, err))
-	}
-	return true, nil
-}
-
-// Set notes the document for the commit, as it is now.
-func (t *memoryTx) Set(ref store.Ref, doc any) error {
-	if t.err != nil {
-		return t.err
-	}
-	tree, size, err := document.Prepare(ref, doc)
-	if err != nil {
-		return t.fail(err)
-	}
-	if t.size += size; t.size > document.MaxTransaction {
-		return t.fail(failure.New(failure.Invalid, "write "+document.Name(ref), "the transaction is larger than 10 MiB"))
-	}
-	t.writes = append(t.writes, memoryWrite{ref, tree})
-	return nil
-}
-
-// Delete notes the deletion for the commit.
-func (t *memoryTx) Delete(ref store.Ref) error {
-	if t.err != nil {
-		return t.err
-	}
-	if err := document.Check(ref); err != nil {
-		return t.fail(err)
-	}
-	t.writes = append(t.writes, memoryWrite{ref: ref})
-	return nil
-}
-
-// Now is the clock at the latest Get; without one the transaction fails.
-func (t *memoryTx) Now() time.Time {
-	if t.read.IsZero() {
-		_ = t.fail(failure.Wrap(failure.Invalid, "transaction", document.ErrNowBeforeGet))
-	}
-	return t.read
+	return d.tree, t.m.clock.Now(), nil
 }

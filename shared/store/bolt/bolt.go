@@ -11,15 +11,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 const (
@@ -35,14 +35,11 @@ const (
 // Backend is a store.Backend in a file. It is safe for concurrent use; writing
 // transactions run one after another, readers beside them.
 type Backend struct {
-	db  *bbolt.DB
-	now func() time.Time
-	// writer holds the turn to write: a channel, since bbolt's own lock cannot be
-	// waited for with a context.
-	writer chan struct{}
-
-	mu   sync.Mutex
-	last time.Time
+	db    *bbolt.DB
+	clock *document.Clock
+	// writer is the lock of writing transactions: bbolt's own cannot be waited for
+	// with a context.
+	writer *semaphore.Weighted
 }
 
 var _ store.Backend = (*Backend)(nil)
@@ -87,7 +84,7 @@ func Open(path string, now func() time.Time, opts ...Option) (*Backend, error) {
 	if err != nil {
 		return nil, failure.Wrap(failure.Misconfigured, op, err)
 	}
-	b := &Backend{db: db, now: now, writer: make(chan struct{}, 1)}
+	b := &Backend{db: db, clock: document.NewClock(now), writer: semaphore.NewWeighted(1)}
 	if err := b.prepare(path); err != nil {
 		return nil, errors.Join(failure.Wrap(failure.Misconfigured, op, err), db.Close())
 	}
@@ -116,16 +113,7 @@ func (b *Backend) Now(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, failure.Wrap(failure.Transient, "read the store's clock", err)
 	}
-	return b.clock(), nil
-}
-
-func (b *Backend) clock() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if t := document.Time(b.now()); t.After(b.last) {
-		b.last = t
-	}
-	return b.last
+	return b.clock.Now(), nil
 }
 
 // Get reads one document as the latest transaction left it.
@@ -145,13 +133,7 @@ func (b *Backend) Get(ctx context.Context, ref store.Ref, into any) (bool, error
 	if err != nil {
 		return false, failure.Wrap(failure.Transient, op, err)
 	}
-	if tree == nil {
-		return false, nil
-	}
-	if err := document.Decode(tree, into); err != nil {
-		return false, failure.Wrap(failure.Invalid, op, err)
-	}
-	return true, nil
+	return document.Read(ref, tree, into)
 }
 
 // load reads a document's tree; nil if there is none.
@@ -172,10 +154,10 @@ func load(btx *bbolt.Tx, ref store.Ref) (document.Tree, error) {
 // Without a deadline, the wait for other writers ends after 10 s.
 func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error {
 	const op = "transaction"
-	if err := b.takeTurn(ctx); err != nil {
+	if err := b.lock(ctx); err != nil {
 		return err
 	}
-	defer func() { <-b.writer }()
+	defer b.writer.Release(1)
 	btx, err := b.db.Begin(true)
 	if err != nil {
 		return failure.Wrap(failure.Transient, op, err)
@@ -183,22 +165,25 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 	// After a commit this only says that there is nothing to roll back.
 	defer func() { _ = btx.Rollback() }()
 
-	t := &tx{ctx: ctx, b: b, btx: btx}
-	if err := f(t); err != nil {
+	writes, err := document.NewTx(func(ref store.Ref, op string) (document.Tree, time.Time, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, time.Time{}, failure.Wrap(failure.Transient, op, err)
+		}
+		tree, err := load(btx, ref)
+		return tree, b.clock.Now(), failure.Wrap(failure.Transient, op, err)
+	}).Run(f)
+	if err != nil {
 		return err
 	}
-	if t.err != nil {
-		return t.err
-	}
-	for _, w := range t.writes {
-		if err := w.apply(btx); err != nil {
-			return failure.Wrap(failure.Transient, op+": write "+document.Name(w.ref), err)
+	for _, w := range writes {
+		if err := apply(btx, w); err != nil {
+			return failure.Wrap(failure.Transient, op+": write "+document.Name(w.Ref), err)
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return failure.Wrap(failure.Transient, op, err)
 	}
-	if len(t.writes) == 0 {
+	if len(writes) == 0 {
 		return nil
 	}
 	if err := btx.Commit(); err != nil {
@@ -207,24 +192,45 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 	return nil
 }
 
-// takeTurn waits until no other transaction writes.
-func (b *Backend) takeTurn(ctx context.Context) error {
+// apply makes one write and keeps the indexes in step.
+func apply(btx *bbolt.Tx, w document.Write) error {
+	before, err := load(btx, w.Ref)
+	if err != nil {
+		return err
+	}
+	bucket, err := btx.CreateBucketIfNotExists(documentsBucket(w.Ref.Collection))
+	if err != nil {
+		return fmt.Errorf("open collection %s: %w", w.Ref.Collection, err)
+	}
+	if w.Tree == nil {
+		err = bucket.Delete([]byte(w.Ref.ID))
+	} else {
+		var data []byte
+		if data, err = marshal(w.Tree); err == nil {
+			err = bucket.Put([]byte(w.Ref.ID), data)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return reindex(btx, w.Ref, before, w.Tree)
+}
+
+// lock waits until no other transaction writes.
+func (b *Backend) lock(ctx context.Context) error {
 	const op = "wait for the store's writer"
 	if err := ctx.Err(); err != nil {
 		return failure.Wrap(failure.Transient, op, err)
 	}
-	wait := ctx
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, operationTimeout)
+		ctx, cancel = context.WithTimeout(ctx, operationTimeout)
 		defer cancel()
 	}
-	select {
-	case b.writer <- struct{}{}:
-		return nil
-	case <-wait.Done():
-		return failure.Wrap(failure.Transient, op, fmt.Errorf("%w: %w", store.ErrContention, wait.Err()))
+	if err := b.writer.Acquire(ctx, 1); err != nil {
+		return failure.Wrap(failure.Transient, op, fmt.Errorf("%w: %w", store.ErrContention, err))
 	}
+	return nil
 }
 
 // Purge deletes all documents whose field expires_at has come, as Firestore's TTL
@@ -243,23 +249,23 @@ func (b *Backend) Purge(ctx context.Context) (int, error) {
 
 // purgeSome deletes a batch and reports whether there may be more to do.
 func (b *Backend) purgeSome(ctx context.Context) (n int, more bool, err error) {
-	if err := b.takeTurn(ctx); err != nil {
+	if err := b.lock(ctx); err != nil {
 		return 0, false, err
 	}
-	defer func() { <-b.writer }()
+	defer b.writer.Release(1)
 	err = b.db.Update(func(btx *bbolt.Tx) error {
 		all, err := collections(btx)
 		if err != nil {
 			return err
 		}
-		now, room := b.clock(), purgeBatch
+		now, room := b.clock.Now(), purgeBatch
 		for _, c := range all {
 			ids, done, err := expired(btx, c, now, room)
 			if err != nil {
 				return err
 			}
 			for _, id := range ids {
-				if err := (write{ref: store.Ref{Collection: c, ID: id}}).apply(btx); err != nil {
+				if err := apply(btx, document.Write{Ref: store.Ref{Collection: c, ID: id}}); err != nil {
 					return err
 				}
 			}

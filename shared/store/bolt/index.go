@@ -9,7 +9,7 @@ import (
 	bbolt "go.etcd.io/bbolt"
 
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 // An index bucket maps value + id to id. The value is a byte for its type, in

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 // Documents are kept as JSON. What JSON has no type for is an object with one

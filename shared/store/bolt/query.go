@@ -12,7 +12,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 // Query answers from one moment: transactions committed meanwhile are not seen.
@@ -36,12 +36,7 @@ func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, e
 			if tree == nil {
 				continue // an entry without its document: a damaged file
 			}
-			docs = append(docs, store.Document{ID: id, Decode: func(into any) error {
-				if err := document.Decode(tree, into); err != nil {
-					return failure.Wrap(failure.Invalid, "read "+document.Name(ref), err)
-				}
-				return nil
-			}})
+			docs = append(docs, document.Found(ref, tree))
 		}
 		return ctx.Err()
 	})

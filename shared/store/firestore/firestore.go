@@ -15,7 +15,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 const (
@@ -89,17 +89,7 @@ func (b *Backend) Get(ctx context.Context, ref store.Ref, into any) (bool, error
 	if err != nil {
 		return false, err
 	}
-	return decode(ref, doc, into)
-}
-
-func decode(ref store.Ref, doc *pb.Document, into any) (bool, error) {
-	if doc == nil {
-		return false, nil
-	}
-	if err := document.Decode(fromFields(doc.Fields), into); err != nil {
-		return false, failure.Wrap(failure.Invalid, "read "+document.Name(ref), err)
-	}
-	return true, nil
+	return document.Read(ref, treeOf(doc), into)
 }
 
 // Now gives the read time of a read of a document that need not exist.
@@ -128,10 +118,7 @@ func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, e
 	docs := make([]store.Document, len(found))
 	for i, doc := range found {
 		ref := store.Ref{Collection: q.Collection, ID: doc.Name[strings.LastIndex(doc.Name, "/")+1:]}
-		docs[i] = store.Document{ID: ref.ID, Decode: func(into any) error {
-			_, err := decode(ref, doc, into)
-			return err
-		}}
+		docs[i] = document.Found(ref, treeOf(doc))
 	}
 	return docs, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 // Transactions are optimistic. A run reads one snapshot without locks: the first
@@ -95,12 +96,9 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 
 // run is one run.
 func (t *tx) run(f func(tx store.Tx) error) error {
-	err := f(t)
+	writes, err := document.NewTx(t.read).Run(f)
 	if t.again {
-		return t.err // whatever f made of it
-	}
-	if err == nil {
-		err = t.err
+		return t.broken // whatever f made of it
 	}
 	if err == nil {
 		err = failure.Wrap(failure.Transient, transaction, t.ctx.Err())
@@ -108,6 +106,7 @@ func (t *tx) run(f func(tx store.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	t.note(writes)
 	return t.commit()
 }
 

@@ -6,7 +6,7 @@ import (
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/erp-calendar/erp-calendar/shared/store/firestore/document"
+	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
 // toFields turns a tree into Firestore's form.
@@ -44,6 +44,14 @@ func toValue(value any) *pb.Value {
 		return &pb.Value{ValueType: &pb.Value_MapValue{MapValue: &pb.MapValue{Fields: toFields(x)}}}
 	}
 	return &pb.Value{ValueType: &pb.Value_NullValue{}}
+}
+
+// treeOf is the tree of a document, nil for none.
+func treeOf(doc *pb.Document) document.Tree {
+	if doc == nil {
+		return nil
+	}
+	return fromFields(doc.Fields)
 }
 
 // fromFields is the reverse of toFields.

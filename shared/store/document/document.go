@@ -1,7 +1,7 @@
 // Package document is Firestore's document model in plain Go: it turns structs
 // into trees of values that Firestore can hold and back, and refuses what
-// Firestore would refuse (ids, sizes, nested arrays). Both backends of
-// shared/store use it, so that code proven on bolt also holds on Firestore. It
+// Firestore would refuse (ids, sizes, nested arrays). Every backend of
+// shared/store uses it, so that code proven on bolt also holds on Firestore. It
 // must never do I/O, and its errors must never hold a document's contents.
 //
 // A tree consists of bool, int64, float64, string, []byte, time.Time (UTC, whole

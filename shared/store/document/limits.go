@@ -114,7 +114,7 @@ type Selection struct {
 	Any []int64
 }
 
-// Select checks a query against what both backends can answer: fields of
+// Select checks a query against what every backend can answer: fields of
 // store.Indexed only, Descending with AtMost, AtLeast and Exists only (Firestore has no
 // descending order of ids without an index of its own). Errors have the kind
 // failure.Invalid.
