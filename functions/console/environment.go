@@ -3,9 +3,7 @@ package console
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
-	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // FromEnvironment makes the handler with the real dependencies.
@@ -31,11 +28,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	address, err := url.Parse(env.ERP.URL)
-	if err != nil {
-		return nil, fmt.Errorf("ERP_URL: %w", err)
-	}
-	erp, err := userside.New(userside.Config{URL: address, Key: env.APIKey.Text(), KeyInQuery: env.KeyInQuery, AllowHTTP: env.AllowHTTP}, nil, time.Now)
+	erp, err := cloud.ERP(env.ERP, nil, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +40,11 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, errors.Join(err, state.Close())
 	}
-	return New(
-		Config{OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, IntegrationAccount: env.IntegrationAccount,
-			SessionKey: env.SessionKey.Key.Bytes(), TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee},
-		Deps{Store: state, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.ERP.URL, time.Now), Catalogue: erp,
-			Publisher: publisher, Now: time.Now, Log: logging.From(ctx)})
+	return New(Config{
+		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, IntegrationAccount: env.IntegrationAccount,
+		SessionKey: env.SessionKey.Key.Bytes(), TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee,
+	}, Deps{
+		Store: state, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.ERP.URL, time.Now),
+		Catalogue: erp, Publisher: publisher, Now: time.Now, Log: logging.From(ctx),
+	})
 }

@@ -258,7 +258,7 @@ func colorChoices(c calendarsync.Catalogue, t typed) []colorChoice {
 	for kind, name := range names {
 		choice := colorChoice{Type: kind, Name: name, Color: t.colors[kind], Options: []option{{Value: "", Label: "Calendar's own colour", Chosen: t.colors[kind] == 0}}}
 		for i, color := range colorNames {
-			choice.Options = append(choice.Options, option{strconv.Itoa(i + 1), color, t.colors[kind] == i+1})
+			choice.Options = append(choice.Options, option{Value: strconv.Itoa(i + 1), Label: color, Chosen: t.colors[kind] == i+1})
 		}
 		out = append(out, choice)
 	}
@@ -272,7 +272,7 @@ func languages(chosen string) []option {
 	names := map[string]string{"en": "English", "uk": "Українська", "ru": "Русский"}
 	var out []option
 	for _, l := range settings.Languages() {
-		out = append(out, option{l, names[l], l == chosen})
+		out = append(out, option{Value: l, Label: names[l], Chosen: l == chosen})
 	}
 	return out
 }

@@ -8,12 +8,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/cloud"
-	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -151,20 +148,3 @@ func (h *handler) keyOf(topic, subscription string) func(int64) store.Key {
 }
 
 func short(topic string) string { return topic[strings.LastIndexByte(topic, '/')+1:] }
-
-// FromEnvironment makes the handler with the real dependencies.
-func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	type environment struct {
-		config.Store
-		config.Topics
-	}
-	env, err := config.Load[environment](ctx, os.LookupEnv)
-	if err != nil {
-		return nil, err
-	}
-	s, err := cloud.Store(ctx, env.Store)
-	if err != nil {
-		return nil, err
-	}
-	return New(Config{env.Task, env.Topics.Employee}, Deps{s, logging.From(ctx)}), nil
-}

@@ -13,14 +13,10 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/cloud"
-	"github.com/erp-calendar/erp-calendar/shared/config"
-	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -69,33 +65,6 @@ type handler struct {
 // New makes the function's handler.
 func New(cfg Config, deps Deps) http.Handler {
 	return &handler{deps, cfg, webhook.NewVerifier(cfg.Keys, deps.Now)}
-}
-
-// FromEnvironment makes the handler with the real dependencies.
-func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	type environment struct {
-		config.Store
-		config.NotifySecrets
-		config.Topics
-	}
-	env, err := config.Load[environment](ctx, os.LookupEnv)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := env.Keys()
-	if err != nil {
-		return nil, err
-	}
-	employees, err := cloud.Store(ctx, env.Store)
-	if err != nil {
-		return nil, err
-	}
-	publisher, err := cloud.Publisher(ctx, env.Project)
-	if err != nil {
-		return nil, errors.Join(err, employees.Close())
-	}
-	return New(Config{keys, env.Task, env.Topics.Employee},
-		Deps{publisher, employees, time.Now, logging.From(ctx)}), nil
 }
 
 // refusal is an answer other than success.

@@ -31,17 +31,17 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := cloud.Store(ctx, env.Store)
+	state, err := cloud.Store(ctx, env.Store)
 	if err != nil {
 		return nil, err
 	}
 	publisher, err := cloud.Publisher(ctx, env.Project)
 	if err != nil {
-		return nil, errors.Join(err, accounts.Close())
+		return nil, errors.Join(err, state.Close())
 	}
-	return New(
-		Config{ClientID: env.OAuthClient.ID, ClientSecret: env.OAuthClient.Secret.Text(),
-			OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails,
-			IntegrationAccount: env.IntegrationAccount, EmployeeTopic: env.Employee, Issuer: env.Issuer, CalendarEndpoint: env.CalendarEndpoint},
-		Deps{Store: accounts, Sealer: cipher, Publisher: publisher, Now: time.Now, Log: logging.From(ctx)})
+	return New(Config{
+		ClientID: env.OAuthClient.ID, ClientSecret: env.OAuthClient.Secret.Text(), OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL,
+		AdminEmails: env.Emails, IntegrationAccount: env.IntegrationAccount, EmployeeTopic: env.Employee,
+		Issuer: env.Issuer, CalendarEndpoint: env.CalendarEndpoint,
+	}, Deps{Store: state, Sealer: cipher, Publisher: publisher, Now: time.Now, Log: logging.From(ctx)})
 }

@@ -11,18 +11,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"os"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/cloud"
-	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
-	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
@@ -349,36 +344,4 @@ func (p *pass) remember(ctx context.Context, what string, rec store.PollRecord) 
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
 	return p.Store.SavePoll(ctx, what, rec)
-}
-
-// FromEnvironment makes the handler with the real dependencies.
-func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	type environment struct {
-		config.Store
-		config.ERP
-		config.Topics
-		config.DefaultSettings
-	}
-	env, err := config.Load[environment](ctx, os.LookupEnv)
-	if err != nil {
-		return nil, err
-	}
-	base, err := url.Parse(env.URL)
-	if err != nil {
-		return nil, errors.New("poll: ERP_URL cannot be read")
-	}
-	erp, err := userside.New(userside.Config{URL: base, Key: env.APIKey.Text(), KeyInQuery: env.KeyInQuery, AllowHTTP: env.AllowHTTP}, nil, time.Now)
-	if err != nil {
-		return nil, err
-	}
-	s, err := cloud.Store(ctx, env.Store)
-	if err != nil {
-		return nil, err
-	}
-	publisher, err := cloud.Publisher(ctx, env.Project)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	source := settings.NewSource(s, env.DefaultSettings.JSON, env.URL, time.Now)
-	return New(Config{env.Task, env.Topics.Employee}, Deps{erp, source, s, publisher, logging.From(ctx)}), nil
 }

@@ -8,12 +8,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/cloud"
-	"github.com/erp-calendar/erp-calendar/shared/config"
-	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 )
@@ -46,21 +42,4 @@ func New(cfg Config, deps Deps) http.Handler {
 			Started bool `json:"started"`
 		}{true})
 	})
-}
-
-// FromEnvironment makes the handler with the real dependencies.
-func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	type environment struct {
-		config.Store // the project
-		config.Topics
-	}
-	env, err := config.Load[environment](ctx, os.LookupEnv)
-	if err != nil {
-		return nil, err
-	}
-	publisher, err := cloud.Publisher(ctx, env.Project)
-	if err != nil {
-		return nil, err
-	}
-	return New(Config{env.Employee}, Deps{publisher, logging.From(ctx)}), nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/workers"
@@ -38,15 +37,6 @@ type Deps struct {
 	Forget func()
 	Now    func() time.Time
 	Log    *slog.Logger
-}
-
-// FromEnvironment makes the handler with Google's own services.
-func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	w, err := workers.FromEnvironment(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Calendars: w.Calendars, Publisher: w.Publisher, Forget: w.Settings.Forget, Now: time.Now, Log: w.Log}), nil
 }
 
 // New makes the handler of the employee topic's push subscription.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -31,15 +30,6 @@ type Deps struct {
 	// Forget drops settings read before, where an admin has just changed them.
 	Forget func()
 	Log    *slog.Logger
-}
-
-// FromEnvironment makes the handler with Google's own services.
-func FromEnvironment(ctx context.Context) (http.Handler, error) {
-	w, err := workers.FromEnvironment(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return New(Config{EmployeeTopic: w.Config.Employee}, Deps{Events: w.Events, Publisher: w.Publisher, Forget: w.Settings.Forget, Log: w.Log}), nil
 }
 
 // New makes the handler of the task topic's push subscription.

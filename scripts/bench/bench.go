@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
@@ -178,8 +179,8 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/google/", http.StripPrefix("/google", b.meter))
 	mux.Handle("/erp/", http.StripPrefix("/erp", b.erp))
-	mux.HandleFunc("/"+fnConsole+"/", b.forward)
-	mux.HandleFunc("/"+fnOAuth+"/", b.forward)
+	mux.HandleFunc("/"+deployment.Console+"/", b.forward)
+	mux.HandleFunc("/"+deployment.OAuth+"/", b.forward)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	return func() {
@@ -219,7 +220,7 @@ func (b *bench) send(ctx context.Context, p *process, kind string, ids []int64) 
 	if err != nil {
 		return err
 	}
-	_, err = p.call(ctx, http.MethodPost, "/"+fnNotify+"/", body, header)
+	_, err = p.call(ctx, http.MethodPost, "/"+deployment.Notify+"/", body, header)
 	return err
 }
 
@@ -234,7 +235,7 @@ func (b *bench) process(ctx context.Context, limit, tasks, employees int, functi
 			"GOOGLE_CLOUD_PROJECT": "bench", "ERP_URL": b.url + "/erp", "ERP_API_KEY": b.secret.erp, "ALLOW_HTTP_ERP": "true",
 			"OAUTH_CLIENT_ID": "bench.apps.googleusercontent.com", "OAUTH_CLIENT_SECRET": b.secret.client,
 			"TOKEN_KEY": b.secret.token, "NOTIFY_SECRETS": b.secret.notify, "DEFAULT_SETTINGS": settings,
-			"OAUTH_URL": b.url + "/" + fnOAuth, "CONSOLE_URL": b.url + "/" + fnConsole, "SESSION_KEY": b.secret.session,
+			"OAUTH_URL": b.url + "/" + deployment.OAuth, "CONSOLE_URL": b.url + "/" + deployment.Console, "SESSION_KEY": b.secret.session,
 			"ADMIN_EMAILS": adminEmail, "INTEGRATION_ACCOUNT": accountEmail,
 			"GOOGLE_ISSUER": b.url + "/google", "CALENDAR_ENDPOINT": b.url + "/google/calendar/v3/",
 			"CALENDAR_REQUESTS_PER_MINUTE": strconv.Itoa(limit), "CALENDARS_PER_HOUR": "10000",
@@ -247,7 +248,7 @@ func (b *bench) process(ctx context.Context, limit, tasks, employees int, functi
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(functions, fnNotify) {
+	if slices.Contains(functions, deployment.Notify) {
 		b.tell(p)
 	}
 	return p, nil

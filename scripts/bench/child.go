@@ -101,11 +101,11 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", p.handler)
+	mux.Handle("/", p.Handler)
 	mux.HandleFunc("GET /bench/status", func(w http.ResponseWriter, _ *http.Request) {
-		st := status{Operations: c.operations(), Outstanding: p.pubsub.Outstanding(), Memory: peak(), Log: warnings.counts()}
+		st := status{Operations: c.operations(), Outstanding: p.PubSub.Outstanding(), Memory: peak(), Log: warnings.counts()}
 		for _, name := range []string{"sync-task", "sync-employee"} {
-			if n, err := p.pubsub.Counts(name); err == nil {
+			if n, err := p.PubSub.Counts(name); err == nil {
 				st.Refused += n.Refused
 			}
 		}
@@ -115,7 +115,7 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 		var cmd command
 		err := json.NewDecoder(r.Body).Decode(&cmd)
 		if err == nil {
-			err = p.publish(r.Context(), cmd.Employees, cmd.messages())
+			err = publish(r.Context(), p, cmd.Employees, cmd.messages())
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -142,9 +142,9 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	case <-ended:
 	case <-ctx.Done():
 	case err := <-served:
-		return errors.Join(err, p.close())
+		return errors.Join(err, p.Close())
 	}
-	return errors.Join(server.Close(), p.close())
+	return errors.Join(server.Close(), p.Close())
 }
 
 // watchMemory looks every 50 ms and gives the most there was.

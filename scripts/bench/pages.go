@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 )
 
@@ -86,7 +87,7 @@ func (b *bench) visit(ctx context.Context, client *http.Client, address string) 
 
 // pages is an admin who looks at the console.
 func (b *bench) pages(ctx context.Context) error {
-	p, err := b.process(ctx, limitOf(b), 1, 1, fnConsole, fnOAuth)
+	p, err := b.process(ctx, limitOf(b), 1, 1, deployment.Console, deployment.OAuth)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (b *bench) pages(ctx context.Context) error {
 	}
 	client := &http.Client{Jar: localJar{jar}, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	const n = 10
-	home := b.url + "/" + fnConsole + "/"
+	home := b.url + "/" + deployment.Console + "/"
 	if _, err := b.visit(ctx, client, home); err != nil {
 		return errors.Join(fmt.Errorf("sign in to the console: %w", err), p.end())
 	}
@@ -122,12 +123,12 @@ func (b *bench) pages(ctx context.Context) error {
 		b.sayOperations(after.Operations.minus(before.Operations), n, "page")
 	}
 	b.say("")
-	return b.finish(ctx, p, fnConsole+" and "+fnOAuth)
+	return b.finish(ctx, p, deployment.Console+" and "+deployment.OAuth)
 }
 
 // deadLetters gives DeadLetter messages that gave up.
 func (b *bench) deadLetters(ctx context.Context) error {
-	p, err := b.process(ctx, limitOf(b), 1, 1, fnDeadLetter)
+	p, err := b.process(ctx, limitOf(b), 1, 1, deployment.DeadLetter)
 	if err != nil {
 		return err
 	}
@@ -147,11 +148,11 @@ func (b *bench) deadLetters(ctx context.Context) error {
 			"subscription": "projects/bench/subscriptions/dead-letter",
 		})
 		if err == nil {
-			_, err = p.call(ctx, http.MethodPost, "/"+fnDeadLetter+"/", push, nil)
+			_, err = p.call(ctx, http.MethodPost, "/"+deployment.DeadLetter+"/", push, nil)
 		}
 		if err != nil {
 			return errors.Join(err, p.end())
 		}
 	}
-	return b.finish(ctx, p, fnDeadLetter)
+	return b.finish(ctx, p, deployment.DeadLetter)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 )
@@ -32,7 +33,7 @@ func (b *bench) beside(ctx context.Context, p *process, c *changer, every time.D
 	others.Go(func() { l = c.play(ctx, until, every) })
 	others.Go(func() {
 		for pause(until, b.pollEvery()) == nil {
-			if err := p.run(ctx, fnPoll); err != nil && ctx.Err() == nil {
+			if err := p.run(ctx, deployment.Poll); err != nil && ctx.Err() == nil {
 				b.say("  a poll failed: %v", err)
 			}
 			polls++
@@ -57,7 +58,7 @@ func (b *bench) whole(ctx context.Context) error {
 		b.employees, b.tasks, b.latency, runtime.NumCPU())
 	b.say("Limit: %d requests/min = %d × Google's default %d; instances × %d too; at most 2 writes/s per calendar as ever.", limit, b.scale, perMinute, b.scale)
 	b.say("The store is the embedded one without fsync; its operations are counted as Firestore bills them: a query counts its documents.\n")
-	p, err := b.process(ctx, limit, taskPushes*b.scale, employeePushes*b.scale, fnNotify, fnSyncTask, fnSyncEmployee, fnReconcile, fnPoll)
+	p, err := b.process(ctx, limit, taskPushes*b.scale, employeePushes*b.scale, deployment.Notify, deployment.SyncTask, deployment.SyncEmployee, deployment.Reconcile, deployment.Poll)
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func (b *bench) whole(ctx context.Context) error {
 
 func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 	// The first poll is the watermark's moment, before anything happens.
-	if err := p.run(ctx, fnPoll); err != nil {
+	if err := p.run(ctx, deployment.Poll); err != nil {
 		return err
 	}
 	want := b.fillIdeal()
@@ -152,7 +153,7 @@ func (b *bench) night(ctx context.Context, p *process, c *changer) error {
 	var done calls
 	var after status
 	live, polls, err := b.beside(ctx, p, c, b.every, func() error {
-		if err := p.run(ctx, fnReconcile); err != nil {
+		if err := p.run(ctx, deployment.Reconcile); err != nil {
 			return err
 		}
 		// Live changes are messages too: done is when each calendar was looked into.
@@ -230,7 +231,7 @@ func (b *bench) realLimit(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	p, err := b.process(ctx, perMinute, taskPushes, employeePushes, fnNotify, fnSyncTask, fnSyncEmployee, fnPoll)
+	p, err := b.process(ctx, perMinute, taskPushes, employeePushes, deployment.Notify, deployment.SyncTask, deployment.SyncEmployee, deployment.Poll)
 	if err != nil {
 		return err
 	}
@@ -268,7 +269,7 @@ func (b *bench) realLimit(ctx context.Context) error {
 
 // audit is the nightly run alone, in one instance of SyncEmployee.
 func (b *bench) audit(ctx context.Context) error {
-	p, err := b.process(ctx, limitOf(b), taskConcurrency, employeeConcurent, fnSyncEmployee)
+	p, err := b.process(ctx, limitOf(b), taskConcurrency, employeeConcurent, deployment.SyncEmployee)
 	if err != nil {
 		return err
 	}
@@ -293,17 +294,17 @@ func (b *bench) audit(ctx context.Context) error {
 	b.sayOperations(after.Operations.minus(before.Operations), b.employees, "employee")
 	b.holds(done.writes() == 0, "a nightly run without drift wrote %d times", done.writes())
 	b.say("")
-	return b.finish(ctx, p, fnSyncEmployee)
+	return b.finish(ctx, p, deployment.SyncEmployee)
 }
 
 // polls are Poll alone: idle ones, then one that finds many changes.
 func (b *bench) polls(ctx context.Context) error {
-	p, err := b.process(ctx, limitOf(b), 1, 1, fnPoll)
+	p, err := b.process(ctx, limitOf(b), 1, 1, deployment.Poll)
 	if err != nil {
 		return err
 	}
 	// The changes of the last phases are taken up first.
-	if err := p.run(ctx, fnPoll); err != nil {
+	if err := p.run(ctx, deployment.Poll); err != nil {
 		return errors.Join(err, p.end())
 	}
 	recent := 0
@@ -319,7 +320,7 @@ func (b *bench) polls(ctx context.Context) error {
 	}
 	began := b.begin()
 	for range n {
-		if err := p.run(ctx, fnPoll); err != nil {
+		if err := p.run(ctx, deployment.Poll); err != nil {
 			return errors.Join(err, p.end())
 		}
 	}
@@ -337,13 +338,13 @@ func (b *bench) polls(ctx context.Context) error {
 		return errors.Join(err, p.end())
 	}
 	began = b.begin()
-	if err := p.run(ctx, fnPoll); err != nil {
+	if err := p.run(ctx, deployment.Poll); err != nil {
 		return errors.Join(err, p.end())
 	}
 	done = b.callsSince(began)
 	b.say("  a poll that finds %-7d %s", min(1900-recent, b.tasks/2), short(done.took))
 	b.say("")
-	return b.finish(ctx, p, fnPoll)
+	return b.finish(ctx, p, deployment.Poll)
 }
 
 // edit changes tasks without telling and without a trace in their events.
@@ -358,7 +359,7 @@ func (b *bench) edit(n int) error {
 
 // burst is one instance of SyncTask that has to make many changes.
 func (b *bench) burst(ctx context.Context) error {
-	p, err := b.process(ctx, limitOf(b), taskConcurrency, employeeConcurent, fnSyncTask)
+	p, err := b.process(ctx, limitOf(b), taskConcurrency, employeeConcurent, deployment.SyncTask)
 	if err != nil {
 		return err
 	}
@@ -396,12 +397,12 @@ func (b *bench) burst(ctx context.Context) error {
 	b.sayCalls(done, events, ceil(len(ids), 10))
 	b.sayOperations(after.Operations.minus(before.Operations), len(ids), "change")
 	b.say("")
-	return b.finish(ctx, p, fnSyncTask)
+	return b.finish(ctx, p, deployment.SyncTask)
 }
 
 // small are the functions that only pass on.
 func (b *bench) small(ctx context.Context) error {
-	p, err := b.process(ctx, limitOf(b), 1, 1, fnNotify)
+	p, err := b.process(ctx, limitOf(b), 1, 1, deployment.Notify)
 	if err != nil {
 		return err
 	}
@@ -427,18 +428,18 @@ func (b *bench) small(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, p.end())
 	}
-	if err := b.finish(ctx, p, fnNotify); err != nil {
+	if err := b.finish(ctx, p, deployment.Notify); err != nil {
 		return err
 	}
-	if p, err = b.process(ctx, limitOf(b), 1, 1, fnReconcile); err != nil {
+	if p, err = b.process(ctx, limitOf(b), 1, 1, deployment.Reconcile); err != nil {
 		return err
 	}
 	for range 20 {
-		if err := p.run(ctx, fnReconcile); err != nil {
+		if err := p.run(ctx, deployment.Reconcile); err != nil {
 			return errors.Join(err, p.end())
 		}
 	}
-	return b.finish(ctx, p, fnReconcile)
+	return b.finish(ctx, p, deployment.Reconcile)
 }
 
 // end judges the calendars and the memory.

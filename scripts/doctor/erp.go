@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
-	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
 // The API's categories that the functions use, with a reading action of each. For
@@ -52,7 +52,7 @@ func (d *doctor) erpChecks() []check {
 }
 
 func (d *doctor) checkReach(ctx context.Context) verdict {
-	client, err := workers.ERPClient(d.env.erp, d.transport, d.now)
+	client, err := cloud.ERP(d.env.erp, d.transport, d.now)
 	if err != nil {
 		return bad("Set ERP_URL to the ERP's base address, such as https://erp.example.com.", "ERP_URL cannot be used (%s)", kindWords(err))
 	}
@@ -176,7 +176,7 @@ func (d *doctor) checkMethod(ctx context.Context) verdict {
 }
 
 func (d *doctor) takesForm(ctx context.Context, cfg config.ERP) bool {
-	client, err := workers.ERPClient(cfg, d.transport, d.now)
+	client, err := cloud.ERP(cfg, d.transport, d.now)
 	if err != nil {
 		return false
 	}

@@ -1,4 +1,4 @@
-// Package cloud makes the real clients (Firestore, Pub/Sub, KMS) from the
+// Package cloud makes the real clients (Firestore, Pub/Sub, KMS, the ERP) from the
 // configuration. It is the only place where a function meets them, so that its
 // handler runs as well on the embedded ones. It must never hold a rule of the
 // product. The clients connect on first use and live as long as the process.
@@ -7,6 +7,9 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -15,6 +18,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/seal/kms"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/firestore"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // Store opens the project's Firestore database; FIRESTORE_EMULATOR_HOST is honoured.
@@ -40,4 +44,13 @@ func Cipher(ctx context.Context, cfg config.TokenKey) (seal.Cipher, error) {
 		return kms.New(ctx, name)
 	}
 	return nil, failure.New(failure.Misconfigured, "make the cipher", "TOKEN_KEY is neither a KMS key nor a local one")
+}
+
+// ERP makes the ERP's client. A transport of nil is the default one.
+func ERP(cfg config.ERP, transport http.RoundTripper, now func() time.Time) (*userside.Client, error) {
+	base, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("ERP_URL: %w", err)
+	}
+	return userside.New(userside.Config{URL: base, Key: cfg.APIKey.Text(), KeyInQuery: cfg.KeyInQuery, AllowHTTP: cfg.AllowHTTP}, transport, now)
 }

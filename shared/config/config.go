@@ -210,7 +210,7 @@ func (r *reader) text(name string) (string, bool) {
 func (r *reader) fault(name, problem string) {
 	if !r.done[name] {
 		r.done[name] = true
-		r.faults = append(r.faults, Fault{name, problem})
+		r.faults = append(r.faults, Fault{Variable: name, Problem: problem})
 	}
 }
 

@@ -54,7 +54,7 @@ func (f Faults) Of(field string) string {
 func FaultsOf(err error) (Faults, bool) { return errors.AsType[Faults](err) }
 
 func (f *Faults) add(field, format string, args ...any) {
-	*f = append(*f, Fault{field, fmt.Sprintf(format, args...)})
+	*f = append(*f, Fault{Field: field, Problem: fmt.Sprintf(format, args...)})
 }
 
 // reader stores one JSON value in the settings.
@@ -175,16 +175,16 @@ func object(data []byte) (map[string]json.RawMessage, Faults) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
-		return nil, Faults{{"", "the settings must be one JSON object"}}
+		return nil, Faults{{Problem: "the settings must be one JSON object"}}
 	}
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, Faults{{"", "the settings are not well-formed JSON"}}
+			return nil, Faults{{Problem: "the settings are not well-formed JSON"}}
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
-			return nil, Faults{{"", "the settings are not well-formed JSON"}}
+			return nil, Faults{{Problem: "the settings are not well-formed JSON"}}
 		}
 		key, _ := name.(string)
 		if _, twice := given[key]; twice {
@@ -193,10 +193,10 @@ func object(data []byte) (map[string]json.RawMessage, Faults) {
 		given[key] = raw
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, Faults{{"", "the settings are not well-formed JSON"}}
+		return nil, Faults{{Problem: "the settings are not well-formed JSON"}}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, Faults{{"", "there is something after the settings' JSON object"}}
+		return nil, Faults{{Problem: "there is something after the settings' JSON object"}}
 	}
 	return given, faults
 }

@@ -10,19 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/erp-calendar/erp-calendar/functions/console"
-	"github.com/erp-calendar/erp-calendar/functions/deadletter"
-	"github.com/erp-calendar/erp-calendar/functions/notify"
-	"github.com/erp-calendar/erp-calendar/functions/oauth"
-	"github.com/erp-calendar/erp-calendar/functions/poll"
-	"github.com/erp-calendar/erp-calendar/functions/reconcile"
-	"github.com/erp-calendar/erp-calendar/functions/syncemployee"
-	"github.com/erp-calendar/erp-calendar/functions/synctask"
-	"github.com/erp-calendar/erp-calendar/shared/queue"
-	"github.com/erp-calendar/erp-calendar/shared/serve"
-	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
 // errKilled is what an instance that is dead gets for every effect. It wraps
@@ -48,7 +37,6 @@ type instance struct {
 	ids       int
 
 	functions map[string]http.Handler
-	parts     *workers.Workers
 	store     *store.Store
 	publisher *publisher
 }
@@ -64,60 +52,12 @@ func (w *world) boot(slot int) (*instance, error) {
 	cfg := w.config
 	// A small shop's budget, so that a history can come near it.
 	cfg.RequestsPerMinute, cfg.CalendarsPerHour = w.setup.RequestsPerMinute, w.setup.CalendarsPerHour
-	sink := w.plant.publisher(i.publisher)
-	parts, err := workers.New(i.ctx, cfg.Config, workers.Deps{
-		Store: i.store, Opener: w.cipher, Publisher: sink, Transport: w.plant.transport(&line{i: i}),
+	var err error
+	i.functions, _, err = deployment.Functions(i.ctx, cfg.Config, deployment.Deps{
+		Store: i.store, Cipher: w.cipher, Publisher: w.plant.publisher(i.publisher), Transport: w.plant.transport(&line{i: i}),
 		NewID: i.newID, Now: i.now, Log: w.log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	i.parts = parts
-	guard := func(h http.Handler) http.Handler {
-		return serve.New("", w.log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) { return h, nil })
-	}
-	i.functions = map[string]http.Handler{
-		"SyncTask": guard(synctask.New(synctask.Config{EmployeeTopic: cfg.Topics.Employee}, synctask.Deps{
-			Events: parts.Events, Publisher: sink, Forget: parts.Settings.Forget, Log: w.log,
-		})),
-		"SyncEmployee": guard(syncemployee.New(syncemployee.Config{EmployeeTopic: cfg.Topics.Employee}, syncemployee.Deps{
-			Calendars: parts.Calendars, Publisher: sink, Forget: parts.Settings.Forget, Now: i.now, Log: w.log,
-		})),
-		"DeadLetter": guard(deadletter.New(deadletter.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee},
-			deadletter.Deps{Store: i.store, Log: w.log})),
-		"Notify": guard(notify.New(notify.Config{Keys: w.webhookKeys, TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee},
-			notify.Deps{Publisher: sink, Employees: i.store, Now: i.now, Log: w.log})),
-		"Reconcile": guard(reconcile.New(reconcile.Config{EmployeeTopic: cfg.Topics.Employee}, reconcile.Deps{Publisher: sink, Log: w.log})),
-		"Poll": guard(poll.New(poll.Config{TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee}, poll.Deps{
-			ERP: parts.ERP, Settings: parts.Settings, Store: i.store, Publisher: sink, Log: w.log,
-		})),
-	}
-	i.sites(cfg, sink)
-	return i, nil
-}
-
-// sites adds the two functions that a browser calls. They are built at their first
-// request: most instances see none.
-func (i *instance) sites(cfg environment, sink queue.Publisher) {
-	w := i.w
-	i.functions["Console"] = serve.New("", w.log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) {
-		return console.New(console.Config{
-			OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL, AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount,
-			SessionKey: cfg.SessionKey.Key.Bytes(), TaskTopic: cfg.Task, EmployeeTopic: cfg.Topics.Employee,
-		}, console.Deps{
-			Store: i.store, Settings: settings.NewSource(i.store, cfg.DefaultSettings.JSON, cfg.ERP.URL, i.now),
-			Catalogue: i.parts.ERP, Publisher: sink, Now: i.now, Log: w.log,
-		})
-	})
-	i.functions["OAuth"] = serve.New("", w.log, serve.DefaultTimeout, func(context.Context) (http.Handler, error) {
-		return oauth.New(oauth.Config{
-			ClientID: cfg.OAuthClient.ID, ClientSecret: cfg.OAuthClient.Secret.Text(), OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL,
-			AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount, EmployeeTopic: cfg.Topics.Employee,
-			Issuer: cfg.Issuer, CalendarEndpoint: cfg.CalendarEndpoint,
-		}, oauth.Deps{
-			Store: i.store, Sealer: w.cipher, Publisher: sink, HTTP: &http.Client{Transport: w.plant.transport(&line{i: i})}, Now: i.now, Log: w.log,
-		})
-	})
+	return i, err
 }
 
 // now is the instance's clock, which is not quite right.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
-	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
 // What every world is made of.
@@ -112,11 +112,7 @@ func setupOf(d dice) setup {
 
 // environment is what the product's workers and functions read (functions/README.md).
 type environment struct {
-	workers.Config
-	config.NotifySecrets
-	config.Sites
-	config.Admins
-	config.SessionKey
+	deployment.Config
 	// signing is the key of Google's id_tokens; to make one takes long.
 	signing *rsa.PrivateKey
 }

@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/erp-calendar/erp-calendar/shared/budget"
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
+	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -63,18 +63,9 @@ type Workers struct {
 	Calendars *calendars.Syncer
 }
 
-// ERPClient makes the ERP's client of its part of the environment.
-func ERPClient(cfg config.ERP, transport http.RoundTripper, now func() time.Time) (*userside.Client, error) {
-	base, err := url.Parse(cfg.URL)
-	if err != nil {
-		return nil, fmt.Errorf("ERP_URL: %w", err)
-	}
-	return userside.New(userside.Config{URL: base, Key: cfg.APIKey.Text(), KeyInQuery: cfg.KeyInQuery, AllowHTTP: cfg.AllowHTTP}, transport, now)
-}
-
 // New puts the parts together. Nothing is called yet.
 func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
-	erp, err := ERPClient(cfg.ERP, d.Transport, d.Now)
+	erp, err := cloud.ERP(cfg.ERP, d.Transport, d.Now)
 	if err != nil {
 		return nil, err
 	}
