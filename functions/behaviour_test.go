@@ -154,6 +154,7 @@ func TestANotificationThatChangesNothingCostsNoCalendarCall(t *testing.T) {
 	})
 }
 
+// TestFiftyNotificationsAtOnceCostNoMoreCallsThanContents shows rule 1.1.
 func TestFiftyNotificationsAtOnceCostNoMoreCallsThanContents(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{Quiet: true}, func(t *testing.T, w *world.World) {
@@ -321,6 +322,7 @@ func TestANewAddressGetsACalendarOfItsOwn(t *testing.T) {
 	})
 }
 
+// TestARenamedEmployeeRenamesTheCalendar shows rule 5.6.
 func TestARenamedEmployeeRenamesTheCalendar(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
@@ -432,6 +434,7 @@ func TestNothingIsDeletedWhileTheERPCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestAnAbsentTaskGoesOnlyAfterTheSecondReading shows rule 4.2.
 func TestAnAbsentTaskGoesOnlyAfterTheSecondReading(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}}, func(t *testing.T, w *world.World) {
@@ -469,6 +472,7 @@ func TestBeforeSettingsAreConfirmedNothingIsWritten(t *testing.T) {
 	})
 }
 
+// TestADatabaseLostIsRebuiltWithoutADouble shows rule 3.1.
 func TestADatabaseLostIsRebuiltWithoutADouble(t *testing.T) {
 	t.Parallel()
 	w := world.New(t, world.Options{})

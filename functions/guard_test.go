@@ -128,6 +128,7 @@ func TestAStateThatChangedItsRoleTakesTenEventsADay(t *testing.T) {
 	held(t, w, 0, 0)
 }
 
+// TestAMassDismissalIsHeldAndCanBeGotThrough shows rule 4.4.
 func TestAMassDismissalIsHeldAndCanBeGotThrough(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {

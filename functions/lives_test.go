@@ -281,6 +281,7 @@ func TestADeletionThatNobodyToldCostsTheCalendarAfterTwoReadings(t *testing.T) {
 	})
 }
 
+// TestWhileSyncingIsOffNothingIsWrittenAndAfterwardsItFollows shows rule 4.6.
 func TestWhileSyncingIsOffNothingIsWrittenAndAfterwardsItFollows(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
@@ -323,6 +324,7 @@ func TestWhileSyncingIsOffNothingIsWrittenAndAfterwardsItFollows(t *testing.T) {
 	})
 }
 
+// TestDepartmentsComeAndGoWithTheSettingAndTheMembership shows rule 5.4.
 func TestDepartmentsComeAndGoWithTheSettingAndTheMembership(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
@@ -510,6 +512,7 @@ func TestTheCardTellsEachStateOfACalendar(t *testing.T) {
 	})
 }
 
+// TestTheCalendarsIDIsWrittenIntoTheCardOncePerChange shows rule 5.5.
 func TestTheCalendarsIDIsWrittenIntoTheCardOncePerChange(t *testing.T) {
 	t.Parallel()
 	const field = 7

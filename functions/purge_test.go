@@ -39,6 +39,7 @@ func everybody(t *testing.T, w *world.World) {
 	w.Idle()
 }
 
+// TestAPurgeDeletesEverythingOfOursAndNothingElse shows rule 4.10.
 func TestAPurgeDeletesEverythingOfOursAndNothingElse(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{Env: map[string]string{"LEASE_SECONDS": "4"}}, func(t *testing.T, w *world.World) {
@@ -95,6 +96,7 @@ func TestAPurgeDeletesEverythingOfOursAndNothingElse(t *testing.T) {
 	})
 }
 
+// TestARebuildEmptiesAndFillsTheSameCalendar shows rule 4.12.
 func TestARebuildEmptiesAndFillsTheSameCalendar(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {

@@ -206,7 +206,7 @@ func TestFormsNeedTheTokenAndTheirOwnSite(t *testing.T) {
 	}
 }
 
-// Held deletions go only as the list that the admin was shown.
+// Held deletions go only as the list that the admin was shown (rule 4.5).
 func TestHeldDeletionsAreConfirmedAsTheyWereShown(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn().stay()

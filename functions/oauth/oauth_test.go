@@ -377,6 +377,7 @@ func TestConnectAgainMakesANewVersion(t *testing.T) {
 	}
 }
 
+// TestAnotherOwnerIsRefusedWhileCalendarsAreKnown shows rule 3.7.
 func TestAnotherOwnerIsRefusedWhileCalendarsAreKnown(t *testing.T) {
 	for _, row := range []struct {
 		name, account, says string

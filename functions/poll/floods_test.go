@@ -17,7 +17,7 @@ func everybody(cause queue.Cause) sent {
 	return sent{"employees": {{All: true, Cause: cause, Lane: queue.LaneBulk}}}
 }
 
-// The overlap lists a mass change at three polls or more; one full run is enough.
+// The overlap lists a mass change at three polls or more; one full run is enough (rule 8.6).
 func TestAMassChangeStartsOneFullRun(t *testing.T) {
 	w := newWorld(t)
 	w.must("first", nil)
@@ -78,7 +78,7 @@ func TestAMassChangeInTheNightOfAZoneChange(t *testing.T) {
 	t.Logf("%d full runs in the two hours around the zone change", runs)
 }
 
-// Two half lists in a row, and more of them, look like half of everything gone.
+// Two half lists in a row, and more of them, look like half of everything gone (rule 8.5).
 func TestHalfListsPublishNothing(t *testing.T) {
 	w := newWorld(t)
 	for id := range calendarsync.TaskID(3000) {

@@ -397,6 +397,7 @@ func TestOneMessageForEachTask(t *testing.T) {
 	w.must("due and changed", sent{"tasks": {message(queue.CauseRetry, queue.LaneLive, 1)}})
 }
 
+// TestVanishedTasks shows rule 8.2.
 func TestVanishedTasks(t *testing.T) {
 	w := newWorld(t)
 	for id := range calendarsync.TaskID(5) {

@@ -158,6 +158,7 @@ func TestPaceOfManyCallersAndPacers(t *testing.T) {
 	}
 }
 
+// TestLiveWaitsAtMostASecondBehindBulk shows rule 6.2.
 func TestLiveWaitsAtMostASecondBehindBulk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(t, 0)

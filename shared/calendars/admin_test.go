@@ -175,6 +175,7 @@ func TestAStoppedPurgeAfterALostDatabaseLeavesNoFormerAddress(t *testing.T) {
 	}
 }
 
+// TestAPurgeThatIsStoppedGivesTheCalendarsBack shows rule 4.11.
 func TestAPurgeThatIsStoppedGivesTheCalendarsBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -316,7 +317,7 @@ func TestARebuildIsOnlyForAnActiveCalendar(t *testing.T) {
 }
 
 // What an admin decided to keep stays through every further look, and is held anew
-// once an admin wants to decide again.
+// once an admin wants to decide again (rule 4.9).
 func TestADroppedPlanKeepsWhatWasHeld(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

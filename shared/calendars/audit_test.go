@@ -29,7 +29,7 @@ func (b *bench) shown() int {
 }
 
 // A closed task is not read every night for ever, and is forgotten in the end; its
-// event is found all the same, when the owner restores it or the task comes back.
+// event is found all the same, when the owner restores it or the task comes back (rule 2.7).
 func TestWhatIsDeletedIsNotReadAgainAndForgottenAfterAMonth(t *testing.T) {
 	t.Parallel()
 	b, i, who, task := withTask(t)
@@ -157,7 +157,7 @@ func (s *between) AcquireEmployee(ctx context.Context, id int64, c store.Claim) 
 }
 
 // What a message read for all of its employees is older than their leases, so that
-// nothing is written from it.
+// nothing is written from it (rule 1.2).
 func TestNothingIsWrittenFromWhatWasReadBeforeTheLease(t *testing.T) {
 	t.Parallel()
 	unbind := func(b *bench, who int64) { must(b.t, b.erp.SetField(who, binding, "")) }
@@ -350,6 +350,7 @@ func TestARunCountsEverybodyOnceWhereverItsWorkerDies(t *testing.T) {
 	}
 }
 
+// TestAMessageOfARunThatComesAgainGoesOnWhereItWas shows rule 7.3.
 func TestAMessageOfARunThatComesAgainGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -375,7 +376,7 @@ func TestAMessageOfARunThatComesAgainGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-// A later run looks at everybody, so the messages of the one before are let go.
+// A later run looks at everybody, so the messages of the one before are let go (rule 8.7).
 func TestASupersededRunIsLetGo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -192,7 +192,7 @@ func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
 
 // An insert whose answer was lost is refused when it is repeated, because its id is
 // taken; if what is there cannot be read just then, it is not forgotten (found by the
-// simulation: an event that stayed after its task was closed).
+// simulation: an event that stayed after its task was closed; rule 2.6).
 func TestAnEventUnderATakenIDThatCannotBeReadIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -211,7 +211,7 @@ func TestAnEventUnderATakenIDThatCannotBeReadIsNotForgotten(t *testing.T) {
 
 // A deletion that the guard counted goes in that very time or is counted again:
 // otherwise those of a day that Google refused come on top of the next day's (found by
-// the simulation).
+// the simulation; rule 4.8).
 func TestADeletionThatComesLateIsCountedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -253,7 +253,7 @@ func wantShares(b *bench, address string, most int) {
 
 // TestKilledBetweenAnyTwoEffects kills an instance at its n-th effect (a
 // transaction, or a write to Google), for every n of each story; another takes
-// up the same message and what is due.
+// up the same message and what is due (rule 2.1).
 func TestKilledBetweenAnyTwoEffects(t *testing.T) {
 	t.Parallel()
 	for _, st := range stories() {

@@ -11,7 +11,7 @@ import (
 )
 
 // quotaExceeded on an event stops all event writes until its end, also those of
-// the same message, and each refusal in a row doubles the pause.
+// the same message, and each refusal in a row doubles the pause (rule 6.6).
 func TestGooglesLimitPausesAllEventWrites(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -51,7 +51,7 @@ func (b *bench) waiting() (who []int64, last time.Time) {
 }
 
 // First asked, first served, whichever instance somebody asks and whoever comes
-// first when the bucket is filled again; and as many an hour as it holds.
+// first when the bucket is filled again; and as many an hour as it holds (rule 6.5).
 func TestCalendarsAreMadeInTheOrderOfAsking(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

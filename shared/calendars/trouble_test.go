@@ -125,7 +125,7 @@ func TestSearchesForACreationAreApartEvenAfterALongPause(t *testing.T) {
 }
 
 // A message that finds the lease taken may ask for more than the holder's does:
-// the holder then looks at everything.
+// the holder then looks at everything (rule 1.7).
 func TestAFullLookAskedForDuringACardLookIsNotLost(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -192,6 +192,7 @@ func TestOurRuleIsForcedBackToReaderAndOthersStay(t *testing.T) {
 	}
 }
 
+// TestARuleRemovedByHandComesBackOnlyIfItWasVisibleOnce shows rule 5.3.
 func TestARuleRemovedByHandComesBackOnlyIfItWasVisibleOnce(t *testing.T) {
 	t.Parallel()
 	for name, hidden := range map[string]bool{"visible": false, "never visible": true} {
@@ -232,7 +233,7 @@ func TestACalendarDeletedBeforeItWasSharedComesBack(t *testing.T) {
 }
 
 // Google answers 404 for a calendar that is there after all: the second one made
-// for it must not stay beside it.
+// for it must not stay beside it (rule 3.9).
 func TestACalendarThatWasOnlySaidToBeGoneIsNotDoubled(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -350,7 +351,7 @@ func TestAnAdoptedCalendarKeepsWhatItsOwnerShared(t *testing.T) {
 }
 
 // Found anew after the loss of the database, a calendar is audited before
-// anything is inserted, also where the event has a higher generation.
+// anything is inserted, also where the event has a higher generation (rule 3.4).
 func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })

@@ -70,7 +70,7 @@ func TestARefusedWriteAfterARecoveryKeepsWhatWasRead(t *testing.T) {
 }
 
 // An open intent of an owner who may still be at it is left alone until its
-// deadline and the grace are over; then the event is read before it is written.
+// deadline and the grace are over; then the event is read before it is written (rule 2.4).
 func TestAnOpenIntentIsLeftUntilItCannotArriveAnyMore(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(i *instance, hook func(string, string) error){
@@ -180,7 +180,7 @@ func TestWhatTheOwnerDidMeanwhileIsReadAndOverwritten(t *testing.T) {
 	}
 }
 
-// A refused revival moves to the next generation, written ahead of its use.
+// A refused revival moves to the next generation, written ahead of its use (rule 3.3).
 func TestTheNextGenerationIsWrittenAheadOfItsUse(t *testing.T) {
 	t.Parallel()
 	b, i, who, task := withTask(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
@@ -206,7 +206,7 @@ func TestTheNextGenerationIsWrittenAheadOfItsUse(t *testing.T) {
 
 // Found by a simulated history: an insert whose answer was lost is repeated in
 // place, its id is taken, and Google does not show the event: the next id is used,
-// and both were written to.
+// and both were written to (rule 2.5).
 func TestEachIDThatWasTriedKeepsItsRecord(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -392,6 +392,7 @@ func TestWhatTakesACalendarAtOnceAndWhatOnlyTwice(t *testing.T) {
 	}
 }
 
+// TestABusyTaskIsLeftToItsHolderWhoLooksAgain shows rule 1.3.
 func TestABusyTaskIsLeftToItsHolderWhoLooksAgain(t *testing.T) {
 	t.Parallel()
 	b, i, who, task := withTask(t)

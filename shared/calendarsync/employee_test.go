@@ -177,6 +177,7 @@ func TestCalendarMarkIsFoundInItsDescription(t *testing.T) {
 	}
 }
 
+// TestTheMarkTellsForWhomTheCalendarIs shows rule 3.8.
 func TestTheMarkTellsForWhomTheCalendarIs(t *testing.T) {
 	mark := CalendarMark{Tenant: "6f1d3a52", Employee: 42, Epoch: "n0nce", From: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC),
 		For: AddressDigest("6f1d3a52", " Olena@Example.com")}

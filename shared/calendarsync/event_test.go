@@ -12,7 +12,7 @@ import (
 
 const tenant = "6f1d3a52-5a0c-4a0e-9d5b-0f6c3a1b2c3d"
 
-// The task's own hours, else its type's, else the setting's.
+// The task's own hours, else its type's, else the setting's (rule 9.1).
 func TestDurationRule(t *testing.T) {
 	for _, row := range []struct {
 		name     string
@@ -50,6 +50,7 @@ func TestDurationRule(t *testing.T) {
 	}
 }
 
+// TestSpanOfTimedAndAllDayEvents shows rule 9.3.
 func TestSpanOfTimedAndAllDayEvents(t *testing.T) {
 	midnightDay := func(s *Settings) { s.MidnightIsAllDay = true }
 	in := func(zone string) func(*Settings) { return func(s *Settings) { s.TimeZone = zone } }

@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// TestEachChangedFieldIsNamed shows rule 10.3.
 func TestEachChangedFieldIsNamed(t *testing.T) {
 	at := EventTime{Instant: time.Date(2026, 12, 10, 9, 0, 0, 0, time.UTC), Zone: "Europe/Kyiv"}
 	before := Fields{Title: "Repair", Location: "Sadova St", Start: at, End: at, Visibility: "default"}

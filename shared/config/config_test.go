@@ -227,6 +227,7 @@ func TestURLForms(t *testing.T) {
 	}
 }
 
+// TestSecretsAreNotPrinted shows rule 10.6.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	got, err := config.Load[everything](t.Context(), lookup(least()))
 	if err != nil {

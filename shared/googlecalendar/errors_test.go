@@ -16,6 +16,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 )
 
+// TestKindsByStatusAndReason shows rule 7.1.
 func TestKindsByStatusAndReason(t *testing.T) {
 	for _, row := range []struct {
 		status    int
@@ -243,6 +244,7 @@ func TestTokenFailureWithinTheCallKeepsItsKind(t *testing.T) {
 	}
 }
 
+// TestRetriesInPlace shows rule 7.6.
 func TestRetriesInPlace(t *testing.T) {
 	type fault = google.Fault
 	for name, row := range map[string]struct {

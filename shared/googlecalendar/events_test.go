@@ -84,7 +84,7 @@ func TestEventsLife(t *testing.T) {
 	})
 }
 
-// shared/googlecalendar/README.md, Writes.
+// shared/googlecalendar/README.md, Writes (rule 10.8).
 func TestEveryEventWriteIsQuietAndWhole(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ctx, g, c, d := t.Context(), w.gateway, w.newCalendar(), draft()

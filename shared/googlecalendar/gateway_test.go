@@ -15,7 +15,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 )
 
-// shared/googlecalendar/README.md: the least that does the whole job, and nothing wider.
+// shared/googlecalendar/README.md: the least that does the whole job, and nothing wider
+// (rule 10.7).
 func TestScopesAreTheLeast(t *testing.T) {
 	const prefix = "https://www.googleapis.com/auth/"
 	want := []string{prefix + "calendar.app.created", prefix + "calendar.acls", prefix + "calendar.calendarlist.readonly"}

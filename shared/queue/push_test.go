@@ -77,6 +77,7 @@ func TestFromPush(t *testing.T) {
 	}
 }
 
+// TestFromPushRefuses shows rule 10.4.
 func TestFromPushRefuses(t *testing.T) {
 	for name, body := range map[string]string{
 		"no JSON":             `{`,

@@ -49,6 +49,7 @@ func TestNewRefusesWhatWouldLeakOrFail(t *testing.T) {
 	}
 }
 
+// TestEndpointAndForm shows rule 10.1.
 func TestEndpointAndForm(t *testing.T) {
 	for _, tc := range []struct {
 		base    string
@@ -380,7 +381,7 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// The key is in no error, whatever the transport puts into its own.
+// The key is in no error, whatever the transport puts into its own (rule 10.2).
 func TestNoErrorHoldsTheKey(t *testing.T) {
 	for _, inQuery := range []bool{false, true} {
 		for name, rt := range map[string]roundTrip{

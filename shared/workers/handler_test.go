@@ -112,6 +112,7 @@ func TestHandlerTakesOnlyPosts(t *testing.T) {
 	}
 }
 
+// TestHandlerWorksOnTheMessagesLane shows rule 6.3.
 func TestHandlerWorksOnTheMessagesLane(t *testing.T) {
 	for _, row := range []struct {
 		cause, attribute string

@@ -41,6 +41,7 @@ func (r *rig) intent(employee int64, epoch string) store.Intent {
 	}
 }
 
+// intendNeedsEpoch shows rule 1.6.
 func intendNeedsEpoch(r *rig) {
 	cal := func(id, epoch string) *store.CalendarRecord {
 		return &store.CalendarRecord{ID: id, Epoch: epoch, From: r.began}
