@@ -7,7 +7,6 @@ package notify
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -200,7 +200,7 @@ func cardOf(id int64, rec store.EmployeeRecord) Card {
 	switch rec.CardState() {
 	case store.StateActive, store.StateHeld:
 		if rec.Calendar != nil && rec.Calendar.ID != "" {
-			c.CalendarID, c.AddURL = rec.Calendar.ID, addURL(rec.Calendar.ID)
+			c.CalendarID, c.AddURL = rec.Calendar.ID, calendarsync.AddURL(rec.Calendar.ID)
 		}
 	case store.StatePending, store.StateDeleting, store.StateError, store.StateNone:
 	case "":
@@ -210,13 +210,6 @@ func cardOf(id int64, rec store.EmployeeRecord) Card {
 		c.State = store.StateError
 	}
 	return c
-}
-
-// addURL is the link by which somebody adds a calendar shared with them
-// (shared/googlecalendar/README.md). Like Google's own links it has no padding; ids are
-// ASCII, of which the standard and the URL alphabet make the same text.
-func addURL(calendar string) string {
-	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendar))
 }
 
 func (h *handler) verify(r *http.Request, payload []byte) *refusal {

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
@@ -234,16 +236,21 @@ func granted(token *oauth2.Token) []string {
 func lacking(token *oauth2.Token) []string {
 	var missing []string
 	scopes := granted(token)
-	for _, s := range []struct{ scope, words string }{
-		{scopeApp, "make calendars and change the events in them (calendar.app.created)"},
-		{scopeACLs, "share those calendars with employees (calendar.acls)"},
-		{scopeList, "see the list of calendars, to find its own again (calendar.calendarlist.readonly)"},
-	} {
-		if !slices.Contains(scopes, s.scope) {
-			missing = append(missing, s.words)
+	for _, s := range googlecalendar.Scopes() {
+		if !slices.Contains(scopes, s) {
+			missing = append(missing, scopeWords(s))
 		}
 	}
 	return missing
+}
+
+func scopeWords(scope string) string {
+	name := scope[strings.LastIndexByte(scope, '/')+1:]
+	return cmp.Or(map[string]string{
+		"calendar.app.created":           "make calendars and change the events in them",
+		"calendar.acls":                  "share those calendars with employees",
+		"calendar.calendarlist.readonly": "see the list of calendars, to find its own again",
+	}[name], "use Google Calendar") + " (" + name + ")"
 }
 
 // refuse explains a refusal and gives the new grant back. The grant of an account

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -29,13 +30,6 @@ const (
 	// callDeadline bounds each call to Google, storeDeadline each to the store.
 	callDeadline  = 10 * time.Second
 	storeDeadline = 8 * time.Second
-)
-
-// The Calendar scopes of a connection (rule 10.7).
-const (
-	scopeApp  = "https://www.googleapis.com/auth/calendar.app.created"
-	scopeACLs = "https://www.googleapis.com/auth/calendar.acls"
-	scopeList = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
 )
 
 // Config is what the function has to know (functions/README.md, Configuration).
@@ -176,7 +170,7 @@ func (h *handler) connect(w http.ResponseWriter, r *http.Request) error {
 	if !h.admins.Allows(ticket.Email) {
 		return h.notListed()
 	}
-	return h.start(w, r, signin.Connect, ticket.Console, []string{"openid", "email", scopeApp, scopeACLs, scopeList},
+	return h.start(w, r, signin.Connect, ticket.Console, append([]string{"openid", "email"}, googlecalendar.Scopes()...),
 		oauth2.AccessTypeOffline,
 		// A refresh token comes for certain only with a new consent.
 		oauth2.SetAuthURLParam("prompt", "consent select_account"),

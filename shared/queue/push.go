@@ -147,22 +147,13 @@ func (p Push) DeadLetter() (subscription string, attempts int) {
 // FromPush reads a push to its message. Unknown fields are refused: the form is a
 // contract, and what one version does not understand must not be half obeyed. An
 // error of kind failure.Invalid is answered 400, so that the message ends among the
-// dead letters; Status gives the answer to any error.
+// dead letters.
 func FromPush(r *http.Request) (Delivery, error) {
 	p, err := ReadPush(r)
 	if err != nil {
 		return Delivery{}, err
 	}
 	return p.Delivery()
-}
-
-// Status is the answer to a push that could not be read or served; every one of
-// them makes Pub/Sub send the message again.
-func Status(err error) int {
-	if failure.Is(err, failure.Invalid) {
-		return http.StatusBadRequest
-	}
-	return http.StatusServiceUnavailable
 }
 
 // LaneOf is the lane of a message that names none (rule 6.3).
