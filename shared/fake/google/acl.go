@@ -14,6 +14,7 @@ type rule struct {
 	rev             int64
 	n               int64 // order of creation
 	hidden          bool  // invited, not shown until accepted
+	inborn          bool  // the calendar came with it
 }
 
 func ruleID(kind, value string) string {
@@ -23,12 +24,15 @@ func ruleID(kind, value string) string {
 	return kind + ":" + strings.ToLower(value)
 }
 
-// setRule makes or changes the rule of a scope; role none removes it.
+// setRule makes or changes the rule of a scope, as far as the policy lets it; role
+// none removes it.
 func (s *Server) setRule(cal *calendarState, kind, value, role string) *rule {
+	kind, value = s.spelled(kind, value)
+	role = s.lowered(cal, kind, value, role)
 	id := ruleID(kind, value)
 	r := cal.rules[id]
 	if r == nil {
-		r = &rule{id: id, kind: kind, value: strings.ToLower(value), n: int64(len(cal.ruleOrder))}
+		r = &rule{id: id, kind: kind, value: value, n: int64(len(cal.ruleOrder))}
 		cal.rules[id] = r
 		cal.ruleOrder = append(cal.ruleOrder, r)
 	}
@@ -55,14 +59,15 @@ func (c *call) aclCalendar(need string) (*calendarState, *apiError) {
 	return cal, err
 }
 
-// aclRule gives an existing rule and the calendar, for an owner.
-func (c *call) aclRule() (*calendarState, *rule, *apiError) {
+// aclRule gives an existing rule and the calendar, for an owner. What is hidden can
+// only be removed.
+func (c *call) aclRule(hiddenToo bool) (*calendarState, *rule, *apiError) {
 	cal, err := c.aclCalendar("owner")
 	if err != nil {
 		return nil, nil, err
 	}
 	r := cal.rules[strings.ToLower(c.path["ruleId"])]
-	if r == nil || r.role == "none" || r.hidden {
+	if r == nil || r.role == "none" || r.hidden && !hiddenToo {
 		return nil, nil, notFound()
 	}
 	return cal, r, nil
@@ -91,9 +96,9 @@ func aclInsert(c *call) (obj, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	isNew := cal.rules[ruleID(kind, value)] == nil
+	isNew := cal.rules[ruleID(c.s.spelled(kind, value))] == nil
 	r := c.s.setRule(cal, kind, value, role)
-	if isNew && kind == "user" && c.s.opt.InviteHidden != nil && c.s.opt.InviteHidden(r.value) {
+	if isNew && c.s.hides(r) {
 		r.hidden = true
 		c.s.tellRule(cal, r)
 	}
@@ -137,7 +142,12 @@ func (c *call) mayShare(cal *calendarState, kind, value string) *apiError {
 	if kind == "user" && (strings.EqualFold(value, c.acc.Email) || strings.EqualFold(value, cal.owner.Email)) {
 		return errorf(http.StatusForbidden, "cannotChangeOwnAcl", "Users cannot modify their own access level.")
 	}
-	if kind == "user" && c.s.opt.ShareAllowed != nil && !c.s.opt.ShareAllowed(strings.ToLower(value)) {
+	refused := kind == "user" && c.s.opt.ShareAllowed != nil && !c.s.opt.ShareAllowed(strings.ToLower(value))
+	if c.s.opt.Ways.Outside == OutsideRefused && (kind == "user" || kind == "group") && cal.outside(value) {
+		c.s.meet(wayOutsideRefused)
+		refused = true
+	}
+	if refused {
 		return errorf(http.StatusForbidden, "forbidden", "The sharing settings of the domain do not allow this.")
 	}
 	return nil
@@ -151,7 +161,7 @@ func (c *call) shared(cal *calendarState, r *rule) {
 }
 
 func aclGet(c *call) (obj, *apiError) {
-	_, r, err := c.aclRule()
+	_, r, err := c.aclRule(false)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +170,7 @@ func aclGet(c *call) (obj, *apiError) {
 }
 
 func aclWrite(c *call) (obj, *apiError) {
-	cal, r, err := c.aclRule()
+	cal, r, err := c.aclRule(false)
 	if err == nil {
 		err = c.ifMatch(quoteETag(r.etag))
 	}
@@ -171,7 +181,7 @@ func aclWrite(c *call) (obj, *apiError) {
 	if !ok && c.m.HTTPMethod == http.MethodPut {
 		return nil, invalidf("required", "Missing scope.")
 	}
-	if ok && ruleID(str(scope, "type"), str(scope, "value")) != r.id {
+	if ok && ruleID(c.s.spelled(str(scope, "type"), str(scope, "value"))) != r.id {
 		return nil, invalidf("invalid", "The scope of a rule cannot be changed.")
 	}
 	role := str(c.body, "role")
@@ -191,7 +201,7 @@ func aclWrite(c *call) (obj, *apiError) {
 }
 
 func aclDelete(c *call) (obj, *apiError) {
-	cal, r, err := c.aclRule()
+	cal, r, err := c.aclRule(true)
 	if err == nil {
 		err = c.ifMatch(quoteETag(r.etag))
 	}

@@ -14,6 +14,8 @@ type apiError struct {
 	message        string
 	location       string // header or parameter at fault, where Google names it
 	scopes         bool   // ACCESS_TOKEN_SCOPE_INSUFFICIENT: has details of its own
+	detail         string // reason in the details, where Google sends some
+	form           BodyForm
 	retryAfter     time.Duration
 }
 
@@ -64,17 +66,30 @@ func (e *apiError) body(withStatus bool) obj {
 		item["locationType"], item["location"] = "header", e.location
 	}
 	in := obj{"code": e.status, "message": e.message, "errors": []any{item}}
-	if withStatus || e.scopes {
+	switch e.form {
+	case BodyWithStatus, BodyDetailsOnly:
+		withStatus = true
+	case BodyWithoutStatus:
+		withStatus = false
+	}
+	detail := e.detail
+	if e.scopes {
+		detail = "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
+	}
+	if withStatus || detail != "" {
 		in["status"] = grpcStatus(e.status)
 	}
-	if e.scopes {
-		// Google sends the details in any case; clients tell this 403 by them.
+	if detail != "" {
+		// Google sends the details in any case; clients tell such a 403 by them.
 		in["details"] = []any{obj{
 			"@type":    "type.googleapis.com/google.rpc.ErrorInfo",
-			"reason":   "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+			"reason":   detail,
 			"domain":   "googleapis.com",
 			"metadata": obj{"service": "calendar-json.googleapis.com"},
 		}}
+	}
+	if e.form == BodyDetailsOnly {
+		delete(in, "errors")
 	}
 	return obj{"error": in}
 }

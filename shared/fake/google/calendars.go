@@ -18,6 +18,8 @@ type calendarState struct {
 	etag         int64
 	rev          int64
 	deleted      bool
+	deletedAt    time.Time
+	outOfReach   bool // of the client that made it
 	data         obj
 	rules        map[string]*rule
 	ruleOrder    []*rule
@@ -43,6 +45,9 @@ func (s *Server) newCalendar(acc *account, id, clientID string) *calendarState {
 	s.cals[id] = cal
 	s.calOrder = append(s.calOrder, cal)
 	s.setRule(cal, "user", acc.Email, "owner")
+	if id != acc.Email {
+		s.addDefaultRules(cal)
+	}
 	s.listAdd(acc, cal)
 	return cal
 }
@@ -66,17 +71,17 @@ func (c *calendarState) zone() *time.Location {
 
 func (c *calendarState) summary() string { return str(c.data, "summary") }
 
-// role is the highest role that the rules give to acc.
-func (c *calendarState) role(acc *account) string {
+// role is the highest role that the rules of a calendar give to acc.
+func (s *Server) role(cal *calendarState, acc *account) string {
 	best := "none"
-	for _, r := range c.ruleOrder {
-		domain := acc.Email[strings.LastIndex(acc.Email, "@")+1:]
-		if r.kind == "user" && !strings.EqualFold(r.value, acc.Email) || r.kind == "group" ||
-			r.kind == "domain" && !strings.EqualFold(r.value, domain) {
+	_, address := s.spelled("user", acc.Email)
+	for _, r := range cal.ruleOrder {
+		if r.kind == "user" && !strings.EqualFold(r.value, address) && !strings.EqualFold(r.value, acc.Email) || r.kind == "group" ||
+			r.kind == "domain" && !strings.EqualFold(r.value, domainOf(acc.Email)) {
 			continue
 		}
-		if roleRank[r.role] > roleRank[best] {
-			best = r.role
+		if role := s.sees(cal, r, acc); roleRank[role] > roleRank[best] {
+			best = role
 		}
 	}
 	return best
@@ -92,7 +97,10 @@ func (c *call) find(id, need string) (*calendarState, string, *apiError) {
 	if cal == nil || cal.deleted || (c.appOnly && (cal.clientID == "" || cal.clientID != c.tok.client)) {
 		return nil, "", notFound()
 	}
-	role := cal.role(c.acc)
+	if err := c.outOfReach(cal); err != nil {
+		return nil, "", err
+	}
+	role := c.s.role(cal, c.acc)
 	if role == "none" || (c.ownedOnly && role != "owner") {
 		return nil, "", notFound()
 	}
@@ -107,21 +115,21 @@ func (c *call) find(id, need string) (*calendarState, string, *apiError) {
 
 func (c *call) calendarJSON(cal *calendarState) obj {
 	c.etagOut = quoteETag(cal.etag)
-	out := maps.Clone(cal.data)
-	out["kind"], out["etag"], out["id"] = "calendar#calendar", c.etagOut, cal.id
+	out := obj{"kind": "calendar#calendar", "etag": c.etagOut, "id": cal.id}
+	c.s.showCalendar(cal, out, false, c.entry.Write)
 	out["conferenceProperties"] = obj{"allowedConferenceSolutionTypes": []any{"hangoutsMeet"}}
 	out["dataOwner"] = cal.owner.Email
 	return out
 }
 
 // calendarData checks and normalises what a client may write into a calendar.
-func calendarData(in obj) (obj, *apiError) {
+func (s *Server) calendarData(in obj) (obj, *apiError) {
 	out := obj{}
 	for _, f := range []struct {
 		name string
 		max  int
 	}{{"summary", 1024}, {"description", 8192}, {"location", 1024}} {
-		v, err := text(in, f.name, f.max)
+		v, err := s.text(in, f.name, f.max)
 		if err != nil {
 			return nil, err
 		}
@@ -133,8 +141,8 @@ func calendarData(in obj) (obj, *apiError) {
 		return nil, invalidf("required", "Missing summary.")
 	}
 	if tz := str(in, "timeZone"); tz != "" {
-		if !validZone(tz) {
-			return nil, invalidf("invalid", "Invalid time zone: %s", tz)
+		if !s.knownZone(tz) {
+			return nil, invalidf("invalid", "Invalid time zone definition: %s", tz)
 		}
 		out["timeZone"] = tz
 	}
@@ -145,7 +153,7 @@ func calendarData(in obj) (obj, *apiError) {
 }
 
 func calendarsInsert(c *call) (obj, *apiError) {
-	data, err := calendarData(c.body)
+	data, err := c.s.calendarData(c.body)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +195,7 @@ func calendarsWrite(c *call) (obj, *apiError) {
 	} else if in["timeZone"] == nil {
 		in["timeZone"] = cal.data["timeZone"]
 	}
-	data, err := calendarData(in)
+	data, err := c.s.calendarData(in)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +234,7 @@ func calendarsDelete(c *call) (obj, *apiError) {
 
 // dropCalendar deletes for everybody. Its state is kept for snapshots.
 func (s *Server) dropCalendar(cal *calendarState) {
-	cal.deleted, cal.etag, cal.rev = true, s.etag(), s.touch()
+	cal.deleted, cal.deletedAt, cal.etag, cal.rev = true, s.now(), s.etag(), s.touch()
 	for _, a := range s.order {
 		if e := a.list[cal.id]; e != nil {
 			e.removed, e.etag, e.rev = true, s.etag(), cal.rev
@@ -255,11 +263,11 @@ func calendarsClear(c *call) (obj, *apiError) {
 func (c *call) entryJSON(e *listEntry, role string) obj {
 	c.etagOut = quoteETag(e.etag)
 	out := obj{"kind": "calendar#calendarListEntry", "etag": c.etagOut, "id": e.cal.id}
-	if e.removed || e.cal.deleted {
+	if (e.removed || e.cal.deleted) && !c.s.stale(c.acc, e) {
 		out["deleted"] = true
 		return out
 	}
-	maps.Copy(out, e.cal.data)
+	c.s.showCalendar(e.cal, out, true, false)
 	maps.Copy(out, e.data)
 	out["accessRole"] = role
 	out["defaultReminders"] = orEmpty(e.data["defaultReminders"])
@@ -387,12 +395,12 @@ func listList(c *call) (obj, *apiError) {
 	showDeleted := c.flag("showDeleted") || pg.syncing
 	for _, id := range sortedKeys(c.acc.list) {
 		e := c.acc.list[id]
-		role := e.cal.role(c.acc)
-		gone := e.removed || e.cal.deleted || role == "none"
+		role := c.s.role(e.cal, c.acc)
+		gone := (e.removed || e.cal.deleted) && !c.s.stale(c.acc, e) || role == "none"
 		if gone && !showDeleted || pg.syncing && e.rev <= pg.since ||
 			!pg.syncing && str2bool(e.data["hidden"]) && !c.flag("showHidden") ||
 			!gone && roleRank[role] < roleRank[c.query.Get("minAccessRole")] ||
-			c.now.Before(e.since.Add(c.s.opt.CalendarListDelay)) && !e.cal.primary {
+			c.late(e) {
 			continue
 		}
 		pg.add(id, 0, func() obj {
@@ -409,3 +417,30 @@ func listList(c *call) (obj, *apiError) {
 }
 
 func str2bool(v any) bool { b, _ := v.(bool); return b }
+
+// stale reports whether the row of a deleted calendar still stands in its owner's
+// list.
+func (s *Server) stale(acc *account, e *listEntry) bool {
+	lasts := s.opt.Ways.StaleRows
+	if lasts == 0 || !e.cal.deleted || e.cal.owner != acc || lasts > 0 && !s.now().Before(e.cal.deletedAt.Add(lasts)) {
+		return false
+	}
+	s.meet(wayStaleRows)
+	return true
+}
+
+// late reports whether a calendar is too new to be listed.
+func (c *call) late(e *listEntry) bool {
+	if e.cal.primary {
+		return false
+	}
+	if c.now.Before(e.since.Add(c.s.opt.CalendarListDelay)) {
+		return true
+	}
+	most := c.s.opt.Ways.ListDelayUpTo
+	if most <= 0 || !c.now.Before(e.since.Add(time.Duration(share(e.cal.id, uint64(most))))) {
+		return false
+	}
+	c.s.meet(wayListDelay)
+	return true
+}

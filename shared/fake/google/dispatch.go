@@ -190,10 +190,8 @@ func (c *call) run(raw []byte, contentType string) (obj, *apiError) {
 			return nil, err
 		}
 	}
-	if c.entry.Write {
-		if t, ok := c.acc.lockedTil["writes"]; ok && c.now.Before(t) {
-			return nil, usageLimit(http.StatusForbidden, "quotaExceeded", "Calendar usage limits exceeded.")
-		}
+	if err := c.mayWrite(); err != nil {
+		return nil, err
 	}
 	return handlers()[c.m.ID](c)
 }
@@ -258,7 +256,7 @@ func (c *call) checkScopes() *apiError {
 
 // ifMatch compares the request's If-Match with the present ETag.
 func (c *call) ifMatch(etag string) *apiError {
-	if c.match == "" || c.match == "*" || c.match == etag {
+	if (c.match == "" || c.match == "*" || c.match == etag) && !c.strayPrecondition() {
 		return nil
 	}
 	e := errorf(http.StatusPreconditionFailed, "conditionNotMet", "Precondition Failed")

@@ -37,4 +37,9 @@
 // must end after it starts, not at the same moment; a field or a query parameter
 // that the discovery document does not know is refused with 400. Recurring
 // events are not supported: 501.
+//
+// Where it decides whether a client works at all, each answer can be played:
+// Options.Ways has a field for each question, [Spell] what befalls Google for a while
+// (404 for calendars that exist, the API switched off, an OAuth client deleted), and
+// [Draw] a Google at random. [Server.Met] counts how often each way showed.
 package google

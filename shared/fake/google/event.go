@@ -40,6 +40,7 @@ type event struct {
 	creator          string
 	clientID         string
 	start, end       time.Time
+	cancelledAt      time.Time
 	webDeleted       bool // deleted in the web UI
 	purged           bool // gone from the bin: only the id stays taken
 }
@@ -50,7 +51,7 @@ func str(o obj, k string) string { s, _ := o[k].(string); return s }
 
 // text gives a normalised text field: line ends as LF, no control characters, no
 // white space at the end.
-func text(in obj, name string, limit int) (string, *apiError) {
+func (s *Server) text(in obj, name string, limit int) (string, *apiError) {
 	v := str(in, name)
 	if !utf8.ValidString(v) {
 		return "", invalidf("invalid", "Invalid value for: %s is not valid UTF-8", name)
@@ -63,18 +64,13 @@ func text(in obj, name string, limit int) (string, *apiError) {
 		return r
 	}, v)
 	v = strings.TrimRight(v, " \t\n\u00a0")
-	if n := utf8.RuneCountInString(v); n > limit {
+	if n := s.length(v); n > limit {
+		if s.opt.Ways.UTF16 && utf8.RuneCountInString(v) <= limit {
+			s.meet(wayUTF16)
+		}
 		return "", invalidf("invalid", "The %s is too long: %d characters, at most %d are allowed.", name, n, limit)
 	}
 	return v, nil
-}
-
-func validZone(name string) bool {
-	if name == "" || name == "Local" {
-		return false
-	}
-	_, err := time.LoadLocation(name)
-	return err == nil
 }
 
 func validID(id string) bool {
@@ -111,13 +107,13 @@ func mergePatch(old, patch obj) obj {
 
 // moment reads one EventDateTime. The result is normalised as Google returns it,
 // but for the offset, which is a matter of rendering.
-func moment(in any, which string, zone *time.Location) (t time.Time, allDay bool, out obj, err *apiError) {
+func (s *Server) moment(in any, which string, zone *time.Location) (t time.Time, allDay bool, out obj, err *apiError) {
 	o, _ := in.(obj)
 	date, stamp, tz := str(o, "date"), str(o, "dateTime"), str(o, "timeZone")
 	fail := func(reason, format string, args ...any) (time.Time, bool, obj, *apiError) {
 		return time.Time{}, false, nil, invalidf(reason, format, args...)
 	}
-	if tz != "" && !validZone(tz) {
+	if tz != "" && !s.knownZone(tz) {
 		return fail("invalid", "Invalid time zone definition for %s time.", which)
 	}
 	switch {
@@ -161,11 +157,11 @@ func moment(in any, which string, zone *time.Location) (t time.Time, allDay bool
 func (c *call) eventData(in obj, cal *calendarState) (out obj, start, end time.Time, err *apiError) {
 	out = obj{}
 	spanned := func(in, out obj) (err *apiError) {
-		start, end, err = span(in, out, cal.zone())
+		start, end, err = c.s.span(in, out, cal.zone())
 		return err
 	}
 	for _, check := range []func(in, out obj) *apiError{
-		texts, spanned, noRecurrence, choices, color, guestRights, extendedProperties, source, reminders, c.attendees,
+		c.s.texts, spanned, noRecurrence, choices, color, guestRights, extendedProperties, source, reminders, c.attendees,
 	} {
 		if err := check(in, out); err != nil {
 			return nil, time.Time{}, time.Time{}, err
@@ -178,12 +174,12 @@ func (c *call) eventData(in obj, cal *calendarState) (out obj, start, end time.T
 }
 
 // span reads start and end.
-func span(in, out obj, zone *time.Location) (start, end time.Time, err *apiError) {
-	start, dayA, a, err := moment(in["start"], "start", zone)
+func (s *Server) span(in, out obj, zone *time.Location) (start, end time.Time, err *apiError) {
+	start, dayA, a, err := s.moment(in["start"], "start", zone)
 	if err != nil {
 		return start, end, err
 	}
-	end, dayB, b, err := moment(in["end"], "end", zone)
+	end, dayB, b, err := s.moment(in["end"], "end", zone)
 	switch {
 	case err != nil:
 		return start, end, err
@@ -196,9 +192,9 @@ func span(in, out obj, zone *time.Location) (start, end time.Time, err *apiError
 	return start, end, nil
 }
 
-func texts(in, out obj) *apiError {
+func (s *Server) texts(in, out obj) *apiError {
 	for name, limit := range map[string]int{"summary": maxSummary, "location": maxLocation, "description": maxDescription} {
-		v, err := text(in, name, limit)
+		v, err := s.text(in, name, limit)
 		if err != nil {
 			return err
 		}
@@ -387,7 +383,9 @@ func (s *Server) put(ev *event, data obj, start, end time.Time, sequence int64) 
 		ev.updated = s.now()
 	}
 	if !ev.cancelled() {
-		ev.webDeleted = false
+		ev.webDeleted, ev.cancelledAt = false, time.Time{}
+	} else if ev.cancelledAt.IsZero() {
+		ev.cancelledAt = s.now()
 	}
 	s.tellEvent(ev)
 }
@@ -421,12 +419,14 @@ type view struct {
 	account string
 	zone    *time.Location
 	minimal bool // a tombstone in an incremental sync: the id and no details
+	written bool // the answer to a write
+	stored  bool // as it is stored, and not as answers show it
 }
 
 // renderEvent gives ev as Google returns it to that viewer.
 func (s *Server) renderEvent(cal *calendarState, ev *event, v view) obj {
 	etag := quoteETag(ev.etag)
-	if v.minimal && ev.cancelled() {
+	if ev.cancelled() && (v.minimal || !v.stored && s.bare(ev)) {
 		return obj{"kind": "calendar#event", "etag": etag, "id": ev.id, "status": "cancelled"}
 	}
 	out := obj{
@@ -439,7 +439,14 @@ func (s *Server) renderEvent(cal *calendarState, ev *event, v view) obj {
 	for k, val := range ev.data {
 		switch k {
 		case "start", "end":
-			val = s.renderTime(val, v.zone)
+			val = s.renderTime(val, v)
+		case "summary", "location":
+			if hide {
+				continue
+			}
+			if words, is := val.(string); is && !v.stored {
+				val = s.folded(words, v.written)
+			}
 		case "reminders":
 			if roleRank[v.role] < roleRank["writer"] {
 				continue // they belong to the owner
@@ -464,19 +471,25 @@ func (s *Server) renderEvent(cal *calendarState, ev *event, v view) obj {
 		if strings.EqualFold(ev.creator, cal.id) {
 			out["creator"] = obj{"email": ev.creator, "self": true}
 		}
-		out["organizer"] = obj{"email": cal.id, "displayName": cal.summary(), "self": true}
+		name := cal.summary()
+		if !v.stored {
+			name = s.folded(name, v.written)
+		}
+		out["organizer"] = obj{"email": cal.id, "displayName": name, "self": true}
 	}
 	return out
 }
 
-func (s *Server) renderTime(v any, zone *time.Location) any {
-	o, _ := v.(obj)
+func (s *Server) renderTime(val any, v view) any {
+	o, _ := val.(obj)
 	out := maps.Clone(o)
 	if t, err := time.Parse(time.RFC3339, str(o, "dateTime")); err == nil {
-		out["dateTime"] = t.In(zone).Format(time.RFC3339)
+		out["dateTime"] = t.In(v.zone).Format(time.RFC3339)
 	}
 	if alias := s.opt.ZoneAliases[str(o, "timeZone")]; alias != "" {
 		out["timeZone"] = alias
+	} else if name := str(o, "timeZone"); name != "" && !v.stored {
+		out["timeZone"] = s.aliased(name)
 	}
 	return out
 }
@@ -506,7 +519,7 @@ func (c *call) zone(cal *calendarState) (*time.Location, *apiError) {
 	if name == "" {
 		return cal.zone(), nil
 	}
-	if !validZone(name) {
+	if !c.s.knownZone(name) {
 		return nil, invalidf("invalid", "Invalid time zone: %s", name)
 	}
 	loc, err := time.LoadLocation(name)

@@ -14,7 +14,7 @@ func (c *call) reply(cal *calendarState, ev *event, role string) (obj, *apiError
 		return nil, err
 	}
 	c.etagOut = quoteETag(ev.etag)
-	return c.s.renderEvent(cal, ev, view{role: role, account: c.acc.Email, zone: zone}), nil
+	return c.s.renderEvent(cal, ev, view{role: role, account: c.acc.Email, zone: zone, written: c.entry.Write}), nil
 }
 
 // event gives the event of the path, in whatever status.
@@ -24,7 +24,7 @@ func (c *call) event(need string) (*calendarState, *event, string, *apiError) {
 		return nil, nil, "", err
 	}
 	ev := cal.events[c.path["eventId"]]
-	if ev == nil || ev.purged {
+	if ev == nil || c.s.vanished(ev) {
 		return nil, nil, "", notFound()
 	}
 	private := str(ev.data, "visibility") == "private" || str(ev.data, "visibility") == "confidential"
@@ -135,7 +135,7 @@ func eventsWrite(c *call) (obj, *apiError) {
 	if patch && !given {
 		sequence = ev.sequence
 	}
-	if sequence < ev.sequence {
+	if sequence < ev.sequence && !c.s.bare(ev) {
 		return nil, sequenceError()
 	}
 	if patch {
@@ -234,7 +234,7 @@ func eventsList(c *call) (obj, *apiError) {
 		return nil, err
 	}
 	for _, ev := range cal.eventOrder {
-		if ev.purged || !f.keeps(ev) {
+		if c.s.vanished(ev) || !f.keeps(ev) {
 			continue
 		}
 		key := ""
@@ -248,10 +248,10 @@ func eventsList(c *call) (obj, *apiError) {
 			return c.s.renderEvent(cal, ev, view{role: role, account: c.acc.Email, zone: zone, minimal: pg.syncing && !c.flag("showDeleted")})
 		})
 	}
-	out := obj{"kind": "calendar#events", "etag": quoteETag(cal.etag + c.s.rev), "summary": cal.summary(),
-		"timeZone": zone.String(), "accessRole": role, "updated": stamp(f.newest(cal)), "defaultReminders": []any{}}
+	out := obj{"kind": "calendar#events", "etag": quoteETag(cal.etag + c.s.rev), "summary": c.s.folded(cal.summary(), false),
+		"timeZone": c.s.aliased(zone.String()), "accessRole": role, "updated": stamp(f.newest(cal)), "defaultReminders": []any{}}
 	if d := str(cal.data, "description"); d != "" {
-		out["description"] = d
+		out["description"] = c.s.described(d, true)
 	}
 	pg.close(out)
 	return out, nil
@@ -330,6 +330,9 @@ func (f *eventFilter) keeps(ev *event) bool {
 
 func (f *eventFilter) hasProps(ev *event) bool {
 	ext, _ := ev.data["extendedProperties"].(obj)
+	if len(f.props) > 0 && f.c.s.bare(ev) {
+		return false
+	}
 	for kind, list := range f.props {
 		have, _ := ext[kind].(obj)
 		for _, p := range list {
@@ -362,3 +365,22 @@ var eventColors = []string{"#a4bdfc", "#7ae7bf", "#dbadff", "#ff887c", "#fbd75b"
 
 var calendarColors = []string{"#ac725e", "#d06b64", "#f83a22", "#fa573c", "#ff7537", "#ffad46", "#42d692", "#16a765", "#7bd148", "#b3dc6c", "#fbe983", "#fad165",
 	"#92e1c0", "#9fe1e7", "#9fc6e7", "#4986e7", "#9a9cff", "#b99aff", "#c2c2c2", "#cabdbf", "#cca6ac", "#f691b2", "#cd74e6", "#a47ae2"}
+
+// bare reports whether nothing is left of a cancelled event but its id.
+func (s *Server) bare(ev *event) bool {
+	if !s.opt.Ways.CancelledBare || !ev.cancelled() {
+		return false
+	}
+	s.meet(wayBare)
+	return true
+}
+
+// vanished reports whether a cancelled event cannot be found any more.
+func (s *Server) vanished(ev *event) bool {
+	after := s.opt.Ways.CancelledGoneAfter
+	if after > 0 && ev.cancelled() && !s.now().Before(ev.cancelledAt.Add(after)) {
+		s.meet(wayVanished)
+		return true
+	}
+	return ev.purged
+}

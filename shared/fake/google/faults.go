@@ -3,19 +3,31 @@ package google
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Fault is a rule that spoils chosen requests. Empty matchers match everything.
 type Fault struct {
+	// Name stands in the log and in Server.Met; empty names the fault by its kind.
+	Name string
 	// Method is the method name: "calendar.events.update", "oauth2.token", …; a
-	// trailing * matches the rest ("calendar.events.*").
-	Method string
+	// trailing * matches the rest ("calendar.events.*"). Methods are several.
+	Method  string
+	Methods []string
 	// Account (e-mail), CalendarID and EventID as the request names them.
 	Account, CalendarID, EventID string
-	// Writes limits the rule to Calendar requests that write.
-	Writes bool
+	// NamesCalendar limits the rule to requests that name a calendar, OneCalendarIn
+	// to those of about one calendar in so many, always the same ones (0 and 1: all).
+	NamesCalendar bool
+	OneCalendarIn int
+	// Writes limits the rule to Calendar requests that write, IfMatched to those that
+	// carry an If-Match.
+	Writes, IfMatched bool
+	// From and Until are when the rule is in force: from the first, and before the
+	// second; zero is no bound.
+	From, Until time.Time
 	// Match, if set, decides further. It runs inside the server's lock: it must
 	// not call the Server.
 	Match func(Request) bool
@@ -29,6 +41,8 @@ type Fault struct {
 	Status          int
 	Reason, Message string
 	RetryAfter      time.Duration
+	// Body is the form of that answer.
+	Body BodyForm
 	// Delay waits before the effect, DelayAfter between effect and answer.
 	Delay, DelayAfter time.Duration
 	// Drop breaks the connection before the effect, LoseResponse after it.
@@ -83,8 +97,9 @@ func (s *Server) ClearFaults() {
 }
 
 func (s *Server) fault(e *Request) *Fault {
+	now := s.now()
 	for _, f := range s.faults {
-		if f.removed || !f.matches(e) {
+		if f.removed || now.Before(f.From) || !f.Until.IsZero() && !now.Before(f.Until) || !f.matches(e) {
 			continue
 		}
 		f.seen++
@@ -96,22 +111,35 @@ func (s *Server) fault(e *Request) *Fault {
 			continue
 		}
 		f.hits++
+		if f.Name != "" {
+			s.met[f.Name]++
+		}
 		return f
 	}
 	return nil
 }
 
 func (f *Fault) matches(e *Request) bool {
-	method := f.Method == "" || f.Method == e.Method
-	if prefix, ok := strings.CutSuffix(f.Method, "*"); ok {
-		method = strings.HasPrefix(e.Method, prefix)
+	patterns := f.Methods
+	if f.Method != "" || len(patterns) == 0 {
+		patterns = append([]string{f.Method}, patterns...)
 	}
-	return method &&
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return matchesMethod(pattern, e.Method) }) &&
+		(!f.NamesCalendar || e.CalendarID != "") &&
+		(f.OneCalendarIn < 2 || e.CalendarID != "" && share(e.CalendarID, uint64(f.OneCalendarIn)) == 0) &&
+		(!f.IfMatched || e.IfMatch != "") &&
 		(f.Account == "" || strings.EqualFold(f.Account, e.Account)) &&
 		(f.CalendarID == "" || f.CalendarID == e.CalendarID) &&
 		(f.EventID == "" || f.EventID == e.EventID) &&
 		(!f.Writes || e.Write) &&
 		(f.Match == nil || f.Match(*e))
+}
+
+func matchesMethod(pattern, method string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(method, prefix)
+	}
+	return pattern == "" || pattern == method
 }
 
 func (f *Fault) apiError() *apiError {
@@ -128,10 +156,15 @@ func (f *Fault) apiError() *apiError {
 	}
 	e := errorf(f.Status, reason, "%s", message)
 	switch reason {
-	case "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded":
+	case "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded", "accessNotConfigured":
 		e.domain = "usageLimits"
+	case "notACalendarUser":
+		e.domain = "calendar"
 	}
-	e.retryAfter = f.RetryAfter
+	if reason == "accessNotConfigured" {
+		e.detail = "SERVICE_DISABLED"
+	}
+	e.retryAfter, e.form = f.RetryAfter, f.Body
 	return e
 }
 
@@ -139,6 +172,8 @@ func (f *Fault) name() string {
 	switch {
 	case f == nil:
 		return ""
+	case f.Name != "":
+		return f.Name
 	case f.Hang:
 		return "hang"
 	case f.Drop:
@@ -196,7 +231,7 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, op operation) {
 	s.mu.Lock()
 	var a answer
 	if f != nil && f.Status != 0 {
-		a = op.refuse(f.apiError())
+		a = op.refuse(f.apiError()).inForm(f.Body)
 	} else {
 		s.current = op.entry
 		a = op.effect(f)

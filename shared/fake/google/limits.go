@@ -1,9 +1,24 @@
 package google
 
 import (
+	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 )
+
+// length counts a text as its limits do.
+func (s *Server) length(text string) int {
+	if s.opt.Ways.UTF16 {
+		n := 0
+		for _, r := range text {
+			n += utf16.RuneLen(r)
+		}
+		return n
+	}
+	return utf8.RuneCountInString(text)
+}
 
 // charge counts the call's quota units in the sliding minute. Refused calls are
 // not counted.
@@ -48,33 +63,93 @@ const (
 	kindShares    = "shares"
 )
 
-// create counts one creation against the anti-abuse limit of its kind, or trips
-// it: 403 quotaExceeded, for hours.
+// window is a limit of creations within a length of time.
+type window struct {
+	limit  int
+	length time.Duration
+	way    string
+}
+
+// windows are the limits of creations of one kind; a limit of 0 is none.
+func (s *Server) windows(kind string) []window {
+	o, w := s.opt, s.opt.Ways
+	const day = 24 * time.Hour
+	switch kind {
+	case kindCalendars:
+		return []window{{o.CalendarsPerPeriod, o.Period, ""}, {w.CalendarsPerHour, time.Hour, wayHourly}, {w.CalendarsPerDay, day, wayDaily}}
+	case kindShares:
+		return []window{{o.SharesPerPeriod, o.Period, ""}, {w.SharesPerDay, day, wayDaily}}
+	}
+	return []window{{o.EventsPerPeriod, o.Period, ""}}
+}
+
+// create counts one creation against the anti-abuse limits of its kind, or trips
+// one: 403 quotaExceeded, for hours.
 func (c *call) create(kind string) *apiError {
 	s, a := c.s, c.acc
-	exceeded := usageLimit(http.StatusForbidden, "quotaExceeded", "Calendar usage limits exceeded.")
-	lock := "creating"
-	if kind == kindEvents || s.opt.QuotaLocksAll {
-		lock = "writes"
+	if t, ok := a.lockedTil["creating"]; ok && c.now.Before(t) && kind != kindEvents {
+		return locked()
 	}
-	if kind != kindEvents {
-		if t, ok := a.lockedTil["creating"]; ok && c.now.Before(t) {
-			return exceeded
+	var longest time.Duration
+	for _, w := range s.windows(kind) {
+		if w.limit <= 0 {
+			continue
 		}
+		longest = max(longest, w.length)
+		made := 0
+		for _, at := range a.created[kind] {
+			if at.After(c.now.Add(-w.length)) {
+				made++
+			}
+		}
+		if made < w.limit {
+			continue
+		}
+		lock := "creating"
+		if kind == kindEvents || s.opt.QuotaLocksAll || s.opt.Ways.CreationLocksAll {
+			lock = "writes"
+		}
+		if s.opt.Ways.CreationLocksAll && kind != kindEvents {
+			s.meet(wayLocksAll)
+		}
+		if w.way != "" {
+			s.meet(w.way)
+		}
+		a.lockedTil[lock] = c.now.Add(s.opt.QuotaLock)
+		return locked()
 	}
-	limit := map[string]int{kindCalendars: s.opt.CalendarsPerPeriod, kindEvents: s.opt.EventsPerPeriod, kindShares: s.opt.SharesPerPeriod}[kind]
-	if limit <= 0 {
+	if longest == 0 {
 		return nil
 	}
 	list := a.created[kind]
-	for len(list) > 0 && !list[0].After(c.now.Add(-s.opt.Period)) {
+	for len(list) > 0 && !list[0].After(c.now.Add(-longest)) {
 		list = list[1:]
 	}
-	if len(list) >= limit {
-		a.created[kind] = list
-		a.lockedTil[lock] = c.now.Add(s.opt.QuotaLock)
-		return exceeded
-	}
 	a.created[kind] = append(list, c.now)
+	return nil
+}
+
+func locked() *apiError {
+	return usageLimit(http.StatusForbidden, "quotaExceeded", "Calendar usage limits exceeded.")
+}
+
+// mayWrite refuses a write while all writes of the account are locked.
+func (c *call) mayWrite() *apiError {
+	if t, ok := c.acc.lockedTil["writes"]; ok && c.now.Before(t) && c.entry.Write {
+		return locked()
+	}
+	return nil
+}
+
+// LockWrites answers every write of an account with 403 quotaExceeded for a while
+// (G9), as a limit does that locks all; UnlockQuota ends it.
+func (s *Server) LockWrites(account string, lasts time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	acc := s.account(account)
+	if acc == nil {
+		return fmt.Errorf("locking the writes: account %s: %w", account, ErrNotThere)
+	}
+	acc.lockedTil["writes"] = s.now().Add(lasts)
 	return nil
 }

@@ -123,6 +123,7 @@ func (s *Server) liveRefresh(token string) *refreshToken {
 
 // revokeGrant ends everything that acc granted to client ("" = to all clients).
 func (s *Server) revokeGrant(acc *account, client string) {
+	s.loseReach(acc, client)
 	for k, t := range s.refresh {
 		if t.acc == acc && (client == "" || t.client == client) {
 			delete(s.refresh, k)

@@ -63,6 +63,9 @@ type Options struct {
 	// true for its address. nil hides none.
 	InviteHidden func(address string) bool
 
+	// Ways are the unproved questions; the zero value is the Google assumed so far.
+	Ways Ways
+
 	// Seed makes ids and tokens repeatable; 0 takes them from crypto/rand.
 	Seed uint64
 	// SigningKey signs id_tokens (RS256). nil: made when first needed.

@@ -201,7 +201,7 @@ func (s *Server) RestoreEvent(calendarID, eventID string) error {
 		return fmt.Errorf("restoring: %w", err)
 	}
 	ev := cal.events[eventID]
-	if ev == nil || !ev.cancelled() || ev.purged {
+	if ev == nil || !ev.cancelled() || s.vanished(ev) {
 		return fmt.Errorf("restoring event %s: %w", eventID, ErrNotThere)
 	}
 	data := maps.Clone(ev.data)
@@ -235,7 +235,7 @@ func (s *Server) CreateCalendar(account, summary, timeZone string) (string, erro
 	if acc == nil {
 		return "", fmt.Errorf("creating a calendar: account %s: %w", account, ErrNotThere)
 	}
-	data, aerr := calendarData(obj{"summary": summary, "timeZone": timeZone})
+	data, aerr := s.calendarData(obj{"summary": summary, "timeZone": timeZone})
 	if aerr != nil {
 		return "", errors.New("creating a calendar: " + aerr.message)
 	}
@@ -258,7 +258,7 @@ func (s *Server) EditCalendar(calendarID string, edit func(*calendar.Calendar)) 
 	}
 	shown := &calendar.Calendar{Id: cal.id, Summary: cal.summary(), Description: str(cal.data, "description"), Location: str(cal.data, "location"), TimeZone: str(cal.data, "timeZone")}
 	edit(shown)
-	data, aerr := calendarData(obj{"summary": shown.Summary, "description": shown.Description, "location": shown.Location, "timeZone": shown.TimeZone})
+	data, aerr := s.calendarData(obj{"summary": shown.Summary, "description": shown.Description, "location": shown.Location, "timeZone": shown.TimeZone})
 	if aerr != nil {
 		return fmt.Errorf("editing calendar %s: %s", calendarID, aerr.message)
 	}
@@ -302,7 +302,7 @@ func (s *Server) RemoveShare(calendarID, address string) error {
 	if err != nil {
 		return fmt.Errorf("removing a share: %w", err)
 	}
-	r := cal.rules[ruleID("user", address)]
+	r := cal.rules[ruleID(s.spelled("user", address))]
 	if r == nil || r.role == "none" {
 		return fmt.Errorf("removing the share of calendar %s: %w", calendarID, ErrNotThere)
 	}
@@ -319,7 +319,7 @@ func (s *Server) AcceptShare(calendarID, address string) error {
 	if err != nil {
 		return fmt.Errorf("accepting a share: %w", err)
 	}
-	r := cal.rules[ruleID("user", address)]
+	r := cal.rules[ruleID(s.spelled("user", address))]
 	if r == nil || r.role == "none" {
 		return fmt.Errorf("accepting the share of calendar %s: %w", calendarID, ErrNotThere)
 	}

@@ -49,6 +49,8 @@ type Server struct {
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	observer Observer
 	current  *Request // what takes effect now; nil for a person
+	met      map[string]int
+	matches  int // writes whose If-Match was right
 }
 
 // account is a Google account with its calendar list and its use of quotas.
@@ -73,7 +75,7 @@ func New(o Options) *Server {
 		opt: o, key: o.SigningKey,
 		clients: map[string]Client{}, accounts: map[string]*account{}, cals: map[string]*calendarState{},
 		codes: map[string]*authCode{}, access: map[string]*accessToken{}, refresh: map[string]*refreshToken{},
-		consents: map[string]bool{},
+		consents: map[string]bool{}, met: map[string]int{},
 	}
 	if u, err := url.Parse(o.BaseURL); err == nil {
 		s.basePath = u.Path
@@ -95,6 +97,9 @@ func New(o Options) *Server {
 	}
 	for _, a := range o.Accounts {
 		s.AddAccount(a)
+	}
+	for _, spell := range o.Ways.Spells {
+		s.Begin(spell)
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package google
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"google.golang.org/api/calendar/v3"
@@ -20,6 +21,8 @@ type CalendarSnapshot struct {
 	Rules []RuleSnapshot
 	// Live and Cancelled count events.
 	Live, Cancelled int
+
+	spelled func(kind, value string) (string, string)
 }
 
 // RuleSnapshot is a copy of one access-control rule.
@@ -27,11 +30,16 @@ type RuleSnapshot struct {
 	ID, Type, Value, Role string
 	// Hidden: invited and not accepted, so that acl.list does not show it.
 	Hidden bool
+	// Default: the calendar has carried it since its creation, unasked.
+	Default bool
 }
 
 // Role gives the role of address in the rules: "none" if it has none.
 func (c CalendarSnapshot) Role(address string) string {
 	id := ruleID("user", address)
+	if c.spelled != nil {
+		id = ruleID(c.spelled("user", address))
+	}
 	for _, r := range c.Rules {
 		if r.ID == id {
 			return r.Role
@@ -44,10 +52,15 @@ func (c CalendarSnapshot) Role(address string) string {
 func (s *Server) Calendars() []CalendarSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// A snapshot outlives the lock, so it respells by itself.
+	var spelled func(kind, value string) (string, string)
+	if s.opt.Ways.GmailSpelling || s.opt.Ways.GroupsOneIn > 0 {
+		spelled = (&Server{opt: s.opt, accounts: maps.Clone(s.accounts)}).spelled
+	}
 	out := make([]CalendarSnapshot, 0, len(s.calOrder))
 	for _, cal := range s.calOrder {
 		c := CalendarSnapshot{ID: cal.id, Summary: cal.summary(), Description: str(cal.data, "description"), TimeZone: str(cal.data, "timeZone"),
-			Owner: cal.owner.Email, ClientID: cal.clientID, Primary: cal.primary, Deleted: cal.deleted, Created: cal.created}
+			Owner: cal.owner.Email, ClientID: cal.clientID, Primary: cal.primary, Deleted: cal.deleted, Created: cal.created, spelled: spelled}
 		for _, r := range cal.ruleOrder {
 			c.Rules = append(c.Rules, r.snapshot())
 		}
@@ -58,7 +71,7 @@ func (s *Server) Calendars() []CalendarSnapshot {
 }
 
 func (r *rule) snapshot() RuleSnapshot {
-	return RuleSnapshot{ID: r.id, Type: r.kind, Value: r.value, Role: r.role, Hidden: r.hidden}
+	return RuleSnapshot{ID: r.id, Type: r.kind, Value: r.value, Role: r.role, Hidden: r.hidden, Default: r.inborn}
 }
 
 // counts are the numbers of events that are there, and of cancelled ones.
@@ -94,7 +107,7 @@ func (s *Server) Events(calendarID string) []*calendar.Event {
 
 // snapshot copies ev; it cannot fail but for a fault of this package.
 func (s *Server) snapshot(cal *calendarState, ev *event) (*calendar.Event, error) {
-	raw, err := json.Marshal(s.renderEvent(cal, ev, view{role: "owner", account: ev.creator, zone: cal.zone()}))
+	raw, err := json.Marshal(s.renderEvent(cal, ev, view{role: "owner", account: ev.creator, zone: cal.zone(), stored: true}))
 	if err != nil {
 		return nil, fmt.Errorf("encoding event %s: %w", ev.id, err)
 	}
