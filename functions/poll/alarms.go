@@ -14,24 +14,25 @@ import (
 const (
 	// RecordAlarms is the name of the poll record that keeps open incidents.
 	RecordAlarms = "alarms"
-	// expiryNotice is how long ahead a grant that will die is told (rule 7.5).
+	// expiryNotice is how long before a grant expires its alarm is raised (rule 7.5).
 	expiryNotice = 48 * time.Hour
 )
 
-// alarmGrace is how long whoever lost or made a connection is left to tell of it.
+// alarmGrace is how long the instance that lost or made a connection has to raise or
+// end the alarm itself.
 const alarmGrace = 2 * time.Minute
 
-// incident is what an alarm may be about at the moment.
+// incident is something that an alarm is about, if it is the case at the moment.
 type incident struct {
 	kind             logging.AlarmKind
 	id, begins, ends string
-	is               bool
+	is               bool // the case
 	attrs            []any
 }
 
 // alarms raises one alarm for each incident that only records and clocks show, and
-// another when it ends: Poll alone, so that instances need not agree.
-func (p *pass) alarms(ctx context.Context) error {
+// ends it afterwards: Poll alone does, so that instances need not agree.
+func (p *poll) alarms(ctx context.Context) error {
 	if p.unknown != nil {
 		return p.unknown
 	}
@@ -69,8 +70,8 @@ func (p *pass) alarms(ctx context.Context) error {
 	return nil
 }
 
-// incidents lists those of which this poll knows whether they are.
-func (p *pass) incidents() []incident {
+// incidents lists those that this poll can judge.
+func (p *poll) incidents() []incident {
 	a, now := p.account, p.now
 	paused := a.PausedUntil
 	if a.CreationsPausedUntil.After(paused) {
@@ -98,24 +99,24 @@ func (p *pass) incidents() []incident {
 	return out
 }
 
-// lostGrant tells what an instance did not live to tell: that the connection was
-// lost, or that it is there again.
-func (p *pass) lostGrant(ctx context.Context) error {
+// lostGrant raises or ends the alarm of a lost connection where the instance that
+// should have done so died before.
+func (p *poll) lostGrant(ctx context.Context) error {
 	a := p.account
 	lost := !a.Connected && !a.DisconnectedAt.IsZero() && a.Alarmed != a.Version && p.now.After(a.DisconnectedAt.Add(alarmGrace))
 	back := a.Connected && a.Alarmed != 0 && p.now.After(a.ConnectedAt.Add(alarmGrace))
-	told := int64(0)
+	alarmed := int64(0)
 	switch {
 	case lost:
 		logging.Alarm(ctx, p.Log, logging.GrantRevoked, "grant-"+strconv.FormatInt(a.Version, 10),
 			"Google refuses the grant of the central account: connect it again in the console")
-		told = a.Version
+		alarmed = a.Version
 	case back:
 		logging.AlarmEnded(ctx, p.Log, logging.GrantRevoked, "grant-"+strconv.FormatInt(a.Alarmed, 10), "The central account is connected again")
 	default:
 		return nil
 	}
-	if err := p.Store.GrantAlarmed(ctx, a.Sub, told); err != nil {
+	if err := p.Store.GrantAlarmed(ctx, a.Sub, alarmed); err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
 	return nil

@@ -15,14 +15,14 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
-// lateLook is how long after its reading a look may record it: the lease's time and
-// some.
-const lateLook = 10 * time.Minute
+// lateRecord is how long after its reading a pass may record it: a lease, and some
+// more.
+const lateRecord = 10 * time.Minute
 
-// employees publishes whoever changed or came since the last poll, whoever was
-// missing in two, and whom a look meanwhile found otherwise than they are now. Before
-// anybody was looked at, the first poll only remembers: all are the fill's business.
-func (p *pass) employees(ctx context.Context) error {
+// employees publishes whose card changed or is new since the last poll, who was
+// missing in two, and whose card a pass meanwhile read otherwise than it is now. The
+// first poll only remembers: there, everybody is the fill's business.
+func (p *poll) employees(ctx context.Context) error {
 	rec, found, err := p.remembered(ctx, RecordEmployees)
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
@@ -31,8 +31,7 @@ func (p *pass) employees(ctx context.Context) error {
 	defer cancel()
 	readings, err := p.ERP.AllEmployees(erpCtx)
 	if errors.Is(err, userside.ErrNobody) && len(rec.Hashes) == 0 {
-		// A new installation. Whoever comes later is published, not taken for the
-		// fill's business.
+		// A new installation. Whoever is hired later is published.
 		err = nil
 	}
 	if err != nil {
@@ -58,17 +57,17 @@ func (p *pass) employees(ctx context.Context) error {
 			changed = append(changed, int64(id))
 		}
 	}
-	gone, trouble := p.left(erpCtx, rec, &next, readings)
+	gone, trouble := p.gone(erpCtx, rec, &next, readings)
 	changed = append(changed, gone...)
 	if !found {
 		changed = nil
 	}
-	// After the list, so that nobody is taken for changed who was looked at meanwhile.
+	// After the list, so that nobody counts as changed whose card a pass read meanwhile.
 	seen, err := p.seen(ctx, rec.Before)
 	if err != nil {
 		return errors.Join(trouble, err)
 	}
-	changed = append(changed, p.otherwise(seen, rec, next, readings, found)...)
+	changed = append(changed, p.differing(seen, rec, next, readings, found)...)
 	slices.Sort(changed)
 	changed = slices.Compact(changed)
 	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
@@ -84,14 +83,14 @@ func (p *pass) employees(ctx context.Context) error {
 	return trouble
 }
 
-// seen gives the cards that looks took otherwise than before since the last list,
-// by their digests: one may be again by now as that list had it, and nobody told. The
-// first poll gets all, for the fill may have looked before a change.
-func (p *pass) seen(ctx context.Context, before time.Time) (map[int64]string, error) {
+// seen gives the digests of the cards that passes have read otherwise than before
+// since the last list: by now a card may be as that list had it again, without a
+// notification. The first poll gets all, for the fill may have read before a change.
+func (p *poll) seen(ctx context.Context, before time.Time) (map[int64]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
 	if !before.IsZero() {
-		before = before.Add(-lateLook)
+		before = before.Add(-lateRecord)
 	}
 	seen, err := p.Store.SeenSince(ctx, before)
 	if err != nil {
@@ -100,8 +99,8 @@ func (p *pass) seen(ctx context.Context, before time.Time) (map[int64]string, er
 	return seen, nil
 }
 
-// otherwise gives whose card is not, by the present list, as a look took it last.
-func (p *pass) otherwise(seen map[int64]string, rec, next store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading, found bool) []int64 {
+// differing gives whose card in the present list is not as a pass read it last.
+func (p *poll) differing(seen map[int64]string, rec, next store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading, found bool) []int64 {
 	var out []int64
 	for id, digest := range seen {
 		name := strconv.FormatInt(id, 10)
@@ -112,14 +111,14 @@ func (p *pass) otherwise(seen map[int64]string, rec, next store.PollRecord, read
 		case there && readable && now != digest:
 			out = append(out, id)
 		case !there && !listed && digest != calendarsync.NoCard:
-			// Who came and went between two lists, none of them has.
+			// Who came and went between two lists is in neither.
 			out = append(out, id)
 		}
 	}
 	if !found && len(seen) > 0 {
-		// Whoever came between the fill and the first poll nobody has looked at.
+		// No pass has read who came between the fill and the first poll.
 		for id, r := range readings {
-			if _, looked := seen[int64(id)]; !looked && r.Employee != nil {
+			if _, read := seen[int64(id)]; !read && r.Employee != nil {
 				out = append(out, int64(id))
 			}
 		}
@@ -127,10 +126,10 @@ func (p *pass) otherwise(seen map[int64]string, rec, next store.PollRecord, read
 	return out
 }
 
-// left gives who is missing for the second time, and keeps what is known of those
+// gone gives who is missing for the second time, and keeps what is known of those
 // who are missing for the first: one list may lack somebody for a moment, or half
 // of everybody.
-func (p *pass) left(ctx context.Context, rec store.PollRecord, next *store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) ([]int64, error) {
+func (p *poll) gone(ctx context.Context, rec store.PollRecord, next *store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) ([]int64, error) {
 	var missing, gone []int64
 	for name := range rec.Hashes {
 		id, err := strconv.ParseInt(name, 10, 64)

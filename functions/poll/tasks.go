@@ -25,20 +25,20 @@ const (
 	// floodOverlap is the same for what a full run was started for: that run reads
 	// what is committed by then, whatever its date.
 	floodOverlap = time.Minute
-	// sampled is how many of many missing ones are asked for: one call.
+	// sampled is how many of many missing ones are read by id: one call.
 	sampled = 50
 	// floodAgain is how soon around a zone change the same tasks get another full run.
 	floodAgain = 30 * time.Minute
 	// maxShown is how many changed tasks are read to skip the unchanged ones. Beyond,
-	// after a long pause, a full run costs less than so many single looks.
+	// after a long pause, a full run costs less than as many passes over single tasks.
 	maxShown = 2000
 
 	wallFormat = "2006-01-02 15:04:05"
 )
 
 // tasks publishes the tasks that changed since the watermark and those that
-// vanished, then remembers how far it came.
-func (p *pass) tasks(ctx context.Context) error {
+// vanished, then remembers how far it got.
+func (p *poll) tasks(ctx context.Context) error {
 	rec, found, err := p.remembered(ctx, RecordTasks)
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
@@ -86,16 +86,16 @@ func (p *pass) tasks(ctx context.Context) error {
 	return trouble
 }
 
-// mapped gives the set of the tasks that have events: what the first poll compares
-// with, for the fill may have looked before one vanished.
-func (p *pass) mapped(ctx context.Context) ([]byte, error) {
+// mapped gives the set of the tasks that have events, which the first poll compares
+// with: the fill may have read a task before it vanished.
+func (p *poll) mapped(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
 	people, err := p.Store.Employees(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
-	found := make([][]int64, len(people))
+	ids := make([][]int64, len(people))
 	reads, readCtx := errgroup.WithContext(ctx)
 	reads.SetLimit(16)
 	for i, e := range people {
@@ -106,7 +106,7 @@ func (p *pass) mapped(ctx context.Context) ([]byte, error) {
 			tasks, err := p.Store.TasksOf(readCtx, e.ID)
 			for _, t := range tasks {
 				if m, there := t.Mapping(e.ID); there && m.State != store.MappingTombstone {
-					found[i] = append(found[i], t.ID)
+					ids[i] = append(ids[i], t.ID)
 				}
 			}
 			return err
@@ -115,15 +115,15 @@ func (p *pass) mapped(ctx context.Context) ([]byte, error) {
 	if err := reads.Wait(); err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
-	ids := slices.Concat(found...)
-	slices.Sort(ids)
-	return pack(slices.Compact(ids))
+	all := slices.Concat(ids...)
+	slices.Sort(all)
+	return pack(slices.Compact(all))
 }
 
 // listChanged lists what changed since the watermark, less the overlap. inList
 // gets all of it; what a full run was started for is given only if it changed
 // since that moment.
-func (p *pass) listChanged(ctx context.Context, rec store.PollRecord, next *store.PollRecord, watermark time.Time, clock userside.Clock, inList map[int64]bool) ([]calendarsync.TaskID, error) {
+func (p *poll) listChanged(ctx context.Context, rec store.PollRecord, next *store.PollRecord, watermark time.Time, clock userside.Clock, inList map[int64]bool) ([]calendarsync.TaskID, error) {
 	list := func(from time.Time) ([]calendarsync.TaskID, error) {
 		ids, err := p.ERP.ListTasks(ctx, userside.TaskFilter{ChangedFrom: calendarsync.LocalTime{Wall: from}})
 		if err != nil {
@@ -147,7 +147,7 @@ func (p *pass) listChanged(ctx context.Context, rec store.PollRecord, next *stor
 	}
 	there := func(id calendarsync.TaskID) bool { _, ok := slices.BinarySearch(flood, int64(id)); return ok }
 	if !slices.ContainsFunc(ids, there) {
-		return ids, nil // the overlap has left them behind
+		return ids, nil // the overlap has moved past them
 	}
 	// As the wall clock shows that moment today: it may have jumped since.
 	flooded := clock.Local.Wall.Add(-clock.Unix.Sub(rec.FloodedAt))
@@ -169,7 +169,7 @@ func (p *pass) listChanged(ctx context.Context, rec store.PollRecord, next *stor
 
 // overlap is the long one when the ERP's offset has changed since the last poll,
 // or the zone of the settings changes within that time of now.
-func (p *pass) overlap(rec store.PollRecord, clock userside.Clock) time.Duration {
+func (p *poll) overlap(rec store.PollRecord, clock userside.Clock) time.Duration {
 	if int(clock.Offset/time.Second) != rec.Offset {
 		return overlapAtZoneChange
 	}
@@ -186,11 +186,11 @@ func (p *pass) overlap(rec store.PollRecord, clock userside.Clock) time.Duration
 }
 
 // changed publishes the listed tasks whose date.update is another than at the last
-// poll, and gives the marks to compare with at the next. erpCtx bounds the reading.
-func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, before map[string]string, next *store.PollRecord, clock userside.Clock) (map[string]string, error) {
-	marks := map[string]string{}
+// poll, and gives those to compare with at the next. erpCtx bounds the reading.
+func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, before map[string]string, next *store.PollRecord, clock userside.Clock) (map[string]string, error) {
+	updated := map[string]string{}
 	if len(ids) > maxShown {
-		// The overlap lists them at the next polls too, when one run will have done.
+		// The overlap lists them at the next polls, too, and one full run is enough.
 		all, err := unpack(next.Flood)
 		if err != nil {
 			return nil, err
@@ -203,10 +203,10 @@ func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 			return nil, err
 		}
 		next.FloodedAt = clock.Unix.UTC()
-		return marks, p.everybody(ctx, queue.CauseFill)
+		return updated, p.everybody(ctx, queue.CauseFill)
 	}
 	if len(ids) == 0 {
-		return marks, nil
+		return updated, nil
 	}
 	readings, err := p.ERP.Tasks(erpCtx, ids)
 	if err != nil {
@@ -215,28 +215,28 @@ func (p *pass) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 	var out []int64
 	for _, id := range ids {
 		name := strconv.FormatInt(int64(id), 10)
-		mark := ""
+		at := ""
 		if t := readings[id].Task; t != nil {
-			mark = t.Updated
+			at = t.Updated
 		}
-		if mark == "" || before[name] != mark {
+		if at == "" || before[name] != at {
 			out = append(out, int64(id))
 		}
-		if mark != "" && settled(mark, clock.Local.Wall) {
-			marks[name] = mark
+		if at != "" && settled(at, clock.Local.Wall) {
+			updated[name] = at
 		}
 	}
 	p.sum.Changed, err = p.publishTasks(ctx, out, readings)
-	return marks, err
+	return updated, err
 }
 
-// publishTasks publishes those not yet sent in this run: live as long as the run's
-// share of the live lane lasts, the rest by the employees they concern. It gives
-// how many tasks that were.
-func (p *pass) publishTasks(ctx context.Context, ids []int64, readings map[calendarsync.TaskID]calendarsync.TaskReading) (int, error) {
+// publishTasks publishes those not yet sent in this poll: on the live lane as far as
+// the poll's share of it goes, the rest by the employees they concern. It gives how
+// many tasks that were.
+func (p *poll) publishTasks(ctx context.Context, ids []int64, readings map[calendarsync.TaskID]calendarsync.TaskReading) (int, error) {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return p.sent[id] })
 	if len(ids) > maxShown {
-		// As many single records would be read to learn whom they concern.
+		// To learn whom they concern would take as many readings of single records.
 		return len(ids), p.everybody(ctx, queue.CauseFill)
 	}
 	live := max(0, min(len(ids), maxLive-len(p.sent)))
@@ -247,7 +247,7 @@ func (p *pass) publishTasks(ctx context.Context, ids []int64, readings map[calen
 	if err != nil {
 		return 0, err
 	}
-	// Not cause poll: that asks for a look at the card, and these calendars are to be
+	// Not cause poll, which asks for the card to be read: these calendars are to be
 	// compared with the tasks.
 	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CauseFill, queue.LaneBulk, concerned); err != nil {
 		return 0, err
@@ -260,7 +260,7 @@ func (p *pass) publishTasks(ctx context.Context, ids []int64, readings map[calen
 
 // concerned lists, ascending, the employees that have or ought to have an event of
 // any of the tasks: those on record, and those that the readings name.
-func (p *pass) concerned(ctx context.Context, tasks []int64, readings map[calendarsync.TaskID]calendarsync.TaskReading) ([]int64, error) {
+func (p *poll) concerned(ctx context.Context, tasks []int64, readings map[calendarsync.TaskID]calendarsync.TaskReading) ([]int64, error) {
 	if len(tasks) == 0 {
 		return nil, nil
 	}
@@ -311,9 +311,9 @@ func (p *pass) concerned(ctx context.Context, tasks []int64, readings map[calend
 }
 
 // settled reports whether no later change can bear the same date.update: the moment
-// it names, as finely as it is spelled, must be over by the ERP's own clock. A
-// spelling that is not known is taken at its word.
-func settled(mark string, now time.Time) bool {
+// it names, as finely as it is written, must be over by the ERP's own clock. A
+// form that is not known counts as settled.
+func settled(updated string, now time.Time) bool {
 	for layout, unit := range map[string]time.Duration{
 		wallFormat:            time.Second,
 		"2006-01-02 15:04":    time.Minute,
@@ -322,7 +322,7 @@ func settled(mark string, now time.Time) bool {
 		"2006-01-02":          24 * time.Hour,
 		"02.01.2006":          24 * time.Hour,
 	} {
-		if at, err := time.Parse(layout, mark); err == nil {
+		if at, err := time.Parse(layout, updated); err == nil {
 			return !at.Add(unit).After(now)
 		}
 	}
@@ -331,17 +331,17 @@ func settled(mark string, now time.Time) bool {
 
 // vanished compares the ids of all tasks in shown states with those of the last
 // poll. An id must be missing in two polls, because a task moves through the ERP's
-// lists while they are read; one that is listed as changed when it is first missed
-// was published as such.
-func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.PollRecord, inList map[int64]bool) ([]int64, error) {
+// lists while they are read; one that is listed as changed when it is first missing
+// was published as changed.
+func (p *poll) vanished(ctx context.Context, rec store.PollRecord, next *store.PollRecord, inList map[int64]bool) ([]int64, error) {
 	catalogue, err := p.ERP.States(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
 	states := catalogue.StatesWithRoles(p.settings.ShownRoles)
 	if len(states) == 0 {
-		// Without states the ERP would list every task there is. A role that is gone
-		// from the catalogue is for the workers to judge (rule 4.1).
+		// Without states the ERP would list every task there is. What a role that is gone
+		// from the catalogue means, the workers decide (rule 4.1).
 		p.Log.WarnContext(ctx, "no state of the catalogue has a shown role: vanished tasks are not looked for")
 		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
 		return nil, nil
@@ -365,7 +365,7 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 		before = nil
 	}
 	if !rec.Before.IsZero() {
-		// What came, got its events and vanished between two polls no poll has listed.
+		// No poll has listed what was created, got its events and vanished between two.
 		inserted, err := p.inserted(ctx, rec.Before)
 		if err != nil {
 			return nil, err
@@ -387,11 +387,11 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 		}
 	}
 	if len(gone) > suspicious {
-		lied, err := p.lied(ctx, gone, states)
+		shown, err := p.stillShown(ctx, gone, states)
 		if err != nil {
 			return nil, err
 		}
-		if lied {
+		if shown {
 			p.Log.WarnContext(ctx, "the ERP's list lacks tasks that it shows: they are not taken for vanished", "missing", len(gone))
 			next.Missing = append(next.Missing, gone...)
 			slices.Sort(next.Missing)
@@ -401,10 +401,10 @@ func (p *pass) vanished(ctx context.Context, rec store.PollRecord, next *store.P
 	return gone, nil
 }
 
-func (p *pass) inserted(ctx context.Context, before time.Time) ([]int64, error) {
+func (p *poll) inserted(ctx context.Context, before time.Time) ([]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	ids, err := p.Store.InsertedSince(ctx, before.Add(-lateLook))
+	ids, err := p.Store.InsertedSince(ctx, before.Add(-lateRecord))
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)
 	}
@@ -423,10 +423,10 @@ func sample(ids []int64, n int) []int64 {
 	return out
 }
 
-// lied asks for some of many missing tasks by id. If the ERP shows most of them in
-// the very states it was asked to list, nothing follows from its list, and looking
-// at all of them would only be a flood.
-func (p *pass) lied(ctx context.Context, missing []int64, states []calendarsync.StateID) (bool, error) {
+// stillShown reads some of many missing tasks by id and reports whether the ERP shows
+// most of them in the very states that it was asked to list: then nothing follows
+// from its list, and publishing all of them would only be a flood.
+func (p *poll) stillShown(ctx context.Context, missing []int64, states []calendarsync.StateID) (bool, error) {
 	some := sample(missing, sampled)
 	ids := make([]calendarsync.TaskID, len(some))
 	for i, id := range some {

@@ -1,0 +1,106 @@
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
+)
+
+// poll is one call of the function.
+type poll struct {
+	*handler
+	settings calendarsync.Settings
+	sum      *Summary
+	// account and now are what the store said at the beginning, unless unknown says
+	// why it did not; account is zero where none was ever connected.
+	account store.AccountRecord
+	now     time.Time
+	unknown error
+	// clock is the ERP's, nil where it could not be read.
+	clock *userside.Clock
+	// sent are the tasks published in this poll: one message each is enough.
+	sent map[int64]bool
+}
+
+func (h *handler) poll(ctx context.Context) (Summary, error) {
+	var sum Summary
+	in, err := h.Settings.Settings(ctx)
+	p := &poll{handler: h, settings: in, sum: &sum, sent: map[int64]bool{}}
+	switch {
+	case failure.Is(err, failure.Misconfigured):
+		// Until an admin completes the settings nothing can be judged.
+		h.Log.WarnContext(ctx, "the settings are incomplete: nothing is polled", "error", err)
+		sum.Paused = true
+	case err != nil:
+		return sum, fmt.Errorf("poll: %w", err)
+	case !in.Enabled:
+		sum.Paused = true
+	}
+	p.learn(ctx)
+	if sum.Paused {
+		// A grant expires whether anybody uses it or not.
+		return sum, errors.Join(p.purge(ctx), p.alarms(ctx))
+	}
+	// The parts are independent: an ERP that is down must not keep due keys waiting.
+	return sum, errors.Join(p.due(ctx), p.putOff(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx), p.alarms(ctx))
+}
+
+// learn reads once what several parts need of the store.
+func (p *poll) learn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	var err error
+	if p.account, err = p.Store.Account(ctx); err != nil && !errors.Is(err, store.ErrNotConnected) {
+		p.unknown = fmt.Errorf("poll: %w", err)
+		return
+	}
+	if p.now, err = p.Store.Now(ctx); err != nil {
+		p.unknown = fmt.Errorf("poll: read the store's clock: %w", err)
+	}
+}
+
+// mayWrite reports whether a pass could write anything: without a confirmation or
+// an account, due keys would only be read from the ERP and parked again at every
+// poll (rules 4.7 and 7.5).
+func (p *poll) mayWrite() bool { return p.account.Connected && p.settings.Confirmed }
+
+// everybody starts a full run.
+func (p *poll) everybody(ctx context.Context, cause queue.Cause) error {
+	p.sum.Everybody = true
+	return p.send(ctx, p.cfg.EmployeeTopic, queue.Message{All: true, Cause: cause, Lane: queue.LaneBulk})
+}
+
+func (p *poll) publish(ctx context.Context, topic string, cause queue.Cause, lane queue.Lane, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return p.send(ctx, topic, queue.Split(queue.Message{IDs: ids, Cause: cause, Lane: lane})...)
+}
+
+func (p *poll) send(ctx context.Context, topic string, messages ...queue.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, publishDeadline)
+	defer cancel()
+	if err := p.Publisher.Publish(ctx, topic, messages...); err != nil {
+		return fmt.Errorf("poll: publish %d messages to %s: %w", len(messages), topic, err)
+	}
+	return nil
+}
+
+func (p *poll) remembered(ctx context.Context, what string) (store.PollRecord, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	return p.Store.Poll(ctx, what)
+}
+
+func (p *poll) remember(ctx context.Context, what string, rec store.PollRecord) error {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	return p.Store.SavePoll(ctx, what, rec)
+}

@@ -1,0 +1,74 @@
+package poll
+
+import (
+	"context"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// Store is what the function needs of store.Store, by what needs it.
+type Store interface {
+	stateStore
+	dueStore
+	memoryStore
+	taskStore
+	employeeStore
+}
+
+// stateStore says how the installation is: for every part, for purge and for alarms.
+type stateStore interface {
+	// Now is the store's clock, which leases and pauses are dated by.
+	Now(ctx context.Context) (time.Time, error)
+	// Account reads the central account; store.ErrNotConnected where none ever was.
+	Account(ctx context.Context) (store.AccountRecord, error)
+	// GrantAlarmed notes that the alarm of a version's lost grant was raised; 0: that it was ended.
+	GrantAlarmed(ctx context.Context, sub string, version int64) error
+	// Installation reads the installation's record with its purge; zero where there is none.
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+	// FinishPurge ends the open purge if no employee has a calendar any more.
+	FinishPurge(ctx context.Context) (ended bool, err error)
+}
+
+// dueStore says what waits for its time.
+type dueStore interface {
+	// DueKeys lists the ids of a collection that are due at a time, the longest due first.
+	DueKeys(ctx context.Context, c store.Collection, now time.Time, limit int) ([]int64, error)
+	// Held reads the plan of what the delete guard holds.
+	Held(ctx context.Context) (store.HeldPlan, error)
+	// HoldEnded ends the incident if nothing is held any more; ended is since when there was one, or zero.
+	HoldEnded(ctx context.Context) (ended time.Time, err error)
+	// PutOff reads the full run that could not begin; zero for none.
+	PutOff(ctx context.Context) (store.PutOffRecord, error)
+	// RunSent notes that the full run put off until due was published again.
+	RunSent(ctx context.Context, due time.Time) error
+}
+
+// memoryStore keeps what the next poll compares with.
+type memoryStore interface {
+	// Poll reads what is remembered under a name; found is false before the first SavePoll.
+	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
+	// SavePoll replaces it and dates it by the store's clock.
+	SavePoll(ctx context.Context, what string, rec store.PollRecord) error
+}
+
+// taskStore says which tasks have events, and whom a task concerns.
+type taskStore interface {
+	// Task reads a task's record; found is false where there is none.
+	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
+	// TasksOf lists the records of the tasks that concern an employee.
+	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
+	// InsertedSince lists the tasks that got an event where there was none, at a time or after.
+	InsertedSince(ctx context.Context, since time.Time) ([]int64, error)
+	// Employees lists all employees' records by id.
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	// EmployeesOfDivisions lists the records of those who belong to any of the divisions.
+	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+}
+
+// employeeStore says how employees' cards were last read.
+type employeeStore interface {
+	// SeenSince gives, by employee, the digests of the cards that a pass read otherwise
+	// than the pass before, at a time or after.
+	SeenSince(ctx context.Context, since time.Time) (map[int64]string, error)
+}
