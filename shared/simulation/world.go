@@ -271,7 +271,7 @@ func (w *world) notify(c userside.Change, name string, wait time.Duration) {
 		for k, v := range header {
 			r.Header[k] = v
 		}
-		w.auditor.Told(c.Type, c.IDs...)
+		w.auditor.Vouched(c.Type, c.IDs...)
 		i := w.slot(w.dice.pick(len(w.slots), "notify slot", id))
 		if rec, answered := i.call("Notify", r); answered && rec.code() == http.StatusAccepted {
 			return

@@ -308,7 +308,7 @@ func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, re
 		}
 	}
 	if len(faults) > 0 {
-		s.tellBent(read, rep.status, out)
+		s.observeFaultyAnswer(read, rep.status, out)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(rep.status)

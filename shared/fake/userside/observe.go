@@ -20,7 +20,7 @@ type Observer interface {
 	Read(Read)
 	// Bent is the answer of a read that met faults, as it is about to be sent. A read
 	// that met faults and is never told of again had no readable answer.
-	Bent(number, status int, body []byte)
+	FaultyAnswer(number, status int, body []byte)
 }
 
 // Read is one reading call of api.php.
@@ -80,10 +80,10 @@ func (s *Server) tellRead(c call) {
 	}
 }
 
-func (s *Server) tellBent(number, status int, body []byte) {
+func (s *Server) observeFaultyAnswer(number, status int, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.observer != nil && number > 0 {
-		s.observer.Bent(number, status, body)
+		s.observer.FaultyAnswer(number, status, body)
 	}
 }

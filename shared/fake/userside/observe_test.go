@@ -34,7 +34,7 @@ func (d *diary) Read(r Read) {
 	d.add("read %s %s faulty=%t", r.Action, r.Params["id"], r.Faulty)
 }
 
-func (d *diary) Bent(number, status int, body []byte) {
+func (d *diary) FaultyAnswer(number, status int, body []byte) {
 	d.add("bent %d %d %s", number, status, strings.TrimSpace(string(body)))
 }
 

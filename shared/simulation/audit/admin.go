@@ -11,19 +11,19 @@ type purge struct {
 	to   time.Time // zero while it goes on
 }
 
-// wish is how long what an admin asked for may take to come about: the longest
-// pause that a failing key gets, and what leads up to it.
-const wish = 24 * time.Hour
+// longestPause is how long it may take until what an admin asked for is done: the
+// longest pause that a failing key gets, and the failures before it.
+const longestPause = 24 * time.Hour
 
-// Purge tells that an admin is confirming the deletion of everything.
+// Purge notes that an admin is confirming the deletion of everything.
 func (a *Auditor) Purge() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.purges = append(a.purges, purge{from: a.w.Now()})
 }
 
-// PurgeStopped tells that the deletion was stopped, or not begun: what is under
-// way may still come to its end.
+// PurgeStopped notes that the deletion was stopped, or never began. Passes under way
+// may still finish.
 func (a *Auditor) PurgeStopped() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -38,9 +38,9 @@ func (a *Auditor) endPurge() {
 	}
 }
 
-// Purged tells that the deletion is said to be over: nothing of the product's may
-// be left but what others have something in, and that bears no mark any more
-// (rule 4.6).
+// Purged judges the state after a deletion that the product says is over: of its
+// calendars only those may remain that hold something of others', and those bear no
+// mark any more (rule 4.6).
 func (a *Auditor) Purged() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,22 +58,22 @@ func (a *Auditor) Purged() {
 			continue
 		}
 		v := Violation{Rule: RuleCalendar, Calendar: c.id, Employee: int64(c.mark.Employee)}
-		a.report(v, "it is left after everything was deleted")
+		a.report(v, "it remains after everything was deleted")
 	}
 }
 
 // purging reports whether a deletion may be the purge's.
 func (a *Auditor) purging() bool {
 	return slices.ContainsFunc(a.purges, func(p purge) bool {
-		return p.to.IsZero() || a.w.Now().Sub(p.to) <= employeeWork
+		return p.to.IsZero() || a.w.Now().Sub(p.to) <= employeePassAge
 	})
 }
 
-// purged judges the deletion of a calendar by a purge: not of one in which others
-// have had something for so long that the look that deleted it has seen it.
-func (a *Auditor) purged(c *calendarStory, v Violation) {
+// checkPurgedCalendar judges the deletion of a calendar by a purge. It must stay where
+// others have had an event in it for so long that the pass must have seen it.
+func (a *Auditor) checkPurgedCalendar(c *trackedCalendar, v Violation) {
 	for _, e := range c.events {
-		if e.live && !c.owns(e) && !a.lately(e.since, a.taskWork()) && c.denied.IsZero() {
+		if e.live && !c.owns(e) && !a.within(e.since, a.taskPassAge()) && c.falselyGone.IsZero() {
 			v.Rule, v.Event = RuleForeign, e.id
 			a.report(v, "a calendar was deleted in which others have an event")
 			return
@@ -81,18 +81,18 @@ func (a *Auditor) purged(c *calendarStory, v Violation) {
 	}
 }
 
-// disowned judges a calendar whose mark a purge took off: it stays because of what
-// others have in it, and nothing of the product's does.
-func (a *Auditor) disowned(c *calendarStory, v Violation) {
+// disowned judges a calendar whose mark a purge took off: it may stay only because of
+// what others have in it, and nothing of the product's may stay in it.
+func (a *Auditor) disowned(c *trackedCalendar, v Violation) {
 	foreign := false
 	for _, e := range c.events {
 		switch {
 		case e.live && c.owns(e):
 			v.Rule, v.Event = RuleExtra, e.id
-			a.report(v, "it is left in a calendar that the product gave up")
+			a.report(v, "it remains in a calendar that the product gave up")
 		case e.live:
 			foreign = true
-		case !e.owned && a.lately(e.ended, a.purgeLasts()):
+		case !e.owned && a.within(e.ended, a.purgeLasts()):
 			foreign = true // it was there when the purge looked
 		}
 	}
@@ -109,9 +109,9 @@ func (a *Auditor) disowned(c *calendarStory, v Violation) {
 	c.disowned, c.disownedAt = true, a.w.Now()
 }
 
-// cleared reports whether a purge, under way or stopped, has taken out of a calendar
-// everything of the product's but its mark: it leaves, whatever the ERP says.
-func (a *Auditor) cleared(c *calendarStory) bool {
+// cleared reports whether a purge, under way or stopped, has removed everything of the
+// product's from a calendar but its mark: it is retired, whatever the ERP says.
+func (a *Auditor) cleared(c *trackedCalendar) bool {
 	if !a.purgedSince(c.made) {
 		return false
 	}
@@ -133,7 +133,7 @@ func (a *Auditor) purgedSince(t time.Time) bool {
 	return slices.ContainsFunc(a.purges, func(p purge) bool { return p.from.After(t) })
 }
 
-// purgeLasts is how long ago the latest purge began.
+// purgeLasts is how long ago the latest purge began; 0 where there was none.
 func (a *Auditor) purgeLasts() time.Duration {
 	if len(a.purges) == 0 {
 		return 0
@@ -141,8 +141,8 @@ func (a *Auditor) purgeLasts() time.Duration {
 	return a.w.Now().Sub(a.purges[len(a.purges)-1].from)
 }
 
-// rebuilds reports whether an admin has asked for an employee's calendar to be
-// emptied and filled again, and that may still be under way. A pause puts it off.
+// rebuilds reports whether an employee's calendar may still be being emptied and filled
+// again, as an admin asked. While syncing is off or the account is not connected, it waits.
 func (a *Auditor) rebuilds(employee int64) bool {
 	asked := a.allowed[keyOf("rebuild", employee)]
 	if len(asked) == 0 {
@@ -160,22 +160,22 @@ func (a *Auditor) rebuilds(employee int64) bool {
 			since = ended
 		}
 	}
-	return a.w.Now().Sub(since) <= wish
+	return a.w.Now().Sub(since) <= longestPause
 }
 
-// mostUnpaced is how many calls a connection makes before anything is known of the
-// account, and so before there is a budget to take them from: the list of calendars,
-// repeated three times at most when Google fails, and a look at three of them.
+// mostUnpaced is how many calls connecting the account makes at most before there is a
+// budget to reserve them from: the list of calendars, repeated up to three times when
+// Google fails, and a read of three calendars.
 const mostUnpaced = 7
 
-// Connecting tells that an admin is connecting the account.
+// Connecting notes that an admin is connecting the account.
 func (a *Auditor) Connecting() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.connecting = append(a.connecting, a.w.Now())
 }
 
-// unpaced is how many calls of the last minute may have been connections'.
+// unpaced is how many calls of the last minute may have been made while connecting.
 func (a *Auditor) unpaced(now time.Time) int {
 	n := 0
 	for _, at := range a.connecting {
@@ -186,7 +186,7 @@ func (a *Auditor) unpaced(now time.Time) int {
 	return n
 }
 
-// Keep tells of an admin's decision that what is held stays ("tasks/12").
+// Keep notes an admin's decision to keep what is held ("tasks/12").
 func (a *Auditor) Keep(keys ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -195,18 +195,18 @@ func (a *Auditor) Keep(keys ...string) {
 	}
 }
 
-// Reopened tells that an admin wants to decide anew about all that is kept.
+// Reopened notes that an admin wants to decide again about everything that was kept.
 func (a *Auditor) Reopened() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.kept)
 }
 
-// checkKept reports a deletion that an admin decided against, unless the ERP, the
-// settings or the catalogue said something new since (functions/README.md, Console).
+// checkKept reports the deletion of something that an admin decided to keep, unless the
+// ERP, the settings or the catalogue have changed since (functions/README.md, Console).
 func (a *Auditor) checkKept(v Violation, key string) {
 	kept, is := a.kept[key]
-	if !is || a.lately(kept, employeeWork) || a.allowedSince(key) {
+	if !is || a.within(kept, employeePassAge) || a.allowedSince(key) {
 		return
 	}
 	news := a.settings[len(a.settings)-1].since.After(kept)
@@ -224,19 +224,19 @@ func (a *Auditor) checkKept(v Violation, key string) {
 	a.report(v, "it was deleted although an admin decided that it stays")
 }
 
-// changed reports whether a story went on, or was told otherwise than it is, since
-// then.
-func (s *story[T]) changed(since time.Time) bool {
+// changed reports whether the object changed since then, or a faulty answer may have
+// shown it otherwise than it is.
+func (s *timeline[T]) changed(since time.Time) bool {
 	if s == nil {
 		return false
 	}
-	if n := len(s.spans); n > 0 && s.spans[n-1].from.After(since) {
+	if n := len(s.versions); n > 0 && s.versions[n-1].from.After(since) {
 		return true
 	}
-	return slices.ContainsFunc(s.reads, func(r reading) bool { return r.bent != nil && r.at.After(since) })
+	return slices.ContainsFunc(s.reads, func(r reading) bool { return r.faulty != nil && r.at.After(since) })
 }
 
-// Entitled counts the employees who are to have a calendar now.
+// Entitled counts the employees who ought to have a calendar now.
 func (a *Auditor) Entitled() int {
 	a.mu.Lock()
 	s := a.settings[len(a.settings)-1]

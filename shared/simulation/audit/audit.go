@@ -3,12 +3,12 @@
 // of itself but its activity records. What ought to be in the calendars is decided
 // here a second time, from the ERP stand-in's state, independently of the
 // product's own decision. It must never import the product's decision, writing or store
-// code, never change a stand-in, and never
-// wait: it lives in its caller's time, also inside a synctest bubble.
+// code, never change a stand-in, and never wait: it lives in its caller's time, also
+// inside a synctest bubble.
 //
-// An Auditor listens from New on. The caller tells it what no stand-in can see:
-// the settings in force, an admin's confirmations, the signed notifications of
-// deletions that were handed over, and when the database was wiped.
+// An Auditor listens from New on. The caller tells it what neither stand-in can see:
+// the settings in force, an admin's decisions, the signed notifications of deletions
+// that were delivered, and when the database was lost.
 package audit
 
 import (
@@ -36,7 +36,7 @@ const (
 	RuleExtra   Rule = "extra"
 	// RuleField: an event's field is not what the task says.
 	RuleField Rule = "field"
-	// RuleDouble: two live owned events of one task, or two calendars of one employee.
+	// RuleDouble: two live events of the product's for one task, or two calendars for one employee.
 	RuleDouble Rule = "double"
 	// RuleForeign: something was touched that is not the product's.
 	RuleForeign Rule = "foreign"
@@ -103,7 +103,7 @@ type Activity struct {
 	Task, Employee  int64
 }
 
-// World is what is judged. Zero durations take the product's defaults.
+// World is what is judged. Durations that are zero take the defaults that are named.
 type World struct {
 	Google *fakegoogle.Server
 	ERP    *fakeerp.Server
@@ -113,9 +113,9 @@ type World struct {
 	ERPURL string
 	// RequestsPerMinute is Google's limit; 0 judges no budget.
 	RequestsPerMinute int
-	// Lease and Absence are LEASE_SECONDS and ABSENCE_SECONDS: 90 s and 10 min.
+	// Lease and Absence are LEASE_SECONDS and ABSENCE_SECONDS; 90 s and 10 min where zero.
 	Lease, Absence time.Duration
-	// Skew is how far an instance's clock may be off: 2 min.
+	// Skew is how far an instance's clock may be off; 2 min where zero.
 	Skew time.Duration
 	// Now is the time by which everything is ordered.
 	Now func() time.Time
@@ -125,36 +125,35 @@ type World struct {
 type Auditor struct {
 	w World
 
-	mu         sync.Mutex
-	settings   []settingsVersion
-	catalogues []catalogue
-	lies       []catalogueLie
-	tasks      map[int64]*story[fakeerp.Task]
-	people     map[int64]*story[fakeerp.Employee]
-	bent       map[int]*bentRead
-	allReads   []reading // of all employees at once
-	told       map[string]time.Time
-	allowed    map[string][]time.Time
-	notes      []note
-	purges     []purge
-	connecting []time.Time
-	kept       map[string]time.Time // what an admin decided to keep, and when
+	mu               sync.Mutex
+	settings         []settingsVersion
+	catalogues       []catalogue
+	faultyCatalogues []faultyCatalogue
+	tasks            map[int64]*timeline[fakeerp.Task]
+	people           map[int64]*timeline[fakeerp.Employee]
+	faulty           map[int]*faultyAnswer
+	allReads         []reading // of all employees at once
+	vouched          map[string]time.Time
+	allowed          map[string][]time.Time
+	purges           []purge
+	connecting       []time.Time
+	kept             map[string]time.Time // what an admin decided to keep, and when
 
 	tenant string
-	cals   map[string]*calendarStory
-	order  []*calendarStory
+	cals   map[string]*trackedCalendar
+	order  []*trackedCalendar
 	owned  int // live owned events
 	most   int // the most there ever were
 
-	units     []spent
-	spent     int
-	overSince bool
-	writes    []write
-	gone      map[Rule]*deletions
-	quiet     bool
-	wiped     time.Time // when the database was lost last
+	units      []spentUnits
+	spent      int
+	overBudget bool
+	writes     []write
+	deletions  map[Rule]*deletions
+	quiet      bool
+	wiped      time.Time // when the database was lost last
 
-	found []Violation // not fetched yet
+	violations []Violation // since the last Watch
 }
 
 // settingsVersion are settings and from when they are in force.
@@ -164,12 +163,7 @@ type settingsVersion struct {
 	zone  *time.Location // nil where there is none of that name
 }
 
-type note struct {
-	from, to time.Time
-	what     string
-}
-
-type spent struct {
+type spentUnits struct {
 	at    time.Time
 	units int
 }
@@ -180,12 +174,12 @@ func New(w World) *Auditor {
 	setDuration(&w.Absence, 10*time.Minute)
 	setDuration(&w.Skew, 2*time.Minute)
 	a := &Auditor{
-		w: w, tasks: map[int64]*story[fakeerp.Task]{}, people: map[int64]*story[fakeerp.Employee]{},
-		bent: map[int]*bentRead{}, told: map[string]time.Time{}, allowed: map[string][]time.Time{}, kept: map[string]time.Time{},
-		cals: map[string]*calendarStory{}, gone: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
+		w: w, tasks: map[int64]*timeline[fakeerp.Task]{}, people: map[int64]*timeline[fakeerp.Employee]{},
+		faulty: map[int]*faultyAnswer{}, vouched: map[string]time.Time{}, allowed: map[string][]time.Time{}, kept: map[string]time.Time{},
+		cals: map[string]*trackedCalendar{}, deletions: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
 	}
-	w.ERP.Observe(source{a})
-	w.Google.Observe(target{a})
+	w.ERP.Observe(erpObserver{a})
+	w.Google.Observe(googleObserver{a})
 	return a
 }
 
@@ -195,7 +189,7 @@ func setDuration(d *time.Duration, to time.Duration) {
 	}
 }
 
-// Settings tells which settings are in force from now on; without any the
+// Settings notes which settings are in force from now on. Before the first ones the
 // product may write nothing.
 func (a *Auditor) Settings(s calendarsync.Settings) {
 	a.mu.Lock()
@@ -207,8 +201,8 @@ func (a *Auditor) Settings(s calendarsync.Settings) {
 	a.settings = append(a.settings, v)
 }
 
-// Allow tells of an admin's confirmation of held keys ("tasks/12", "employees/5"),
-// of one more invitation ("invite/5"), or of a rebuild ("rebuild/5").
+// Allow notes what an admin allowed: held keys ("tasks/12", "employees/5"), one more
+// invitation ("invite/5"), a rebuild ("rebuild/5").
 func (a *Auditor) Allow(keys ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -218,26 +212,26 @@ func (a *Auditor) Allow(keys ...string) {
 	}
 }
 
-// Told tells that a signed notification of a deletion ("task.deleted",
-// "employee.deleted") was handed over: it vouches for an absence (rule 4.1).
-func (a *Auditor) Told(kind string, ids ...int64) {
+// Vouched notes that a signed notification of a deletion ("task.deleted",
+// "employee.deleted") was delivered: it vouches for an absence (rule 4.1).
+func (a *Auditor) Vouched(kind string, ids ...int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range ids {
 		key := fmt.Sprintf("%s/%d", kind, id)
-		if _, before := a.told[key]; !before {
-			a.told[key] = a.w.Now()
+		if _, before := a.vouched[key]; !before {
+			a.vouched[key] = a.w.Now()
 		}
 	}
 }
 
-// Wiped tells that the database was lost: its counters of deletions begin anew, and
-// which shares Google had shown is forgotten.
+// Wiped notes that the database was lost. With it the product forgot how much it had
+// deleted, and which shares Google had shown it.
 func (a *Auditor) Wiped() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.wiped = a.w.Now()
-	for _, d := range a.gone {
+	for _, d := range a.deletions {
 		d.counted = nil
 	}
 	for _, c := range a.cals {
@@ -247,42 +241,34 @@ func (a *Auditor) Wiped() {
 	}
 }
 
-// Killed tells that an instance was killed: what it had been permitted to delete
-// may stay counted and never go, so that others are held sooner.
+// Killed notes that an instance was killed. What the guard had granted it may stay
+// counted although it was never deleted, so that other deletions are held sooner.
 func (a *Auditor) Killed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.gone[RuleCalendar].most++
-	a.gone[RuleExtra].most += 3 // one task's events are permitted at once
+	a.deletions[RuleCalendar].most++
+	a.deletions[RuleExtra].most += 3 // the guard grants one task's events together
 }
 
-// Note tells of a time in which the ERP was made to lie or fail; violations in it
-// say so. What it really sent is known from the stand-in itself.
-func (a *Auditor) Note(from, to time.Time, what string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.notes = append(a.notes, note{from, to, what})
-}
-
-// Watch gives the violations since the last call.
+// Watch gives the violations found since the last call.
 func (a *Auditor) Watch() []Violation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := a.found
-	a.found = nil
+	out := a.violations
+	a.violations = nil
 	return out
 }
 
-// Quiet says that everything is as it ought to be: from now on any write is a
-// violation, until AfterQuiet.
+// Quiet begins a time in which nothing has to be written: any write is a violation
+// until AfterQuiet.
 func (a *Auditor) Quiet() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.quiet = true
 }
 
-// AfterQuiet ends the time without writes and gives the violations since the last
-// Watch.
+// AfterQuiet ends the time that Quiet began and gives the violations found since the
+// last Watch.
 func (a *Auditor) AfterQuiet() []Violation {
 	a.mu.Lock()
 	a.quiet = false
@@ -290,20 +276,13 @@ func (a *Auditor) AfterQuiet() []Violation {
 	return a.Watch()
 }
 
-// State compares what is with what ought to be, for a world at rest; before a
-// reconcile it shows what notifications and polls alone have brought about. It
-// gives all violations since the last Watch.
-func (a *Auditor) State() []Violation {
-	a.judgeState()
-	return a.Watch()
-}
-
-// Judge compares what is with what ought to be, and the writes since the last time
-// with their activity records. It gives all violations since the last Watch.
+// Judge compares the calendars of a world at rest with what ought to be in them, and
+// the writes since its last call with their activity records. It gives all violations
+// found since the last Watch.
 func (a *Auditor) Judge(activity []Activity) []Violation {
 	a.judgeState()
 	a.mu.Lock()
-	a.judgeActivity(activity)
+	a.checkActivity(activity)
 	a.mu.Unlock()
 	return a.Watch()
 }
@@ -314,12 +293,8 @@ func (a *Auditor) report(v Violation, format string, args ...any) {
 		v.At = a.w.Now()
 	}
 	v.Detail = fmt.Sprintf(format, args...)
-	for _, n := range a.notes {
-		if !v.At.Before(n.from) && !v.At.After(n.to) {
-			v.Detail += " (while " + n.what + ")"
-		}
-	}
-	a.found = append(a.found, v)
+
+	a.violations = append(a.violations, v)
 }
 
 // inForce are the settings that may have been in force at some time since then.
@@ -334,8 +309,8 @@ func (a *Auditor) inForce(since time.Time) []settingsVersion {
 	return out
 }
 
-// allowedSince reports whether an admin confirmed a key within the last day, which
-// is how long a confirmation holds.
+// allowedSince reports whether an admin allowed a key within the last day, for which a
+// confirmation is valid.
 func (a *Auditor) allowedSince(key string) bool {
 	times := a.allowed[key]
 	return len(times) > 0 && a.w.Now().Sub(times[len(times)-1]) <= 24*time.Hour

@@ -57,7 +57,7 @@ func TestRight(t *testing.T) {
 		}},
 		{"deleted and vouched for", func(l *lab) {
 			check(l.t, l.erp.DeleteTask(early))
-			l.audit.Told(fakeerp.TaskDeleted, early)
+			l.audit.Vouched(fakeerp.TaskDeleted, early)
 			l.readTasks(early)
 			l.remove(early, olena, 0)
 		}},

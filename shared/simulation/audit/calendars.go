@@ -7,7 +7,7 @@ import (
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
 
-func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChange, by *fakegoogle.Request) {
+func (a *Auditor) calendarChanged(c *trackedCalendar, now fakegoogle.CalendarChange, by *fakegoogle.Request) {
 	before := *c
 	c.client, c.primary, c.deleted = now.ClientID, now.Primary, now.Deleted
 	mark, marked := calendarsync.ReadCalendarMark(now.Description)
@@ -16,7 +16,7 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 			c.mark = mark
 		}
 	} else {
-		// What a person wrote there binds nobody.
+		// A mark that a person wrote does not count as the product's.
 		c.marked = marked && mark.Line() == c.mark.Line()
 	}
 	if c.deleted && !before.deleted {
@@ -34,7 +34,7 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 	employee := int64(c.mark.Employee)
 	v := Violation{Calendar: c.id, Employee: employee}
 	w := write{at: a.w.Now(), calendar: c.id, employee: employee}
-	a.paused(v, by.Method)
+	a.checkPaused(v, by.Method)
 	switch {
 	case by.Method == "calendar.calendars.insert":
 		w.kind = "calendar.create"
@@ -45,8 +45,8 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 	default:
 		w.kind = "calendar.update"
 		switch {
-		case before.disowned && !c.marked && a.lately(c.disownedAt, a.taskWork()):
-			w.kind = "calendar.keep" // said again, because the first answer was lost
+		case before.disowned && !c.marked && a.within(c.disownedAt, a.taskPassAge()):
+			w.kind = "calendar.keep" // written again, because the first answer was lost
 		case !before.ours():
 			v.Rule = RuleForeign
 			a.report(v, "a calendar that is not the product's was changed")
@@ -61,7 +61,7 @@ func (a *Auditor) calendarChanged(c *calendarStory, now fakegoogle.CalendarChang
 	a.writes = append(a.writes, w)
 }
 
-func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
+func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 	if !c.marked {
 		v.Rule = RuleMark
 		a.report(v, "a calendar was made without a mark")
@@ -77,12 +77,12 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 		}
 	}
 	a.tenant = c.mark.Tenant
-	// Which of the readings within the lease was the look's own, nobody can see: others
-	// read everybody meanwhile.
+	// Which of the readings within the lease was this pass's own cannot be seen from
+	// outside: polls read everybody meanwhile.
 	reads := a.personReads(v.Employee)
-	for i := len(reads) - 1; i >= 0 && (len(c.addresses) == 0 || a.lately(reads[i].at, a.w.Lease)); i-- {
-		if seen, _, ok := showPerson(v.Employee, reads[i]); ok && seen.email.v != "" {
-			c.addresses = append(c.addresses, seen.email.v)
+	for i := len(reads) - 1; i >= 0 && (len(c.addresses) == 0 || a.within(reads[i].at, a.w.Lease)); i-- {
+		if shown, _, ok := showPerson(v.Employee, reads[i]); ok && shown.email.v != "" {
+			c.addresses = append(c.addresses, shown.email.v)
 		}
 	}
 	if !a.entitled(v.Employee) {
@@ -92,10 +92,10 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 	a.checkFrom(c, v)
 	for _, other := range a.order {
 		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee ||
-			a.lately(other.denied, employeeWork) {
+			a.within(other.falselyGone, employeePassAge) {
 			continue
 		}
-		// Beside one that leaves, a new one is right (rule 5.2).
+		// Beside a retiring one, a new one is right (rule 5.2).
 		if a.cleared(other) {
 			continue
 		}
@@ -106,26 +106,25 @@ func (a *Auditor) madeCalendar(c *calendarStory, v Violation) {
 	}
 }
 
-// lately reports whether something happened within a time.
-func (a *Auditor) lately(at time.Time, within time.Duration) bool {
+// within reports whether something happened, at most so long ago.
+func (a *Auditor) within(at time.Time, within time.Duration) bool {
 	return !at.IsZero() && a.w.Now().Sub(at) <= within
 }
 
-// checkFrom requires that a new calendar begins where it ought to (rule 3.5):
-// as one deleted by hand, or backfill_hours ago.
-func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
+// checkFrom requires that a new calendar begins where it ought to (rule 3.5): where one
+// deleted by hand began, or backfill_hours ago.
+func (a *Auditor) checkFrom(c *trackedCalendar, v Violation) {
 	now := a.w.Now()
-	for _, s := range a.inForce(now.Add(-employeeWork)) {
+	for _, s := range a.inForce(now.Add(-employeePassAge)) {
 		apart := now.Add(-time.Duration(s.BackfillHours) * time.Hour).Sub(c.mark.From)
-		if apart.Abs() <= employeeWork+a.w.Skew {
+		if apart.Abs() <= employeePassAge+a.w.Skew {
 			return
 		}
 	}
 	for _, other := range a.order {
-		// One that a stopped purge had deleted, with nobody to tell that it had, was not
-		// given back: it is replaced as one deleted by hand.
+		// One that a stopped purge had deleted unnoticed is replaced like one deleted by hand.
 		if other != c && other.mark.Employee == c.mark.Employee &&
-			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.denied.IsZero()) &&
+			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.falselyGone.IsZero()) &&
 			other.mark.From.Equal(c.mark.From) {
 			return
 		}
@@ -134,12 +133,12 @@ func (a *Auditor) checkFrom(c *calendarStory, v Violation) {
 	a.report(v, "it begins at %s, neither backfill_hours ago nor as one deleted by hand", c.mark.From.Format(time.RFC3339))
 }
 
-// sharedWith is the address that the product shared a calendar with last, or those
-// of which it was made for one.
-func (c *calendarStory) sharedWith() []string {
+// sharedWith is the address that the product shared a calendar with last; where it never
+// did, the addresses for one of which it was made.
+func (c *trackedCalendar) sharedWith() []string {
 	address := ""
 	for _, r := range c.rules {
-		if r.once && (address == "" || r.Role != "none") {
+		if r.everOurs && (address == "" || r.Role != "none") {
 			address = r.Value
 		}
 	}
@@ -149,22 +148,22 @@ func (c *calendarStory) sharedWith() []string {
 	return []string{address}
 }
 
-func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Violation) {
+func (a *Auditor) deletedCalendar(c *trackedCalendar, before trackedCalendar, v Violation) {
 	if !before.ours() || !before.marked {
 		v.Rule = RuleForeign
 		a.report(v, "a calendar without the product's mark was deleted")
 		return
 	}
-	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeeWork), c.sharedWith()...)
+	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeePassAge), c.sharedWith()...)
 	if g == none {
 		g, why = a.replaced(c, why)
 	}
-	if g == none && !c.left && (a.purging() || a.cleared(c)) {
-		a.purged(c, v)
+	if g == none && !c.unsharedRightly && (a.purging() || a.cleared(c)) {
+		a.checkPurgedCalendar(c, v)
 		a.deletedUnshared(c, v)
 		return
 	}
-	if g == none && !c.left {
+	if g == none && !c.unsharedRightly {
 		v.Rule = RuleEvidence
 		a.report(v, "the calendar was deleted: %s", why)
 	}
@@ -173,20 +172,21 @@ func (a *Auditor) deletedCalendar(c *calendarStory, before calendarStory, v Viol
 	a.deletedUnshared(c, v)
 }
 
-// deletedUnshared requires that a calendar that is deleted was unshared before.
-func (a *Auditor) deletedUnshared(c *calendarStory, v Violation) {
+// deletedUnshared requires that a calendar was unshared before it was deleted (rule 5.2).
+func (a *Auditor) deletedUnshared(c *trackedCalendar, v Violation) {
 	for _, r := range c.rules {
-		// Share, then calendar (rule 5.2), unless Google denied to have it, or
-		// the database that knew of the share was lost.
-		if r.ours && r.Role != "none" && c.denied.IsZero() && c.made.After(a.wiped) {
+		// Except where a fault said that the calendar was gone, or the database that knew
+		// of the share was lost.
+		if r.ours && r.Role != "none" && c.falselyGone.IsZero() && c.made.After(a.wiped) {
 			v.Rule = RuleShare
 			a.report(v, "it was deleted while %s could still read it", r.ID)
 		}
 	}
 }
 
-// replaced reports whether another calendar of the employee stands in the place of one.
-func (a *Auditor) replaced(c *calendarStory, why string) (grounds, string) {
+// replaced gives explicit grounds where another calendar of the employee has taken the
+// place of this one, and otherwise none, with why.
+func (a *Auditor) replaced(c *trackedCalendar, why string) (grounds, string) {
 	for _, other := range a.order {
 		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee {
 			continue
@@ -194,7 +194,7 @@ func (a *Auditor) replaced(c *calendarStory, why string) (grounds, string) {
 		if other.mark.Epoch == c.mark.Epoch {
 			return explicit, ""
 		}
-		// A purge that is stopped gives back whichever it has not come to.
+		// Of several calendars a stopped purge reinstates whichever it had not come to.
 		purged := a.purgedSince(c.made) && a.purgedSince(other.made)
 		if g, _ := a.personGrounds(int64(c.mark.Employee), c.made, c.sharedWith()...); g != none || other.made.After(c.made) || purged {
 			return explicit, ""

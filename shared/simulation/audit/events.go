@@ -5,10 +5,10 @@ import (
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
 
-func (a *Auditor) eventChanged(c *calendarStory, now fakegoogle.EventChange, by *fakegoogle.Request) {
+func (a *Auditor) eventChanged(c *trackedCalendar, now fakegoogle.EventChange, by *fakegoogle.Request) {
 	e := c.events[now.ID]
 	if e == nil {
-		e = &eventStory{id: now.ID}
+		e = &trackedEvent{id: now.ID}
 		c.events[now.ID] = e
 	}
 	before := *e
@@ -34,7 +34,7 @@ func (a *Auditor) eventChanged(c *calendarStory, now fakegoogle.EventChange, by 
 	if !e.live {
 		w.kind = "event.delete"
 	}
-	a.paused(v, by.Method)
+	a.checkPaused(v, by.Method)
 	switch {
 	case !c.ours():
 		v.Rule = RuleForeign
@@ -45,7 +45,7 @@ func (a *Auditor) eventChanged(c *calendarStory, now fakegoogle.EventChange, by 
 	case wasOurs && !e.live:
 		a.deletedEvent(c, before, v)
 	case !e.live:
-		// What was cancelled already is so again.
+		// It was cancelled already.
 	case !isOurs:
 		v.Rule = RuleMark
 		a.report(v, "%s wrote an event whose mark and id do not belong together, or to the calendar", by.Method)
@@ -53,7 +53,7 @@ func (a *Auditor) eventChanged(c *calendarStory, now fakegoogle.EventChange, by 
 		if !before.live {
 			a.checkDouble(c, e, v)
 		}
-		if why := a.founded(v.Task, v.Employee, c, now.Start, now.AllDay); why != "" {
+		if why := a.unfounded(v.Task, v.Employee, c, now.Start, now.AllDay); why != "" {
 			v.Rule = RuleUnfounded
 			a.report(v, "%s: %s", by.Method, why)
 		}
@@ -62,7 +62,7 @@ func (a *Auditor) eventChanged(c *calendarStory, now fakegoogle.EventChange, by 
 }
 
 // twin is another live owned event of the same task in a calendar.
-func (c *calendarStory) twin(e eventStory, wanted func(*eventStory) bool) *eventStory {
+func (c *trackedCalendar) twin(e trackedEvent, wanted func(*trackedEvent) bool) *trackedEvent {
 	for _, other := range c.events {
 		if other.id != e.id && other.live && c.owns(other) && other.mark.Task == e.mark.Task && wanted(other) {
 			return other
@@ -71,27 +71,27 @@ func (c *calendarStory) twin(e eventStory, wanted func(*eventStory) bool) *event
 	return nil
 }
 
-func (a *Auditor) checkDouble(c *calendarStory, e *eventStory, v Violation) {
-	// One that its owner brought back is there through no fault of the product's.
-	// One that Google denied to have is not to be known of.
-	if other := c.twin(*e, func(o *eventStory) bool { return !o.byHand && !a.lately(o.denied, a.taskWork()) }); other != nil {
+func (a *Auditor) checkDouble(c *trackedCalendar, e *trackedEvent, v Violation) {
+	// That its owner restored one is not the product's doing, and of one that a fault
+	// said was gone it cannot know.
+	if other := c.twin(*e, func(o *trackedEvent) bool { return !o.byHand && !a.within(o.falselyGone, a.taskPassAge()) }); other != nil {
 		v.Rule = RuleDouble
 		a.report(v, "the task has event %s in this calendar already", other.id)
 	}
 }
 
-func (a *Auditor) deletedEvent(c *calendarStory, before eventStory, v Violation) {
+func (a *Auditor) deletedEvent(c *trackedCalendar, before trackedEvent, v Violation) {
 	if a.purging() || a.rebuilds(v.Employee) || before.byHand && a.cleared(c) {
 		return
 	}
-	twin := c.twin(before, func(*eventStory) bool { return true })
+	twin := c.twin(before, func(*trackedEvent) bool { return true })
 	if twin != nil && twin.mark.Generation > before.mark.Generation {
-		return // of several the highest generation stays (rule 3.3)
+		return // of several, the one with the highest generation stays (rule 3.3)
 	}
 	g, why := a.taskGrounds(v.Task, v.Employee, c)
 	if g == none && twin != nil {
 		v.Rule = RuleDouble
-		a.report(v, "of two events the one with the lower generation stays")
+		a.report(v, "of two events the one with the lower generation was kept")
 		return
 	}
 	if g == none {

@@ -9,42 +9,42 @@ import (
 )
 
 const (
-	// believed is how old settings and catalogues may be (functions/README.md, Settings).
-	believed = time.Minute
-	// employeeWork is how long a look at an employee may go on after its reading
-	// (rule 7.3), with a call's time over.
-	employeeWork = 5 * time.Minute
-	// divisionsKept is how long an employee's divisions may be remembered beyond a
-	// change that nobody told of: until the nightly reconcile at the latest.
+	// cacheAge is how old settings and catalogues may be (functions/README.md, Settings).
+	cacheAge = time.Minute
+	// employeePassAge is how long after its reading of the ERP an employee's pass may
+	// still write (rule 7.3), with time for one more call.
+	employeePassAge = 5 * time.Minute
+	// divisionsKept is how long an employee's divisions may be remembered after a change
+	// that no notification reported: until the nightly reconcile at the latest.
 	divisionsKept = 24 * time.Hour
 )
 
-// taskWork is how long after a reading of a task its events may be written: the
-// lease, with a call's time over (rules 1.2 and 1.5).
-func (a *Auditor) taskWork() time.Duration { return a.w.Lease + time.Minute }
+// taskPassAge is how long after a reading of a task its events may be written: the
+// lease, with time for one more call (rules 1.2 and 1.5).
+func (a *Auditor) taskPassAge() time.Duration { return a.w.Lease + time.Minute }
 
-// rolesSince are the catalogues that may have been believed at some time since
-// then, what bent readings told included.
+// rolesSince are the catalogues that an instance may have held at some time since then,
+// those from faulty answers included.
 func (a *Auditor) rolesSince(t time.Time) []map[int64]int64 {
 	var out []map[int64]int64
-	t = t.Add(-believed)
+	t = t.Add(-cacheAge)
 	for i := len(a.catalogues) - 1; i >= 0; i-- {
 		out = append(out, a.catalogues[i].roles)
 		if !a.catalogues[i].from.After(t) {
 			break
 		}
 	}
-	for _, l := range a.lies {
-		if !l.at.Before(t) && l.bent.read().readable {
-			out = append(out, l.bent.rolesOf())
+	for _, f := range a.faultyCatalogues {
+		if !f.at.Before(t) && f.faulty.parse().readable {
+			out = append(out, f.faulty.roles())
 		}
 	}
 	return out
 }
 
-// memberships are the divisions an employee may have been taken to belong to: of
-// one who is not in the ERP any more, those they had last, because nothing tells
-// others (rule 4.2).
+// memberships are the divisions that an instance may have taken an employee to belong
+// to: of one who is no longer in the ERP those they had last, because nothing says
+// otherwise (rule 4.2).
 func (a *Auditor) memberships(employee int64) [][]int64 {
 	p := a.people[employee]
 	now := a.w.Now()
@@ -78,34 +78,34 @@ func (a *Auditor) personReads(employee int64) []reading {
 		}
 		r := a.allReads[j]
 		j++
-		out = append(out, seen(r.at, p.at(r.at), true, r.bent))
+		out = append(out, newReading(r.at, p.at(r.at), true, r.faulty))
 	}
 	return out
 }
 
 // showTask is what a reading showed of a task; ok is false where it showed nothing.
 func showTask(id int64, r reading) (v taskView, complete, ok bool) {
-	if r.bent == nil {
+	if r.faulty == nil {
 		t, _ := r.v.(*fakeerp.Task)
 		return viewTask(t), r.complete, true
 	}
-	ans := r.bent.read()
+	ans := r.faulty.parse()
 	if !ans.readable {
 		return v, false, false
 	}
-	return viewBentTask(ans.entries[id]), len(ans.entries) > 0, true
+	return viewFaultyTask(ans.entries[id]), len(ans.entries) > 0, true
 }
 
 func showPerson(id int64, r reading) (v personView, complete, ok bool) {
-	if r.bent == nil {
+	if r.faulty == nil {
 		e, _ := r.v.(*fakeerp.Employee)
 		return viewPerson(e), r.complete, true
 	}
-	ans := r.bent.read()
+	ans := r.faulty.parse()
 	if !ans.readable {
 		return v, false, false
 	}
-	return viewBentPerson(ans.entries[id]), r.complete && len(ans.entries) > 0, true
+	return viewFaultyPerson(ans.entries[id]), r.complete && len(ans.entries) > 0, true
 }
 
 // grounds are what a deletion rests on.
@@ -117,82 +117,131 @@ const (
 	counted // absence, or a state that changed its role (rule 4.3)
 )
 
-// taskGrounds finds in the readings what lets an event go.
-func (a *Auditor) taskGrounds(task, employee int64, c *calendarStory) (g grounds, why string) {
-	now := a.w.Now()
-	story := a.tasks[task]
-	if story == nil {
+// taskGrounds finds in the readings what justifies deleting a task's event; why says
+// what is missing where nothing does.
+func (a *Auditor) taskGrounds(task, employee int64, c *trackedCalendar) (g grounds, why string) {
+	history := a.tasks[task]
+	if history == nil {
 		return none, "the task was never read"
 	}
-	begin := now.Add(-a.taskWork())
-	settings, members := a.inForce(begin.Add(-believed)), a.memberships(employee)
-	// One reading can be taken in several ways, by what was in force and remembered.
-	judge := func(r reading) verdicts {
+	begin := a.w.Now().Add(-a.taskPassAge())
+	judge := a.taskJudge(task, employee, c, begin)
+	closedBy := explicit
+	if a.roleChanged(task) {
+		closedBy = counted
+	}
+	found := newestEvidence(history.reads, begin, judge, closedBy, explanations{
+		unread:  "no reading of the task in the time of its lease",
+		missing: "only one complete reading lacks it",
+		wanted:  "the ERP says that it is open, dated and theirs",
+	})
+	if found.grounds == none && a.absentBefore(history.reads, found.absence, judge) {
+		return counted, ""
+	}
+	return found.grounds, found.why
+}
+
+// taskJudge judges readings of a task in every way in which the product may have taken
+// them, by the settings, roles and divisions that were in force or remembered.
+func (a *Auditor) taskJudge(task, employee int64, c *trackedCalendar, begin time.Time) func(reading) verdicts {
+	settings, members := a.inForce(begin.Add(-cacheAge)), a.memberships(employee)
+	return func(r reading) verdicts {
 		v, complete, ok := showTask(task, r)
 		if !ok {
 			return 0
 		}
 		if v.absent {
-			_, told := a.told[fmt.Sprintf("task.deleted/%d", task)]
-			switch {
-			case told:
-				return one(over)
-			case complete:
-				return one(unsure)
-			}
-			return 0
+			_, vouched := a.vouched[fmt.Sprintf("task.deleted/%d", task)]
+			return absenceVerdict(complete, vouched)
 		}
 		var all verdicts
 		for _, s := range settings {
 			for _, roles := range a.rolesSince(r.at) {
 				for _, m := range members {
-					all |= one(judgeTask(s, roles, v, employee, m, c.mark.From))
+					all |= setOf(judgeTask(s, roles, v, employee, m, c.mark.From))
 				}
 			}
 		}
 		return all
 	}
-	why = "no reading of the task in the time of its lease"
-	var second time.Time
-	for i := len(story.reads) - 1; i >= 0 && !story.reads[i].at.Before(begin); i-- {
-		switch all := judge(story.reads[i]); {
-		case all.has(over), all.has(closed) && !a.roleChanged(task):
-			return explicit, ""
-		case all.has(closed):
-			g = counted
-		case all.has(unsure):
-			if second.IsZero() {
-				second = story.reads[i].at
-			}
-			why = "only one complete reading lacks it"
-		case all.has(due):
-			if second.IsZero() {
-				why = "the ERP says that it is open, dated and theirs"
-			}
-		}
-	}
-	if g != none || second.IsZero() {
-		return g, why
-	}
-	for _, r := range story.reads {
-		if second.Sub(r.at) < a.apart() {
-			break
-		}
-		if judge(r).against() {
-			return counted, ""
-		}
-	}
-	return none, why
 }
 
-// apart is how far two readings must lie apart. They come some time after the
-// lease by whose beginning the product measures.
-func (a *Auditor) apart() time.Duration {
+// absenceVerdict judges an answer that lacks what was asked for: a signed notification
+// vouches for it, a complete answer may be one of the two that prove it, any other says
+// nothing (rules 4.1 and 4.2).
+func absenceVerdict(complete, vouched bool) verdicts {
+	switch {
+	case vouched:
+		return setOf(over)
+	case complete:
+		return setOf(unsure)
+	}
+	return 0
+}
+
+// evidence is what the newest readings say.
+type evidence struct {
+	grounds grounds
+	// absence is when the newest reading was made that says nothing either way: with
+	// an older one it may prove an absence. Zero where there is none.
+	absence time.Time
+	// why is what is missing where there are no grounds.
+	why string
+}
+
+// explanations say why there are no grounds.
+type explanations struct {
+	unread, missing, wanted string
+}
+
+// newestEvidence goes through the readings since begin, the newest first, until one
+// says explicitly that the thing ought to go. closedBy is what a state's role counts for.
+func newestEvidence(reads []reading, begin time.Time, judge func(reading) verdicts, closedBy grounds, because explanations) evidence {
+	e := evidence{why: because.unread}
+	for i := len(reads) - 1; i >= 0 && !reads[i].at.Before(begin); i-- {
+		switch all := judge(reads[i]); {
+		case all.has(over), all.has(closed) && closedBy == explicit:
+			return evidence{grounds: explicit}
+		case all.has(closed):
+			e.grounds = closedBy
+		case all.has(unsure):
+			if e.absence.IsZero() {
+				e.absence = reads[i].at
+			}
+			e.why = because.missing
+		case all.has(due) && e.absence.IsZero():
+			e.why = because.wanted
+		}
+	}
+	return e
+}
+
+// absentBefore reports whether a reading old enough did not want the thing either, so
+// that it and the newest one prove an absence (rule 4.2).
+func (a *Auditor) absentBefore(reads []reading, newest time.Time, judge func(reading) verdicts) bool {
+	if newest.IsZero() {
+		return false
+	}
+	for _, r := range reads {
+		if newest.Sub(r.at) < a.absenceApart() {
+			return false
+		}
+		if judge(r).against() {
+			return true
+		}
+	}
+	return false
+}
+
+// absenceApart is how far two readings must lie apart to prove an absence (rule 4.2).
+// It is a little less than the product waits, which measures from when its leases
+// began: the readings come some time after that.
+func (a *Auditor) absenceApart() time.Duration {
 	return a.w.Absence - min(time.Minute, a.w.Absence/10)
 }
 
-// roleChanged reports whether the state that a task is in ever had another role, by
-// truth or by a lie, while the task may have been in it.
+// roleChanged reports whether the state that a task is in was ever given another role
+// while the task may have been in it, by the ERP itself or by a false answer.
 func (a *Auditor) roleChanged(task int64) bool {
 	t := a.tasks[task].at(a.w.Now())
 	if t == nil {
@@ -204,8 +253,8 @@ func (a *Auditor) roleChanged(task int64) bool {
 			roles[role] = true
 		}
 	}
-	for _, l := range a.lies {
-		if role, ok := l.bent.rolesOf()[t.StateID]; ok {
+	for _, f := range a.faultyCatalogues {
+		if role, ok := f.faulty.roles()[t.StateID]; ok {
 			roles[role] = true
 		}
 	}
@@ -221,88 +270,79 @@ func (a *Auditor) roleChanged(task int64) bool {
 	return true
 }
 
-// personGrounds finds in the readings since then what takes an employee their
-// calendar, or one that was shared with an address, or with one of several.
+// personGrounds finds in the readings since then what takes an employee their calendar:
+// one that was shared with an address, or with one of several. why says what is missing
+// where nothing does.
 func (a *Auditor) personGrounds(employee int64, since time.Time, addresses ...string) (g grounds, why string) {
-	settings := a.inForce(since.Add(-believed))
-	judge := func(r reading) verdicts {
+	judge := a.personJudge(employee, since, addresses)
+	reads := a.personReads(employee)
+	found := newestEvidence(reads, since, judge, explicit, explanations{
+		unread:  "no reading of the employee in the time of the pass",
+		missing: "only one complete reading lacks them",
+		wanted:  "the ERP says that they work, are bound and have this address",
+	})
+	switch {
+	case found.grounds != none || found.absence.IsZero():
+		return found.grounds, found.why
+	case endedBefore(reads, judge):
+		return explicit, ""
+	case a.absentBefore(reads, found.absence, judge):
+		return counted, ""
+	}
+	return none, found.why
+}
+
+// personJudge judges readings of an employee by every settings that were in force.
+func (a *Auditor) personJudge(employee int64, since time.Time, addresses []string) func(reading) verdicts {
+	settings := a.inForce(since.Add(-cacheAge))
+	return func(r reading) verdicts {
 		v, complete, ok := showPerson(employee, r)
 		if !ok {
 			return 0
 		}
 		if v.absent {
-			_, told := a.told[fmt.Sprintf("employee.deleted/%d", employee)]
-			switch {
-			case told && complete:
-				return one(over)
-			case complete:
-				return one(unsure)
-			}
-			return 0
+			_, vouched := a.vouched[fmt.Sprintf("employee.deleted/%d", employee)]
+			return absenceVerdict(complete, vouched && complete)
 		}
 		var all verdicts
 		for _, s := range settings {
-			all |= one(judgePerson(s, v))
+			all |= setOf(judgePerson(s, v))
 		}
 		if all.has(due) && slices.ContainsFunc(addresses, func(had string) bool { return !sameAddress(v.email.v, had) }) {
-			all = all&^one(due) | one(over) // theirs is another calendar
+			all = all&^setOf(due) | setOf(over) // theirs is another calendar
 		}
 		return all
 	}
-	why = "no reading of the employee in the time of the look"
-	var second time.Time
-	reads := a.personReads(employee)
-	for i := len(reads) - 1; i >= 0 && !reads[i].at.Before(since); i-- {
-		switch all := judge(reads[i]); {
-		case all.has(over):
-			return explicit, ""
-		case all.has(unsure):
-			if second.IsZero() {
-				second = reads[i].at
-			}
-			why = "only one complete reading lacks them"
-		case all.has(due):
-			if second.IsZero() {
-				why = "the ERP says that they work, are bound and have this address"
-			}
-		}
-	}
-	if second.IsZero() {
-		return none, why
-	}
-	for i := len(reads) - 1; i >= 0; i-- {
-		// What something explicit had begun may be finished when they vanish besides.
-		if all := judge(reads[i]); all.has(due) {
-			break
-		} else if all.has(over) {
-			return explicit, ""
-		}
-	}
-	for _, r := range reads {
-		if second.Sub(r.at) < a.apart() {
-			break
-		}
-		if judge(r).against() {
-			return counted, ""
-		}
-	}
-	return none, why
 }
 
-// founded reports whether a fresh reading of a task asks for an event at a time.
-func (a *Auditor) founded(task, employee int64, c *calendarStory, start time.Time, allDay bool) string {
-	now := a.w.Now()
-	begin := now.Add(-a.taskWork())
-	story := a.tasks[task]
-	if story == nil {
+// endedBefore reports whether the last reading that showed the employee took the
+// calendar from them: what it began may be finished although they vanished besides.
+func endedBefore(reads []reading, judge func(reading) verdicts) bool {
+	for i := len(reads) - 1; i >= 0; i-- {
+		switch all := judge(reads[i]); {
+		case all.has(due):
+			return false
+		case all.has(over):
+			return true
+		}
+	}
+	return false
+}
+
+// unfounded says why no fresh reading of a task asks for an event at a time; "" where
+// one does.
+func (a *Auditor) unfounded(task, employee int64, c *trackedCalendar, start time.Time, allDay bool) string {
+	history := a.tasks[task]
+	if history == nil {
 		return "the task was never read"
 	}
+	begin := a.w.Now().Add(-a.taskPassAge())
 	why := "no reading of the task in the time of its lease"
-	for i := len(story.reads) - 1; i >= 0 && !story.reads[i].at.Before(begin); i-- {
-		r := story.reads[i]
-		if r.bent != nil {
-			if r.bent.read().readable {
-				return "" // what it said may have been anything
+	for i := len(history.reads) - 1; i >= 0 && !history.reads[i].at.Before(begin); i-- {
+		r := history.reads[i]
+		if r.faulty != nil {
+			if r.faulty.parse().readable {
+				return "" // it may have shown anything
 			}
 			continue
 		}
@@ -311,28 +351,34 @@ func (a *Auditor) founded(task, employee int64, c *calendarStory, start time.Tim
 			why = "the task was not there"
 			continue
 		}
-		for _, s := range a.inForce(begin.Add(-believed)) {
-			want := timesOf(s, *t, 0)
-			if want.allDay != allDay || !want.start.Equal(start) {
-				why = "it starts at " + start.UTC().Format(time.RFC3339) + " and the task at " + want.start.UTC().Format(time.RFC3339)
-				continue
+		for _, s := range a.inForce(begin.Add(-cacheAge)) {
+			if why = a.unwantedAt(s, r, *t, employee, c, start, allDay); why == "" {
+				return ""
 			}
-			for _, roles := range a.rolesSince(r.at) {
-				for _, m := range a.memberships(employee) {
-					if judgeTask(s, roles, viewTask(t), employee, m, c.mark.From) == due {
-						return ""
-					}
-				}
-			}
-			why = "the task ought not to be in this calendar"
 		}
 	}
 	return why
 }
 
+// unwantedAt says why a task, as a reading showed it, asks for no event at a time; "" where it does.
+func (a *Auditor) unwantedAt(s settingsVersion, r reading, t fakeerp.Task, employee int64, c *trackedCalendar, start time.Time, allDay bool) string {
+	want := timesOf(s, t, 0)
+	if want.allDay != allDay || !want.start.Equal(start) {
+		return "it starts at " + start.UTC().Format(time.RFC3339) + " and the task at " + want.start.UTC().Format(time.RFC3339)
+	}
+	for _, roles := range a.rolesSince(r.at) {
+		for _, m := range a.memberships(employee) {
+			if judgeTask(s, roles, viewTask(&t), employee, m, c.mark.From) == due {
+				return ""
+			}
+		}
+	}
+	return "the task ought not to be in this calendar"
+}
+
 // entitled reports whether a recent reading gives an employee a calendar.
 func (a *Auditor) entitled(employee int64) bool {
-	since := a.w.Now().Add(-employeeWork)
+	since := a.w.Now().Add(-employeePassAge)
 	settings := a.inForce(since)
 	for _, r := range a.personReads(employee) {
 		if r.at.Before(since) {

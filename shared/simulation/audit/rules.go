@@ -4,24 +4,16 @@ import (
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
 
-func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by *fakegoogle.Request) {
+func (a *Auditor) ruleChanged(c *trackedCalendar, now fakegoogle.RuleSnapshot, by *fakegoogle.Request) {
 	r := c.rules[now.ID]
 	if r == nil {
-		r = &ruleStory{RuleSnapshot: fakegoogle.RuleSnapshot{Role: "none"}}
+		r = &trackedRule{RuleSnapshot: fakegoogle.RuleSnapshot{Role: "none"}}
 		c.rules[now.ID] = r
 	}
 	before := r.RuleSnapshot
 	r.RuleSnapshot = now
 	if by == nil {
-		if before.Role != "none" && now.Role == "none" {
-			// What was seen once may be forgotten by an instance that died then.
-			r.lost = r.ours && r.listed < 2
-		} else if before.Role == "none" {
-			r.ours, r.lost = false, false
-		}
-		if now.Role == "none" {
-			r.listed = 0
-		}
+		r.changedByHand(before.Role)
 		return
 	}
 	if by.Method == "calendar.calendars.insert" || before.Role == now.Role && before.Hidden != now.Hidden {
@@ -29,8 +21,7 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 	}
 	employee := int64(c.mark.Employee)
 	v := Violation{Calendar: c.id, Employee: employee}
-	w := write{at: a.w.Now(), calendar: c.id, employee: employee, kind: "rule.insert"}
-	a.paused(v, by.Method)
+	a.checkPaused(v, by.Method)
 	switch {
 	case !c.ours():
 		v.Rule = RuleForeign
@@ -38,22 +29,8 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 	case !r.ours && before.Role != "none" && !a.everHad(employee, now.Value):
 		v.Rule = RuleForeign
 		a.report(v, "rule %s, which is not the product's, became %s", now.ID, now.Role)
-	case now.Role == "none" && a.purging():
 	case now.Role == "none":
-		g, why := a.personGrounds(employee, a.w.Now().Add(-employeeWork), now.Value)
-		if g == none {
-			// A calendar that leaves loses its share even if the old address comes back.
-			if old, _ := a.personGrounds(employee, c.made, now.Value); old != none {
-				g = old
-			} else {
-				g, why = a.replaced(c, why)
-			}
-		}
-		if g == none {
-			v.Rule = RuleEvidence
-			a.report(v, "the share was removed: %s", why)
-		}
-		c.left = g != none
+		a.checkUnshared(c, now, v)
 	case now.Role != "reader" || now.Type != "user":
 		v.Rule = RuleShare
 		a.report(v, "shared with %s as %s", now.ID, now.Role)
@@ -61,23 +38,65 @@ func (a *Auditor) ruleChanged(c *calendarStory, now fakegoogle.RuleSnapshot, by 
 		v.Rule = RuleShare
 		a.report(v, "shared with %s, which was never the employee's address", now.ID)
 	}
-	switch {
-	case now.Role == "none":
-		w.kind = "rule.delete"
-		r.listed = 0
-	case by.Method != "calendar.acl.insert":
-		w.kind = "rule.narrow"
-	}
 	if now.Role != "none" && by.Query.Get("sendNotifications") != "false" && before.Role != "none" && !a.invites(employee) {
 		v.Rule = RuleMail
 		a.report(v, "another invitation to %s", now.ID)
 	}
-	r.ours, r.once, r.lost = true, true, false
-	c.left = c.left && now.Role == "none"
-	a.writes = append(a.writes, w)
+	if now.Role == "none" {
+		r.listed = 0
+	}
+	r.ours, r.everOurs, r.lost = true, true, false
+	c.unsharedRightly = c.unsharedRightly && now.Role == "none"
+	a.writes = append(a.writes, write{at: a.w.Now(), calendar: c.id, employee: employee, kind: ruleWrite(now.Role, by.Method)})
 }
 
-// invites uses up an admin's wish to invite an employee once more.
+// ruleWrite is the kind of a write to a rule, as in Activity.Action.
+func ruleWrite(role, method string) string {
+	switch {
+	case role == "none":
+		return "rule.delete"
+	case method != "calendar.acl.insert":
+		return "rule.narrow"
+	}
+	return "rule.insert"
+}
+
+// changedByHand notes that somebody else changed the rule from a role to what it is now.
+func (r *trackedRule) changedByHand(from string) {
+	switch {
+	case from != "none" && r.Role == "none":
+		// Where Google had listed it only once, the instance that saw it may have died.
+		r.lost = r.ours && r.listed < 2
+	case from == "none":
+		r.ours, r.lost = false, false
+	}
+	if r.Role == "none" {
+		r.listed = 0
+	}
+}
+
+// checkUnshared requires grounds for removing a share, unless a purge does it.
+func (a *Auditor) checkUnshared(c *trackedCalendar, rule fakegoogle.RuleSnapshot, v Violation) {
+	if a.purging() {
+		return
+	}
+	g, why := a.personGrounds(v.Employee, a.w.Now().Add(-employeePassAge), rule.Value)
+	if g == none {
+		// A retiring calendar loses its share even if the old address comes back.
+		if earlier, _ := a.personGrounds(v.Employee, c.made, rule.Value); earlier != none {
+			g = earlier
+		} else {
+			g, why = a.replaced(c, why)
+		}
+	}
+	if g == none {
+		v.Rule = RuleEvidence
+		a.report(v, "the share was removed: %s", why)
+	}
+	c.unsharedRightly = g != none
+}
+
+// invites reports whether an admin asked for another invitation, and uses that up.
 func (a *Auditor) invites(employee int64) bool {
 	key := keyOf("invite", employee)
 	if len(a.allowed[key]) == 0 {
@@ -87,19 +106,20 @@ func (a *Auditor) invites(employee int64) bool {
 	return true
 }
 
-// everHad reports whether an address was ever an employee's, or ever told to be.
+// everHad reports whether an address was ever an employee's, or a faulty answer ever
+// said so.
 func (a *Auditor) everHad(employee int64, address string) bool {
 	p := a.people[employee]
 	if p == nil {
 		return false
 	}
-	for _, s := range p.spans {
+	for _, s := range p.versions {
 		if s.v != nil && sameAddress(s.v.Email, address) {
 			return true
 		}
 	}
 	for _, r := range a.personReads(employee) {
-		if r.bent != nil {
+		if r.faulty != nil {
 			if v, _, ok := showPerson(employee, r); ok && sameAddress(v.email.v, address) {
 				return true
 			}

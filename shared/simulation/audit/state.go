@@ -38,7 +38,8 @@ func (a *Auditor) judgeState() {
 	if !s.Enabled || !s.Confirmed {
 		return // what is there stays as it is (rule 4.6)
 	}
-	// The stand-ins are asked before the lock is taken: they call back under theirs.
+	// The stand-ins are asked before the lock is acquired: they hold theirs when they
+	// call the observers.
 	world, err := a.erpWorld(s)
 	events := map[string][]shownEvent{}
 	for _, c := range a.w.Google.Calendars() {
@@ -53,7 +54,7 @@ func (a *Auditor) judgeState() {
 		return
 	}
 	j := judgement{a: a, w: world, events: events}
-	owners := map[int64][]*calendarStory{}
+	owners := map[int64][]*trackedCalendar{}
 	for _, c := range a.order {
 		if !c.deleted && c.ours() {
 			owners[int64(c.mark.Employee)] = append(owners[int64(c.mark.Employee)], c)
@@ -76,9 +77,9 @@ type judgement struct {
 	events map[string][]shownEvent
 }
 
-func (j judgement) employee(id int64, have []*calendarStory) {
-	// One whose mark was taken away by hand may have been given up.
-	if marked := slices.DeleteFunc(slices.Clone(have), func(c *calendarStory) bool { return !c.marked }); len(marked) > 0 {
+func (j judgement) employee(id int64, have []*trackedCalendar) {
+	// The product may have given up one whose mark was removed by hand.
+	if marked := slices.DeleteFunc(slices.Clone(have), func(c *trackedCalendar) bool { return !c.marked }); len(marked) > 0 {
 		have = marked
 	}
 	e, there := j.w.employees[id]
@@ -99,7 +100,7 @@ func (j judgement) employee(id int64, have []*calendarStory) {
 		j.a.report(v, "there is no calendar")
 		return
 	}
-	// The newest is the present one, unless only another bears the address.
+	// The newest is the current one, unless only another is shared with the address.
 	present := have[len(have)-1]
 	for _, c := range have {
 		if j.reader(present, e.Email) == nil && j.reader(c, e.Email) != nil {
@@ -114,7 +115,7 @@ func (j judgement) employee(id int64, have []*calendarStory) {
 	}
 	v.Calendar = present.id
 	if name, ok := j.w.calendarName(e); ok && !sameText(name, present.name, markup.MatchString(e.Name), calendarsync.MaxName) {
-		j.a.report(v, "it is named otherwise than the employee")
+		j.a.report(v, "its name is not the employee's")
 	}
 	if !sameZone(present.zone, j.w.s.TimeZone, j.a.w.Now()) {
 		j.a.report(v, "its zone is %s", present.zone)
@@ -124,7 +125,7 @@ func (j judgement) employee(id int64, have []*calendarStory) {
 }
 
 // reader is the rule that lets an address read a calendar.
-func (j judgement) reader(c *calendarStory, address string) *ruleStory {
+func (j judgement) reader(c *trackedCalendar, address string) *trackedRule {
 	for _, r := range c.rules {
 		if r.Type == "user" && sameAddress(r.Value, address) && r.Role != "none" {
 			return r
@@ -133,10 +134,10 @@ func (j judgement) reader(c *calendarStory, address string) *ruleStory {
 	return nil
 }
 
-// unwanted judges a calendar that ought not to be there: it may wait for an admin
-// when a day has seen as many deletions as may go (rules 4.3 and 4.4).
-func (j judgement) unwanted(c *calendarStory, v Violation, explicit bool) {
-	if d := j.a.gone[RuleCalendar]; d.most < d.least {
+// unwanted judges a calendar that ought not to be there. It may wait for an admin where
+// the day's deletions have reached what the guard grants (rules 4.3 and 4.4).
+func (j judgement) unwanted(c *trackedCalendar, v Violation, explicit bool) {
+	if d := j.a.deletions[RuleCalendar]; d.most < d.least {
 		j.a.report(v, "the calendar ought not to be there")
 	}
 	if !explicit {
@@ -150,7 +151,7 @@ func (j judgement) unwanted(c *calendarStory, v Violation, explicit bool) {
 	}
 }
 
-func (j judgement) shares(c *calendarStory, address string, v Violation) {
+func (j judgement) shares(c *trackedCalendar, address string, v Violation) {
 	v.Rule = RuleShare
 	r := j.reader(c, address)
 	switch {
@@ -158,7 +159,7 @@ func (j judgement) shares(c *calendarStory, address string, v Violation) {
 		// The account's own rule is the owner's, and nobody may change it.
 	case r != nil && r.Role != "reader":
 		j.a.report(v, "the employee is its %s", r.Role)
-	case r == nil && !c.refused && !j.lost(c, address):
+	case r == nil && !c.cannotShare && !j.lost(c, address):
 		j.a.report(v, "it is not shared with the employee")
 	}
 	for _, r := range c.rules {
@@ -168,9 +169,9 @@ func (j judgement) shares(c *calendarStory, address string, v Violation) {
 	}
 }
 
-// lost reports whether the share is one that only an admin may repeat: removed by
-// hand before the product had seen it (rule 5.3).
-func (j judgement) lost(c *calendarStory, address string) bool {
+// lost reports whether only an admin may share it again: the share was removed by hand
+// before the product had seen it (rule 5.3).
+func (j judgement) lost(c *trackedCalendar, address string) bool {
 	for _, r := range c.rules {
 		if sameAddress(r.Value, address) && r.lost {
 			return true
@@ -179,7 +180,7 @@ func (j judgement) lost(c *calendarStory, address string) bool {
 	return false
 }
 
-func (j judgement) tasks(c *calendarStory, e fakeerp.Employee) {
+func (j judgement) tasks(c *trackedCalendar, e fakeerp.Employee) {
 	owned := map[int64][]shownEvent{}
 	for _, ev := range j.events[c.id] {
 		if s := c.events[ev.id]; s != nil && c.owns(s) {
@@ -204,7 +205,7 @@ func (j judgement) tasks(c *calendarStory, e fakeerp.Employee) {
 	}
 }
 
-func (j judgement) task(t fakeerp.Task, c *calendarStory, e fakeerp.Employee) verdict {
+func (j judgement) task(t fakeerp.Task, c *trackedCalendar, e fakeerp.Employee) verdict {
 	return judgeTask(j.w.s, j.w.roles, viewTask(&t), e.ID, divisionsOf(&e), c.mark.From)
 }
 
@@ -228,7 +229,7 @@ func (j judgement) wanted(t fakeerp.Task, e fakeerp.Employee, have []shownEvent,
 // extra judges events that ought not to be there; held reports whether the guard may
 // hold their deletion.
 func (j judgement) extra(have []shownEvent, v Violation, held bool) {
-	if d := j.a.gone[RuleExtra]; held && d.most >= d.least {
+	if d := j.a.deletions[RuleExtra]; held && d.most >= d.least {
 		return
 	}
 	for _, ev := range have {
@@ -237,8 +238,8 @@ func (j judgement) extra(have []shownEvent, v Violation, held bool) {
 	}
 }
 
-// judgeActivity looks for the record of every write. The lock is held.
-func (a *Auditor) judgeActivity(activity []Activity) {
+// checkActivity looks for the record of every write. The lock is held.
+func (a *Auditor) checkActivity(activity []Activity) {
 	type key struct{ kind, calendar, event string }
 	records := map[key][]Activity{}
 	for _, r := range activity {
@@ -252,7 +253,7 @@ func (a *Auditor) judgeActivity(activity []Activity) {
 		records[k] = append(records[k], r)
 	}
 	for _, w := range a.writes {
-		// Of a creation whose answer was lost the record does not know the id.
+		// The record of a creation whose answer was lost does not have the id.
 		candidates := records[key{w.kind, w.calendar, w.event}]
 		if w.kind == "calendar.create" {
 			candidates = append(slices.Clone(candidates), records[key{w.kind, "", ""}]...)

@@ -10,44 +10,46 @@ import (
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
 
-// calendarStory is a calendar at Google as it is, and what it was.
-type calendarStory struct {
+// trackedCalendar is a calendar at Google as it is, and what happened to it.
+type trackedCalendar struct {
 	id      string
 	client  string
 	primary bool
 	deleted bool
 	byHand  bool // deleted by hand
-	// disowned: a purge left it to others, at that time.
+	// disowned: a purge gave it up because of what others have in it, at that time.
 	disowned   bool
 	disownedAt time.Time
 	made       time.Time
-	// mark is the mark that the product wrote; marked reports whether it is there.
+	// mark is the mark that the product wrote last; marked is whether it is still there.
 	mark   calendarsync.CalendarMark
 	marked bool
 	// name and zone are as the product wrote them last; the account's owner may have
 	// named it otherwise since, which is not the product's to repair.
 	name, zone string
-	denied     time.Time // when an injected fault last said that it is gone
-	addresses  []string  // the employee's, as it may have been read when it was made
-	events     map[string]*eventStory
-	rules      map[string]*ruleStory
-	// refused: Google refused for good to share it.
-	refused bool
-	// left: its share was taken away with reason, and not given again; it goes, even
-	// if its employee comes back meanwhile (rule 5.2).
-	left bool
-	pace [3]time.Time // of the last writes
+	// falselyGone is when an injected fault last said that it is gone.
+	falselyGone time.Time
+	// addresses are those of the employee that may have been read when it was made.
+	addresses []string
+	events    map[string]*trackedEvent
+	rules     map[string]*trackedRule
+	// cannotShare: Google does not let it be shared with the employee's address.
+	cannotShare bool
+	// unsharedRightly: its share was removed on evidence and not given again. The
+	// calendar is retiring, even if its employee comes back meanwhile (rule 5.2).
+	unsharedRightly bool
+	lastWrites      [3]time.Time
 }
 
-// ours reports whether the product made it and marked it.
-func (c *calendarStory) ours() bool { return c.client != "" && c.mark.Epoch != "" && !c.disowned }
+// ours reports whether the product made the calendar, marked it and has not given it up.
+func (c *trackedCalendar) ours() bool { return c.client != "" && c.mark.Epoch != "" && !c.disowned }
 
 // owns reports whether an event of this calendar is the product's.
-func (c *calendarStory) owns(e *eventStory) bool {
+func (c *trackedCalendar) owns(e *trackedEvent) bool {
 	return e.owned && c.ours() && e.mark.Tenant == c.mark.Tenant && e.mark.Employee == c.mark.Employee
 }
 
-type eventStory struct {
+type trackedEvent struct {
 	id     string
 	live   bool
 	owned  bool // a whole mark, and the id is its hash
@@ -55,15 +57,16 @@ type eventStory struct {
 	byHand bool      // brought to life by hand
 	since  time.Time // when it came to life
 	ended  time.Time // when it was cancelled
-	denied time.Time // when an injected fault last said that it is gone or forbidden
+	// falselyGone is when an injected fault last said that it is gone or forbidden.
+	falselyGone time.Time
 }
 
-type ruleStory struct {
+type trackedRule struct {
 	fakegoogle.RuleSnapshot
-	ours   bool // as the product made it
-	once   bool // the product made it once
-	listed int  // how often the product saw it in a list
-	// lost: removed by hand before the product had surely seen it.
+	ours     bool // it is as the product made it
+	everOurs bool // the product made it at some time
+	listed   int  // how often Google showed it to the product in a list
+	// lost: it was removed by hand before the product can be sure to have seen it.
 	lost bool
 }
 
@@ -75,14 +78,14 @@ type write struct {
 	task, employee  int64
 }
 
-// target listens to the Google stand-in.
-type target struct{ a *Auditor }
+// googleObserver listens to the Google stand-in.
+type googleObserver struct{ a *Auditor }
 
-func (t target) counts(r fakegoogle.Request) bool {
+func (t googleObserver) counts(r fakegoogle.Request) bool {
 	return strings.HasPrefix(r.Method, "calendar.") && (r.Account == "" || strings.EqualFold(r.Account, t.a.w.Account))
 }
 
-func (t target) Arrived(r fakegoogle.Request) {
+func (t googleObserver) Arrived(r fakegoogle.Request) {
 	if !t.counts(r) {
 		return
 	}
@@ -91,7 +94,7 @@ func (t target) Arrived(r fakegoogle.Request) {
 	defer a.mu.Unlock()
 	now := a.w.Now()
 	v := Violation{At: now, Calendar: r.CalendarID, Event: r.EventID}
-	a.spend(now, r.Units)
+	a.spendUnits(now, r.Units)
 	if r.Units > 1 {
 		v.Rule = RulePatch
 		a.report(v, "%s costs %d units", r.Method, r.Units)
@@ -104,11 +107,11 @@ func (t target) Arrived(r fakegoogle.Request) {
 		a.report(v, "%s although nothing had changed", r.Method)
 	}
 	if c := a.cals[r.CalendarID]; c != nil {
-		if oldest := c.pace[0]; !oldest.IsZero() && now.Sub(oldest) < time.Second {
+		if oldest := c.lastWrites[0]; !oldest.IsZero() && now.Sub(oldest) < time.Second {
 			v.Rule = RulePace
 			a.report(v, "%s is the fourth write in %s", r.Method, now.Sub(oldest))
 		}
-		c.pace = [3]time.Time{c.pace[1], c.pace[2], now}
+		c.lastWrites = [3]time.Time{c.lastWrites[1], c.lastWrites[2], now}
 	}
 	if !strings.HasPrefix(r.Method, "calendar.events.") {
 		return
@@ -123,22 +126,22 @@ func (t target) Arrived(r fakegoogle.Request) {
 	}
 }
 
-// spend counts units in the sliding minute; a minute that is over is told once.
-func (a *Auditor) spend(now time.Time, units int) {
-	a.units = append(a.units, spent{now, units})
+// spendUnits counts units in a sliding minute; a minute over budget is reported once.
+func (a *Auditor) spendUnits(now time.Time, units int) {
+	a.units = append(a.units, spentUnits{now, units})
 	a.spent += units
 	for now.Sub(a.units[0].at) >= time.Minute {
 		a.spent -= a.units[0].units
 		a.units = a.units[1:]
 	}
 	over := a.w.RequestsPerMinute > 0 && a.spent > a.w.RequestsPerMinute+a.unpaced(now)
-	if over && !a.overSince {
+	if over && !a.overBudget {
 		a.report(Violation{Rule: RuleBudget}, "%d units in a minute, %d are allowed", a.spent, a.w.RequestsPerMinute)
 	}
-	a.overSince = over
+	a.overBudget = over
 }
 
-func (t target) Answered(r fakegoogle.Request) {
+func (t googleObserver) Answered(r fakegoogle.Request) {
 	if !t.counts(r) {
 		return
 	}
@@ -151,9 +154,9 @@ func (t target) Answered(r fakegoogle.Request) {
 	}
 	if r.Fault == "status" && (r.Status == http.StatusForbidden || r.Status == http.StatusNotFound || r.Status == http.StatusGone) {
 		if e := c.events[r.EventID]; e != nil {
-			e.denied = a.w.Now()
+			e.falselyGone = a.w.Now()
 		} else if r.EventID == "" {
-			c.denied = a.w.Now()
+			c.falselyGone = a.w.Now()
 		}
 	}
 	switch r.Method {
@@ -167,12 +170,12 @@ func (t target) Answered(r fakegoogle.Request) {
 		}
 	case "calendar.acl.insert":
 		if r.Fault == "" {
-			c.refused = r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden && (r.Reason == "forbidden" || r.Reason == "cannotChangeOwnAcl")
+			c.cannotShare = r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden && (r.Reason == "forbidden" || r.Reason == "cannotChangeOwnAcl")
 		}
 	}
 }
 
-func (t target) Changed(ch fakegoogle.Change) {
+func (t googleObserver) Changed(ch fakegoogle.Change) {
 	a := t.a
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -181,7 +184,7 @@ func (t target) Changed(ch fakegoogle.Change) {
 	}
 	c := a.cals[ch.CalendarID]
 	if c == nil {
-		c = &calendarStory{id: ch.CalendarID, made: a.w.Now(), events: map[string]*eventStory{}, rules: map[string]*ruleStory{}}
+		c = &trackedCalendar{id: ch.CalendarID, made: a.w.Now(), events: map[string]*trackedEvent{}, rules: map[string]*trackedRule{}}
 		a.cals[ch.CalendarID] = c
 		a.order = append(a.order, c)
 	}
@@ -195,13 +198,13 @@ func (t target) Changed(ch fakegoogle.Change) {
 	}
 }
 
-// paused reports a write that settings forbade for so long that every instance
-// must have known, and every look that began before must have ended.
-func (a *Auditor) paused(v Violation, method string) {
+// checkPaused reports a write that settings had forbidden for so long that every
+// instance must have known, and every pass that began before must have ended.
+func (a *Auditor) checkPaused(v Violation, method string) {
 	if a.purging() && (strings.HasSuffix(method, ".delete") || method == "calendar.calendars.update") {
 		return
 	}
-	for _, s := range a.inForce(a.w.Now().Add(-believed - employeeWork)) {
+	for _, s := range a.inForce(a.w.Now().Add(-cacheAge - employeePassAge)) {
 		if s.Enabled && s.Confirmed {
 			return
 		}
@@ -213,16 +216,16 @@ func (a *Auditor) paused(v Violation, method string) {
 // deletions are those of one kind within the last day.
 type deletions struct {
 	least   int         // how many may always go (rule 4.3)
-	counted []time.Time // those that nobody may have meant
+	counted []time.Time // those that the delete guard counts
 	all     []time.Time
-	most    int // the most there were in a day, with what was lost by kills
+	most    int // the most there were in a day, with the permissions that kills may have lost
 }
 
-// count enters a deletion; one too many is a violation of the guard.
+// count notes a deletion; one that the delete guard should have held is a violation.
 func (a *Auditor) count(kind Rule, counts bool, v Violation, key string) {
-	// The guard counts permissions, which come a little before the deletions.
+	// The guard counts what it grants, a little before it is deleted.
 	const day = 24*time.Hour - 10*time.Minute
-	now, d := a.w.Now(), a.gone[kind]
+	now, d := a.w.Now(), a.deletions[kind]
 	within := func(times []time.Time, window time.Duration) []time.Time {
 		for len(times) > 0 && now.Sub(times[0]) >= window {
 			times = times[1:]
@@ -240,7 +243,7 @@ func (a *Auditor) count(kind Rule, counts bool, v Violation, key string) {
 		owned = 0
 		for _, c := range a.order {
 			if c.ours() {
-				owned++ // those that are gone, too: a bound from above
+				owned++ // those deleted, too: an upper bound
 			}
 		}
 	}

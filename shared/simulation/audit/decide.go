@@ -24,17 +24,17 @@ const (
 	unsure
 )
 
-// verdicts are the ways in which one reading can be taken.
+// verdicts is the set of the ways in which one reading can be judged.
 type verdicts int
 
-func one(v verdict) verdicts { return 1 << v }
+func setOf(v verdict) verdicts { return 1 << v }
 
-func (all verdicts) has(v verdict) bool { return all&one(v) != 0 }
+func (all verdicts) has(v verdict) bool { return all&setOf(v) != 0 }
 
 // against reports whether a reading may have been the first of two that prove an
-// absence: one that said it explicitly, as the stand-in's state has it, may have been
-// spelled so that it only lacked something.
-func (all verdicts) against() bool { return all&^one(due) != 0 }
+// absence. One that is explicit by the stand-in's state counts, too: in the ERP's
+// spelling it may merely have lacked something.
+func (all verdicts) against() bool { return all&^setOf(due) != 0 }
 
 // judgeTask judges one task for one employee's calendar.
 func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee int64, memberOf []int64, from time.Time) verdict {
@@ -46,7 +46,7 @@ func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee in
 		return unsure
 	}
 	if !slices.Contains(s.ShownRoles, calendarsync.RoleID(role)) {
-		// While a shown role is not in the catalogue at all, the catalogue is not believed.
+		// A catalogue that lacks a shown role is not trusted.
 		for _, shown := range s.ShownRoles {
 			if !slices.Contains(valuesOf(roles), int64(shown)) {
 				return unsure
@@ -74,7 +74,7 @@ func judgeTask(s settingsVersion, roles map[int64]int64, v taskView, employee in
 	t := timesOf(s, *v.task, 0)
 	begins := t.start
 	if t.allDay {
-		// A day that has not ended by then still concerns its reader (rule 3.5).
+		// An all-day event counts until its last day is over (rule 3.5).
 		begins = t.end.Add(-time.Nanosecond)
 	}
 	if begins.Before(from) {
@@ -91,7 +91,7 @@ func valuesOf(m map[int64]int64) []int64 {
 	return out
 }
 
-// judgePerson judges whether an employee is to have a calendar.
+// judgePerson judges whether an employee ought to have a calendar.
 func judgePerson(s settingsVersion, v personView) verdict {
 	switch {
 	case v.absent, !v.working.ok:
@@ -158,7 +158,7 @@ func timesOf(s settingsVersion, t fakeerp.Task, typeHours int64) times {
 	if err != nil || zone == nil {
 		return times{}
 	}
-	const year = 366 * 24 // no duration is believed beyond it
+	const year = 366 * 24 // hours; longer durations are cut
 	if s.MidnightIsAllDay && wall.Format(time.TimeOnly) == "00:00:00" {
 		days := 1
 		if t.RuntimeHours > 24 {
@@ -184,7 +184,7 @@ func instant(wall time.Time, zone *time.Location) time.Time {
 	shown := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
 	want := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, time.UTC)
 	if shown.Before(want) {
-		// In a gap, Go went back by the jump where the rule goes forward.
+		// In a gap Go goes back by the jump, where the rule goes forward.
 		return t.Add(want.Sub(shown))
 	}
 	if shown.After(want) {

@@ -14,8 +14,8 @@ import (
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
-// texts are the texts of an event as its reader ought to see them. Several
-// descriptions are right where the ERP tells its customer in some releases only.
+// texts are the texts of an event as its reader ought to see them. There may be several
+// right descriptions, because not every release of the ERP names the customer.
 type texts struct {
 	title, location string
 	descriptions    []string
@@ -25,7 +25,7 @@ type texts struct {
 	wild bool
 }
 
-// what the templates of the settings see (functions/README.md, Settings).
+// templateDot is what the settings' templates see (functions/README.md, Settings).
 type templateDot struct {
 	Employee templateEmployee
 	Task     templateTask
@@ -142,7 +142,7 @@ func (w erpWorld) texts(t fakeerp.Task, e fakeerp.Employee) (texts, bool) {
 	return out, ok
 }
 
-// place is the address with the apartment, said once.
+// place is the address with the apartment, named once.
 func place(p fakeerp.Address) string {
 	text, flatNo := flat(p.Text), flat(p.Apartment)
 	if flatNo == "" || flatNo == "0" {
@@ -158,8 +158,8 @@ func place(p fakeerp.Address) string {
 	return text + ", " + flatNo
 }
 
-// flat is a text without what no calendar shows, its white space evened out:
-// how lines are broken is not judged.
+// flat is a text on one line, without the characters that no calendar shows: line breaks
+// and the width of white space are not judged.
 func flat(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -178,8 +178,8 @@ var (
 	tag    = regexp.MustCompile(`<[^>]*>`)
 )
 
-// letters are what is left of a text without tags, entities and signs.
-func letters(s string) string {
+// lettersOnly are the letters and digits of a text, without tags and entities.
+func lettersOnly(s string) string {
 	for range 3 {
 		s = tag.ReplaceAllString(html.UnescapeString(s), " ")
 	}
@@ -200,7 +200,7 @@ func sameText(want, have string, wild bool, most int) bool {
 		return cut && len([]rune(have)) <= most && (wild || strings.HasPrefix(want, strings.TrimSpace(head)))
 	}
 	if wild {
-		return letters(want) == letters(have)
+		return lettersOnly(want) == lettersOnly(have)
 	}
 	return want == have
 }
@@ -229,7 +229,7 @@ func (w erpWorld) differences(t fakeerp.Task, e fakeerp.Employee, have shownEven
 	note(have.attended, "attendees")
 	text, ok := w.texts(t, e)
 	if !ok {
-		return out // a template that fails leaves the texts as they are
+		return out // where a template fails, the texts stay as they are
 	}
 	note(!sameText(text.title, have.title, text.wild, calendarsync.MaxTitle), "title")
 	note(!sameText(text.location, have.location, text.wild, calendarsync.MaxLocation), "location")
@@ -268,18 +268,18 @@ func (a *Auditor) eventsOf(id string) []shownEvent {
 func sameDescription(want string, text texts, have string) bool {
 	plain := html.UnescapeString(have)
 	if strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(plain) != have {
-		return false // a tag, or an entity nobody meant
+		return false // an unescaped tag or entity
 	}
 	if !strings.HasSuffix(plain, text.link) {
 		return false
 	}
 	if room := calendarsync.MaxDescription * 3 / 4; len([]rune(have)) > room {
-		// Cut or nearly so: it has to fit, to begin rightly and to end with the link.
+		// It was cut, or nearly: then only its length, beginning and link are checked.
 		n := min(len([]rune(want)), 200)
 		return len([]rune(have)) <= calendarsync.MaxDescription && (text.wild || strings.HasPrefix(flat(plain), string([]rune(want)[:n])))
 	}
 	if text.wild {
-		return letters(want) == letters(plain)
+		return lettersOnly(want) == lettersOnly(plain)
 	}
 	return flat(plain) == want
 }

@@ -12,19 +12,27 @@ import (
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
-// answer is what a bent answer says by id; readable is false where nobody could
-// learn anything from it.
-type answer struct {
+// faultyAnswer is an answer of the ERP that an injected fault was in. Where it can
+// still be read, what it says may be false.
+type faultyAnswer struct {
+	status int
+	body   []byte
+	parsed *parsedAnswer
+}
+
+// parsedAnswer is what a faulty answer says by id; readable is false where nobody
+// could learn anything from it.
+type parsedAnswer struct {
 	readable bool
 	entries  map[int64]map[string]any
 }
 
-// read decodes the answer once, in any spelling.
-func (b *bentRead) read() *answer {
+// parse decodes the answer once, in any spelling.
+func (b *faultyAnswer) parse() *parsedAnswer {
 	if b.parsed != nil {
 		return b.parsed
 	}
-	b.parsed = &answer{entries: map[int64]map[string]any{}}
+	b.parsed = &parsedAnswer{entries: map[int64]map[string]any{}}
 	var top map[string]any
 	dec := json.NewDecoder(bytes.NewReader(b.body))
 	dec.UseNumber()
@@ -50,7 +58,7 @@ func (b *bentRead) read() *answer {
 	case []any:
 		for _, v := range data {
 			entry, ok := v.(map[string]any)
-			if id, said := number(entry["id"]); ok && said {
+			if id, numbered := number(entry["id"]); ok && numbered {
 				b.parsed.entries[id] = entry
 			}
 		}
@@ -79,33 +87,33 @@ func number(v any) (int64, bool) {
 	return n, err == nil
 }
 
-// said is a value that may have been left out.
-type said[T any] struct {
+// optional is a value that the ERP may have left out.
+type optional[T any] struct {
 	v  T
 	ok bool
 }
 
-func say[T any](v T) said[T] { return said[T]{v, true} }
+func some[T any](v T) optional[T] { return optional[T]{v, true} }
 
 // taskView is what one reading showed of a task.
 type taskView struct {
 	absent    bool
-	state     said[int64]
-	wall      said[string] // fakeerp.WallLayout; "" is no date
-	executors said[[]int64]
-	divisions said[[]int64]
-	task      *fakeerp.Task // where the reading was straight
+	state     optional[int64]
+	wall      optional[string] // fakeerp.WallLayout; "" is no date
+	executors optional[[]int64]
+	divisions optional[[]int64]
+	task      *fakeerp.Task // where no fault was in the reading
 }
 
 func viewTask(t *fakeerp.Task) taskView {
 	if t == nil {
 		return taskView{absent: true}
 	}
-	return taskView{state: say(t.StateID), wall: say(t.TodoWall), executors: say(t.Executors), divisions: say(t.Divisions), task: t}
+	return taskView{state: some(t.StateID), wall: some(t.TodoWall), executors: some(t.Executors), divisions: some(t.Divisions), task: t}
 }
 
-// viewBentTask reads a task out of a bent answer.
-func viewBentTask(o map[string]any) taskView {
+// viewFaultyTask reads a task out of a faulty answer.
+func viewFaultyTask(o map[string]any) taskView {
 	if o == nil {
 		return taskView{absent: true}
 	}
@@ -115,7 +123,7 @@ func viewBentTask(o map[string]any) taskView {
 		state = in["id"]
 	}
 	if id, ok := number(state); ok {
-		v.state = say(id)
+		v.state = some(id)
 	}
 	if date, ok := o["date"].(map[string]any); ok {
 		if todo, there := date["todo"]; there {
@@ -128,21 +136,21 @@ func viewBentTask(o map[string]any) taskView {
 	return v
 }
 
-func wallOf(v any) said[string] {
+func wallOf(v any) optional[string] {
 	s := word(v)
 	if s == "" || s == "-" {
-		return say("")
+		return some("")
 	}
 	for _, layout := range []string{fakeerp.WallLayout, "2006-01-02 15:04", "02.01.2006 15:04:05", "02.01.2006 15:04", "2006-01-02", "02.01.2006"} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return say(t.Format(fakeerp.WallLayout))
+			return some(t.Format(fakeerp.WallLayout))
 		}
 	}
-	return said[string]{}
+	return optional[string]{}
 }
 
 // idSet reads a map by id or a list of ids.
-func idSet(v any) said[[]int64] {
+func idSet(v any) optional[[]int64] {
 	out := []int64{}
 	switch m := v.(type) {
 	case map[string]any:
@@ -158,37 +166,37 @@ func idSet(v any) said[[]int64] {
 			}
 		}
 	default:
-		return said[[]int64]{}
+		return optional[[]int64]{}
 	}
 	slices.Sort(out)
-	return say(out)
+	return some(out)
 }
 
 // personView is what one reading showed of an employee.
 type personView struct {
 	absent  bool
-	working said[bool]
-	email   said[string]
-	fields  said[map[int64]string]
+	working optional[bool]
+	email   optional[string]
+	fields  optional[map[int64]string]
 }
 
 func viewPerson(e *fakeerp.Employee) personView {
 	if e == nil {
 		return personView{absent: true}
 	}
-	return personView{working: say(!e.Dismissed), email: say(e.Email), fields: say(e.Fields)}
+	return personView{working: some(!e.Dismissed), email: some(e.Email), fields: some(e.Fields)}
 }
 
-func viewBentPerson(o map[string]any) personView {
+func viewFaultyPerson(o map[string]any) personView {
 	if o == nil {
 		return personView{absent: true}
 	}
 	var v personView
 	if n, ok := number(o["is_work"]); ok {
-		v.working = say(n == 1)
+		v.working = some(n == 1)
 	}
 	if email, ok := o["email"].(string); ok {
-		v.email = say(email)
+		v.email = some(email)
 	}
 	if m, ok := pick(o, "additional_data", "additional_fields").(map[string]any); ok {
 		fields := map[int64]string{}
@@ -200,17 +208,17 @@ func viewBentPerson(o map[string]any) personView {
 				fields[id] = word(f)
 			}
 		}
-		v.fields = say(fields)
+		v.fields = some(fields)
 	} else if l, ok := pick(o, "additional_data", "additional_fields").([]any); ok && len(l) == 0 {
-		v.fields = say(map[int64]string{}) // PHP's empty map
+		v.fields = some(map[int64]string{}) // PHP's empty map
 	}
 	return v
 }
 
-// rolesOf reads the catalogue out of a bent answer.
-func (b *bentRead) rolesOf() map[int64]int64 {
+// roles reads the catalogue of states out of a faulty answer.
+func (b *faultyAnswer) roles() map[int64]int64 {
 	out := map[int64]int64{}
-	for id, o := range b.read().entries {
+	for id, o := range b.parse().entries {
 		if role, ok := number(pick(o, "system_role", "systemRole", "sysrole")); ok {
 			out[id] = role
 		}
