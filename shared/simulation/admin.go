@@ -20,27 +20,26 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// attempts is how often the admin tries what came to nothing, before leaving it
-// for another day.
+// attempts is how often the admin tries something before giving up.
 const attempts = 8
 
-// act has the admin do something on the console's pages: what an injected fault or
-// a killed instance brought to nothing is begun anew from the page, as a person
-// does it. do reports whether it is done. Without faults it must be.
-func (w *world) act(what string, do func(b *browser) (done bool, seen *page, err error)) (done bool) {
+// act has the admin do something on the console's pages. Where a fault or a killed
+// instance prevents it, they start again from the page, as a person does. do reports
+// whether it is done, and what page came; once faults have ended it has to succeed.
+func (w *world) act(what string, do func(b *browser) (done bool, shown *page, err error)) (done bool) {
 	var why string
 	for try := range attempts {
-		done, seen, err := do(w.browser)
+		done, shown, err := do(w.browser)
 		switch {
 		case done:
 			return true
 		case errors.Is(err, errNoAnswer):
 			why = err.Error()
 		case err != nil:
-			w.fault(fmt.Errorf("%s: %w", what, err))
+			w.fail(fmt.Errorf("%s: %w", what, err))
 			return false
 		default:
-			why = seen.String()
+			why = shown.String()
 		}
 		w.browser.reloadAfter(w.ctx, try)
 	}
@@ -69,8 +68,8 @@ func (w *world) connect() {
 	})
 }
 
-// press sends the form of a page that leads to a path. It is done where the answer
-// leads to an address with the parameter.
+// press sends the page's form for a path. It is done when the console then shows an
+// address that has the parameter.
 func (w *world) press(b *browser, p *page, path, parameter string) (bool, *page, error) {
 	f, ok := p.form(path)
 	if !ok {
@@ -83,9 +82,9 @@ func (w *world) press(b *browser, p *page, path, parameter string) (bool, *page,
 	return p.at.Host == consoleHost && p.at.Query().Has(parameter), p, nil
 }
 
-// home opens the status page and presses a button of it; nothing is to be done
-// where choose finds none.
-func (w *world) home(what string, choose func(p *page) (form, bool)) error {
+// onStatusPage opens the status page and presses the button that choose finds there;
+// errNothingToDo where it finds none.
+func (w *world) onStatusPage(what string, choose func(p *page) (form, bool)) error {
 	found := false
 	w.act(what, func(b *browser) (bool, *page, error) {
 		p, err := b.open("/")
@@ -104,17 +103,17 @@ func (w *world) home(what string, choose func(p *page) (form, bool)) error {
 		return p.at.Query().Has("queued") || p.status == http.StatusConflict, p, nil
 	})
 	if !found {
-		return errNothing
+		return errNothingToDo
 	}
 	return nil
 }
 
-// run has everybody looked at.
+// runAll starts a full run.
 func (w *world) runAll() error {
-	return w.home("check everything", func(p *page) (form, bool) { return p.form("/run") })
+	return w.onStatusPage("check everything", func(p *page) (form, bool) { return p.form("/run") })
 }
 
-// pick gives one of those forms of the status page that lead to an action.
+// pick gives one of the status page's forms for an action, and the id it is for.
 func pick(p *page, action, within string, n int) (form, int64, bool) {
 	var all []form
 	for _, f := range p.forms {
@@ -139,10 +138,10 @@ func idIn(path string) int64 {
 	return 0
 }
 
-// look presses one of the buttons that ask for another look; within is the part of
-// the page that they stand in.
-func (w *world) look(within string, n int) error {
-	return w.home("look at one again", func(p *page) (form, bool) {
+// pressSync presses one of the buttons that have one task or employee synced; within is
+// the id of the part of the page in which they are.
+func (w *world) pressSync(within string, n int) error {
+	return w.onStatusPage("look at one again", func(p *page) (form, bool) {
 		f, _, ok := pick(p, "sync", within, n)
 		if ok {
 			w.note("the admin presses %s", f.path())
@@ -151,9 +150,9 @@ func (w *world) look(within string, n int) error {
 	})
 }
 
-// invite has somebody invited once more.
+// invite has an employee invited once more.
 func (w *world) invite(n int) error {
-	return w.home("invite again", func(p *page) (form, bool) {
+	return w.onStatusPage("invite again", func(p *page) (form, bool) {
 		f, id, ok := pick(p, "invite", "", n)
 		if ok {
 			w.note("the admin has %d invited again", id)
@@ -163,7 +162,7 @@ func (w *world) invite(n int) error {
 	})
 }
 
-// rebuild has somebody's calendar emptied and filled again.
+// rebuild has an employee's calendar emptied and filled again.
 func (w *world) rebuild(n int) error {
 	who := int64(0)
 	w.act("rebuild a calendar", func(b *browser) (bool, *page, error) {
@@ -194,11 +193,11 @@ func (w *world) rebuild(n int) error {
 		w.note("the admin has the calendar of %d rebuilt", who)
 		w.auditor.Allow(fmt.Sprintf("rebuild/%d", who))
 		done, p, err := w.press(b, p, path, "queued")
-		// Meanwhile it may have gone.
+		// It may have been deleted meanwhile.
 		return done || err == nil && p.status == http.StatusConflict, p, err
 	})
 	if who == 0 {
-		return errNothing
+		return errNothingToDo
 	}
 	return nil
 }
@@ -209,10 +208,10 @@ const (
 	heldReopen                       = "/held/reopen"
 )
 
-// held decides about what is held, as the status page lists it, and tells how many
-// keys that were.
-func (w *world) held(decision string) (keys []string) {
-	_ = w.home("decide about what is held", func(p *page) (form, bool) {
+// decideHeld makes a decision about everything that is held, as the status page lists
+// it, and gives its keys.
+func (w *world) decideHeld(decision string) (keys []string) {
+	_ = w.onStatusPage("decide about what is held", func(p *page) (form, bool) {
 		f, ok := p.form(decision)
 		if !ok {
 			return f, false
@@ -274,7 +273,7 @@ func (w *world) configure(change func(*calendarsync.Settings)) error {
 			return false, p, nil
 		}
 		fill(f, next)
-		// From now on one or the other may be in force.
+		// From now on either may be in force.
 		w.inForce(next)
 		w.inForce(w.settings)
 		if p, err = b.press(f); err != nil {
@@ -299,7 +298,7 @@ func (w *world) configure(change func(*calendarsync.Settings)) error {
 	return nil
 }
 
-// readSettings learns which settings are in force, and tells the auditor.
+// readSettings reads which settings are in force, and tells the auditor.
 func (w *world) readSettings() error {
 	saved, err := settings.NewSource(store.New(w.memory), w.config.DefaultSettings.JSON, w.config.ERP.URL, time.Now).Saved(w.ctx)
 	if err != nil {
@@ -310,7 +309,7 @@ func (w *world) readSettings() error {
 	return nil
 }
 
-// typed are settings as one types them, colours and roles apart.
+// typed are settings as they are typed into the form, each colour and role by itself.
 func typed(s calendarsync.Settings) map[string]string {
 	out := map[string]string{
 		"time_zone": s.TimeZone, "binding_field": strconv.FormatInt(int64(s.BindingField), 10), "calendar_id_field": strconv.FormatInt(int64(s.CalendarIDField), 10),
@@ -332,8 +331,8 @@ func typed(s calendarsync.Settings) map[string]string {
 	return out
 }
 
-// fill types settings into the form, picking from the ERP's catalogue where the
-// page could read it.
+// fill types settings into the form, and chooses from the ERP's catalogue where the
+// page shows it.
 func fill(f form, s calendarsync.Settings) {
 	for _, name := range []string{"enabled", "confirmed", "include_departments", "midnight_is_all_day", "shown_roles"} {
 		f.values.Del(name)
@@ -370,7 +369,8 @@ func fill(f form, s calendarsync.Settings) {
 	f.values.Add("shown_roles", strings.Join(rest, ", "))
 }
 
-// purge has the admin delete everything, and switch on again what is left or gone.
+// purge has the admin delete everything, stop that halfway or wait for its end, and
+// switch syncing on again.
 func (w *world) purge(s Step) error {
 	if s.N[0]%3 == 0 {
 		w.mistype()
@@ -390,7 +390,7 @@ func (w *world) purge(s Step) error {
 			return false, p, nil
 		}
 		if phrase(p) == "delete 0 calendars" {
-			return true, p, nil // nobody deletes nothing
+			return true, p, nil // there is nothing to delete
 		}
 		f.values.Set("typed", phrase(p))
 		w.note("the admin types %q", phrase(p))
@@ -428,7 +428,7 @@ func (w *world) purge(s Step) error {
 	return w.afterPurge(false)
 }
 
-// mistype has the admin type something else than is asked for: nothing happens.
+// mistype has the admin type something other than is asked for: nothing may happen.
 func (w *world) mistype() {
 	w.act("mistype", func(b *browser) (bool, *page, error) {
 		p, err := b.open("/purge")
@@ -447,7 +447,7 @@ func (w *world) mistype() {
 	})
 }
 
-// phrase is what the page asks to be typed.
+// phrase is what the page asks the admin to type.
 func phrase(p *page) string {
 	label := find(p.root, "label", func(n *html.Node) bool { return attribute(n, "for") == "typed" })
 	if label == nil {
@@ -473,8 +473,8 @@ func (w *world) purging() bool {
 	return under
 }
 
-// afterPurge lets syncing go on: after a purge that is over, or one that is to be
-// stopped. One that goes on is left alone.
+// afterPurge switches syncing on again after a purge that is over, and with stop after
+// stopping one that is not. Without stop a purge under way continues.
 func (w *world) afterPurge(stop bool) error {
 	in, err := store.New(w.memory).Installation(w.ctx)
 	if err != nil {
@@ -489,7 +489,7 @@ func (w *world) afterPurge(stop bool) error {
 	case !stop:
 		return nil
 	default:
-		_ = w.home("stop the deletion", func(p *page) (form, bool) { return p.form("/purge/stop") })
+		_ = w.onStatusPage("stop the deletion", func(p *page) (form, bool) { return p.form("/purge/stop") })
 		w.note("the deletion is stopped")
 		if in, err = store.New(w.memory).Installation(w.ctx); err != nil || in.Purge.Open() {
 			return err
@@ -499,9 +499,8 @@ func (w *world) afterPurge(stop bool) error {
 	return w.configure(func(c *calendarsync.Settings) { c.Enabled = true })
 }
 
-// tells has the admin read the status that programs read, when nothing is left to
-// do: it must say so.
-func (w *world) tells() {
+// checkStatus has the admin read /api/status once everything is at rest: it must say so.
+func (w *world) checkStatus() {
 	var status struct {
 		Connected, Enabled, Confirmed bool
 		Employees                     struct{ Active, Pending, Held, Error int }
@@ -511,7 +510,7 @@ func (w *world) tells() {
 		LastPoll                      *time.Time                  `json:"last_poll"`
 		LastReconcile                 *struct{ Ended *time.Time } `json:"last_reconcile"`
 	}
-	var said string
+	var body string
 	if !w.act("read the status", func(b *browser) (bool, *page, error) {
 		p, err := b.open("/api/status")
 		if err == nil && p.status == http.StatusUnauthorized {
@@ -521,7 +520,7 @@ func (w *world) tells() {
 		if err != nil || p.status != http.StatusOK {
 			return false, p, err
 		}
-		said = string(p.body)
+		body = string(p.body)
 		return true, p, json.Unmarshal(p.body, &status)
 	}) {
 		return
@@ -529,13 +528,13 @@ func (w *world) tells() {
 	switch s := status; {
 	case !s.Connected, !s.Enabled, !s.Confirmed, s.Employees.Pending > 0, s.Employees.Held > 0, s.OldestPending != 0, s.HeldDeletions > 0, s.DeadLetters > 0,
 		s.LastPoll == nil, s.LastReconcile == nil || s.LastReconcile.Ended == nil, s.Employees.Active != w.auditor.Entitled():
-		w.violate("the status says so", "all is right, with %d calendars, and it says %s", w.auditor.Entitled(), said)
+		w.violate("the status says so", "all is right, with %d calendars, and it says %s", w.auditor.Entitled(), body)
 	}
 }
 
-// tryAgain asks for another look at a key, "employees/7".
+// tryAgain has a key ("employees/7") synced now.
 func (w *world) tryAgain(key string) error {
-	return w.home("try again", func(p *page) (form, bool) {
+	return w.onStatusPage("try again", func(p *page) (form, bool) {
 		f, ok := p.form("/run")
 		f.action = "https://" + consoleHost + "/" + key + "/sync"
 		f.values = url.Values{"csrf": f.values["csrf"]}
@@ -546,8 +545,8 @@ func (w *world) tryAgain(key string) error {
 // inForce tells the auditor of settings from now on.
 func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
 
-// appoint has an auditor listen from now on.
-func (w *world) appoint() error {
+// startAuditor has an auditor listen from now on.
+func (w *world) startAuditor() error {
 	w.auditor = audit.New(audit.World{
 		Google: w.google, ERP: w.erp, Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
 		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,

@@ -12,8 +12,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
-// errNothing tells that a step finds nothing to act on.
-var errNothing = errors.New("nothing to act on")
+// errNothingToDo is what a step gives that finds nothing to act on.
+var errNothingToDo = errors.New("nothing to act on")
 
 // apply does one step.
 func (w *world) apply(s Step) error {
@@ -45,7 +45,7 @@ func (w *world) apply(s Step) error {
 	case Kill:
 		w.slot(s.N[0]%len(w.slots)).kill(1+s.N[1]%12, s.N[2]%2 == 1)
 	case Wipe:
-		return w.wiped()
+		return w.loseDatabase()
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (w *world) applyTask(s Step) error {
 	}
 	all := w.erp.Tasks()
 	if len(all) == 0 {
-		return errNothing
+		return errNothingToDo
 	}
 	t := all[s.N[0]%len(all)]
 	w.note("%s %d", s.Kind, t.ID)
@@ -100,7 +100,7 @@ func (w *world) applyTask(s Step) error {
 		return w.erp.MoveTask(t.ID, time.Time{})
 	case TaskDelete:
 		if len(all) <= 2 {
-			return errNothing // an ERP that shows nothing at all is never believed (rule 4.1)
+			return errNothingToDo // an ERP without any task is never trusted (rule 4.1)
 		}
 		return w.erp.DeleteTask(t.ID)
 	}
@@ -121,7 +121,7 @@ func (w *world) people(bits int) []int64 {
 func (w *world) applyPerson(s Step) error {
 	if s.Kind == PersonAdd {
 		if len(w.erp.Employees()) >= 7 {
-			return errNothing
+			return errNothingToDo
 		}
 		e := w.newEmployee(1000 + s.ID)
 		e.ID = int64(3000 + s.ID)
@@ -131,7 +131,7 @@ func (w *world) applyPerson(s Step) error {
 	}
 	all := w.erp.Employees()
 	if len(all) == 0 {
-		return errNothing
+		return errNothingToDo
 	}
 	e := all[s.N[0]%len(all)]
 	w.note("%s %d", s.Kind, e.ID)
@@ -153,7 +153,7 @@ func (w *world) applyPerson(s Step) error {
 		return w.erp.SetMembership(e.ID, division, s.N[2]%2 == 0)
 	case PersonDelete:
 		if len(all) <= 2 {
-			return errNothing
+			return errNothingToDo
 		}
 		return w.erp.DeleteEmployee(e.ID)
 	}
@@ -184,21 +184,21 @@ func (w *world) applyAdmin(s Step) error {
 		return w.configure(func(c *calendarsync.Settings) { w.change(c, s) })
 	case AdminPause:
 		if w.purging() {
-			return errNothing // the form says so
+			return errNothingToDo // during a purge the form cannot be saved
 		}
 		return w.configure(func(c *calendarsync.Settings) { c.Enabled = !c.Enabled })
 	case AdminConfirm:
-		w.held(heldConfirm)
+		w.decideHeld(heldConfirm)
 	case AdminAgain:
-		w.held(heldAgain)
+		w.decideHeld(heldAgain)
 	case AdminDrop:
-		w.held(heldDrop)
+		w.decideHeld(heldDrop)
 	case AdminReopen:
-		w.held(heldReopen)
+		w.decideHeld(heldReopen)
 	case AdminLook:
-		return w.look("people", s.N[0])
+		return w.pressSync("people", s.N[0])
 	case AdminDead:
-		return w.look("dead", s.N[0])
+		return w.pressSync("dead", s.N[0])
 	case AdminInvite:
 		return w.invite(s.N[0])
 	case AdminRebuild:
@@ -247,27 +247,27 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 	}
 }
 
-// wiped loses the database; the admin connects the account again.
-func (w *world) wiped() error {
+// loseDatabase empties the database; the admin connects the account again.
+func (w *world) loseDatabase() error {
 	for _, c := range w.calendars() {
-		// What the list does not show yet, nobody can find.
+		// Without a database the product finds its calendars by the list alone.
 		if time.Since(c.Created) <= w.setup.Google.CalendarListDelay {
-			return errNothing
+			return errNothingToDo
 		}
 	}
 	if err := w.keepActivity(); err != nil {
 		return err
 	}
 	w.note("the database is lost")
-	// With it goes the book of the budget's slots: whoever restores a database stops
-	// what stands on it, and needs more than a minute.
+	// The ledger of slots is lost with it. Whoever restores a database stops what uses
+	// it, and needs more than a minute.
 	for n := range w.slots {
 		w.slot(n).die()
 	}
 	w.auditor.Wiped()
 	w.wipe()
 	w.advance(70 * time.Second)
-	// With the database a purge is lost.
+	// A purge is lost with the database.
 	w.auditor.PurgeStopped()
 	if err := w.readSettings(); err != nil {
 		return err
@@ -276,7 +276,7 @@ func (w *world) wiped() error {
 	return nil
 }
 
-// calendars are those the product made and that are there.
+// calendars are the product's calendars that exist.
 func (w *world) calendars() []google.CalendarSnapshot {
 	var out []google.CalendarSnapshot
 	for _, c := range w.google.Calendars() {
@@ -287,10 +287,11 @@ func (w *world) calendars() []google.CalendarSnapshot {
 	return out
 }
 
-func live(events []*google.Event, is bool) []*google.Event {
+// filterLive gives the events that are live, or those that are cancelled.
+func filterLive(events []*google.Event, live bool) []*google.Event {
 	var out []*google.Event
 	for _, e := range events {
-		if (e.Status != "cancelled") == is {
+		if (e.Status != "cancelled") == live {
 			out = append(out, e)
 		}
 	}
@@ -304,7 +305,7 @@ func (w *world) applyOwner(s Step) error {
 	}
 	all := w.calendars()
 	if len(all) == 0 {
-		return errNothing
+		return errNothingToDo
 	}
 	c := all[s.N[0]%len(all)]
 	w.note("%s %s", s.Kind, c.ID[:8])
@@ -326,13 +327,13 @@ func (w *world) applyOwner(s Step) error {
 			}
 			return w.google.SetShare(c.ID, r.Value, "writer")
 		}
-		return errNothing
+		return errNothingToDo
 	case OwnerShare:
 		return w.google.SetShare(c.ID, fmt.Sprintf("boss%d@provider.example", s.N[1]%2), "reader")
 	case OwnerRename:
 		return w.google.EditCalendar(c.ID, func(c *google.Calendar) { c.Summary = fmt.Sprintf("Mine %d", s.ID) })
 	case OwnerClear:
-		for _, e := range live(w.google.Events(c.ID), true) {
+		for _, e := range filterLive(w.google.Events(c.ID), true) {
 			if err := w.google.DeleteEvent(c.ID, e.Id); err != nil {
 				return err
 			}
@@ -370,14 +371,15 @@ func (w *world) applyOwner(s Step) error {
 	})
 }
 
-func (w *world) onEvent(id string, n int, is bool, do func(*google.Event) error) error {
-	events := live(w.google.Events(id), is)
+// onEvent does something to one of a calendar's events that are live, or cancelled.
+func (w *world) onEvent(id string, n int, live bool, do func(*google.Event) error) error {
+	events := filterLive(w.google.Events(id), live)
 	if len(events) == 0 {
-		return errNothing
+		return errNothingToDo
 	}
 	err := do(events[n%len(events)])
 	if errors.Is(err, google.ErrNotThere) {
-		return errNothing
+		return errNothingToDo
 	}
 	return err
 }

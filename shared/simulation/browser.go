@@ -23,7 +23,7 @@ const (
 	oauthHost   = "oauth.test"
 )
 
-// mostRedirects is how often a browser lets itself be sent on for one page.
+// mostRedirects is how many redirects a browser follows for one page.
 const mostRedirects = 20
 
 // errNoAnswer is what a browser shows when an instance died under a request.
@@ -55,14 +55,14 @@ type page struct {
 	forms  []form
 }
 
-// form is a form as it is filled in: at first as the page shows it.
+// form is a form with what is filled in, at first what the page shows.
 type form struct {
 	action string
 	values url.Values
 	// names are all of its controls, boxes the values of its checkboxes.
 	names []string
 	boxes url.Values
-	// within are the ids of the elements that it stands in.
+	// within are the ids of the elements that contain it.
 	within []string
 }
 
@@ -101,10 +101,10 @@ func (b *browser) call(method string, u *url.URL, values url.Values) (p *page, t
 	function, most := "Console", 30*time.Second
 	switch u.Host {
 	case oauthHost:
-		// It waits for Google several times over.
+		// It makes several calls to Google.
 		function, most = "OAuth", time.Minute
 	case googleHost:
-		to, err = w.google.Approve(u.String(), personAt(u))
+		to, err = w.google.Approve(u.String(), consentingAccount(u))
 		return nil, to, err
 	}
 	b.asked++
@@ -147,9 +147,9 @@ func (b *browser) call(method string, u *url.URL, values url.Values) (p *page, t
 	return p, "", err
 }
 
-// personAt chooses the account at Google's consent: the one that the page asks
-// for, or else the admin's own.
-func personAt(u *url.URL) string {
+// consentingAccount is the account chosen at Google's consent: the one that the page
+// asks for, or else the admin's own.
+func consentingAccount(u *url.URL) string {
 	if who := u.Query().Get("login_hint"); who != "" {
 		return who
 	}
@@ -259,7 +259,8 @@ func text(n *html.Node) string {
 	return out.String()
 }
 
-// find gives the first element of a name inside another, in the order of the page.
+// find gives the first wanted element of a name inside another, in the page's order; nil
+// without one.
 func find(n *html.Node, element string, wanted func(*html.Node) bool) *html.Node {
 	for c := range n.Descendants() {
 		if c.Type == html.ElementNode && c.Data == element && wanted(c) {
@@ -269,7 +270,7 @@ func find(n *html.Node, element string, wanted func(*html.Node) bool) *html.Node
 	return nil
 }
 
-// String tells where a page is and what it says, for the print of a history.
+// String is a page's address, status and heading, for a printed history.
 func (p *page) String() string {
 	if p == nil {
 		return "no page"
@@ -283,7 +284,7 @@ func (p *page) String() string {
 	return fmt.Sprintf("%s%s?%s: %d %s", p.at.Host, p.at.Path, p.at.Query().Encode(), p.status, title)
 }
 
-// reloadAfter is when a person tries once more what came to nothing.
+// reloadAfter waits as a person does before trying again.
 func (b *browser) reloadAfter(ctx context.Context, try int) {
 	pause(ctx, b.w.brief(b.w.dice.between(3*time.Second, 30*time.Second, "press again", strconv.Itoa(b.asked), strconv.Itoa(try))))
 }

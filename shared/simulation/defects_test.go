@@ -14,25 +14,25 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// bent is a store that spoils what transactions read and write.
-type bent struct {
+// tamperedStore tampers with what transactions read and write.
+type tamperedStore struct {
 	store.Backend
-	// read changes a document that was read, write one that is to be written; a
-	// write that gives false is left out.
+	// read changes a document that was read, write one that is to be written; where write
+	// gives false, it is not written.
 	read  func(ref store.Ref, doc any)
 	write func(ref store.Ref, doc any) bool
 }
 
-func (b bent) Transact(ctx context.Context, f func(tx store.Tx) error) error {
-	return b.Backend.Transact(ctx, func(tx store.Tx) error { return f(bentTx{tx, b}) })
+func (b tamperedStore) Transact(ctx context.Context, f func(tx store.Tx) error) error {
+	return b.Backend.Transact(ctx, func(tx store.Tx) error { return f(tamperedTx{tx, b}) })
 }
 
-type bentTx struct {
+type tamperedTx struct {
 	store.Tx
-	b bent
+	b tamperedStore
 }
 
-func (t bentTx) Get(ref store.Ref, into any) (bool, error) {
+func (t tamperedTx) Get(ref store.Ref, into any) (bool, error) {
 	found, err := t.Tx.Get(ref, into)
 	if err == nil && found && t.b.read != nil {
 		t.b.read(ref, into)
@@ -40,19 +40,19 @@ func (t bentTx) Get(ref store.Ref, into any) (bool, error) {
 	return found, err
 }
 
-func (t bentTx) Set(ref store.Ref, doc any) error {
+func (t tamperedTx) Set(ref store.Ref, doc any) error {
 	if t.b.write != nil && !t.b.write(ref, doc) {
 		return nil
 	}
 	return t.Tx.Set(ref, doc)
 }
 
-func bend(read func(ref store.Ref, doc any), write func(ref store.Ref, doc any) bool) simulation.Plant {
-	return simulation.Plant{Backend: func(b store.Backend) store.Backend { return bent{Backend: b, read: read, write: write} }}
+func tampering(read func(ref store.Ref, doc any), write func(ref store.Ref, doc any) bool) simulation.Defect {
+	return simulation.Defect{Backend: func(b store.Backend) store.Backend { return tamperedStore{Backend: b, read: read, write: write} }}
 }
 
-// work gives the lease of a task's or an employee's record.
-func work(doc any) *store.Work {
+// workOf gives the lease part of a task's or an employee's record; nil of any other.
+func workOf(doc any) *store.Work {
 	switch d := doc.(type) {
 	case *store.TaskRecord:
 		return &d.Work
@@ -62,43 +62,43 @@ func work(doc any) *store.Work {
 	return nil
 }
 
-// own remembers, of one instance, the leases that it holds.
-type own struct {
-	mu   sync.Mutex
-	held map[store.Ref]store.Work
+// heldLeases are the leases that one instance holds.
+type heldLeases struct {
+	mu    sync.Mutex
+	byRef map[store.Ref]store.Work
 }
 
-func (o *own) note(ref store.Ref, w *store.Work) {
+func (o *heldLeases) note(ref store.Ref, w *store.Work) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.held == nil {
-		o.held = map[store.Ref]store.Work{}
+	if o.byRef == nil {
+		o.byRef = map[store.Ref]store.Work{}
 	}
 	if w.LeaseToken == "" {
-		delete(o.held, ref)
-	} else if o.held[ref].LeaseToken != w.LeaseToken {
-		o.held[ref] = *w
+		delete(o.byRef, ref)
+	} else if o.byRef[ref].LeaseToken != w.LeaseToken {
+		o.byRef[ref] = *w
 	}
 }
 
-func (o *own) of(ref store.Ref) (store.Work, bool) {
+func (o *heldLeases) of(ref store.Ref) (store.Work, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	w, ok := o.held[ref]
+	w, ok := o.byRef[ref]
 	return w, ok
 }
 
-// perInstance bends what an instance reads of keys, knowing what it holds itself.
-func perInstance(read func(mine store.Work, held bool, w *store.Work)) simulation.Plant {
-	return simulation.Plant{Backend: func(b store.Backend) store.Backend {
-		var o own
-		return bent{Backend: b, read: func(ref store.Ref, doc any) {
-			if w := work(doc); w != nil {
+// perInstance tampers with what an instance reads of keys, given what it holds itself.
+func perInstance(read func(mine store.Work, held bool, w *store.Work)) simulation.Defect {
+	return simulation.Defect{Backend: func(b store.Backend) store.Backend {
+		var o heldLeases
+		return tamperedStore{Backend: b, read: func(ref store.Ref, doc any) {
+			if w := workOf(doc); w != nil {
 				mine, held := o.of(ref)
 				read(mine, held, w)
 			}
 		}, write: func(ref store.Ref, doc any) bool {
-			if w := work(doc); w != nil {
+			if w := workOf(doc); w != nil {
 				o.note(ref, w)
 			}
 			return true
@@ -106,8 +106,8 @@ func perInstance(read func(mine store.Work, held bool, w *store.Work)) simulatio
 	}}
 }
 
-// leaseIgnored: an instance sees no lease but its own.
-func leaseIgnored() simulation.Plant {
+// leaseIgnored: an instance sees only its own leases.
+func leaseIgnored() simulation.Defect {
 	return perInstance(func(mine store.Work, held bool, w *store.Work) {
 		w.LeaseToken, w.LeaseUntil, w.LeaseMessage = mine.LeaseToken, mine.LeaseUntil, mine.LeaseMessage
 		if held {
@@ -116,14 +116,14 @@ func leaseIgnored() simulation.Plant {
 	})
 }
 
-// intentNotWritten leaves announced event writes out of the database.
-func intentNotWritten() simulation.Plant {
-	return bend(nil, func(ref store.Ref, doc any) bool {
+// intentNotWritten: the intents of event writes never reach the database.
+func intentNotWritten() simulation.Defect {
+	return tampering(nil, func(ref store.Ref, doc any) bool {
 		switch d := doc.(type) {
 		case *store.TaskRecord:
 			return !slices.ContainsFunc(mappings(d), store.Mapping.Open)
 		case store.ActivityRecord:
-			return d.Result != "" // announced with the intent
+			return d.Result != "" // the one written with the intent has none yet
 		}
 		return ref.Collection != store.Activity
 	})
@@ -137,9 +137,9 @@ func mappings(t *store.TaskRecord) []store.Mapping {
 	return out
 }
 
-// guardOff has the delete guard forget what it counted.
-func guardOff() simulation.Plant {
-	return bend(func(ref store.Ref, doc any) {
+// guardOff: the delete guard forgets what it has counted.
+func guardOff() simulation.Defect {
+	return tampering(func(ref store.Ref, doc any) {
 		if ref.Collection == store.Guards {
 			v := reflect.ValueOf(doc).Elem()
 			v.Set(reflect.Zero(v.Type()))
@@ -147,8 +147,8 @@ func guardOff() simulation.Plant {
 	}, nil)
 }
 
-// dirtyNotChecked lets a look settle although it was marked dirty meanwhile.
-func dirtyNotChecked() simulation.Plant {
+// dirtyNotChecked: a pass settles although its key was marked dirty meanwhile.
+func dirtyNotChecked() simulation.Defect {
 	return perInstance(func(mine store.Work, held bool, w *store.Work) {
 		if held && w.LeaseToken == mine.LeaseToken {
 			w.Dirty = mine.Dirty
@@ -156,21 +156,21 @@ func dirtyNotChecked() simulation.Plant {
 	})
 }
 
-// reservationLost forgets every slot of the budget that was given.
-func reservationLost() simulation.Plant {
-	return bend(func(_ store.Ref, doc any) {
+// reservationLost: the ledger forgets every slot that it has given.
+func reservationLost() simulation.Defect {
+	return tampering(func(_ store.Ref, doc any) {
 		if b, ok := doc.(*store.BudgetRecord); ok {
 			*b = store.BudgetRecord{}
 		}
 	}, nil)
 }
 
-// generationNotAhead writes the next generation of an event's id only when it is
-// confirmed.
-func generationNotAhead() simulation.Plant {
-	return bend(nil, func(_ store.Ref, doc any) bool {
+// generationNotAhead: the next generation of an event's id is written only when the
+// event exists.
+func generationNotAhead() simulation.Defect {
+	return tampering(nil, func(_ store.Ref, doc any) bool {
 		if a, ok := doc.(store.ActivityRecord); ok {
-			// Announced together with the id.
+			// The record that is written with the id goes, too.
 			return a.Result != "" || !strings.Contains(a.ID[strings.LastIndex(a.ID, "-"):], "g")
 		}
 		t, ok := doc.(*store.TaskRecord)
@@ -187,27 +187,27 @@ func generationNotAhead() simulation.Plant {
 	})
 }
 
-// headers changes calls to Google.
-type headers struct {
+// rewritingTransport changes the calls to Google.
+type rewritingTransport struct {
 	http.RoundTripper
 	change func(r *http.Request)
 }
 
-func (h headers) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h rewritingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	h.change(r)
 	return h.RoundTripper.RoundTrip(r)
 }
 
-func sending(change func(r *http.Request)) simulation.Plant {
-	return simulation.Plant{Transport: func(t http.RoundTripper) http.RoundTripper { return headers{t, change} }}
+func rewriting(change func(r *http.Request)) simulation.Defect {
+	return simulation.Defect{Transport: func(t http.RoundTripper) http.RoundTripper { return rewritingTransport{t, change} }}
 }
 
-// forgetful is a queue that loses what Poll publishes of changes, although Poll
-// goes on as if it had published: its watermark is ahead of its messages.
-type forgetful struct{ queue.Publisher }
+// lossyPublisher loses the changes that Poll publishes, while Poll goes on as if it had
+// published them: its watermark gets ahead of its messages.
+type lossyPublisher struct{ queue.Publisher }
 
-func (f forgetful) Publish(ctx context.Context, topic string, messages ...queue.Message) error {
+func (f lossyPublisher) Publish(ctx context.Context, topic string, messages ...queue.Message) error {
 	kept := slices.DeleteFunc(slices.Clone(messages), func(m queue.Message) bool { return m.Cause == queue.CausePoll && len(m.IDs) > 0 })
 	if len(kept) == 0 {
 		return nil
@@ -215,27 +215,27 @@ func (f forgetful) Publish(ctx context.Context, topic string, messages ...queue.
 	return f.Publisher.Publish(ctx, topic, kept...)
 }
 
-func defects() map[string]simulation.Plant {
-	return map[string]simulation.Plant{
+func defects() map[string]simulation.Defect {
+	return map[string]simulation.Defect{
 		"lease ignored":                   leaseIgnored(),
 		"intent not written":              intentNotWritten(),
 		"guard off":                       guardOff(),
 		"dirty counter not checked":       dirtyNotChecked(),
-		"If-Match dropped":                sending(func(r *http.Request) { r.Header.Del("If-Match") }),
+		"If-Match dropped":                rewriting(func(r *http.Request) { r.Header.Del("If-Match") }),
 		"generation not written ahead":    generationNotAhead(),
-		"watermark ahead of the messages": {Publisher: func(q queue.Publisher) queue.Publisher { return forgetful{q} }},
+		"watermark ahead of the messages": {Publisher: func(q queue.Publisher) queue.Publisher { return lossyPublisher{q} }},
 		"budget not reserved":             reservationLost(),
-		"mail sent": sending(func(r *http.Request) {
+		"mail sent": rewriting(func(r *http.Request) {
 			q := r.URL.Query()
 			q.Del("sendUpdates")
 			r.URL.RawQuery = q.Encode()
 		}),
-		"activity not written": bend(nil, func(ref store.Ref, _ any) bool { return ref.Collection != store.Activity }),
+		"activity not written": tampering(nil, func(ref store.Ref, _ any) bool { return ref.Collection != store.Activity }),
 	}
 }
 
-// TestDefectsAreCaught plants defects between the product and its surroundings,
-// never in it: an auditor that finds nothing proves something only if it can find.
+// TestDefectsAreCaught plants defects between the product and its surroundings: that the
+// auditor finds nothing in the product proves something only if it would find these.
 func TestDefectsAreCaught(t *testing.T) {
 	r := runner(t)
 	names := make([]string, 0, len(defects()))
@@ -247,23 +247,22 @@ func TestDefectsAreCaught(t *testing.T) {
 	var mu sync.Mutex
 	inParallel(t, len(names), func(t *testing.T, i int) {
 		name := names[i]
-		plant, oftener := defects()[name], map[simulation.Kind]int(nil)
+		planted, oftener := defects()[name], map[simulation.Kind]int(nil)
 		switch name {
 		case "generation not written ahead":
-			// What leads to a next generation of an event's id is rare.
+			// An event's id rarely gets another generation.
 			oftener = map[simulation.Kind]int{simulation.OwnerDelete: 6, simulation.OwnerEmptyBin: 12, simulation.Reconcile: 6, simulation.Kill: 10}
 		case "dirty counter not checked":
-			// What a notification did not do, a poll does, unless it too comes while the
-			// key is looked at.
+			// What a notification missed a poll makes good, unless it comes during a pass, too.
 			oftener = map[simulation.Kind]int{simulation.Poll: 40, simulation.TaskMove: 8, simulation.TaskReassign: 4, simulation.PersonAddress: 6, simulation.PersonBind: 8, simulation.FaultGoogle: 5}
 		}
 		ran := 0
 		for s := uint64(1); ran < *seeds; s++ {
 			if name == "dirty counter not checked" && !simulation.Unaided(s) {
-				continue // a reconcile heals it
+				continue // a reconcile would repair what is missed
 			}
 			h := simulation.GenerateWith(s, *steps, oftener)
-			result := r.Run(t, h, plant)
+			result := r.Run(t, h, planted)
 			ran++
 			if !result.Failed() {
 				continue
@@ -274,7 +273,7 @@ func TestDefectsAreCaught(t *testing.T) {
 				t.Errorf("%s: %s", name, result.Violations[0])
 				return
 			}
-			if sound := r.Run(t, h, simulation.Plant{}); sound.Failed() {
+			if sound := r.Run(t, h, simulation.Defect{}); sound.Failed() {
 				t.Errorf("%s: history %d fails without it too: %s", name, h.Seed, sound.Violations[0])
 			}
 			t.Logf("%s: caught by history %d: %s", name, ran, result.Violations[0])

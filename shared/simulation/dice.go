@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// dice draws everything random of a history. A draw depends on the seed and on
-// what it is for, never on how many were drawn before: goroutines draw in no
-// certain order, and a history that was shortened draws the rest alike.
+// dice makes all random choices of a history. A draw depends on the seed and on the
+// names of what it is for, never on how many came before: goroutines draw in no fixed
+// order, and the rest of a shortened history draws as before.
 type dice uint64
 
 // draw gives 64 bits for a purpose.
@@ -21,7 +21,7 @@ func (d dice) draw(names ...string) uint64 {
 		}
 		h = (h ^ 0xff) * 1099511628211
 	}
-	// FNV leaves neighbours alike; the finalizer of SplitMix64 parts them.
+	// FNV gives similar names similar hashes; SplitMix64's finalizer spreads them.
 	h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9
 	h = (h ^ (h >> 27)) * 0x94d049bb133111eb
 	return h ^ (h >> 31)
@@ -35,14 +35,14 @@ func (d dice) chance(perThousand int, names ...string) bool {
 	return d.pick(1000, names...) < perThousand
 }
 
-// between gives a time from low to high, to the nanosecond, so that hardly ever
-// two things happen at one moment.
+// between gives a time from low to high, to the nanosecond, so that two things hardly
+// ever happen at the same instant.
 func (d dice) between(low, high time.Duration, names ...string) time.Duration {
 	return low + time.Duration(d.draw(names...)%uint64(high-low+1))
 }
 
-// actor is one thread of the history: a push, a poll, a notification. It counts
-// what it does, so that each of its draws has a name of its own.
+// actor is one thread of the history: a push, a poll, a notification. It counts what it
+// does, so that each of its draws has a name of its own.
 type actor struct {
 	name string
 
@@ -56,8 +56,8 @@ func withActor(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, actorKey{}, &actor{name: name, seen: map[string]int{}})
 }
 
-// turn names the next time that the context's actor does something.
-func turn(ctx context.Context, what string) string {
+// drawName names what the context's actor does next, for its draws.
+func drawName(ctx context.Context, what string) string {
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if !ok {
 		return what

@@ -33,7 +33,7 @@ func TestHistoriesOnFirestore(t *testing.T) {
 		running.Go(func() {
 			for n := worker; n < *emulated; n += *together {
 				h := simulation.GenerateWith(*first+uint64(n), *steps, oftener)
-				result, ok := outside(t, r, fs, h, simulation.Plant{})
+				result, ok := onRealClock(t, r, fs, h, simulation.Defect{})
 				if result.Failed() {
 					t.Errorf("%s", result)
 				}
@@ -46,10 +46,10 @@ func TestHistoriesOnFirestore(t *testing.T) {
 	running.Wait()
 }
 
-// TestADefectIsCaughtOnFirestore proves that these histories can fail: they do soon
-// if instances overlook the slots of the budget that the others took. Rarer are
-// those in which other defects tell: of ten histories an intent that was not
-// written failed two or three, a guard that counts nothing one.
+// TestADefectIsCaughtOnFirestore proves that these histories can fail: they soon do if
+// instances overlook the slots that others reserved. Other defects show in fewer of
+// them: of ten histories an intent that was not written failed two or three, and a guard
+// that counts nothing one.
 func TestADefectIsCaughtOnFirestore(t *testing.T) {
 	fs := testenv.Firestore(t)
 	r := runner(t)
@@ -61,7 +61,7 @@ func TestADefectIsCaughtOnFirestore(t *testing.T) {
 			running.Go(func() {
 				// Many tasks make many writes to one calendar.
 				h := simulation.GenerateWith(*first+from+uint64(n), *steps, map[simulation.Kind]int{simulation.TaskAdd: 3})
-				results[n], _ = outside(t, r, fs, h, reservationLost())
+				results[n], _ = onRealClock(t, r, fs, h, reservationLost())
 			})
 		}
 		running.Wait()
@@ -75,9 +75,9 @@ func TestADefectIsCaughtOnFirestore(t *testing.T) {
 	t.Errorf("not caught by %d histories", most)
 }
 
-// outside runs a history in a project of its own, which is an empty database; ok
-// is false where there was none.
-func outside(t *testing.T, r *simulation.Runner, fs testenv.Emulator, h simulation.History, plant simulation.Plant) (result simulation.Result, ok bool) {
+// onRealClock runs a history in a project of its own, which is an empty database; ok is
+// false where there was none.
+func onRealClock(t *testing.T, r *simulation.Runner, fs testenv.Emulator, h simulation.History, planted simulation.Defect) (result simulation.Result, ok bool) {
 	t.Helper()
 	project := fs.Project + "-" + strconv.FormatUint(h.Seed, 10)
 	backend, err := firestore.New(t.Context(), project, "(default)", fs.ClientOptions(t)...)
@@ -86,15 +86,15 @@ func outside(t *testing.T, r *simulation.Runner, fs testenv.Emulator, h simulati
 		return result, false
 	}
 	defer func() { _ = backend.Close() }()
-	return r.RunOutside(t, h, simulation.Database{
+	return r.RunOnRealClock(t, h, simulation.Database{
 		Backend: backend,
 		Empty: func(ctx context.Context) error {
 			return empty(ctx, "http://"+fs.Host+"/emulator/v1/projects/"+project+"/databases/(default)/documents")
 		},
-	}, plant), true
+	}, planted), true
 }
 
-// empty deletes every document, by the emulator's own call for it.
+// empty deletes every document by the emulator's own call.
 func empty(ctx context.Context, documents string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, documents, nil)
 	if err != nil {

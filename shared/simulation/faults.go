@@ -14,7 +14,7 @@ func (w *world) applyFault(s Step, on string) error {
 	case "google":
 		f := googleFault(s)
 		if w.setup.Unaided && (f.Status == http.StatusNotFound || f.Status == http.StatusGone) {
-			return errNothing // an event that seemed gone is replaced; that there are two only a reconcile sees
+			return errNothingToDo // an event that seems gone is replaced, and only a reconcile finds that there are two
 		}
 		w.note("Google: %s from the call no. %d on, %d times: status %d %s, %+v", f.Method, f.Nth, f.Count, f.Status, f.Reason, flags(f))
 		f.Delay, f.DelayAfter, f.RetryAfter = w.shorter(f.Delay), w.shorter(f.DelayAfter), w.shorter(f.RetryAfter)
@@ -24,17 +24,17 @@ func (w *world) applyFault(s Step, on string) error {
 		w.note("ERP: %s/%s from the call no. %d on, %d times: %s", r.Cat, r.Action, r.Nth, r.Count, r.Fault)
 		w.erp.Inject(r)
 	case "store":
-		f := []faultOf{faultUnavailable, faultAborted, faultLost, faultSlow, faultLost}[s.N[0]%5]
+		f := []callFault{faultUnavailable, faultAborted, faultLost, faultSlow, faultLost}[s.N[0]%5]
 		w.note("store: fault %d from the call no. %d on, %d times", f, 1+s.N[1]%8, 1+s.N[2]%3)
 		of := ""
 		if f == faultAborted || f == faultLost {
-			of = "transact" // the others befall reads as well
+			of = "transact" // the others strike reads as well
 		}
-		w.faults.arm(armed{what: "store", of: of, fault: f, first: 1 + s.N[1]%8, count: 1 + s.N[2]%3})
+		w.faults.arm(armedFault{what: "store", of: of, fault: f, first: 1 + s.N[1]%8, count: 1 + s.N[2]%3})
 	case "queue":
-		f := []faultOf{faultUnavailable, faultLost}[s.N[0]%2]
+		f := []callFault{faultUnavailable, faultLost}[s.N[0]%2]
 		w.note("queue: fault %d from the call no. %d on, %d times", f, 1+s.N[1]%3, 1+s.N[2]%2)
-		w.faults.arm(armed{what: "publish", fault: f, first: 1 + s.N[1]%3, count: 1 + s.N[2]%2})
+		w.faults.arm(armedFault{what: "publish", fault: f, first: 1 + s.N[1]%3, count: 1 + s.N[2]%2})
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func flags(f google.Fault) []string {
 	return out
 }
 
-// googleFault is one fault of Google, on one method or on all.
+// googleFault is one way in which Google or the network fails, on one method or on all.
 func googleFault(s Step) google.Fault {
 	methods := []string{
 		"calendar.*", "calendar.events.insert", "calendar.events.update", "calendar.events.delete", "calendar.events.get", "calendar.events.list",
@@ -69,14 +69,14 @@ func googleFault(s Step) google.Fault {
 	f.Method = methods[s.N[0]%len(methods)]
 	f.Nth, f.Count = 1+s.N[2]%3, 1+s.N[2]/3%3
 	if f.Status == http.StatusNotFound || f.Status == http.StatusGone {
-		// Said once it may be a lie; said again and again, of every method, it is
-		// what Google says when something is gone.
+		// Once, it may be false; repeated for every method it is what Google says of
+		// something that is gone.
 		f.Count = 1
 	}
 	return f
 }
 
-// erpFault is one of the ERP's lies and failures, on one call or on all.
+// erpFault is a false answer or a failure of the ERP, on one call or on all.
 func erpFault(s Step) userside.Rule {
 	calls := [][2]string{{}, {"task", "show"}, {"task", "get_list"}, {"employee", "get_data"}, {"task", "get_catalog_state"}, {"system", "get_system_info"}, {"task", "show"}, {"employee", "get_data"}}
 	faults := []userside.Fault{

@@ -29,8 +29,7 @@ var (
 
 func runner(t *testing.T) *simulation.Runner {
 	t.Helper()
-	// A history's garbage is small, and its memory not kept: collecting less often
-	// saves a tenth of the time.
+	// A history makes little garbage: collecting it less often saves a tenth of the time.
 	t.Cleanup(func() { debug.SetGCPercent(100) })
 	debug.SetGCPercent(800)
 	r, err := simulation.NewRunner(t.Context())
@@ -40,7 +39,7 @@ func runner(t *testing.T) *simulation.Runner {
 	return r
 }
 
-// inParallel runs do for each of n numbers on all processors, until one fails.
+// inParallel runs do for each of n numbers on all processors.
 func inParallel(t *testing.T, n int, do func(t *testing.T, i int)) {
 	t.Helper()
 	var next atomic.Int64
@@ -56,8 +55,8 @@ func inParallel(t *testing.T, n int, do func(t *testing.T, i int)) {
 	})
 }
 
-// TestHistories runs seeded histories and has each judged. A failing one is
-// printed as short as it could be made; -seed replays it.
+// TestHistories runs seeded histories and has each one judged. A failing one is shortened
+// and printed; -seed replays it.
 func TestHistories(t *testing.T) {
 	r := runner(t)
 	if *seed != 0 {
@@ -68,7 +67,7 @@ func TestHistories(t *testing.T) {
 	var took, kills, calls, failed atomic.Int64
 	inParallel(t, *seeds, func(t *testing.T, i int) {
 		h := simulation.GenerateWith(*first+uint64(i), *steps, oftener(t))
-		result := r.Run(t, h, simulation.Plant{})
+		result := r.Run(t, h, simulation.Defect{})
 		took.Add(int64(result.Took))
 		kills.Add(int64(result.Kills))
 		calls.Add(int64(result.Calls))
@@ -77,7 +76,7 @@ func TestHistories(t *testing.T) {
 		}
 		t.Errorf("seed %d: %v", h.Seed, result.Violations)
 		if failed.Add(1) <= 2 {
-			short := r.Shrink(t, result, simulation.Plant{}, *shrink)
+			short := r.Shrink(t, result, simulation.Defect{}, *shrink)
 			t.Logf("shortest: %s", short)
 		}
 	})
@@ -88,9 +87,9 @@ func TestHistories(t *testing.T) {
 //go:embed testdata
 var failedOnce embed.FS
 
-// TestHistoriesThatFailedOnce runs those in which campaigns found a fault of the
-// product, each after it was understood and mended. They are kept as text, because
-// what a seed gives changes with every kind of step that is added.
+// TestHistoriesThatFailedOnce runs the histories in which campaigns found a defect of the
+// product that was then mended. They are kept as text, because what a seed gives changes
+// with every kind of step that is added.
 func TestHistoriesThatFailedOnce(t *testing.T) {
 	r := runner(t)
 	for name, file := range map[string]string{
@@ -109,7 +108,7 @@ func TestHistoriesThatFailedOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if result := r.Run(t, h, simulation.Plant{}); result.Failed() {
+			if result := r.Run(t, h, simulation.Defect{}); result.Failed() {
 				t.Errorf("%s", result)
 			}
 		})
@@ -153,11 +152,11 @@ func oftener(t *testing.T) map[simulation.Kind]int {
 
 func replay(t *testing.T, r *simulation.Runner) {
 	t.Helper()
-	result := r.Run(t, simulation.GenerateWith(*seed, *steps, oftener(t)), simulation.Plant{})
-	result = r.Shrink(t, result, simulation.Plant{}, *shrink)
+	result := r.Run(t, simulation.GenerateWith(*seed, *steps, oftener(t)), simulation.Defect{})
+	result = r.Shrink(t, result, simulation.Defect{}, *shrink)
 	if *loud {
 		r.Log = os.Stderr
-		result = r.Run(t, result.History, simulation.Plant{})
+		result = r.Run(t, result.History, simulation.Defect{})
 	}
 	t.Logf("%s", result)
 	if result.Failed() {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Kind is what one step of a history does.
+// Kind is what a step does.
 type Kind string
 
-// The steps. Each picks what it acts on by its numbers, modulo what there is.
+// The kinds of steps. Each chooses what it acts on by its numbers, modulo how many there are.
 const (
 	// The dispatcher, in the ERP.
 	TaskAdd         Kind = "task.add"
@@ -78,8 +78,7 @@ const (
 	Wipe        Kind = "wipe-database"
 )
 
-// Step is one thing that happens in a history, as data: it can be printed,
-// replayed and left out.
+// Step is one thing that happens in a history.
 type Step struct {
 	// ID is the step's place in the history as generated; draws are named by it,
 	// so that the rest of a shortened history goes on as before.
@@ -87,16 +86,16 @@ type Step struct {
 	Kind Kind
 	// N chooses what the step acts on and how.
 	N [3]int
-	// After passes before the next step.
+	// After is how long the next step is away.
 	After time.Duration
 }
 
-// String gives a line of a printed history; ParseHistory reads it.
+// String is a line of a printed history, which ParseHistory reads.
 func (s Step) String() string {
 	return fmt.Sprintf("%4d  %-22s %4d %4d %4d  then %s", s.ID, s.Kind, s.N[0], s.N[1], s.N[2], s.After)
 }
 
-// History is a seed and what happens.
+// History is a seed and the steps drawn with it.
 type History struct {
 	Seed  uint64
 	Steps []Step
@@ -112,8 +111,8 @@ func (h History) String() string {
 	return out.String()
 }
 
-// ParseHistory reads what History.String prints, and nothing else: a history that
-// failed is kept as it was, whatever Generate draws later.
+// ParseHistory reads what History.String prints, and nothing else. So a history that once
+// failed is kept, whatever Generate draws later.
 func ParseHistory(text string) (History, error) {
 	head, rest, _ := strings.Cut(text, "\n")
 	var h History
@@ -150,7 +149,7 @@ func parseStep(line string) (Step, error) {
 	return s, nil
 }
 
-// weight is how often a kind of step comes, in parts of all weights.
+// weight is how often a kind of step is drawn, relative to the sum of all weights.
 type weight struct {
 	kind Kind
 	n    int
@@ -171,8 +170,8 @@ func weights() []weight {
 	}
 }
 
-// aided tells the kinds of steps after which a reconcile, or an admin who has
-// everybody looked at, may be needed or hides that it was.
+// aided reports whether a kind of step may need a reconcile or a full run, or is one and
+// would hide that it was needed.
 func aided(k Kind) bool {
 	what, _, _ := strings.Cut(string(k), ".")
 	switch k {
@@ -183,11 +182,10 @@ func aided(k Kind) bool {
 	return what == "owner" || what == "catalogue"
 }
 
-// Generate draws a history of so many steps.
+// Generate draws a history.
 func Generate(seed uint64, steps int) History { return GenerateWith(seed, steps, nil) }
 
-// GenerateWith draws a history in which some kinds of steps come so many times as
-// often as usual.
+// GenerateWith draws a history in which some kinds of steps come more often, by a factor.
 func GenerateWith(seed uint64, steps int, often map[Kind]int) History {
 	d := dice(seed)
 	all := 0
@@ -221,12 +219,12 @@ func GenerateWith(seed uint64, steps int, often map[Kind]int) History {
 	return h
 }
 
-// after draws how long a step is left to itself: mostly moments, so that steps
-// meet in flight.
+// after draws how long after a step the next one comes: mostly moments, so that their
+// effects overlap.
 func after(d dice, k Kind, name string) time.Duration {
 	switch {
 	case strings.HasPrefix(string(k), "fault."), k == Kill:
-		// A fault is armed for what comes next.
+		// Its effect is on what comes next.
 		return d.between(0, 200*time.Millisecond, "after", name)
 	case k == Wait:
 		long := []time.Duration{time.Minute, 6 * time.Minute, 12 * time.Minute, 12 * time.Minute, 40 * time.Minute, 3 * time.Hour}

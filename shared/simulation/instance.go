@@ -14,12 +14,12 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// errKilled is what an instance that is dead gets for every effect. It wraps
-// context.Canceled: nobody can tell whether the last call was made.
+// errKilled is what a dead instance gets for every effect. It wraps context.Canceled:
+// whether the last call was made is unknown.
 var errKilled = fmt.Errorf("simulation: the instance was killed: %w", context.Canceled)
 
-// instance is one process of the product: every function on its own caches, its
-// own skewed clock, and a gate before and after every effect on the outside.
+// instance is one process of the product: all functions, with caches and a skewed clock
+// of their own, and a gate before and after every effect on the outside world.
 type instance struct {
 	w    *world
 	name string
@@ -33,7 +33,7 @@ type instance struct {
 	effects int
 	// killAt is the number of the effect at which it dies; 0 for none.
 	killAt    int
-	killAfter bool // the effect, or before it
+	killAfter bool // after the effect instead of before it
 	ids       int
 
 	functions map[string]http.Handler
@@ -47,20 +47,20 @@ func (w *world) boot(slot int) (*instance, error) {
 	i := &instance{w: w, name: fmt.Sprintf("instance-%d-%d", slot, w.boots)}
 	i.skew = w.dice.between(-90*time.Second, 90*time.Second, "skew", i.name)
 	i.ctx, i.cancel = context.WithCancel(w.ctx)
-	i.store = store.New(w.plant.backend(&face{inner: w.memory, i: i}))
+	i.store = store.New(w.defect.backend(&instanceStore{inner: w.memory, i: i}))
 	i.publisher = &publisher{i: i}
 	cfg := w.config
-	// A small shop's budget, so that a history can come near it.
+	// A budget so small that a history can come near it.
 	cfg.RequestsPerMinute, cfg.CalendarsPerHour = w.setup.RequestsPerMinute, w.setup.CalendarsPerHour
 	var err error
 	i.functions, _, err = deployment.Functions(i.ctx, cfg.Config, deployment.Deps{
-		Store: i.store, Cipher: w.cipher, Publisher: w.plant.publisher(i.publisher), Transport: w.plant.transport(&line{i: i}),
+		Store: i.store, Cipher: w.cipher, Publisher: w.defect.publisher(i.publisher), Transport: w.defect.transport(&transport{i: i}),
 		NewID: i.newID, Now: i.now, Log: w.log,
 	})
 	return i, err
 }
 
-// now is the instance's clock, which is not quite right.
+// now is the instance's clock, which is off by its skew.
 func (i *instance) now() time.Time { return time.Now().Add(i.skew) }
 
 // newID gives random ids that are the same in every replay.
@@ -93,8 +93,8 @@ func (i *instance) before() error {
 	return nil
 }
 
-// after is the gate that each answer passes: an instance that died meanwhile, or
-// dies of this very effect, never learns of it.
+// after is the gate that each answer passes. An instance that died meanwhile, or dies
+// just after this effect, never gets it.
 func (i *instance) after() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -17,18 +17,18 @@ const (
 	erpHost    = "erp.test"
 )
 
-// line carries the calls of one instance.
-type line struct{ i *instance }
+// transport carries the calls of one instance.
+type transport struct{ i *instance }
 
-// RoundTrip makes one call: the way there, the effect, the way back. An instance
-// that dies on the way gets no answer.
-func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip makes one call: the way there, the effect, the way back. An instance that
+// dies meanwhile gets no answer.
+func (l *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	w, ctx := l.i.w, r.Context()
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
 	defer func() { _ = r.Body.Close() }()
-	name := turn(ctx, r.Method+" "+r.URL.Host+r.URL.Path)
+	name := drawName(ctx, r.Method+" "+r.URL.Host+r.URL.Path)
 	if !pause(ctx, w.latency(name, "there")) {
 		return nil, context.Cause(ctx)
 	}
@@ -37,8 +37,8 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var res *http.Response
 	var err error
-	answering, cancel := w.impatient(ctx)
-	defer cancel() // the whole answer is there by then
+	answering, cancel := w.withSilenceLimit(ctx)
+	defer cancel() // by then the whole answer has come
 	switch r.URL.Host {
 	case googleHost:
 		res, err = w.google.Transport().RoundTrip(r.WithContext(answering))
@@ -47,8 +47,8 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	default:
 		return nil, fmt.Errorf("simulation: there is no host %s", r.URL.Host)
 	}
-	if gone := l.i.after(); gone != nil {
-		return nil, gone
+	if killed := l.i.after(); killed != nil {
+		return nil, killed
 	}
 	if err != nil {
 		return nil, err
@@ -56,15 +56,15 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !pause(ctx, w.latency(name, "back")) {
 		return nil, context.Cause(ctx)
 	}
-	if gone := l.i.after(); gone != nil {
-		return nil, gone
+	if killed := l.i.after(); killed != nil {
+		return nil, killed
 	}
 	return res, nil
 }
 
-// latency is some milliseconds, now and then seconds. What is slow is the way
-// back: how fast the calls arrive is what the budget is judged by, and a line that
-// holds calls up on their way there could bunch the most even ones.
+// latency is some milliseconds, now and then seconds. Only the way back is slow: the
+// budget is judged by when calls arrive, and a network that delays them on the way there
+// could bunch even well-spaced ones.
 func (w *world) latency(name, way string) time.Duration {
 	high := 60 * time.Millisecond
 	switch p := w.dice.pick(1000, "slow", name, way); {
@@ -78,7 +78,7 @@ func (w *world) latency(name, way string) time.Duration {
 	return w.brief(w.dice.between(time.Millisecond, high, "latency", name, way))
 }
 
-// serveERP answers as a server of its own would.
+// serveERP answers as a server would.
 func serveERP(h http.Handler, r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "192.0.2.7:443"
@@ -133,8 +133,8 @@ func (r *recorder) code() int {
 	return r.status
 }
 
-// serve reports whether the handler broke the connection off, as net/http's
-// handlers do by panicking with ErrAbortHandler; any other panic goes on.
+// serve runs a handler and reports whether it broke the connection off, as handlers do
+// by panicking with ErrAbortHandler. Any other panic goes on.
 func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
 	defer func() {
 		if p := recover(); p != nil {

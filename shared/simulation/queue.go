@@ -12,21 +12,21 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 )
 
-// deadLetters is the topic of what gave up.
+// deadLetters is the topic of messages that were given up.
 const deadLetters = "dead-letters"
 
-// publisher is an instance's way to the queue, which keeps no order: each
-// message is delivered after a delay of its own.
+// publisher is an instance's access to the queue, which keeps no order: each message is
+// delivered after a delay of its own.
 type publisher struct{ i *instance }
 
 // Publish accepts messages; they are delivered later.
 func (p *publisher) Publish(ctx context.Context, topic string, messages ...queue.Message) error {
 	w := p.i.w
-	name := turn(ctx, "publish "+topic)
+	name := drawName(ctx, "publish "+topic)
 	if err := p.i.before(); err != nil {
 		return err
 	}
-	fault := w.faults.take("publish", topic)
+	fault := w.faults.next("publish", topic)
 	if fault == faultUnavailable {
 		return errors.New("simulation: the queue does not answer")
 	}
@@ -46,7 +46,7 @@ func (p *publisher) Publish(ctx context.Context, topic string, messages ...queue
 	return nil
 }
 
-// delay is short for most messages, and long enough for others to overtake.
+// delay is short for most messages; some are delayed so long that others overtake them.
 func (w *world) delay(names ...string) time.Duration {
 	high := 150 * time.Millisecond
 	switch p := w.dice.pick(1000, append([]string{"delayed"}, names...)...); {
@@ -58,14 +58,14 @@ func (w *world) delay(names ...string) time.Duration {
 	return w.brief(w.dice.between(time.Millisecond, high, append([]string{"delay"}, names...)...))
 }
 
-// deliver hands a message to the queue after a while.
+// deliver gives a message to the queue after a while.
 func (w *world) deliver(topic string, m pubsub.Message, after time.Duration) {
-	w.under(func() {
+	w.spawn(func() {
 		if !pause(w.ctx, after) {
 			return
 		}
 		if _, err := w.queue.Publish(topic, m); err != nil {
-			w.fault(fmt.Errorf("publish to %s: %w", topic, err))
+			w.fail(fmt.Errorf("publish to %s: %w", topic, err))
 		}
 	})
 }
@@ -93,8 +93,8 @@ func (w *world) subscribe() error {
 	return err
 }
 
-// push gives messages to one of the instances. Now and then a message that was
-// served is delivered again, afterwards or at the same time.
+// push delivers messages to one of the instances. Now and then a message comes twice,
+// later or at the same time.
 func (w *world) push(function string) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := readAll(r)
@@ -105,7 +105,7 @@ func (w *world) push(function string) http.Handler {
 		id, attempt := messageOf(body)
 		name := function + "/" + id + "/" + strconv.Itoa(attempt)
 		if !w.calm.Load() && w.dice.chance(w.setup.Doubled, "twice", name) {
-			w.under(func() {
+			w.spawn(func() {
 				if pause(w.ctx, w.brief(w.dice.between(0, 20*time.Second, "twice after", name))) {
 					w.serve(w.ctx, function, name+"/again", body)
 				}
@@ -124,7 +124,7 @@ func (w *world) serve(ctx context.Context, function, name string, body []byte) (
 	i := w.slot(w.dice.pick(len(w.slots), "slot", name))
 	r, err := post(withActor(ctx, name), "http://push.invalid/", body)
 	if err != nil {
-		w.fault(err)
+		w.fail(err)
 		return http.StatusInternalServerError, true
 	}
 	rec, answered := i.call(function, r)

@@ -20,13 +20,13 @@ import (
 const (
 	// pollEvery is how often Scheduler calls Poll.
 	pollEvery = 5 * time.Minute
-	// restDays bounds how long the product may take to come to rest once faults
-	// stopped: longer than the longest pause it gives a failed key (6 h), doubled
-	// guards and creation budgets included.
+	// restDays bounds how long the product may take to come to rest after the faults have
+	// ended: more than its longest pause for a failed key (6 h), and than the waits for the
+	// delete guard and for new calendars.
 	restDays = 6
 )
 
-// Violation is one thing that must not be.
+// Violation is one rule broken once.
 type Violation struct {
 	Rule   string // what must hold, in a few words; the same for one defect
 	Detail string
@@ -34,17 +34,17 @@ type Violation struct {
 
 func (v Violation) String() string { return v.Rule + ": " + v.Detail }
 
-// Result is what came of a history.
+// Result is how a history went.
 type Result struct {
 	History    History
 	Violations []Violation
-	// Trace are the things that happened, with their times.
+	// Trace says what happened, and when.
 	Trace []string
 	// Took is how much of the bubble's time passed.
 	Took time.Duration
 	// Polls, Kills and Calls measure the history.
 	Polls, Kills, Calls int
-	// Done is how many steps were taken.
+	// Done is how many steps were applied.
 	Done int
 }
 
@@ -91,20 +91,20 @@ func NewRunner(ctx context.Context) (*Runner, error) {
 }
 
 // Run runs one history in a bubble of its own and has it judged.
-func (r *Runner) Run(t *testing.T, h History, plant Plant) (result Result) {
+func (r *Runner) Run(t *testing.T, h History, defect Defect) (result Result) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if r.Log != nil {
 		log = slog.New(slog.NewTextHandler(r.Log, nil))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := open(t.Context(), r.env, h.Seed, plant, log, nil)
+		w, err := open(t.Context(), r.env, h.Seed, defect, log, nil)
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		began := time.Now()
-		result = w.live(h)
+		result = w.play(h)
 		result.Took = time.Since(began)
 		if err := w.close(); err != nil {
 			result.Violations = append(result.Violations, Violation{"the simulation ends", err.Error()})
@@ -113,38 +113,38 @@ func (r *Runner) Run(t *testing.T, h History, plant Plant) (result Result) {
 	return result
 }
 
-// live lets the history happen, lets everything come to rest, and judges.
-func (w *world) live(h History) Result {
+// play applies the steps, lets everything come to rest, and judges.
+func (w *world) play(h History) Result {
 	w.polled = time.Now()
-	if err := w.appoint(); err != nil {
-		w.fault(err)
+	if err := w.startAuditor(); err != nil {
+		w.fail(err)
 	}
 	w.connect()
 	w.advance(20 * time.Second)
 	done := 0
 	for _, s := range h.Steps {
 		done++
-		if err := w.apply(s); err != nil && !errors.Is(err, errNothing) && !errors.Is(err, google.ErrNotThere) && !errors.Is(err, userside.ErrNotFound) {
-			w.fault(fmt.Errorf("step %s: %w", s, err))
+		if err := w.apply(s); err != nil && !errors.Is(err, errNothingToDo) && !errors.Is(err, google.ErrNotThere) && !errors.Is(err, userside.ErrNotFound) {
+			w.fail(fmt.Errorf("step %s: %w", s, err))
 		}
-		w.fault(w.rested(s))
+		w.fail(w.standInForWaiting(s))
 		w.advance(s.After)
-		w.watch()
+		w.collectViolations()
 		if len(w.violations) > 0 {
-			break // what is wrong already need not wait for the end
+			break // the rest of the history would add nothing
 		}
 	}
 	if len(w.violations) == 0 {
-		w.rest()
+		w.comeToRest()
 	}
 	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done}
-	for _, err := range w.broken {
+	for _, err := range w.failures {
 		r.Violations = append(r.Violations, Violation{"the simulation works", err.Error()})
 	}
 	return r
 }
 
-// violate notes what must not be, once a rule.
+// violate notes a violation, the first of each rule.
 func (w *world) violate(rule, format string, args ...any) {
 	for _, v := range w.violations {
 		if v.Rule == rule {
@@ -160,8 +160,8 @@ func (w *world) violate(rule, format string, args ...any) {
 func (w *world) advance(d time.Duration) {
 	end := time.Now().Add(w.brief(d))
 	every := w.pollEvery
-	if d > 20*time.Minute && !w.outside {
-		// Hours in which nothing happens need fewer polls to be the same.
+	if d > 20*time.Minute && !w.realClock {
+		// In hours without a step fewer polls do the same.
 		every = max(10*time.Minute, d/6)
 	}
 	for {
@@ -194,9 +194,9 @@ func (w *world) idle() bool {
 	return false
 }
 
-// rest ends all faults, gives the product what it needs to become right, and
-// judges once nothing is due any more.
-func (w *world) rest() {
+// comeToRest ends all faults, gives the product what it needs to make the calendars
+// right, and judges once nothing is due any more.
+func (w *world) comeToRest() {
 	w.note("faults end")
 	w.faults.clear()
 	w.google.ClearFaults()
@@ -209,10 +209,10 @@ func (w *world) rest() {
 		i.mu.Unlock()
 	}
 	if w.setup.Unaided {
-		if !w.undue(time.Now().Add(restDays*24*time.Hour), 3) {
+		if !w.untilNothingDue(time.Now().Add(restDays*24*time.Hour), 3) {
 			return
 		}
-		if w.held(heldConfirm); !w.undue(time.Now().Add(restDays*24*time.Hour), 2) {
+		if w.decideHeld(heldConfirm); !w.untilNothingDue(time.Now().Add(restDays*24*time.Hour), 2) {
 			return
 		}
 		if w.judgeState(); len(w.violations) > 0 {
@@ -224,16 +224,15 @@ func (w *world) rest() {
 	if !w.endPurge() {
 		return
 	}
-	w.fault(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
-	w.held(heldReopen)
-	if !w.renewed() || !w.settle() {
+	w.fail(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
+	w.decideHeld(heldReopen)
+	if !w.lookedAtByNewInstances() || !w.settle() {
 		return
 	}
 	w.judge()
 }
 
-// endPurge lets a purge that is under way come to its end, and has syncing
-// switched on again.
+// endPurge waits for the end of a purge that is under way and switches syncing on again.
 func (w *world) endPurge() bool {
 	for end := time.Now().Add(restDays * 24 * time.Hour); w.purging(); w.poll() {
 		if time.Now().After(end) {
@@ -245,11 +244,11 @@ func (w *world) endPurge() bool {
 		}
 		pause(w.ctx, time.Until(w.polled.Add(w.pollEvery)))
 	}
-	w.fault(w.afterPurge(false))
+	w.fail(w.afterPurge(false))
 	return len(w.violations) == 0
 }
 
-// agreedRole keeps the role of the state that histories change, where it is there.
+// agreedRole is the role of the state that histories change and delete.
 func (w *world) agreedRole() int64 {
 	for _, s := range w.erp.States() {
 		if s.ID == stateAgreed {
@@ -259,20 +258,20 @@ func (w *world) agreedRole() int64 {
 	return userside.RoleNotCompleted
 }
 
-// settle polls until nothing is due, reconciles, lets go what is held, and does
-// so again until a whole round changes nothing.
+// settle polls until nothing is due, has an admin confirm what is held, and reconciles,
+// until in a whole round there was nothing to confirm.
 func (w *world) settle() bool {
 	end := time.Now().Add(restDays * 24 * time.Hour)
 	for round := 0; ; round++ {
-		// What vanished from the ERP's lists is believed at the second poll.
-		if !w.undue(end, max(3-2*round, 1)) {
+		// An absence is proved at the second poll.
+		if !w.untilNothingDue(end, max(3-2*round, 1)) {
 			return false
 		}
 		if round >= 1 {
-			if len(w.held(heldConfirm)) == 0 {
+			if len(w.decideHeld(heldConfirm)) == 0 {
 				return true
 			}
-			if !w.undue(end, 1) {
+			if !w.untilNothingDue(end, 1) {
 				return false
 			}
 		}
@@ -280,13 +279,14 @@ func (w *world) settle() bool {
 	}
 }
 
-// undue polls at least so often, and until nothing is due.
-func (w *world) undue(end time.Time, atLeast int) bool {
+// untilNothingDue polls at least so many times, and until nothing is due. It reports
+// whether that was so before end.
+func (w *world) untilNothingDue(end time.Time, atLeast int) bool {
 	began := time.Now()
 	for n := 0; ; n++ {
 		if time.Since(began) > 24*time.Hour {
-			// What is held waits for a person, who looks once a day.
-			w.held(heldConfirm)
+			// What is held waits for an admin, who looks at it once a day.
+			w.decideHeld(heldConfirm)
 			began = time.Now()
 		}
 		if !w.idle() {
@@ -294,7 +294,7 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			return false
 		}
 		due, key, err := w.due()
-		w.fault(err)
+		w.fail(err)
 		if n >= atLeast && due.IsZero() {
 			return true
 		}
@@ -303,15 +303,15 @@ func (w *world) undue(end time.Time, atLeast int) bool {
 			return false
 		}
 		next := w.polled.Add(w.pollEvery)
-		if w.outside && time.Until(due) > longOutside {
-			if time.Since(began) > mostOutside {
+		if w.realClock && time.Until(due) > longOnRealClock {
+			if time.Since(began) > mostOnRealClock {
 				w.violate("comes to rest", "%s is still due at %s", key, due.Format(time.DateTime))
 				return false
 			}
-			// On the real clock nobody waits for a failure's pause to end: an admin presses
-			// "Try again".
+			// On the real clock an admin presses "Try again" instead of waiting for the end of
+			// a failed key's pause.
 			w.note("%s is due in %v: an admin tries again", key, time.Until(due).Round(time.Second))
-			w.fault(w.tryAllAgain())
+			w.fail(w.tryAllAgain())
 			due = time.Now()
 		}
 		for n >= atLeast && next.Before(due) {
@@ -326,13 +326,13 @@ func (w *world) outstanding() string {
 	var out strings.Builder
 	for _, s := range []string{"sync-task", "sync-employee", "dead-letter"} {
 		c, err := w.queue.Counts(s)
-		w.fault(err)
+		w.fail(err)
 		fmt.Fprintf(&out, "%s %+v; ", s, c)
 	}
 	return out.String()
 }
 
-// due finds the key that Poll has to bring up first.
+// due finds the key that is due first; zero where there is none.
 func (w *world) due() (at time.Time, key string, err error) {
 	for _, c := range []store.Collection{store.Employees, store.Tasks} {
 		docs, err := w.memory.Query(w.ctx, store.Query{Collection: c, Field: "due_at", Op: store.Exists, Limit: 1})
@@ -352,7 +352,7 @@ func (w *world) due() (at time.Time, key string, err error) {
 	return at, key, nil
 }
 
-// keepActivity remembers the activity of a database that is about to be lost.
+// keepActivity keeps the activity records, which may be lost with the database.
 func (w *world) keepActivity() error {
 	all, err := store.New(w.memory).RecentActivity(w.ctx, 0)
 	w.kept = append(w.kept, all...)

@@ -15,7 +15,7 @@ import (
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
-// What every world is made of.
+// What is the same in every world.
 const (
 	account      = "calendars@provider.example"
 	sub          = "1002"
@@ -33,7 +33,7 @@ const (
 	idField      = 7
 
 	stateOpen, stateWorking, stateDone, statePostponed = 1, 2, 3, 4
-	stateAgreed                                        = 5 // a second one "Not completed"
+	stateAgreed                                        = 5 // a second one with the role "Not completed"
 	typeRepair, typeInstall                            = 6, 8
 )
 
@@ -43,23 +43,24 @@ type setup struct {
 	Start                               time.Time
 	Employees, Tasks, Divisions         int
 	RequestsPerMinute, CalendarsPerHour int
-	// Unaided histories have nothing in them that only a reconcile repairs: polls
-	// alone must make the calendars right.
+	// Unaided histories contain nothing that only a reconcile repairs: polls alone must
+	// make the calendars right.
 	Unaided bool
-	// Doubled and Unacked are how many of a thousand pushes come twice.
+	// Doubled and Unacked are how many of a thousand pushes are repeated at once, and how
+	// many are nacked after they succeeded.
 	Doubled, Unacked int
-	// Deliveries is after how many a message is given up.
+	// Deliveries is how many attempts a message has before it is given up.
 	Deliveries int
 	Settings   map[string]any
 	Google     fakegoogle.Options
 	Generation fakeerp.Generation
 }
 
-// Unaided reports whether polls alone must make right what happens in the histories of a
-// seed: there is no reconcile in them, nor anything that only one repairs.
+// Unaided reports whether a seed's histories have no reconcile, nor anything that only
+// one repairs: polls alone must make the calendars right.
 func Unaided(seed uint64) bool { return dice(seed).unaided() }
 
-// unaided draws whether a history is to come right without a reconcile.
+// unaided draws whether a history must come right without a reconcile.
 func (d dice) unaided() bool { return d.chance(250, "unaided") }
 
 // setupOf draws a world.
@@ -113,7 +114,7 @@ func setupOf(d dice) setup {
 // environment is what the product's workers and functions read (functions/README.md).
 type environment struct {
 	deployment.Config
-	// signing is the key of Google's id_tokens; to make one takes long.
+	// signing is the key of Google's id_tokens, made once because it takes long.
 	signing *rsa.PrivateKey
 }
 
@@ -133,7 +134,7 @@ func loadEnvironment(ctx context.Context) (environment, error) {
 	return out, err
 }
 
-// populate gives the ERP its first content, without a notification.
+// populate fills the ERP, without notifications.
 func (w *world) populate() {
 	data := fakeerp.Data{
 		States: []fakeerp.TaskState{
@@ -189,7 +190,7 @@ func (w *world) newTask(n int) fakeerp.Task {
 	return t
 }
 
-// hour gives a whole hour some hours from now, and midnight now and then.
+// hour gives the start of the hour that is ahead-4 hours from now: some are past.
 func (w *world) hour(ahead int) time.Time {
 	now := time.Now().In(w.zone)
 	return time.Date(now.Year(), now.Month(), now.Day(), now.Hour()+ahead-4, 0, 0, 0, w.zone)

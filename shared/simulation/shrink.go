@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Shrink looks for the shortest history that breaks the same rule: it leaves out
-// steps, many at a time and then fewer, as long as the rule is still broken (delta
-// debugging). It stops when no single step can be left out, or after limit of
-// real time.
-func (r *Runner) Shrink(t *testing.T, found Result, plant Plant, limit time.Duration) Result {
+// Shrink looks for a shorter history that breaks the same rule: it leaves out steps, many
+// at a time and then fewer, as long as the rule is still broken (delta debugging). It
+// stops when no single step can be left out, or after limit of real time.
+func (r *Runner) Shrink(t *testing.T, found Result, defect Defect, limit time.Duration) Result {
 	t.Helper()
 	if !found.Failed() {
 		return found
@@ -18,7 +17,7 @@ func (r *Runner) Shrink(t *testing.T, found Result, plant Plant, limit time.Dura
 	rule := found.Violations[0].Rule
 	began := time.Now()
 	best := found
-	// What came after the violation is of no account.
+	// What came after the violation does not matter.
 	best.History.Steps = slices.Clone(found.History.Steps[:min(found.Done, len(found.History.Steps))])
 	for size := max(len(best.History.Steps)/2, 1); ; {
 		shorter := false
@@ -27,7 +26,7 @@ func (r *Runner) Shrink(t *testing.T, found Result, plant Plant, limit time.Dura
 				return best
 			}
 			steps := slices.Delete(slices.Clone(best.History.Steps), at, min(at+size, len(best.History.Steps)))
-			try := r.Run(t, History{Seed: best.History.Seed, Steps: steps}, plant)
+			try := r.Run(t, History{Seed: best.History.Seed, Steps: steps}, defect)
 			if slices.Contains(try.Rules(), rule) {
 				try.History.Steps = steps[:min(try.Done, len(steps))]
 				best, shorter = try, true

@@ -27,12 +27,12 @@ import (
 // instances is how many processes of the product run at once.
 const instances = 3
 
-// world is one history under way; everything in it lives in one bubble.
+// world is one history under way.
 type world struct {
 	dice
 	setup  setup
 	config environment
-	plant  Plant
+	defect Defect
 	log    *slog.Logger
 	zone   *time.Location
 
@@ -42,8 +42,8 @@ type world struct {
 	google *google.Server
 	erp    *userside.Server
 	memory store.Backend
-	// outside: the clock is the real one, and every wait is short.
-	outside   bool
+	// realClock: there is no bubble, and every wait is short.
+	realClock bool
 	backoff   time.Duration // of the queue; 0 is Google's
 	pollEvery time.Duration
 	wipe      func()
@@ -57,18 +57,18 @@ type world struct {
 	webhookKeys []webhook.Key
 	slots       []*instance
 	boots       int
-	renewals    int // boots in the place of instances that were not killed
+	renewals    int // boots that replaced an instance that was alive
 
-	// noting guards trace alone: an instance notes its death with its own lock held.
-	noting sync.Mutex
-	trace  []string // what happened, for the print of a failing history
+	// traceMu guards trace alone: an instance notes its death with its own lock held.
+	traceMu sync.Mutex
+	trace   []string // what happened, for the print of a failing history
 
-	// calm: faults have ended.
+	// calm is set once the faults have ended.
 	calm atomic.Bool
 
 	mu         sync.Mutex
 	busy       int       // threads beside the queue's: notifications, polls, messages on their way
-	broken     []error   // faults of the simulation itself
+	failures   []error   // faults of the simulation itself
 	step       int       // id of the step under way, for draws
 	polled     time.Time // when Scheduler last called
 	asked      int       // requests that Scheduler made
@@ -77,13 +77,14 @@ type world struct {
 	polls      int
 }
 
-// open makes the world of a history at the bubble's present moment.
-func open(ctx context.Context, env environment, seed uint64, plant Plant, log *slog.Logger, outside *Database) (*world, error) {
-	w := &world{dice: dice(seed), plant: plant, log: log, faults: &injector{}, pollEvery: pollEvery}
+// open makes the world of a history, in the bubble that it is called in, or on the real
+// clock where there is a database.
+func open(ctx context.Context, env environment, seed uint64, defect Defect, log *slog.Logger, db *Database) (*world, error) {
+	w := &world{dice: dice(seed), defect: defect, log: log, faults: &injector{}, pollEvery: pollEvery}
 	w.setup = setupOf(w.dice)
 	w.config = env
-	if outside != nil {
-		w.moveOut(outside)
+	if db != nil {
+		w.useRealClock(db)
 	}
 	var err error
 	if w.config.DefaultSettings.JSON, err = w.setup.defaultSettings(); err != nil {
@@ -103,7 +104,7 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 		return nil, err
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	if !w.outside {
+	if !w.realClock {
 		pause(w.ctx, time.Until(w.setup.Start))
 	}
 	w.setup.Google.SigningKey = env.signing
@@ -118,7 +119,7 @@ func open(ctx context.Context, env environment, seed uint64, plant Plant, log *s
 		},
 	})
 	w.populate()
-	if !w.outside {
+	if !w.realClock {
 		memory := NewMemory(time.Now)
 		w.memory, w.wipe = memory, memory.Wipe
 	}
@@ -145,16 +146,16 @@ func (w *world) close() error {
 	for w.threads() > 0 {
 		<-time.After(w.brief(time.Second))
 	}
-	if !w.outside {
-		// Whoever reserves slots for others does not end with them, and a bubble must not
-		// end before its goroutines do.
+	if !w.realClock {
+		// The allocator of slots outlives its callers, and a bubble must not end before its
+		// goroutines do.
 		<-time.After(time.Minute)
 	}
 	return err
 }
 
-// under runs a thread of the history beside the driver's.
-func (w *world) under(do func()) {
+// spawn runs a thread of the history beside the one that applies the steps.
+func (w *world) spawn(do func()) {
 	w.mu.Lock()
 	w.busy++
 	w.mu.Unlock()
@@ -174,31 +175,31 @@ func (w *world) threads() int {
 	return w.busy
 }
 
-// fault notes that the simulation itself went wrong.
-func (w *world) fault(err error) {
+// fail notes that the simulation itself went wrong.
+func (w *world) fail(err error) {
 	if err == nil || w.ctx.Err() != nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.broken = append(w.broken, err)
+	w.failures = append(w.failures, err)
 }
 
-// note keeps a line for the print of the history.
+// note adds a line to the trace.
 func (w *world) note(format string, args ...any) {
-	w.noting.Lock()
-	defer w.noting.Unlock()
+	w.traceMu.Lock()
+	defer w.traceMu.Unlock()
 	w.trace = append(w.trace, time.Now().In(w.zone).Format("02.01. 15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// slot gives the instance in a slot, a fresh one if the last one died.
+// slot gives the instance in a slot, a new one if the last one died.
 func (w *world) slot(n int) *instance {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.slots[n].alive() {
 		fresh, err := w.boot(n)
 		if err != nil {
-			w.broken = append(w.broken, err)
+			w.failures = append(w.failures, err)
 			return w.slots[n]
 		}
 		w.slots[n] = fresh
@@ -212,7 +213,7 @@ func (w *world) scheduled(function string) {
 	w.asked++
 	n := strconv.Itoa(w.asked)
 	w.mu.Unlock()
-	w.under(func() {
+	w.spawn(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Minute)
 		defer cancel()
 		name := function + "/" + n
@@ -220,8 +221,8 @@ func (w *world) scheduled(function string) {
 	})
 }
 
-// notified is the ERP's hook: the connector tells the product, unless the history
-// has it lost; some come late, some twice, and none in order.
+// notified is called by the ERP on every change, as its connector is. Some notifications
+// are lost, some come late or twice, and they keep no order.
 func (w *world) notified(changes ...userside.Change) {
 	for n, c := range changes {
 		w.mu.Lock()
@@ -241,7 +242,7 @@ func (w *world) notified(changes ...userside.Change) {
 				high = 20 * time.Minute
 			}
 			wait := w.brief(w.dice.between(time.Millisecond, high, "notify after", name, strconv.Itoa(again)))
-			w.under(func() { w.notify(c, name+"/"+strconv.Itoa(again), wait) })
+			w.spawn(func() { w.notify(c, name+"/"+strconv.Itoa(again), wait) })
 		}
 	}
 }
@@ -250,7 +251,7 @@ func (w *world) notified(changes ...userside.Change) {
 func (w *world) notify(c userside.Change, name string, wait time.Duration) {
 	body, err := json.Marshal(map[string]any{"type": c.Type, "timestamp": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"ids": c.IDs}})
 	if err != nil {
-		w.fault(err)
+		w.fail(err)
 		return
 	}
 	for try := range 5 {
@@ -259,13 +260,13 @@ func (w *world) notify(c userside.Change, name string, wait time.Duration) {
 		}
 		header, err := webhook.Sign(w.webhookKeys[0], "msg_"+name, time.Now(), body)
 		if err != nil {
-			w.fault(err)
+			w.fail(err)
 			return
 		}
 		id := name + "/" + strconv.Itoa(try)
 		r, err := post(withActor(w.ctx, "notify/"+id), "http://notify.invalid/", body)
 		if err != nil {
-			w.fault(err)
+			w.fail(err)
 			return
 		}
 		for k, v := range header {
@@ -292,7 +293,7 @@ func post(ctx context.Context, url string, body []byte) (*http.Request, error) {
 
 func readAll(r *http.Request) ([]byte, error) { return io.ReadAll(r.Body) }
 
-// messageOf reads a push's message id and attempt.
+// messageOf reads the message id and the attempt of a push.
 func messageOf(body []byte) (id string, attempt int) {
 	var push struct {
 		Message struct {

@@ -11,27 +11,27 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
-// face is the store as one instance sees it. At every call others come between;
-// closures are run more than once; what the fault injector has armed fails, or
-// is committed and then seems to have failed.
-type face struct {
+// instanceStore is the store as one instance sees it. Other threads run in between
+// before and after every call, a transaction's function may run more than once, and the
+// armed faults strike: a call fails, or it is committed and seems to have failed.
+type instanceStore struct {
 	inner store.Backend
 	i     *instance
 }
 
-var _ store.Backend = (*face)(nil)
+var _ store.Backend = (*instanceStore)(nil)
 
-// errTrial undoes a try.
-var errTrial = errors.New("simulation: only tried")
+// errRolledBack undoes the first run of a transaction that is run again.
+var errRolledBack = errors.New("simulation: the transaction is run again")
 
-// enter lets others come between and gives the fault that befalls the read. of
-// says what is read: goroutines of one actor begin at one moment, in no certain
-// order, and only what each does tells their draws apart.
-func (f *face) enter(ctx context.Context, what, of string) (name string, err error) {
+// enter lets other threads run and has the read's fault strike. of names what is read:
+// one actor's goroutines may begin at the same instant, in no fixed order, and only what
+// each of them does distinguishes their draws.
+func (f *instanceStore) enter(ctx context.Context, what, of string) (name string, err error) {
 	w := f.i.w
-	name = turn(ctx, what+" "+of)
+	name = drawName(ctx, what+" "+of)
 	pause(ctx, w.brief(w.dice.between(0, 8*time.Millisecond, "store", name)))
-	fault := w.faults.take("store", what)
+	fault := w.faults.next("store", what)
 	if fault == faultSlow {
 		pause(ctx, w.shorter(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", name)))
 	}
@@ -44,8 +44,8 @@ func (f *face) enter(ctx context.Context, what, of string) (name string, err err
 	return name, nil
 }
 
-// leave lets others come between after the call; what was done stays done.
-func (f *face) leave(ctx context.Context, name string) error {
+// leave lets other threads run after the call, whose effect remains.
+func (f *instanceStore) leave(ctx context.Context, name string) error {
 	if err := f.i.after(); err != nil {
 		return err
 	}
@@ -54,8 +54,8 @@ func (f *face) leave(ctx context.Context, name string) error {
 }
 
 // Get reads a document.
-func (f *face) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
-	name, err := f.enter(ctx, "get", named(ref))
+func (f *instanceStore) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
+	name, err := f.enter(ctx, "get", drawKey(ref))
 	if err != nil {
 		return false, err
 	}
@@ -66,9 +66,9 @@ func (f *face) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
 	return found, f.leave(ctx, name)
 }
 
-// named names a document for draws. What a sign-in leaves bears the hash of a
-// secret, which is another in every replay.
-func named(ref store.Ref) string {
+// drawKey names a document for draws. The records of a sign-in are named without their
+// id, which is the hash of a secret and differs in every replay.
+func drawKey(ref store.Ref) string {
 	if secret(ref) {
 		return string(ref.Collection)
 	}
@@ -80,7 +80,7 @@ func secret(ref store.Ref) bool {
 }
 
 // Query reads documents.
-func (f *face) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
+func (f *instanceStore) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
 	name, err := f.enter(ctx, "query", fmt.Sprint(q.Collection, q.Field, q.Op, q.Value))
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (f *face) Query(ctx context.Context, q store.Query) ([]store.Document, erro
 }
 
 // Now reads the clock.
-func (f *face) Now(ctx context.Context) (time.Time, error) {
+func (f *instanceStore) Now(ctx context.Context) (time.Time, error) {
 	name, err := f.enter(ctx, "now", "")
 	if err != nil {
 		return time.Time{}, err
@@ -106,24 +106,24 @@ func (f *face) Now(ctx context.Context) (time.Time, error) {
 }
 
 // Close does nothing: the database outlives its instances.
-func (*face) Close() error { return nil }
+func (*instanceStore) Close() error { return nil }
 
-// Transact runs a transaction: more than once now and then, as Firestore may.
-func (f *face) Transact(ctx context.Context, do func(tx store.Tx) error) error {
-	slow := &slowTx{f: f, ctx: ctx}
+// Transact runs a transaction, now and then twice, as Firestore may.
+func (f *instanceStore) Transact(ctx context.Context, do func(tx store.Tx) error) error {
+	slow := &instanceTx{f: f, ctx: ctx}
 	run := func(tx store.Tx) error {
 		slow.Tx = tx
 		if err := do(slow); err != nil {
 			return err
 		}
-		if slow.name != "" && !slow.tried && f.i.w.dice.chance(60, "trial", slow.name) {
-			slow.tried = true
-			return errTrial
+		if slow.name != "" && !slow.rolledBack && f.i.w.dice.chance(60, "trial", slow.name) {
+			slow.rolledBack = true
+			return errRolledBack
 		}
 		return nil
 	}
 	err := f.inner.Transact(ctx, run)
-	if errors.Is(err, errTrial) {
+	if errors.Is(err, errRolledBack) {
 		err = f.inner.Transact(ctx, run)
 	}
 	if err != nil {
@@ -138,25 +138,25 @@ func (f *face) Transact(ctx context.Context, do func(tx store.Tx) error) error {
 	return nil
 }
 
-// slowTx lets others come between what a transaction reads and its commit. Its
+// instanceTx lets other threads run between a transaction's reads and its commit. Its
 // fault and its draws are those of its first read.
-type slowTx struct {
+type instanceTx struct {
 	store.Tx
-	f     *face
-	ctx   context.Context
-	name  string
-	fault faultOf
-	tried bool
+	f          *instanceStore
+	ctx        context.Context
+	name       string
+	fault      callFault
+	rolledBack bool
 }
 
 // Get reads a document, then waits.
-func (t *slowTx) Get(ref store.Ref, into any) (bool, error) {
+func (t *instanceTx) Get(ref store.Ref, into any) (bool, error) {
 	w := t.f.i.w
 	first := t.name == ""
 	if first {
-		t.name = turn(t.ctx, "transact "+named(ref))
+		t.name = drawName(t.ctx, "transact "+drawKey(ref))
 		pause(t.ctx, w.brief(w.dice.between(0, 8*time.Millisecond, "store", t.name)))
-		t.fault = w.faults.take("store", "transact")
+		t.fault = w.faults.next("store", "transact")
 		if t.fault == faultSlow {
 			pause(t.ctx, w.shorter(w.dice.between(500*time.Millisecond, 12*time.Second, "slow store", t.name)))
 		}
