@@ -26,7 +26,7 @@ type Config struct{ EmployeeTopic string }
 // Syncer makes employees' calendars right; calendars.Syncer is one.
 type Syncer interface {
 	Sync(ctx context.Context, o calendars.Order) (calendars.Report, error)
-	All(ctx context.Context, cause queue.Cause, run string) error
+	StartFullRun(ctx context.Context, cause queue.Cause, id string) error
 }
 
 // Deps are what the handler works with.
@@ -45,7 +45,7 @@ func New(cfg Config, deps Deps) http.Handler {
 		var err error
 		if d.All {
 			// The message's id names the run: delivered again it is the same run.
-			err = deps.Calendars.All(ctx, d.Cause, d.ID)
+			err = deps.Calendars.StartFullRun(ctx, d.Cause, d.ID)
 		} else {
 			err = some(ctx, cfg, deps, d)
 		}
@@ -74,9 +74,9 @@ func some(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
 	if err != nil {
 		return err
 	}
-	if len(report.Left) > 0 {
-		rest := make([]int64, len(report.Left))
-		for i, id := range report.Left {
+	if len(report.Remaining) > 0 {
+		rest := make([]int64, len(report.Remaining))
+		for i, id := range report.Remaining {
 			rest[i] = int64(id)
 		}
 		cause := d.Cause

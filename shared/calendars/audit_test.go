@@ -258,13 +258,13 @@ func TestWhatAQuietNightCosts(t *testing.T) {
 		b.google.ResetRequests()
 		b.erp.ResetRequests()
 		i.outbox = nil
-		must(t, i.keeper.All(t.Context(), queue.CauseReconcile, id))
+		must(t, i.keeper.StartFullRun(t.Context(), queue.CauseReconcile, id))
 		for _, m := range i.outbox {
 			o := calendars.Order{Message: b.newID(), Cause: m.Cause, Run: m.Run}
 			for _, e := range m.IDs {
 				o.Employees = append(o.Employees, calendarsync.EmployeeID(e))
 			}
-			if report, err := i.keeper.Sync(t.Context(), o); err != nil || len(report.Left)+len(report.Redelivered) > 0 {
+			if report, err := i.keeper.Sync(t.Context(), o); err != nil || len(report.Remaining)+len(report.Redelivered) > 0 {
 				t.Fatalf("%+v, %v", report, err)
 			}
 		}
@@ -314,8 +314,8 @@ func TestARunCountsEverybodyOnceWhereverItsWorkerDies(t *testing.T) {
 			b := newBench(t)
 			_, ids := b.staffed("Olena", "Petro", "Iryna")
 			starter := b.start(0)
-			must(t, starter.keeper.All(t.Context(), queue.CauseReconcile, "night"))
-			must(t, starter.keeper.All(t.Context(), queue.CauseReconcile, "night")) // the start comes again
+			must(t, starter.keeper.StartFullRun(t.Context(), queue.CauseReconcile, "night"))
+			must(t, starter.keeper.StartFullRun(t.Context(), queue.CauseReconcile, "night")) // the start comes again
 			m := starter.outbox[0]
 			o := calendars.Order{Message: b.newID(), Cause: m.Cause, Run: m.Run}
 			for _, id := range m.IDs {
@@ -381,8 +381,8 @@ func TestASupersededRunIsLetGo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	i, ids := b.staffed("Olena", "Petro")
-	must(t, i.keeper.All(t.Context(), queue.CauseReconcile, "night"))
-	must(t, i.keeper.All(t.Context(), queue.CauseConsole, "settings"))
+	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseReconcile, "night"))
+	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseConsole, "settings"))
 	old, now := i.outbox[0], i.outbox[1]
 	b.google.ResetRequests()
 	order := func(m queue.Message) calendars.Order {

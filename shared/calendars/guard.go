@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -15,99 +15,115 @@ import (
 // later it is counted anew, or more than may go in a day could go in one.
 const permission = 10 * time.Minute
 
-// allowance is how long an admin's confirmation holds for an employee.
-const allowance = 24 * time.Hour
-
-// permit asks the delete guard whether one more calendar may go: every deletion
-// of a calendar counts (rule 4.3). What is held stays so until an admin
-// has confirmed it or its source has recovered (rule 4.5).
-func (l *employeePass) permit(ctx context.Context) (bool, error) {
-	rec := l.rec()
-	if rec.Held != "" {
-		return !rec.AllowedAt.IsZero() && l.taken().Before(rec.AllowedAt.Add(allowance)), nil
+// permit asks the delete guard whether one more calendar may go: every deletion of a
+// calendar counts (rule 4.3). What is held stays so until an admin has confirmed it or
+// its source has recovered (rule 4.5).
+func (p *employeePass) permit(ctx context.Context) (bool, error) {
+	if rec := p.rec(); rec.Held != "" {
+		return pass.Allowed(time.Time{}, rec.AllowedAt, p.term.AcquiredAt()), nil
 	}
-	granted, began, err := l.k.Store.Permit(ctx, store.GuardedCalendars, 1, l.settings.DeleteGuardPercent)
-	if err != nil {
+	granted, err := pass.Permit(ctx, p.Store, p.Log, store.GuardedCalendars, 1, p.settings.DeleteGuardPercent)
+	return granted > 0, err
+}
+
+// permitRetiring asks the guard for a retiring calendar, unless it has just counted it,
+// and records what it said.
+func (p *employeePass) permitRetiring(ctx context.Context, c store.CalendarRecord) (permitted bool, err error) {
+	if c.Permitted && p.term.AcquiredAt().Sub(c.PermittedAt) <= permission {
+		return true, nil
+	}
+	if c.Permitted && p.rec().Held == "" {
+		// Counted already, and not deleted since: it is moved to the present, not counted
+		// twice.
+		permitted, err = p.Store.Renew(ctx, store.GuardedCalendars, c.PermittedAt)
+	}
+	if err == nil && !permitted {
+		permitted, err = p.permit(ctx)
+	}
+	if err != nil || !permitted && !c.Permitted {
 		return false, err
 	}
-	if !began.IsZero() {
-		logging.Alarm(ctx, l.k.Log, logging.DeletionsHeld, "held-"+began.UTC().Format(time.RFC3339),
-			"More calendars would be deleted than is usual in a day: the rest is held until an admin has looked")
-	}
-	return granted > 0, nil
+	return permitted, p.save(ctx, ofRetiring(c.ID, func(c *store.CalendarRecord) {
+		c.Permitted, c.PermittedAt = permitted, p.term.AcquiredAt()
+	}))
 }
 
-// permitAgain is permit for a calendar whose deletion may have been counted already,
-// and was refused by Google since.
-func (l *employeePass) permitAgain(ctx context.Context, c store.CalendarRecord) (bool, error) {
-	if c.Permitted && l.rec().Held == "" {
-		if renewed, err := l.k.Store.Renew(ctx, store.GuardedCalendars, c.PermittedAt); err != nil || renewed {
-			return renewed, err
-		}
-	}
-	return l.permit(ctx)
-}
-
-// hold records that the deletion waits for an admin. present tells that the
-// calendar is still the employee's and goes on meanwhile; otherwise its share is
-// gone already.
-func (l *employeePass) hold(ctx context.Context, reason calendarsync.Reason, present bool) error {
-	state := l.rec().State
+// hold records that the deletion waits for an admin. present: the calendar is still the
+// employee's and goes on meanwhile; otherwise its share is gone already.
+func (p *employeePass) hold(ctx context.Context, reason calendarsync.Reason, present bool) error {
+	state := p.rec().State
 	if !present {
 		state = store.StateHeld
 	}
-	if l.rec().Held != "" && l.rec().State == state && l.rec().Reason == string(reason) {
+	if p.rec().Held != "" && p.rec().State == state && p.rec().Reason == string(reason) {
 		return nil
 	}
-	l.k.Log.WarnContext(ctx, "deletion held", "employee", l.id, "reason", reason, "shared", present)
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, string(reason), store.HeldWaiting })
+	p.Log.WarnContext(ctx, "deletion held", "employee", p.id, "reason", reason, "shared", present)
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, string(reason), store.HeldWaiting })
 }
 
-// takeBack gives an employee who is to have a calendar after all the old one,
-// whose deletion was held, or which a stopped purge left; they are invited to it again (rule 4.5).
-func (l *employeePass) takeBack(ctx context.Context) error {
-	rec := l.rec()
-	purged := rec.Reason == string(calendarsync.ReasonPurged) // and the purge stopped
-	if rec.Calendar != nil || (rec.Held == "" && !purged) {
+// holdFormer keeps the list of what is held right for an employee who has a calendar:
+// one of a former address may still wait for an admin.
+func (p *employeePass) holdFormer(ctx context.Context) error {
+	held := ""
+	if slices.ContainsFunc(p.rec().Retiring, awaitsAdmin) {
+		held = cmp.Or(p.rec().Held, store.HeldWaiting)
+	}
+	if p.rec().Held == held {
 		return nil
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) {
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.Held, r.AllowedAt = held, time.Time{} })
+}
+
+// awaitsAdmin reports whether a calendar that a pass left retiring is one that the
+// delete guard holds: one that a purge emptied waits only for the calls that were on
+// their way to it.
+func awaitsAdmin(c store.CalendarRecord) bool { return c.Cleared.IsZero() }
+
+// reinstate gives an employee who is to have a calendar after all the old one, whose
+// deletion was held, or which a stopped purge left; they are invited to it again
+// (rule 4.5).
+func (p *employeePass) reinstate(ctx context.Context) error {
+	rec := p.rec()
+	purged := rec.Reason == string(calendarsync.ReasonPurged) // and the purge stopped
+	if rec.Calendar != nil || rec.Held == "" && !purged {
+		return nil
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) {
 		r.Held, r.AllowedAt, r.Reason, r.State = "", time.Time{}, "", store.StatePending
-		// The one they had last: before it may stand some of former addresses.
-		i := len(r.Retiring) - 1
-		for i >= 0 && (r.Retiring[i].Permitted || r.Retiring[i].Extra || !r.Retiring[i].Cleared.IsZero()) {
-			i--
+		if i := reinstatable(r.Retiring); i >= 0 {
+			c := reinstated(r.Retiring[i], r.Address)
+			r.Calendar = &c
+			r.Retiring = slices.Delete(slices.Clone(r.Retiring), i, i+1)
 		}
-		if i < 0 {
-			return
-		}
-		c := r.Retiring[i]
-		// What happened in it meanwhile is not known.
-		c.Listed = false
-		switch {
-		case c.AddressDigest != "":
-			// Adopted, and still shared with whom its mark tells: recall finds out.
-			c.Address, c.RuleID, c.RuleSeen = "", "", false
-		case c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(r.Address):
-			// Not shared any more, or to be shared as it was: what is there, its rules tell.
-			c.Address, c.RuleID, c.RuleSeen = r.Address, "", false
-		}
-		// A former address that Google refused to take off yet stays on record, so that
-		// it still loses its access (rule 5.2).
-		r.Calendar = &c
-		r.Retiring = slices.Delete(slices.Clone(r.Retiring), i, i+1)
 	})
 }
 
-// holdFormer keeps the list of what is held right for an employee who has a
-// calendar: one of a former address may still wait for an admin.
-func (l *employeePass) holdFormer(ctx context.Context) error {
-	held := ""
-	if slices.ContainsFunc(l.rec().Retiring, awaitsAdmin) {
-		held = cmp.Or(l.rec().Held, store.HeldWaiting)
+// reinstatable finds the calendar that the employee had last, since those before it may
+// be of former addresses; -1 for none. One whose deletion was granted or that a purge
+// emptied does not come back, nor does an extra.
+func reinstatable(retiring []store.CalendarRecord) int {
+	for i, c := range slices.Backward(retiring) {
+		if !c.Permitted && !c.Extra && c.Cleared.IsZero() {
+			return i
+		}
 	}
-	if l.rec().Held == held {
-		return nil
+	return -1
+}
+
+// reinstated is a retiring calendar as the employee's own again. A former address that
+// Google refused to take off yet stays on record, so that it still loses its access
+// (rule 5.2).
+func reinstated(c store.CalendarRecord, present string) store.CalendarRecord {
+	// What happened in it meanwhile is not known.
+	c.Listed = false
+	switch {
+	case c.AddressDigest != "":
+		// Adopted, and still shared with whom its mark says: recall finds out.
+		c.Address, c.RuleID, c.RuleSeen = "", "", false
+	case c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(present):
+		// Not shared any more, or to be shared as it was: its rules say what there is.
+		c.Address, c.RuleID, c.RuleSeen = present, "", false
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) { r.Held, r.AllowedAt = held, time.Time{} })
+	return c
 }

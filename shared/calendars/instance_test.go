@@ -287,7 +287,7 @@ func (i *instance) deliver(d delivery) bool {
 			o.Employees = append(o.Employees, calendarsync.EmployeeID(id))
 		}
 		report, err := i.keeper.Sync(i.ctx, o)
-		for _, id := range report.Left {
+		for _, id := range report.Remaining {
 			i.outbox = append(i.outbox, queue.Message{IDs: []int64{int64(id)}, Cause: queue.CauseFill})
 		}
 		ok = ok && err == nil && len(report.Redelivered) == 0

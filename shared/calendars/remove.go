@@ -8,135 +8,90 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
-	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// remove takes down the calendar of an employee who is to have none: the share
-// first, then the calendar (rule 5.2).
-func (l *employeePass) remove(ctx context.Context, reason calendarsync.Reason, e *calendarsync.Employee, absent bool) error {
-	if c := l.rec().Calendar; c != nil && c.ID == "" {
-		// A creation of unknown outcome has to be known before it can be undone.
-		if waiting, err := l.recoverIntent(ctx); err != nil || waiting {
-			return err
-		}
-	}
-	if l.rec().Creation != nil && (!absent || e == nil) {
-		// Nobody waits behind one who wants no calendar any more. Of whom that is only
-		// doubted, the place stays, and by and by counts no more.
-		if err := l.k.Store.DequeueCreation(ctx, &l.lease); err != nil {
-			return err
-		}
-	}
-	if l.rec().Calendar != nil && absent {
-		// Nobody said that the employee is to lose it: not even the share goes before
-		// the delete guard lets it.
-		if permitted, err := l.permit(ctx); err != nil || !permitted {
-			if err != nil {
-				return err
-			}
-			if there, err := l.stillThere(ctx, l.rec().Calendar.ID); err != nil || there {
-				if err != nil {
-					return err
-				}
-				return l.hold(ctx, reason, true)
-			}
-		}
-		if err := l.save(ctx, func(r *store.EmployeeRecord) {
-			if r.Calendar == nil {
-				return // as in leave
-			}
-			c := *r.Calendar
-			c.Permitted, c.PermittedAt = true, l.taken()
-			r.Calendar = &c
-		}); err != nil {
-			return err
-		}
-	}
-	if l.rec().Calendar != nil {
-		if err := l.leave(ctx, time.Time{}); err != nil {
-			return err
-		}
-	}
-	if len(l.rec().Retiring) > 0 && l.rec().Held == "" && l.rec().State != store.StateDeleting {
-		if err := l.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, string(reason) }); err != nil {
-			return err
-		}
-	}
-	if err := l.unshareLeaving(ctx); err != nil {
-		return err
-	}
-	if err := l.takeDownLeaving(ctx); err != nil {
-		return err
-	}
-	switch left := l.rec().Retiring; {
-	case slices.ContainsFunc(left, awaitsAdmin):
-		return l.hold(ctx, reason, false)
-	case len(left) > 0:
-		return nil // waiting
-	}
-	if e == nil {
-		l.forgotten = true
-	} else if err := l.writeCard(ctx, *e, ""); err != nil {
-		return err
-	}
-	if l.rec().State == store.StateNone && l.rec().Reason == string(reason) {
+// removal is why an employee is to have no calendar.
+type removal struct {
+	reason calendarsync.Reason
+	// employee is nil for one who is not in the ERP.
+	employee *calendarsync.Employee
+	// absent: nobody said so; it follows from two readings that lack them.
+	absent bool
+}
+
+// remove deletes the calendar of an employee who is to have none. The order is that of
+// rule 5.2: the delete guard is asked before an absence costs even the share, then the
+// share goes, then the calendar.
+func (p *employeePass) remove(ctx context.Context, r removal) error {
+	return inOrder(ctx,
+		p.recoverIntent, // a creation of unknown outcome has to be known before it can be undone
+		func(ctx context.Context) (bool, error) { return false, p.dequeueUnwanted(ctx, r) },
+		func(ctx context.Context) (bool, error) { return p.permitAbsent(ctx, r) },
+		always(p.retireCalendar),
+		func(ctx context.Context) (bool, error) { return false, p.showDeleting(ctx, r.reason) },
+		always(p.unshareRetiring),
+		always(p.deleteRetiring),
+		func(ctx context.Context) (bool, error) { return p.holdRemaining(ctx, r.reason) },
+		func(ctx context.Context) (bool, error) { return false, p.recordRemoved(ctx, r) },
+	)
+}
+
+// dequeueUnwanted gives up the place in the queue of one who wants no calendar any
+// more, so that nobody waits behind them. Of whom that is only doubted, the place
+// stays, and by and by counts no more.
+func (p *employeePass) dequeueUnwanted(ctx context.Context, r removal) error {
+	if p.rec().Creation == nil || r.absent && r.employee != nil {
 		return nil
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) {
-		r.State, r.Reason, r.KeptFrom = store.StateNone, string(reason), time.Time{}
-		r.Held, r.AllowedAt = "", time.Time{}
-	})
+	return p.Store.DequeueCreation(ctx, &p.lease)
 }
 
-// awaitsAdmin reports whether a calendar that leaves, and is there after a look, is
-// one that the delete guard holds: one that a purge emptied waits only for the calls
-// that were on their way to it.
-func awaitsAdmin(c store.CalendarRecord) bool { return c.Cleared.IsZero() }
-
-// stillThere reports whether a calendar exists at Google: one that its owner deleted
-// cannot be held, and its tasks would wait for it for ever. "Not found" is believed
-// when it is said twice.
-func (l *employeePass) stillThere(ctx context.Context, calendar string) (bool, error) {
-	calls, cancel := l.calls(ctx)
-	defer cancel()
-	for range 2 {
-		if _, err := l.k.Google.Calendar(calls, calendar); !failure.Is(err, failure.Gone) {
-			return err == nil, err
+// permitAbsent asks the delete guard before anything is taken from one whom the ERP
+// merely lacks. stop: it is held, and the calendar goes on meanwhile (rule 4.4).
+func (p *employeePass) permitAbsent(ctx context.Context, r removal) (stop bool, err error) {
+	c := p.rec().Calendar
+	if c == nil || !r.absent {
+		return false, nil
+	}
+	permitted, err := p.permit(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !permitted {
+		// One that its owner deleted cannot be held: its tasks would wait for ever.
+		if exists, err := p.exists(ctx, c.ID); err != nil || exists {
+			if err != nil {
+				return false, err
+			}
+			return true, p.hold(ctx, r.reason, true)
 		}
 	}
-	return false, nil
+	return false, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Permitted, c.PermittedAt = true, p.term.AcquiredAt() }))
 }
 
-// rulesOf lists a calendar's rules: none, of a calendar that its owner deleted. A
-// single "not found" would have a former address forgotten that can still read it.
-func (l *employeePass) rulesOf(ctx, calls context.Context, calendar string) ([]googlecalendar.Rule, error) {
-	rules, err := l.k.Google.Rules(calls, calendar)
-	if !failure.Is(err, failure.Gone) {
-		return rules, err
+func (p *employeePass) retireCalendar(ctx context.Context) error {
+	if p.rec().Calendar == nil {
+		return nil
 	}
-	there, err := l.stillThere(ctx, calendar)
-	if there {
-		return nil, failure.New(failure.Transient, fmt.Sprintf("list the ACL rules of calendar %s", calendar), "Google says that they are gone, and shows the calendar")
-	}
-	return nil, err
+	return p.retire(ctx, time.Time{})
 }
 
-// leave moves the present calendar to those that are being taken down; from now
-// on no event is written to it (rule 1.6). from is that of the calendar
-// to come, zero for one of its own (rule 3.5).
-func (l *employeePass) leave(ctx context.Context, from time.Time) error {
-	if err := l.fresh(); err != nil {
+// retire moves the present calendar to those that are on their way out; from now on no
+// event is written to it (rule 1.6). from is that of the calendar to come, zero for one
+// of its own (rule 3.5).
+func (p *employeePass) retire(ctx context.Context, from time.Time) error {
+	if err := p.mayWrite(); err != nil {
 		return err
 	}
-	return l.save(ctx, func(r *store.EmployeeRecord) {
+	return p.save(ctx, func(r *store.EmployeeRecord) {
 		if r.Calendar == nil {
 			return
 		}
 		if r.Calendar.ID != "" {
 			c := *r.Calendar
 			if c.Address == "" {
-				// Adopted after the database was lost, and not looked at since: shared, if at
+				// Adopted after the database was lost, and not looked into since: shared, if at
 				// all, with the address on the card.
 				c.Address = r.Address
 			}
@@ -146,96 +101,55 @@ func (l *employeePass) leave(ctx context.Context, from time.Time) error {
 	})
 }
 
-// unshareLeaving removes the employee's share of every calendar that leaves.
-func (l *employeePass) unshareLeaving(ctx context.Context) error {
-	for _, c := range slices.Clone(l.rec().Retiring) {
-		if c.Address == "" && c.RuleID == "" && c.AddressDigest == "" {
-			continue
-		}
-		if err := l.extend(ctx); err != nil {
+func (p *employeePass) showDeleting(ctx context.Context, reason calendarsync.Reason) error {
+	if len(p.rec().Retiring) == 0 || p.rec().Held != "" || p.rec().State == store.StateDeleting {
+		return nil
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, string(reason) })
+}
+
+// deleteRetiring forgets the events of the calendars that are retiring and deletes
+// them, each only after its mark was read in this very pass (rule 3.6).
+func (p *employeePass) deleteRetiring(ctx context.Context) error {
+	if len(p.rec().Retiring) == 0 {
+		return nil
+	}
+	// First, because nobody would look for them once the calendars are forgotten.
+	if err := p.forgetEvents(ctx); err != nil {
+		return err
+	}
+	for _, c := range slices.Clone(p.rec().Retiring) {
+		if err := p.extend(ctx); err != nil {
 			return err
 		}
-		if err := l.unshare(ctx, c); err != nil {
+		if err := p.deleteIfAllowed(ctx, c); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (l *employeePass) unshare(ctx context.Context, c store.CalendarRecord) error {
-	calls, cancel := l.calls(ctx)
-	defer cancel()
-	account, err := l.k.Account.Account(calls)
-	if err != nil {
-		return err
-	}
-	id := c.RuleID
-	if id == "" {
-		// The answer to the share was lost: the rule is found by the address.
-		rules, err := l.rulesOf(ctx, calls, c.ID)
-		if err != nil {
-			return err
-		}
-		rule, there := ruleFor(rules, "", c.Address)
-		if c.AddressDigest != "" {
-			// Adopted, and never looked at: shared with whom its mark tells.
-			if before, found := l.sharedBefore(rules, c, c.Address, account); found {
-				rule, there = before, true
-			}
-		}
-		if there {
-			id = rule.ID
-		}
-	}
-	if own(id, account) {
-		id = ""
-	}
-	activity := l.activity("rule.delete", c.ID)
-	if id != "" {
-		if err := l.announced(ctx, activity, unchanged); err != nil {
-			return err
-		}
-		if err := l.k.Google.Unshare(calls, c.ID, id); err != nil {
-			if saveErr := l.save(ctx, unchanged, result(activity, err)); saveErr != nil {
-				return saveErr
-			}
-			return err
-		}
-	}
-	return l.save(ctx, func(r *store.EmployeeRecord) {
-		leaving := slices.Clone(r.Retiring)
-		for i := range leaving {
-			if leaving[i].ID == c.ID {
-				leaving[i].RuleID, leaving[i].Address, leaving[i].AddressDigest = "", "", ""
-			}
-		}
-		r.Retiring = leaving
-	}, result(activity, nil))
 }
 
 // forgetEvents drops what tasks remember of events in calendars of the employee that
 // are no longer theirs: their epoch is dead, so nobody can announce a write to one.
-func (l *employeePass) forgetEvents(ctx context.Context) error {
+func (p *employeePass) forgetEvents(ctx context.Context) error {
 	alive := ""
-	if c := l.rec().Calendar; c != nil {
+	if c := p.rec().Calendar; c != nil {
 		alive = c.Epoch
 	}
-	recs, err := l.k.Store.TasksOf(ctx, int64(l.id))
+	recs, err := p.Store.TasksOf(ctx, int64(p.id))
 	if err != nil {
 		return err
 	}
-	var stale []int64
-	for _, rec := range recs {
-		if m, ok := rec.Mapping(int64(l.id)); ok && m.Epoch != alive {
-			stale = append(stale, rec.ID)
-		}
-	}
+	stale := slices.DeleteFunc(recs, func(rec store.TaskRecord) bool {
+		m, mapped := rec.Mapping(int64(p.id))
+		return !mapped || m.Epoch == alive
+	})
 	for batch := range slices.Chunk(stale, batchSize) {
-		if err := l.extend(ctx); err != nil {
+		if err := p.extend(ctx); err != nil {
 			return err
 		}
 		for _, task := range batch {
-			if err := l.k.Store.ForgetMapping(ctx, task, int64(l.id), alive); err != nil {
+			if err := p.Store.ForgetMapping(ctx, task.ID, int64(p.id), alive); err != nil {
 				return err
 			}
 		}
@@ -243,113 +157,175 @@ func (l *employeePass) forgetEvents(ctx context.Context) error {
 	return nil
 }
 
-// takeDownLeaving forgets the events of the calendars that leave and deletes
-// them, each only after its mark was read in this very pass (rule 3.6).
-func (l *employeePass) takeDownLeaving(ctx context.Context) error {
-	if len(l.rec().Retiring) == 0 {
-		return nil
-	}
-	// First, because nobody would look for them once the calendars are forgotten.
-	if err := l.forgetEvents(ctx); err != nil {
-		return err
-	}
-	for _, c := range slices.Clone(l.rec().Retiring) {
-		if err := l.extend(ctx); err != nil {
-			return err
-		}
-		if err := l.takeDown(ctx, c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// marked reports whether a calendar carries the very mark that it was made with.
-func (l *employeePass) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
-	return have.Marked && have.Mark.Tenant == l.tenant && have.Mark.Employee == l.id && have.Mark.Epoch == c.Epoch
-}
-
-func (l *employeePass) takeDown(ctx context.Context, c store.CalendarRecord) error {
+// deleteIfAllowed does with one retiring calendar what judgeRetiring says.
+func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarRecord) error {
 	if !c.Cleared.IsZero() {
 		// A purge that was stopped found in it what others put there, and emptied it of
 		// everything else already: it goes no further than the purge would have gone.
-		return l.purgeCalendar(ctx, c)
+		return p.purgeCalendar(ctx, c)
 	}
-	calls, cancel := l.calls(ctx)
-	defer cancel()
-	have, err := l.k.Google.Calendar(calls, c.ID)
-	switch {
-	case failure.Is(err, failure.Gone):
-		there, err := l.stillThere(ctx, c.ID)
-		if err != nil {
-			return err
-		}
-		if there {
-			// Forgotten, it would be taken for one that nobody remembers.
-			return failure.New(failure.Transient, "read calendar "+c.ID, "Google said that it is gone, and shows it")
-		}
-	case err != nil:
+	found, err := p.inspect(ctx, c)
+	if err != nil {
 		return err
-	case !l.marked(have, c) && c.Extra:
-		// Somebody took the mark away: it is theirs now.
-		return l.forgetLeaving(ctx, c.ID)
-	case !l.marked(have, c):
-		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, l.id),
+	}
+	switch judgeRetiring(c, found) {
+	case notThere:
+		return p.deleteCalendar(ctx, c, false)
+	case madeTheirs:
+		return p.save(ctx, withoutRetiring(c.ID))
+	case unmarked:
+		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, p.id),
 			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
-	case c.Extra:
-		_, all, err := l.k.Google.Events(calls, c.ID)
-		if err != nil {
+	case holdsOthers:
+		return p.relinquish(ctx, c)
+	case deletable:
+		if permitted, err := p.permitRetiring(ctx, c); err != nil || !permitted {
 			return err
 		}
-		l.notice(DriftCalendarExtra)
-		if !ours(all, l.tenant, l.id) {
-			alone, err := l.k.Store.Relinquish(ctx, &l.lease, c.ID)
-			if err != nil || !alone {
-				if err == nil {
-					l.again(l.taken()) // a purge has begun
-				}
-				return err
-			}
-			// The next full run reports it again (rule 3.6).
-			l.k.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", l.id, "calendar", c.ID)
-			return nil
-		}
+		return p.deleteCalendar(ctx, c, true)
 	}
-	if err == nil && (!c.Permitted || l.taken().Sub(c.PermittedAt) > permission) {
-		permitted, err := l.permitAgain(ctx, c)
-		if err != nil || !permitted && !c.Permitted {
-			return err
-		}
-		if err := l.save(ctx, func(r *store.EmployeeRecord) {
-			leaving := slices.Clone(r.Retiring)
-			for i := range leaving {
-				if leaving[i].ID == c.ID {
-					leaving[i].Permitted, leaving[i].PermittedAt = permitted, l.taken()
-				}
-			}
-			r.Retiring = leaving
-		}); err != nil || !permitted {
-			return err
-		}
-	}
-	return l.deleteLeaving(ctx, calls, c, err == nil)
+	return nil
 }
 
-// deleteLeaving deletes a calendar whose mark was just read, or forgets one that is
-// not there.
-func (l *employeePass) deleteLeaving(ctx, calls context.Context, c store.CalendarRecord, there bool) error {
-	activity := l.activity("calendar.delete", c.ID)
-	if there {
-		if err := l.announced(ctx, activity, unchanged); err != nil {
-			return err
+// inspection is what was read of a retiring calendar in this very pass.
+type inspection struct {
+	exists bool
+	// marked: it carries the very mark that it was made with.
+	marked bool
+	// others: somebody else has events in it; read of a marked extra only.
+	others bool
+}
+
+// inspect reads a retiring calendar before anything is decided about it.
+func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord) (inspection, error) {
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	have, err := p.Google.Calendar(calls, c.ID)
+	if failure.Is(err, failure.Gone) {
+		exists, err := p.exists(ctx, c.ID)
+		if exists {
+			// Forgotten, it would be taken for one that nobody remembers.
+			err = failure.New(failure.Transient, "read calendar "+c.ID, "Google said that it is gone, and shows it")
 		}
-		if err := l.k.Google.DeleteCalendar(calls, c.ID); err != nil {
-			if saveErr := l.save(ctx, unchanged, result(activity, err)); saveErr != nil {
-				return saveErr
+		return inspection{}, err
+	}
+	if err != nil {
+		return inspection{}, err
+	}
+	found := inspection{exists: true, marked: p.marked(have, c)}
+	if !found.marked || !c.Extra {
+		return found, nil
+	}
+	_, all, err := p.Google.Events(calls, c.ID)
+	if err != nil {
+		return inspection{}, err
+	}
+	p.reportDrift(DriftCalendarExtra)
+	ours, _ := ownEvents(all, p.tenant, p.id)
+	found.others = len(ours) < len(all)
+	return found, nil
+}
+
+// fate is what may become of a retiring calendar.
+type fate int
+
+const (
+	// notThere: its owner deleted it; there is nothing left to do but to forget it.
+	notThere fate = iota
+	// madeTheirs: somebody took the mark off an extra calendar; it is theirs now.
+	madeTheirs
+	// unmarked: without its mark nothing says that it is the product's to delete.
+	unmarked
+	// holdsOthers: an extra in which somebody else has events; it is left alone.
+	holdsOthers
+	// deletable, if the delete guard grants it.
+	deletable
+)
+
+// judgeRetiring decides what may become of a retiring calendar: only one that carries
+// its own mark may be deleted, and of a further calendar only one without anybody
+// else's events (rule 3.6).
+func judgeRetiring(c store.CalendarRecord, found inspection) fate {
+	switch {
+	case !found.exists:
+		return notThere
+	case !found.marked && c.Extra:
+		return madeTheirs
+	case !found.marked:
+		return unmarked
+	case c.Extra && found.others:
+		return holdsOthers
+	default:
+		return deletable
+	}
+}
+
+// exists reports whether Google has a calendar. "Not found" is believed when it is said
+// twice.
+func (p *employeePass) exists(ctx context.Context, calendar string) (bool, error) {
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	for range 2 {
+		if _, err := p.Google.Calendar(calls, calendar); !failure.Is(err, failure.Gone) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// relinquish leaves a further calendar to whoever has events in it. The next full run
+// reports it again (rule 3.6).
+func (p *employeePass) relinquish(ctx context.Context, c store.CalendarRecord) error {
+	alone, err := p.Store.Relinquish(ctx, &p.lease, c.ID)
+	if err != nil {
+		return err
+	}
+	if !alone {
+		p.Again(p.term.AcquiredAt()) // a purge has begun
+		return nil
+	}
+	p.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", p.id, "calendar", c.ID)
+	return nil
+}
+
+// deleteCalendar deletes a calendar whose mark was just read, or forgets one that does
+// not exist.
+func (p *employeePass) deleteCalendar(ctx context.Context, c store.CalendarRecord, exists bool) error {
+	w := write{action: "calendar.delete", calendar: c.ID, done: withoutRetiring(c.ID)}
+	if exists {
+		w.call = func(calls context.Context) error {
+			err := p.Google.DeleteCalendar(calls, c.ID)
+			if err == nil {
+				p.Log.InfoContext(ctx, "calendar deleted", "employee", p.id, "calendar", c.ID, "cause", p.order.Cause)
 			}
 			return err
 		}
-		l.k.Log.InfoContext(ctx, "calendar deleted", "employee", l.id, "calendar", c.ID, "cause", l.order.Cause)
 	}
-	return l.forgetLeaving(ctx, c.ID, result(activity, nil))
+	return p.write(ctx, w)
+}
+
+// holdRemaining has what the delete guard did not let go wait for an admin. stop: some
+// calendar is still retiring.
+func (p *employeePass) holdRemaining(ctx context.Context, reason calendarsync.Reason) (stop bool, err error) {
+	if slices.ContainsFunc(p.rec().Retiring, awaitsAdmin) {
+		return true, p.hold(ctx, reason, false)
+	}
+	return len(p.rec().Retiring) > 0, nil
+}
+
+// recordRemoved records that the employee has no calendar any more, and forgets one who
+// is not in the ERP either.
+func (p *employeePass) recordRemoved(ctx context.Context, r removal) error {
+	if r.employee == nil {
+		p.forgotten = true
+	} else if err := p.writeCard(ctx, *r.employee, ""); err != nil {
+		return err
+	}
+	if p.rec().State == store.StateNone && p.rec().Reason == string(r.reason) {
+		return nil
+	}
+	return p.save(ctx, func(e *store.EmployeeRecord) {
+		e.State, e.Reason, e.KeptFrom = store.StateNone, string(r.reason), time.Time{}
+		e.Held, e.AllowedAt = "", time.Time{}
+	})
 }

@@ -514,8 +514,8 @@ func TestTheOldCalendarStaysUntilTheNewOneIsFilled(t *testing.T) {
 	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "new@provider.example" }))
 	report, err := i.keeper.Sync(t.Context(), orderUntil(ids[0], b.clock.Now().Add(-time.Second)))
 	must(t, err)
-	if len(report.Left) != 1 {
-		t.Fatalf("left %v", report.Left)
+	if len(report.Remaining) != 1 {
+		t.Fatalf("left %v", report.Remaining)
 	}
 	if !b.isLive(first) {
 		t.Fatal("the old calendar went before the new one was filled")

@@ -1,0 +1,158 @@
+package calendars
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// createTimeout bounds the call that makes a calendar; its intent's deadline.
+const createTimeout = 25 * time.Second
+
+// create makes a new calendar. waiting: it has to wait in the queue for calendars
+// (rule 6.5), for the end of Google's pause, or for its outcome.
+func (p *employeePass) create(ctx context.Context) (waiting bool, err error) {
+	account, err := p.Account.Account(ctx)
+	if err != nil {
+		return false, err
+	}
+	// The lease may have run for a while; a creation gets a full stretch.
+	if err := p.extend(ctx); err != nil {
+		return false, err
+	}
+	activity := p.activity("calendar.create", "")
+	intent := p.newIntent(account)
+	position, err := p.Store.ReserveCreation(ctx, &p.lease, store.NewCreation{
+		Intent: intent, PerHour: p.waits.CalendarsPerHour, NotBefore: p.pause.Until(account), Activity: activity,
+	})
+	if err != nil {
+		return false, err
+	}
+	if !position.Granted {
+		if position.At.IsZero() {
+			position.At = p.term.AcquiredAt() // one was adopted meanwhile: another pass
+		}
+		p.Wait(position.At)
+		p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
+		return true, nil
+	}
+	calls, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
+	activity.Calendar = made.ID
+	switch {
+	case failure.IsAmbiguous(err):
+		// It may have been made: the list shows it, but not yet (rule 3.6).
+		p.Wait(intent.Deadline.Add(p.waits.Intent))
+		return true, p.save(ctx, nil, pass.Outcome(activity, err))
+	case err != nil:
+		if saveErr := p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }, pass.Outcome(activity, err)); saveErr != nil {
+			return false, saveErr
+		}
+		return false, err
+	}
+	p.pause.Accepted(ctx)
+	p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
+	// A calendar just made is empty: "no mapping" means "no event" from its birth.
+	return false, p.save(ctx, intentMade(made.ID, true), pass.Outcome(activity, nil))
+}
+
+// newIntent describes the calendar to be made: with a life of its own, and the from of
+// the one that it replaces (rule 3.5).
+func (p *employeePass) newIntent(account store.AccountRecord) store.CalendarRecord {
+	from := p.rec().KeptFrom
+	if from.IsZero() {
+		// RFC 3339 in the mark has no fractions.
+		from = p.term.AcquiredAt().Add(-time.Duration(p.settings.BackfillHours) * time.Hour).UTC().Truncate(time.Second)
+	}
+	return store.CalendarRecord{
+		Epoch: p.NewID(), From: from, Name: p.want.name, Zone: p.settings.TimeZone, Address: p.want.address, Account: account.Sub,
+		Deadline: p.term.AcquiredAt().Add(createTimeout),
+	}
+}
+
+// intentMade records the calendar that an intent led to.
+func intentMade(id string, listed bool) func(*store.EmployeeRecord) {
+	return func(r *store.EmployeeRecord) {
+		ofCalendar(func(c *store.CalendarRecord) { c.ID, c.Listed = id, listed })(r)
+		// Nothing is left to be emptied of one that an admin asked to rebuild.
+		r.KeptFrom, r.Creation, r.RebuildAsked = time.Time{}, nil, time.Time{}
+	}
+}
+
+// recoverIntent looks for a calendar whose creation was announced and never confirmed
+// (rule 3.6): it has to be known before anything else. Not too early, since the call may
+// still be on its way; and only what two lists lack was never made.
+func (p *employeePass) recoverIntent(ctx context.Context) (waiting bool, err error) {
+	if p.rec().Calendar == nil || p.rec().Calendar.ID != "" {
+		return false, nil
+	}
+	c := *p.rec().Calendar
+	if due := c.Deadline.Add(p.waits.Intent + time.Duration(c.Searches)*p.waits.Intent/5); p.term.AcquiredAt().Before(due) {
+		p.Wait(due)
+		return true, nil
+	}
+	if err := p.extend(ctx); err != nil {
+		return false, err
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	list, err := p.Google.Calendars(calls)
+	if err != nil {
+		return false, err
+	}
+	// Of two with one epoch the smaller id wins (rule 3.6).
+	list = slices.DeleteFunc(ofTenant(list, p.tenant), func(have googlecalendar.Calendar) bool {
+		return have.Mark.Employee != p.id || have.Mark.Epoch != c.Epoch
+	})
+	switch {
+	case len(list) > 0:
+		found := list[0].ID
+		p.Log.InfoContext(ctx, "calendar found by its mark", "employee", p.id, "calendar", found, "of", len(list))
+		return false, p.save(ctx, func(r *store.EmployeeRecord) {
+			intentMade(found, false)(r)
+			r.Retiring = append(slices.Clone(r.Retiring), extrasOf(list, found, *r.Calendar)...)
+		})
+	case c.Searches == 0:
+		p.Wait(p.term.AcquiredAt().Add(p.waits.Intent / 5))
+		return true, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) {
+			c.Searches = 1
+			// However late the first search came, the second keeps its distance.
+			if late := p.term.AcquiredAt().Add(-p.waits.Intent); late.After(c.Deadline) {
+				c.Deadline = late
+			}
+		}))
+	default:
+		// Twice not there: the call never took effect.
+		return false, p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil })
+	}
+}
+
+// replace makes a new calendar for one that was deleted by hand: a new epoch, the same
+// from (rule 3.5). The old one retires like any other: should it be there after all, it
+// does not stay beside the new one.
+func (p *employeePass) replace(ctx context.Context) (waiting bool, err error) {
+	gone := *p.rec().Calendar
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	if _, err := p.Google.Calendar(calls, gone.ID); err == nil {
+		return false, failure.New(failure.Transient, "list the events of calendar "+gone.ID, "Google has the calendar, but not its events")
+	} else if !failure.Is(err, failure.Gone) {
+		return false, err
+	}
+	p.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", p.id, "calendar", gone.ID)
+	if err := p.retire(ctx, gone.From); err != nil {
+		return false, err
+	}
+	p.reportDrift(DriftCalendarDeleted)
+	if waiting, err := p.create(ctx); err != nil || waiting {
+		return waiting, err
+	}
+	p.repaired++
+	return p.share(ctx)
+}

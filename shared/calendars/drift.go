@@ -1,0 +1,35 @@
+package calendars
+
+// The kinds of drift that are found at calendars and their rules (rule 8.4); package
+// events has those at events.
+const (
+	DriftCalendarRenamed  = "calendar.renamed"
+	DriftCalendarZone     = "calendar.zone"
+	DriftCalendarUnmarked = "calendar.unmarked"
+	DriftCalendarDeleted  = "calendar.deleted"
+	DriftCalendarEmptied  = "calendar.emptied"
+	// DriftCalendarExtra is a further calendar of one employee.
+	DriftCalendarExtra = "calendar.extra"
+	DriftShareMissing  = "share.missing"
+	DriftShareWidened  = "share.widened"
+	// DriftShareForeign is a rule that is not the product's: reported, left alone.
+	DriftShareForeign = "share.foreign"
+)
+
+// reportDrift counts one thing found otherwise than it had been left.
+func (p *employeePass) reportDrift(kind string) { p.drift.Add(kind, 1) }
+
+// reportDriftCount says how many things of a kind there are: what is only reported is
+// met again by every pass.
+func (p *employeePass) reportDriftCount(kind string, n int64) {
+	delete(p.drift, kind)
+	if n > 0 {
+		p.drift.Add(kind, n)
+	}
+}
+
+// repair counts a thing found otherwise that is put right.
+func (p *employeePass) repair(kind string) {
+	p.reportDrift(kind)
+	p.repaired++
+}

@@ -1,0 +1,144 @@
+package calendars
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// adjust renames the calendar and renews its zone when the settings or the employee's
+// name changed.
+func (p *employeePass) adjust(ctx context.Context) error {
+	c := *p.rec().Calendar
+	if c.Name == p.want.name && (c.Zone == "" || c.Zone == p.settings.TimeZone) {
+		return nil
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	have, err := p.Google.Calendar(calls, c.ID)
+	if failure.Is(err, failure.Gone) {
+		return nil // deleted by hand: the fill makes a new one
+	}
+	if err != nil {
+		return err
+	}
+	return p.rewrite(ctx, have)
+}
+
+// restore gives a calendar back what somebody changed of its name, zone or mark. head
+// is what the list of its events said of it; should that be older than the calendar
+// itself, the calendar decides.
+func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar) error {
+	c := *p.rec().Calendar
+	mark := p.mark(c)
+	differs := func(have googlecalendar.Calendar) (kinds []string, differs bool) {
+		kinds = differences(have, c, p.want.name, p.settings.TimeZone, mark)
+		// For whom it is may never have been written; that is nobody's doing.
+		return kinds, len(kinds) > 0 || have.Mark.For != mark.For
+	}
+	if _, differs := differs(head); !differs {
+		return nil
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	have, err := p.Google.Calendar(calls, head.ID)
+	if err != nil {
+		return err
+	}
+	kinds, still := differs(have)
+	if !still {
+		return nil
+	}
+	if err := p.rewrite(ctx, have); err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		p.reportDrift(kind)
+	}
+	if len(kinds) > 0 {
+		p.repaired++
+	}
+	return nil
+}
+
+// rewrite writes name, zone and mark of a calendar read before.
+func (p *employeePass) rewrite(ctx context.Context, have googlecalendar.Calendar) error {
+	return p.write(ctx, write{
+		action: "calendar.update", calendar: have.ID,
+		call: func(calls context.Context) error {
+			return p.Google.UpdateCalendar(calls, have, p.want.name, p.settings.TimeZone, p.mark(*p.rec().Calendar))
+		},
+		done: ofCalendar(func(c *store.CalendarRecord) { c.Name, c.Zone = p.want.name, p.settings.TimeZone }),
+	})
+}
+
+// differences lists the kinds of drift of a calendar. A zone that is not known to have
+// been written is nobody's change.
+func differences(have googlecalendar.Calendar, c store.CalendarRecord, name, zone string, mark calendarsync.CalendarMark) []string {
+	var kinds []string
+	// Google gives a name back without the space around it.
+	if strings.TrimSpace(have.Name) != strings.TrimSpace(name) {
+		kinds = append(kinds, DriftCalendarRenamed)
+	}
+	if c.Zone != "" && have.TimeZone != zone {
+		kinds = append(kinds, DriftCalendarZone)
+	}
+	if !have.Marked || have.Mark.Line() != mark.Line() {
+		kinds = append(kinds, DriftCalendarUnmarked)
+	}
+	return kinds
+}
+
+// mark is what a calendar of the employee carries (rule 3.1).
+func (p *employeePass) mark(c store.CalendarRecord) calendarsync.CalendarMark {
+	mark := calendarsync.CalendarMark{Tenant: p.tenant, Employee: p.id, Epoch: c.Epoch, From: c.From, For: c.AddressDigest}
+	if c.Address != "" {
+		mark.For = calendarsync.AddressDigest(p.tenant, c.Address)
+	}
+	return mark
+}
+
+// marked reports whether a calendar carries the very mark that it was made with.
+func (p *employeePass) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
+	return have.Marked && have.Mark.Tenant == p.tenant && have.Mark.Employee == p.id && have.Mark.Epoch == c.Epoch
+}
+
+// writeCard writes the calendar's id into the ERP's card where that is configured, once
+// per change (rule 5.5).
+func (p *employeePass) writeCard(ctx context.Context, e calendarsync.Employee, id string) error {
+	field := p.settings.CalendarIDField
+	card := fmt.Sprintf("%d=%s", field, id)
+	if field == 0 || p.rec().Card == card || (id == "" && p.rec().Card == "") {
+		return nil
+	}
+	if err := p.mayWrite(); err != nil {
+		return err
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	if there, _ := e.Fields.Get(); there[field] != id {
+		if err := p.ERP.SetEmployeeField(calls, p.id, field, id); err != nil {
+			return err
+		}
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.Card = card })
+}
+
+// blankCard takes the calendar's id off the ERP's card, where it was written.
+func (p *employeePass) blankCard(ctx context.Context) error {
+	field := p.settings.CalendarIDField
+	if p.rec().Card == "" || field == 0 {
+		return nil
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	if err := p.ERP.SetEmployeeField(calls, p.id, field, ""); err != nil {
+		return err
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.Card = "" })
+}

@@ -1,0 +1,411 @@
+package calendars
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// employeePass is one held employee under way: from reading to settling, as often as
+// they become dirty meanwhile.
+type employeePass struct {
+	// message is the pass's own copy: a later pass goes by no reading ahead, and a
+	// purge by the tenant of its own.
+	message
+	id       calendarsync.EmployeeID
+	lease    store.EmployeeLease
+	term     pass.Term
+	writes   int // numbers the activity of this lease
+	settings calendarsync.Settings
+
+	presentPass
+
+	// Over all passes under this lease: what was repaired, and what had drifted, by
+	// kind and, of events, by field.
+	repaired      int
+	drift, fields pass.Tally
+}
+
+// presentPass is what the present pass has come to.
+type presentPass struct {
+	pass.Result
+	// older: the pass goes by a reading of the employee made before the lease.
+	older bool
+	// refill: something changed that decides which tasks the calendar holds.
+	refill bool
+	// unfinished: the fill goes on in another message.
+	unfinished bool
+	// forgotten: the record is to be removed.
+	forgotten bool
+	want      wanted
+	// created and emptied tell that this pass made the calendar, or emptied it.
+	created, emptied bool
+}
+
+func (p *employeePass) begin() { p.presentPass = presentPass{} }
+
+func (p *employeePass) rec() *store.EmployeeRecord { return &p.lease.Record }
+
+// extend prolongs the lease to its full length.
+func (p *employeePass) extend(ctx context.Context) error {
+	began := p.Now()
+	if err := p.Store.Extend(ctx, &p.lease.Lease, p.waits.Lease); err != nil {
+		return err
+	}
+	p.term = pass.NewTerm(began, p.lease.Until, p.waits.Lease)
+	return nil
+}
+
+// calls bounds calls out by the present term of the lease.
+func (p *employeePass) calls(ctx context.Context) (context.Context, context.CancelFunc) {
+	return p.term.Calls(ctx, p.Now())
+}
+
+// late reports whether the order's time is over (rule 7.3).
+func (p *employeePass) late() bool { return !p.order.Until.IsZero() && p.Now().After(p.order.Until) }
+
+// save changes the record under the lease; a nil change only adds the activity.
+func (p *employeePass) save(ctx context.Context, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error {
+	if change == nil {
+		change = func(*store.EmployeeRecord) {}
+	}
+	return p.Store.SaveEmployee(ctx, &p.lease, change, activity...)
+}
+
+// ofCalendar changes the employee's present calendar.
+func ofCalendar(change func(*store.CalendarRecord)) func(*store.EmployeeRecord) {
+	return func(r *store.EmployeeRecord) {
+		if r.Calendar != nil {
+			c := *r.Calendar
+			change(&c)
+			r.Calendar = &c
+		}
+	}
+}
+
+// ofRetiring changes one calendar that is retiring.
+func ofRetiring(id string, change func(*store.CalendarRecord)) func(*store.EmployeeRecord) {
+	return func(r *store.EmployeeRecord) {
+		r.Retiring = slices.Clone(r.Retiring)
+		for i := range r.Retiring {
+			if r.Retiring[i].ID == id {
+				change(&r.Retiring[i])
+			}
+		}
+	}
+}
+
+// withoutRetiring drops one calendar from those that are retiring.
+func withoutRetiring(id string) func(*store.EmployeeRecord) {
+	return func(r *store.EmployeeRecord) {
+		r.Retiring = slices.DeleteFunc(slices.Clone(r.Retiring), func(c store.CalendarRecord) bool { return c.ID == id })
+	}
+}
+
+// write is one write to a calendar or its rules.
+type write struct {
+	action, calendar string
+	// announced is changed together with the announcement; nil for nothing.
+	announced func(*store.EmployeeRecord)
+	// call makes it; nil where there turned out to be nothing to write.
+	call func(calls context.Context) error
+	// done is changed together with the record of its success; nil for nothing.
+	done func(*store.EmployeeRecord)
+	// record, if set, stands for done: a record in a transaction of its own.
+	record func(ctx context.Context, a store.ActivityRecord) error
+}
+
+// write announces a write, makes it, and records what came of it: every write at
+// Google leaves a record, even if its maker dies.
+func (p *employeePass) write(ctx context.Context, w write) error {
+	activity := p.activity(w.action, w.calendar)
+	record := func(ctx context.Context, err error) error {
+		switch a := pass.Outcome(activity, err); {
+		case err != nil:
+			return p.save(ctx, nil, a)
+		case w.record != nil:
+			return w.record(ctx, a)
+		default:
+			return p.save(ctx, w.done, a)
+		}
+	}
+	if w.call == nil {
+		return record(ctx, nil)
+	}
+	if err := p.mayWrite(); err != nil {
+		return err
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	return pass.Write{
+		Announce: func(ctx context.Context) error { return p.save(ctx, w.announced, activity) },
+		Call:     w.call,
+		Record:   record,
+	}.Make(ctx, calls)
+}
+
+// activity describes a write to a calendar or rule; its result is empty while it is
+// only announced.
+func (p *employeePass) activity(action, calendar string) store.ActivityRecord {
+	p.writes++
+	now := p.Now().UTC()
+	return store.ActivityRecord{
+		ID: fmt.Sprintf("%s-%d", p.lease.Token, p.writes), At: now, Action: action, Employee: int64(p.id),
+		Calendar: calendar, Cause: string(p.order.Cause), ExpiresAt: now.Add(store.ActivityKept),
+	}
+}
+
+// perform makes one pass and records why it failed, if it did.
+func (p *employeePass) perform(ctx context.Context) {
+	err := p.decide(ctx)
+	if err == nil {
+		return
+	}
+	p.Fail(err, p.term.AcquiredAt(), p.rec().Failure)
+	if failure.Is(err, failure.Exhausted) {
+		p.Again(p.pause.Refused(ctx))
+	}
+	p.showError(ctx)
+}
+
+// showError makes a failure that needs a person visible as the card's state.
+func (p *employeePass) showError(ctx context.Context) {
+	if p.rec().State != store.StatePending {
+		return
+	}
+	switch failure.KindOf(p.Err) {
+	case failure.Forbidden, failure.Invalid, failure.SourceInvalid:
+		if err := p.save(ctx, func(e *store.EmployeeRecord) { e.State = store.StateError }); err != nil {
+			p.Log.WarnContext(ctx, "could not record the state", "employee", p.id, "error", err)
+		}
+	}
+}
+
+// decide finds out what is to become of the employee's calendar, and does it: a purge
+// goes before everything, what was read ahead may do where nothing changed, and
+// otherwise the ERP is read under the lease.
+func (p *employeePass) decide(ctx context.Context) error {
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	var err error
+	if p.settings, err = p.Rules.Settings(calls); err != nil {
+		return err
+	}
+	// Read under the lease: a pass that begins after a purge did must not make anything.
+	in, err := p.Store.Installation(calls)
+	if err != nil {
+		return err
+	}
+	if in.Purge.Open() {
+		if _, err := p.Account.Account(calls); err != nil {
+			return err
+		}
+		p.tenant = in.Tenant
+		return p.purge(ctx)
+	}
+	if done, err := p.keepAsReadAhead(ctx); done || err != nil {
+		return err
+	}
+	// A calendar to be made or filled needs lists of now: whoever was told of a task
+	// before it was there left it to the fill.
+	p.ahead = nil
+	return p.judge(ctx)
+}
+
+// keepAsReadAhead goes by what was read ahead, where it says nothing new. done is
+// false where the ERP has to be read again.
+func (p *employeePass) keepAsReadAhead(ctx context.Context) (done bool, err error) {
+	e, ok := p.asReadAhead()
+	if !ok {
+		return false, nil
+	}
+	p.older = true
+	if err := p.keep(ctx, *e); !errors.Is(err, errOlder) {
+		return true, err
+	}
+	// Something is to be written after all: from a reading of now, and in a lease of
+	// full length.
+	p.begin()
+	return false, p.extend(ctx)
+}
+
+// judge reads the employee, and keeps or removes the calendar by what the ERP says.
+func (p *employeePass) judge(ctx context.Context) error {
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	readings, err := p.ERP.Employees(calls, []calendarsync.EmployeeID{p.id})
+	if err != nil {
+		return err
+	}
+	reading := readings[p.id]
+	verdict, reason := calendarsync.DecideEmployee(p.settings, reading, p.rec().Vouched || p.order.Deleted)
+	if verdict != calendarsync.Unknown {
+		if err := p.learn(calls, reading.Employee); err != nil {
+			return err
+		}
+	}
+	if p.stop.Err != nil {
+		return p.showStopped(calls, verdict, reason)
+	}
+	if verdict == calendarsync.Absent && p.rec().Reason == string(calendarsync.ReasonPurged) {
+		// What a stopped purge left is theirs again, until a second reading lacks them too.
+		if err := p.reinstate(calls); err != nil {
+			return err
+		}
+	}
+	if confirmed, err := p.confirmAbsence(calls, verdict, reason); err != nil || !confirmed {
+		return err
+	}
+	switch verdict {
+	case calendarsync.Keep:
+		return p.keep(ctx, *reading.Employee)
+	case calendarsync.Unknown:
+		if reading.Invalid != nil {
+			return reading.Invalid
+		}
+		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", p.id), "the ERP's answer cannot be believed")
+	default:
+		return p.remove(ctx, removal{reason: reason, employee: reading.Employee, absent: verdict == calendarsync.Absent})
+	}
+}
+
+// showStopped shows what would become of an employee while nothing may be written
+// (rules 4.6 and 4.7): the key stays dirty, and Poll brings it up when it may.
+func (p *employeePass) showStopped(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
+	if p.rec().Calendar != nil || len(p.rec().Retiring) > 0 {
+		return p.stop.Err
+	}
+	state := store.StateNone
+	if verdict == calendarsync.Keep {
+		state, reason = store.StatePending, p.stoppedBy()
+	}
+	if p.rec().State != state || p.rec().Reason != string(reason) {
+		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = state, string(reason) }); err != nil {
+			return err
+		}
+	}
+	return p.stop.Err
+}
+
+func (p *employeePass) stoppedBy() calendarsync.Reason {
+	switch {
+	case !p.settings.Enabled:
+		return calendarsync.ReasonPaused
+	case !p.settings.Confirmed:
+		return calendarsync.ReasonUnconfirmed
+	case !pass.NeedsPerson(p.stop.Err):
+		return "" // it passes by itself, and is recorded as a failure
+	default:
+		return calendarsync.ReasonNotConnected
+	}
+}
+
+// confirmAbsence waits for the second complete reading before an absence takes a
+// calendar (rule 4.2), and forgets the first one of whoever is not absent any more.
+func (p *employeePass) confirmAbsence(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) (confirmed bool, err error) {
+	since := p.rec().AbsentSince
+	if verdict != calendarsync.Absent || p.rec().Calendar == nil {
+		if since.IsZero() {
+			return true, nil
+		}
+		return true, p.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = time.Time{}, "" })
+	}
+	if since.IsZero() || p.rec().Reason != string(reason) {
+		// From the reading, not from the lease: the ERP may have been slow.
+		since = p.term.At(p.Now())
+		if err := p.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = since, string(reason) }); err != nil {
+			return false, err
+		}
+	}
+	if second := since.Add(p.waits.Absence); p.term.AcquiredAt().Before(second) {
+		p.Log.InfoContext(ctx, "calendar in doubt", "employee", p.id, "reason", reason, "again", second)
+		p.Again(second)
+		return false, nil
+	}
+	return true, nil
+}
+
+// learn records what concerns others of an employee's card, the name and the
+// divisions whose tasks they share, and the digest of all that matters of it: Poll
+// compares lists, and would miss what changed and changed back between two of them
+// (rule 8.2). e is nil for one who is not in the ERP.
+func (p *employeePass) learn(ctx context.Context, e *calendarsync.Employee) error {
+	rec := p.rec()
+	name, address, divisions, seen := rec.Name, rec.Address, rec.Divisions, calendarsync.NoCard
+	if e != nil {
+		name, address, divisions = learned(*rec, *e)
+		seen = e.Digest(p.settings.BindingField)
+	}
+	if name == rec.Name && address == rec.Address && slices.Equal(divisions, rec.Divisions) && seen == rec.Seen {
+		return nil
+	}
+	if !slices.Equal(divisions, rec.Divisions) {
+		p.refill = true
+	}
+	at := p.term.At(p.Now())
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		r.Name, r.Address, r.Divisions = name, address, divisions
+		if r.Seen != seen {
+			r.Seen, r.SeenAt = seen, at
+		}
+	})
+}
+
+// learned is what is to be remembered of a card; what it leaves out stays.
+func learned(rec store.EmployeeRecord, e calendarsync.Employee) (name, address string, divisions []int64) {
+	divisions = rec.Divisions
+	if said, ok := e.Divisions.Get(); ok {
+		divisions = make([]int64, 0, len(said))
+		for _, d := range said {
+			divisions = append(divisions, int64(d))
+		}
+		slices.Sort(divisions)
+		divisions = slices.Compact(divisions)
+	}
+	address = rec.Address
+	if said, ok := e.Email.Get(); ok {
+		address = strings.TrimSpace(said)
+	}
+	// A name left out renames nobody.
+	return cmp.Or(e.Name, rec.Name), address, divisions
+}
+
+// settle records the pass and releases the employee unless they became dirty.
+func (p *employeePass) settle(ctx context.Context) (released bool, err error) {
+	if p.Err != nil {
+		p.Log.WarnContext(ctx, "employee not right yet", "employee", p.id, "cause", p.order.Cause,
+			"kind", failure.KindOf(p.Err), "error", p.Err.Error(), "again", p.RetryAt)
+	}
+	if p.forgotten && p.Err == nil {
+		return true, p.Store.ForgetEmployee(ctx, &p.lease)
+	}
+	return p.Store.SettleEmployee(ctx, &p.lease, p.Result.Result)
+}
+
+// outcome is what a released employee means for the message.
+func (p *employeePass) outcome() outcome {
+	if p.unfinished {
+		return unfinished
+	}
+	return finished
+}
+
+// complete reports whether the calendar itself has to be compared, and not only the
+// employee's card.
+func (p *employeePass) complete() bool {
+	// More marks than this message's own: one of them may have asked for more.
+	return comparesCalendar(p.order.Cause) || p.refill || p.lease.Dirty > 1
+}
+
+// comparesCalendar reports whether a cause by itself asks for that.
+func comparesCalendar(c queue.Cause) bool { return c != queue.CauseNotify && c != queue.CausePoll }

@@ -1,0 +1,192 @@
+package calendars
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
+)
+
+// readAhead is what the ERP said at the beginning of a message of all of its employees:
+// read in hundreds, each task once (rule 8.3). It is older than the leases, so nothing
+// is ever written from it: it shows where nothing differs, and whatever differs is read
+// again (rule 1.2). A nil one knows nothing.
+type readAhead struct {
+	employees map[calendarsync.EmployeeID]calendarsync.EmployeeReading
+	states    []calendarsync.StateID
+	// open are the lists of open tasks of employees and of divisions.
+	open  map[list][]calendarsync.TaskID
+	tasks map[calendarsync.TaskID]calendarsync.TaskReading
+}
+
+// list names a list of tasks of the ERP: an employee's or a division's.
+type list struct {
+	employee calendarsync.EmployeeID
+	division calendarsync.DivisionID
+}
+
+const (
+	// readAheadTimeout bounds the reading ahead of one message.
+	readAheadTimeout = time.Minute
+	// maxAhead bounds how many tasks are read ahead: a worker has 256 MiB for the
+	// messages that it works on at the same time.
+	maxAhead = 5000
+)
+
+// errOlder stops a pass that would write from what was read before its lease.
+var errOlder = errors.New("calendars: the reading is older than the lease")
+
+// readAhead reads for a message what its employees have in common. Where that fails,
+// each of them is read alone, and the failure recorded on their key.
+func (m *message) readAhead(ctx context.Context, ids []calendarsync.EmployeeID) *readAhead {
+	if len(ids) < 2 || !comparesCalendar(m.order.Cause) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readAheadTimeout)
+	defer cancel()
+	a := &readAhead{open: map[list][]calendarsync.TaskID{}, tasks: map[calendarsync.TaskID]calendarsync.TaskReading{}}
+	var err error
+	if a.employees, err = m.ERP.Employees(ctx, ids); err == nil {
+		err = a.readTasks(ctx, m.Deps, ids)
+	}
+	if err != nil {
+		m.Log.WarnContext(ctx, "the ERP could not be read ahead", "employees", len(ids), "error", err)
+		return nil
+	}
+	return a
+}
+
+func (a *readAhead) readTasks(ctx context.Context, d Deps, ids []calendarsync.EmployeeID) error {
+	rules, err := d.Rules.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	if a.states = rules.Catalogue.StatesWithRoles(rules.Settings.ShownRoles); len(a.states) == 0 {
+		return nil
+	}
+	if err := a.readLists(ctx, d.ERP, a.lists(rules.Settings, ids)); err != nil {
+		return err
+	}
+	var all []calendarsync.TaskID
+	for _, tasks := range a.open {
+		all = append(all, tasks...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	for part := range slices.Chunk(all[:min(len(all), maxAhead)], readSize) {
+		readings, err := d.ERP.Tasks(ctx, part)
+		if err != nil {
+			return err
+		}
+		for id, r := range readings {
+			a.tasks[id] = r
+		}
+	}
+	return nil
+}
+
+// lists are those of everybody who is to have a calendar.
+func (a *readAhead) lists(settings calendarsync.Settings, ids []calendarsync.EmployeeID) map[list]bool {
+	lists := map[list]bool{}
+	for _, id := range ids {
+		reading := a.employees[id]
+		if verdict, _ := calendarsync.DecideEmployee(settings, reading, false); verdict != calendarsync.Keep {
+			continue
+		}
+		lists[list{employee: id}] = true
+		if settings.IncludeDepartments {
+			for _, d := range reading.Employee.Divisions.Or(nil) {
+				lists[list{division: d}] = true
+			}
+		}
+	}
+	return lists
+}
+
+func (a *readAhead) readLists(ctx context.Context, erp ERP, lists map[list]bool) error {
+	var mu sync.Mutex
+	var reading errgroup.Group
+	reading.SetLimit(atOnce)
+	for l := range lists {
+		reading.Go(func() error {
+			tasks, err := erp.ListTasks(ctx, userside.TaskFilter{Employee: l.employee, Division: l.division, States: a.states})
+			mu.Lock()
+			defer mu.Unlock()
+			a.open[l] = tasks
+			return err
+		})
+	}
+	return reading.Wait()
+}
+
+// tasksOf splits ids into those that were read ahead and the rest.
+func (a *readAhead) tasksOf(ids []calendarsync.TaskID) (readings map[calendarsync.TaskID]calendarsync.TaskReading, rest []calendarsync.TaskID) {
+	if a == nil {
+		return nil, ids
+	}
+	readings = map[calendarsync.TaskID]calendarsync.TaskReading{}
+	for _, id := range ids {
+		if r, read := a.tasks[id]; read {
+			readings[id] = r
+		} else {
+			rest = append(rest, id)
+		}
+	}
+	return readings, rest
+}
+
+// listTasks gives the open tasks of the filter, as they were read ahead or as the ERP
+// says now.
+func (p *employeePass) listTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error) {
+	if a := p.ahead; a != nil && slices.Equal(a.states, f.States) {
+		if tasks, read := a.open[list{f.Employee, f.Division}]; read {
+			return tasks, nil
+		}
+	}
+	return p.ERP.ListTasks(ctx, f)
+}
+
+// asReadAhead gives the reading of the employee that was made ahead, if it says nothing
+// but what is remembered, so that nothing is to be done for what it says.
+func (p *employeePass) asReadAhead() (*calendarsync.Employee, bool) {
+	if p.ahead == nil || p.stop.Err != nil || p.order.Deleted || !atRest(*p.rec()) {
+		return nil, false
+	}
+	reading, rec := p.ahead.employees[p.id], p.rec()
+	if reading.Employee == nil || reading.Invalid != nil {
+		return nil, false
+	}
+	if verdict, _ := calendarsync.DecideEmployee(p.settings, reading, false); verdict != calendarsync.Keep {
+		return nil, false
+	}
+	name, address, divisions := learned(*rec, *reading.Employee)
+	if reading.Employee.Digest(p.settings.BindingField) != rec.Seen || name != rec.Name || address != rec.Address || !slices.Equal(divisions, rec.Divisions) ||
+		calendarsync.NormalAddress(rec.Calendar.Address) != calendarsync.NormalAddress(address) {
+		return nil, false
+	}
+	return reading.Employee, true
+}
+
+// atRest reports whether an employee has a calendar about which nothing is under way,
+// held or in doubt.
+func atRest(r store.EmployeeRecord) bool {
+	c := r.Calendar
+	return c != nil && c.ID != "" && c.Listed && !c.Filled.IsZero() && r.State == store.StateActive &&
+		len(r.Retiring) == 0 && r.Held == "" && !r.Vouched && r.AbsentSince.IsZero() && r.RebuildAsked.IsZero()
+}
+
+// mayWrite is asked before whatever follows from the employee's reading is written: it
+// must have been made under the lease.
+func (p *employeePass) mayWrite() error {
+	if p.older {
+		return errOlder
+	}
+	return nil
+}

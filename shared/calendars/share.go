@@ -1,0 +1,322 @@
+package calendars
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+const reader = "reader"
+
+// share gives the employee's address the role reader: the rules are listed first and
+// only what is missing is inserted (rule 5.3). waiting: Google wants no sharing now.
+func (p *employeePass) share(ctx context.Context) (waiting bool, err error) {
+	if err := p.extend(ctx); err != nil {
+		return false, err
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	c := *p.rec().Calendar
+	rules, err := p.Google.Rules(calls, c.ID)
+	if failure.Is(err, failure.Gone) && p.knownToGoogle(c) {
+		return false, nil // gone, and the fill makes another
+	}
+	if err != nil {
+		return false, err
+	}
+	account, err := p.Account.Account(calls)
+	if err != nil {
+		return false, err
+	}
+	rule, listed := ruleFor(rules, c.RuleID, p.want.address)
+	p.reportDriftCount(DriftShareForeign, foreignRules(rules, rule.ID, c.ID, account))
+	if listed && rule.Role != reader && !own(rule.ID, account) {
+		if err := p.narrow(ctx, c.ID, rule); err != nil {
+			return false, err
+		}
+	}
+	switch judgeShare(*p.rec(), rule, listed) {
+	case ruleShown:
+		return false, p.save(ctx, func(r *store.EmployeeRecord) {
+			ofCalendar(func(c *store.CalendarRecord) {
+				c.RuleID, c.RuleSeen, c.Unseen, c.InviteAsked = rule.ID, true, time.Time{}, time.Time{}
+			})(r)
+			r.State, r.Reason = store.StateActive, ""
+		})
+	case ruleHidden:
+		return false, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Unseen = p.term.AcquiredAt() }))
+	case ruleWanted:
+		if until := p.pause.Until(account); !until.IsZero() {
+			p.Wait(until)
+			return true, nil
+		}
+		return false, p.invite(ctx, c, account)
+	}
+	return false, nil
+}
+
+// knownToGoogle reports whether Google ought to know the calendar by now: one just made
+// can be unknown for a while.
+func (p *employeePass) knownToGoogle(c store.CalendarRecord) bool {
+	return p.rec().State == store.StateActive || p.term.AcquiredAt().After(c.Deadline.Add(p.waits.Intent))
+}
+
+// shareVerdict is what is to be done about the employee's rule.
+type shareVerdict int
+
+const (
+	// ruleSettled: nothing; it is as recorded, or an admin decides.
+	ruleSettled shareVerdict = iota
+	// ruleShown: it is there, which is to be recorded.
+	ruleShown
+	// ruleHidden: the employee was invited, and the list does not show it: that is to
+	// be recorded, and an admin decides whether to invite again (rule 5.3).
+	ruleHidden
+	// ruleWanted: the employee is to be invited.
+	ruleWanted
+)
+
+// judgeShare compares the record with the rule that the list shows, if it does.
+func judgeShare(r store.EmployeeRecord, rule googlecalendar.Rule, listed bool) shareVerdict {
+	c := r.Calendar
+	switch {
+	case listed && c.RuleID == rule.ID && c.RuleSeen && r.State == store.StateActive:
+		return ruleSettled
+	case listed:
+		return ruleShown
+	case c.RuleID == "" || c.RuleSeen || !c.InviteAsked.IsZero():
+		return ruleWanted
+	case c.Unseen.IsZero():
+		return ruleHidden
+	}
+	return ruleSettled
+}
+
+// narrow takes from the employee's rule what it gives beyond reading.
+func (p *employeePass) narrow(ctx context.Context, calendar string, rule googlecalendar.Rule) error {
+	err := p.write(ctx, write{
+		action: "rule.narrow", calendar: calendar,
+		call: func(calls context.Context) error { return p.Google.ForceReader(calls, calendar, rule) },
+	})
+	if err == nil {
+		p.repair(DriftShareWidened)
+	}
+	return err
+}
+
+// invite inserts the employee's rule, of which Google sends a mail.
+func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, account store.AccountRecord) error {
+	var made googlecalendar.Rule
+	var at time.Time
+	err := p.write(ctx, write{
+		action: "rule.insert", calendar: c.ID,
+		announced: ofCalendar(func(c *store.CalendarRecord) {
+			if !c.InviteAsked.IsZero() {
+				// Asked for once, sent once a day at most, even if its sender dies.
+				c.InviteAsked, c.SharedAt = time.Time{}, p.term.AcquiredAt()
+			}
+		}),
+		call: func(calls context.Context) (err error) {
+			if c.RuleID != "" && c.InviteAsked.IsZero() {
+				p.repair(DriftShareMissing)
+			}
+			made, err = p.Google.Share(calls, c.ID, p.want.address)
+			at = p.Now().UTC()
+			return err
+		},
+		done: func(r *store.EmployeeRecord) {
+			ofCalendar(func(c *store.CalendarRecord) {
+				c.RuleID, c.SharedAt, c.RuleSeen, c.Unseen, c.InviteAsked = made.ID, at, false, time.Time{}, time.Time{}
+			})(r)
+			r.State, r.Reason = store.StateActive, ""
+		},
+	})
+	if err == nil {
+		p.pause.Accepted(ctx)
+		p.Log.InfoContext(ctx, "calendar shared", "employee", p.id, "calendar", c.ID)
+	}
+	return err
+}
+
+// unshareRetiring takes the employee's access to every calendar that is retiring.
+func (p *employeePass) unshareRetiring(ctx context.Context) error {
+	for _, c := range slices.Clone(p.rec().Retiring) {
+		if c.Address == "" && c.RuleID == "" && c.AddressDigest == "" {
+			continue
+		}
+		if err := p.extend(ctx); err != nil {
+			return err
+		}
+		if err := p.unshare(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *employeePass) unshare(ctx context.Context, c store.CalendarRecord) error {
+	id, err := p.ruleToDelete(ctx, c)
+	if err != nil {
+		return err
+	}
+	w := write{action: "rule.delete", calendar: c.ID, done: ofRetiring(c.ID, func(c *store.CalendarRecord) {
+		c.RuleID, c.Address, c.AddressDigest = "", "", ""
+	})}
+	if id != "" {
+		w.call = func(calls context.Context) error { return p.Google.Unshare(calls, c.ID, id) }
+	}
+	return p.write(ctx, w)
+}
+
+// ruleToDelete finds the rule by which the employee reads a retiring calendar; "" for
+// none. The central account's own is never deleted.
+func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord) (string, error) {
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	account, err := p.Account.Account(calls)
+	if err != nil {
+		return "", err
+	}
+	id := c.RuleID
+	if id == "" {
+		// The answer to the share was lost: the rule is found by the address.
+		rules, err := p.rulesOf(ctx, c.ID)
+		if err != nil {
+			return "", err
+		}
+		rule, _ := ruleFor(rules, "", c.Address)
+		if c.AddressDigest != "" {
+			// Adopted, and never looked at: shared with whom its mark tells.
+			if former, found := formerRule(rules, c, c.Address, p.tenant, account); found {
+				rule = former
+			}
+		}
+		id = rule.ID
+	}
+	if own(id, account) {
+		return "", nil
+	}
+	return id, nil
+}
+
+// rulesOf lists a calendar's rules: none, of a calendar that its owner deleted. A
+// single "not found" would have a former address forgotten that can still read it.
+func (p *employeePass) rulesOf(ctx context.Context, calendar string) ([]googlecalendar.Rule, error) {
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	rules, err := p.Google.Rules(calls, calendar)
+	if !failure.Is(err, failure.Gone) {
+		return rules, err
+	}
+	exists, err := p.exists(ctx, calendar)
+	if exists {
+		return nil, failure.New(failure.Transient, fmt.Sprintf("list the ACL rules of calendar %s", calendar), "Google says that they are gone, and shows the calendar")
+	}
+	return nil, err
+}
+
+// recall finds out whom an adopted calendar was shared with, from its rules: the
+// employee's address may have changed since, and a calendar of a former address is
+// replaced, not shared once more (rule 5.2).
+func (p *employeePass) recall(ctx context.Context, address string) error {
+	c := p.rec().Calendar
+	if c == nil || c.ID == "" || c.Address != "" {
+		return nil
+	}
+	if err := p.extend(ctx); err != nil {
+		return err
+	}
+	calls, cancel := p.calls(ctx)
+	defer cancel()
+	rules, err := p.rulesOf(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	account, err := p.Account.Account(calls)
+	if err != nil {
+		return err
+	}
+	address, hidden := sharedWith(rules, *c, address, p.tenant, account)
+	if hidden {
+		return p.retire(ctx, time.Time{})
+	}
+	if address == "" {
+		return nil
+	}
+	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Address, c.AddressDigest = address, "" }))
+}
+
+// sharedWith gives the address that an adopted calendar is shared with, present being
+// the employee's of now. hidden: it is a former one, whose invitation the list does not
+// show; only with the calendar is its access sure to go.
+func sharedWith(rules []googlecalendar.Rule, c store.CalendarRecord, present, tenant string, account store.AccountRecord) (address string, hidden bool) {
+	if former, there := formerRule(rules, c, present, tenant, account); there {
+		return strings.TrimSpace(former.Address), false
+	}
+	_, listed := ruleFor(rules, "", present)
+	return present, c.AddressDigest != "" && c.AddressDigest != calendarsync.AddressDigest(tenant, present) && !listed
+}
+
+// formerRule finds the rule of the address that an adopted calendar was shared with,
+// which may be another than the employee's of now. Its mark says whose; of a calendar
+// whose mark does not, a reader other than the present address counts as a former one.
+func formerRule(rules []googlecalendar.Rule, c store.CalendarRecord, present, tenant string, account store.AccountRecord) (googlecalendar.Rule, bool) {
+	if c.AddressDigest == "" {
+		if _, there := ruleFor(rules, c.RuleID, present); there {
+			return googlecalendar.Rule{}, false
+		}
+	}
+	i := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
+		if r.Type != "user" || own(r.ID, account) {
+			return false
+		}
+		if c.AddressDigest != "" {
+			return calendarsync.AddressDigest(tenant, r.Address) == c.AddressDigest
+		}
+		return r.Role == reader
+	})
+	if i < 0 {
+		return googlecalendar.Rule{}, false
+	}
+	return rules[i], true
+}
+
+// foreignRules counts the rules that are not the product's; they are reported and left
+// alone (rule 5.3).
+func foreignRules(rules []googlecalendar.Rule, ours, calendar string, account store.AccountRecord) (n int64) {
+	for _, r := range rules {
+		// Google lists the calendar itself among its owners.
+		if !strings.EqualFold(r.ID, ours) && !own(r.ID, account) && !strings.EqualFold(r.Address, calendar) {
+			n++
+		}
+	}
+	return n
+}
+
+// own reports whether a rule is the central account's own, which nobody may change.
+func own(ruleID string, a store.AccountRecord) bool {
+	return strings.EqualFold(ruleID, "user:"+strings.TrimSpace(a.Email))
+}
+
+// ruleFor finds the employee's rule by its id or else by the address, both without
+// case (rule 5.3).
+func ruleFor(rules []googlecalendar.Rule, id, address string) (googlecalendar.Rule, bool) {
+	for _, r := range rules {
+		if id != "" && strings.EqualFold(r.ID, id) {
+			return r, true
+		}
+	}
+	for _, r := range rules {
+		if r.Type == "user" && calendarsync.NormalAddress(r.Address) == calendarsync.NormalAddress(address) {
+			return r, true
+		}
+	}
+	return googlecalendar.Rule{}, false
+}

@@ -1,0 +1,288 @@
+// Package calendars keeps employees' calendars right: created, shared, named, filled
+// and, when they are not wanted any more, deleted (sections 3 and 5 of
+// shared/README.md). It writes to calendars and ACL rules under the employee's lease
+// only, and announces every write before it makes it. It must never delete a calendar
+// whose mark it has not read in the same pass, and never write an event itself: events
+// does.
+package calendars
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
+)
+
+// ERP reads employees and lists tasks.
+type ERP interface {
+	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
+	AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
+	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
+	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	SetEmployeeField(ctx context.Context, id calendarsync.EmployeeID, field calendarsync.FieldID, value string) error
+}
+
+// Google makes, shares and deletes calendars and lists what is in them.
+type Google interface {
+	CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (googlecalendar.Calendar, error)
+	Calendar(ctx context.Context, id string) (googlecalendar.Calendar, error)
+	UpdateCalendar(ctx context.Context, c googlecalendar.Calendar, name, zone string, mark calendarsync.CalendarMark) error
+	DeleteCalendar(ctx context.Context, id string) error
+	Calendars(ctx context.Context) ([]googlecalendar.Calendar, error)
+	Rules(ctx context.Context, calendarID string) ([]googlecalendar.Rule, error)
+	Share(ctx context.Context, calendarID, address string) (googlecalendar.Rule, error)
+	ForceReader(ctx context.Context, calendarID string, rule googlecalendar.Rule) error
+	Unshare(ctx context.Context, calendarID, ruleID string) error
+	Events(ctx context.Context, calendarID string) (googlecalendar.Calendar, []googlecalendar.Event, error)
+	Disown(ctx context.Context, c googlecalendar.Calendar) error
+}
+
+// Rulebook gives settings and rules in force.
+type Rulebook interface {
+	Settings(ctx context.Context) (calendarsync.Settings, error)
+	Rules(ctx context.Context) (*calendarsync.Rules, error)
+	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
+}
+
+// EventSyncer makes tasks' events right; events.Syncer is one.
+type EventSyncer interface {
+	Sync(ctx context.Context, o events.Order) (events.Report, error)
+	Clear(ctx context.Context, c events.Clearing) (writes, left int, err error)
+}
+
+// Waits are the waits of rules 1.5, 3.6 and 4.2, and the creation budget.
+type Waits struct {
+	Lease            time.Duration
+	Intent           time.Duration
+	Absence          time.Duration
+	CalendarsPerHour int
+}
+
+// Deps are what a Syncer works with.
+type Deps struct {
+	Store   Store
+	ERP     ERP
+	Google  Google
+	Rules   Rulebook
+	Account pass.Account
+	Events  EventSyncer
+	Queue   queue.Publisher
+	// Topic is the employee topic, for the messages of a full run.
+	Topic string
+	NewID func() string
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Syncer makes employees' calendars right. It is safe for concurrent use.
+type Syncer struct {
+	Deps
+	waits Waits
+	pause *pass.Pause // of creating and sharing
+}
+
+// New makes a Syncer.
+func New(waits Waits, deps Deps) *Syncer {
+	return &Syncer{Deps: deps, waits: waits, pause: pass.NewCreationsPause(deps.Store, deps.Account, deps.Now, deps.Log)}
+}
+
+// Order says whose calendars to make right, and why.
+type Order struct {
+	Employees []calendarsync.EmployeeID
+	Message   string
+	Cause     queue.Cause
+	Deleted   bool
+	// Run is the part of a full run that the order is; empty for none.
+	Run string
+	// Until is when to stop and leave the rest to a message of its own (rule 7.3).
+	Until time.Time
+}
+
+// Report tells what came of an order.
+type Report struct {
+	// Redelivered employees are held by a live lease taken for this very message.
+	Redelivered []calendarsync.EmployeeID
+	// Remaining are the employees not finished before Until, ascending.
+	Remaining []calendarsync.EmployeeID
+}
+
+// atOnce is how many employees of one order are worked on at the same time: a calendar
+// takes two writes a second, the account ten.
+const atOnce = 4
+
+// message is what the passes over the employees of one message have in common.
+type message struct {
+	*Syncer
+	order Order
+	// run counts them for the full run that the message is a part of.
+	run *progress
+	// stop is why nothing may be written to Google.
+	stop   pass.Stop
+	tenant string
+	// ahead is what was read of all of them together; nil for nothing.
+	ahead *readAhead
+}
+
+// Sync makes the employees' calendars right, a few at a time. An error means that
+// something could not even be recorded: the message must be nacked.
+func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
+	ids := slices.Compact(slices.Sorted(slices.Values(o.Employees)))
+	run, ids, err := s.joinRun(ctx, o, ids)
+	if err != nil || len(ids) == 0 {
+		return Report{}, err
+	}
+	m := message{Syncer: s, order: o, run: run}
+	if m.stop, err = s.stopped(ctx); err != nil {
+		return Report{}, err
+	}
+	if m.stop.By == pass.BadSettings {
+		if err := m.park(ctx, ids); err != nil {
+			return Report{}, err
+		}
+		return Report{}, run.gaveUp(ctx, ids)
+	}
+	if err := m.prepare(ctx, ids); err != nil {
+		return Report{}, err
+	}
+	report, err := m.syncAll(ctx, ids)
+	if err = errors.Join(err, run.flush(ctx)); err == nil {
+		err = s.finishPurge(ctx)
+	}
+	return report, err
+}
+
+// park keeps the employees dirty: without settings nothing can be said of any.
+func (m *message) park(ctx context.Context, ids []calendarsync.EmployeeID) error {
+	keys := make([]store.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = store.EmployeeKey(int64(id))
+	}
+	return pass.Park(ctx, m.Store, m.Log, keys, m.stop)
+}
+
+// prepare finds out whose calendars the employees' are, and what the ERP says of all
+// the employees together.
+func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (err error) {
+	if m.stop.Err != nil {
+		return nil
+	}
+	if m.tenant, err = m.Tenant(ctx); err != nil {
+		// What Google or the grant fails with is recorded on the keys (rule 7.2).
+		if _, theirs := errors.AsType[*failure.Error](err); !theirs {
+			return err
+		}
+		m.stop = pass.Stop{Err: err}
+		return nil
+	}
+	m.ahead = m.readAhead(ctx, ids)
+	return nil
+}
+
+// syncAll makes a pass over each employee, until the order's time is over.
+func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (Report, error) {
+	var (
+		mu     sync.Mutex
+		report Report
+		// One employee's failure must not cut off another's call half-way.
+		working errgroup.Group
+	)
+	working.SetLimit(atOnce)
+	for i, id := range ids {
+		working.Go(func() error {
+			if m.run.isOver() {
+				return nil // a later full run takes in everybody
+			}
+			outcome := unfinished
+			if late := i >= atOnce && !m.order.Until.IsZero() && m.Now().After(m.order.Until); !late {
+				var err error
+				if outcome, err = m.sync(ctx, id); err != nil {
+					return err
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch outcome {
+			case redelivered:
+				report.Redelivered = append(report.Redelivered, id)
+			case unfinished:
+				report.Remaining = append(report.Remaining, id)
+			}
+			return nil
+		})
+	}
+	err := working.Wait()
+	slices.Sort(report.Remaining)
+	return report, err
+}
+
+// outcome is what came of one employee of a message.
+type outcome int
+
+const (
+	// finished: right, recorded as failed, or left to another holder.
+	finished outcome = iota
+	// unfinished: the rest of the fill needs another message.
+	unfinished
+	// redelivered: the message itself already holds the lease.
+	redelivered
+)
+
+// sync holds an employee's lease until a pass is clean.
+func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (outcome, error) {
+	began := m.Now()
+	lease, got, err := m.Store.AcquireEmployee(ctx, int64(id), store.Claim{
+		Message: m.order.Message, TTL: m.waits.Lease, Deleted: m.order.Deleted, Token: m.NewID(),
+	})
+	switch {
+	case err != nil:
+		return finished, err
+	case got == store.Redelivered:
+		return redelivered, nil
+	case got == store.Busy:
+		m.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
+		return finished, m.run.done(ctx, store.RunResult{Employee: int64(id)})
+	}
+	p := &employeePass{message: *m, id: id, lease: lease, term: pass.NewTerm(began, lease.Until, m.waits.Lease)}
+	if lease.Dirty > 1 {
+		p.ahead = nil // others asked for a pass, maybe after it was read
+	}
+	for {
+		p.begin()
+		p.perform(ctx)
+		released, err := p.settle(ctx)
+		switch {
+		case errors.Is(err, store.ErrLeaseLost):
+			// Somebody else has them, or Poll will find them due.
+			m.Log.WarnContext(ctx, "lease lost", "employee", id)
+			return finished, m.run.done(ctx, p.runResult())
+		case err != nil:
+			return finished, err
+		case released:
+			return p.outcome(), m.run.done(ctx, p.runResult())
+		}
+		// Marked dirty meanwhile: another pass, in a lease of full length.
+		p.ahead = nil
+		if err := p.extend(ctx); err != nil {
+			return finished, err
+		}
+	}
+}
+
+// stopped finds out why nothing may be written now. Google's pause of creating and
+// sharing stops those alone, and is asked for where they are to be done.
+func (s *Syncer) stopped(ctx context.Context) (pass.Stop, error) {
+	return pass.Stopped(ctx, "look at employees", s.Rules, s.Account, nil)
+}
