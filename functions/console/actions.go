@@ -11,13 +11,13 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// syncEmployee asks for another look at one employee; a dead letter of theirs
-// clears itself when that look succeeds.
+// syncEmployee asks for a pass over one employee; a dead letter of theirs clears
+// itself when that pass succeeds.
 func (h *handler) syncEmployee(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	h.ask(w, r, s, h.cfg.EmployeeTopic, "employee")
 }
 
-// syncTask asks for another look at one task.
+// syncTask asks for a pass over one task.
 func (h *handler) syncTask(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	h.ask(w, r, s, h.cfg.TaskTopic, "task")
 }
@@ -34,7 +34,7 @@ func (h *handler) ask(w http.ResponseWriter, r *http.Request, s signin.Session, 
 	}
 }
 
-// run asks for a look at everybody.
+// run asks for a full run.
 func (h *handler) run(w http.ResponseWriter, r *http.Request, _ signin.Session) {
 	if h.publish(w, r, h.cfg.EmployeeTopic, everybody()) {
 		h.redirect(w, h.console.URL("/", url.Values{"queued": {"all"}}))
@@ -98,8 +98,8 @@ func (h *handler) reopenHeld(w http.ResponseWriter, r *http.Request, _ signin.Se
 	h.askHeld(w, r, keys, "held")
 }
 
-// lookAtHeld asks for another look at what is held: what recovered drops out.
-func (h *handler) lookAtHeld(w http.ResponseWriter, r *http.Request, _ signin.Session) {
+// recheckHeld asks for a pass over what is held: what recovered drops out.
+func (h *handler) recheckHeld(w http.ResponseWriter, r *http.Request, _ signin.Session) {
 	if plan, ok := h.heldPlan(w, r); ok {
 		h.askHeld(w, r, plan.Keys, "held")
 	}

@@ -1,6 +1,6 @@
 // Package console is the function Console: the page on which an admin sees
 // whether every calendar is right, connects the central account, changes settings
-// and asks for another look (functions/README.md). It must never call Google, never see
+// and asks for another check (functions/README.md). It must never call Google, never see
 // a token, and never let a request do anything without a session whose address is
 // on the allow-list at that very moment.
 package console
@@ -17,7 +17,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
-	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // Deadlines of what a request waits for.
@@ -39,35 +38,6 @@ type Config struct {
 	IntegrationAccount       string
 	SessionKey               []byte
 	TaskTopic, EmployeeTopic string
-}
-
-// Store is what the function needs of store.Store.
-type Store interface {
-	Account(ctx context.Context) (store.AccountRecord, error)
-	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
-	PendingTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
-	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
-	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
-	Held(ctx context.Context) (store.HeldPlan, error)
-	Dropped(ctx context.Context) ([]store.HeldKey, error)
-	Allow(ctx context.Context, key store.Key) error
-	Drop(ctx context.Context, key store.Key) error
-	Reopen(ctx context.Context, key store.Key) error
-	Installation(ctx context.Context) (store.InstallationRecord, error)
-	Owned(ctx context.Context) (calendars, events int, err error)
-	StartPurge(ctx context.Context, p store.PurgeRecord, settingsJSON string, seen int64) error
-	StopPurge(ctx context.Context) error
-	Employee(ctx context.Context, id int64) (store.EmployeeRecord, bool, error)
-	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
-	AskRebuild(ctx context.Context, employee int64) (asked bool, err error)
-	AskInvitation(ctx context.Context, employee int64) (asked bool, err error)
-	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
-	Poll(ctx context.Context, what string) (store.PollRecord, bool, error)
-	LastRun(ctx context.Context, cause string) (store.RunRecord, bool, error)
-	Runs(ctx context.Context, limit int) ([]store.RunRecord, error)
-	CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]store.QueuedCreation, error)
-	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
-	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)
 }
 
 // Settings is what the function needs of settings.Source.
@@ -136,7 +106,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
 	mux.HandleFunc("POST /run", h.action(h.run))
 	mux.HandleFunc("POST /held/confirm", h.action(h.confirmHeld))
-	mux.HandleFunc("POST /held/again", h.action(h.lookAtHeld))
+	mux.HandleFunc("POST /held/again", h.action(h.recheckHeld))
 	mux.HandleFunc("POST /held/drop", h.action(h.dropHeld))
 	mux.HandleFunc("POST /held/reopen", h.action(h.reopenHeld))
 	mux.HandleFunc("GET /purge", h.page(h.showPurge))

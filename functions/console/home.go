@@ -22,7 +22,7 @@ const (
 	expiryWarning = 48 * time.Hour
 	// pollSilent is how long a poll, due every 5 minutes, may be missing.
 	pollSilent = 15 * time.Minute
-	// lateChange is from what age on a change not applied is worth a remark.
+	// lateChange is the age from which a change not applied is mentioned.
 	lateChange = 10 * time.Minute
 )
 
@@ -120,7 +120,7 @@ type homeView struct {
 func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	o, err := h.look(ctx)
+	o, err := h.overview(ctx)
 	if err != nil {
 		h.trouble(w, r, "read the status", err)
 		return
@@ -211,11 +211,11 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 	}
 	s := o.saved
 	if p := purgeOf(c, o); p != nil {
-		left := ""
-		if p.Left != "" {
-			left = ", about " + p.Left + " left"
+		remaining := ""
+		if p.Remaining != "" {
+			remaining = ", about " + p.Remaining + " left"
 		}
-		add(&bad, "bad", "Everything is being deleted.", fmt.Sprintf("%d of %s are gone%s. %s asked for it.", p.Gone, plural(p.Of, "calendar", "calendars"), left, o.purge.By), "", "")
+		add(&bad, "bad", "Everything is being deleted.", fmt.Sprintf("%d of %s are gone%s. %s asked for it.", p.Gone, plural(p.Of, "calendar", "calendars"), remaining, o.purge.By), "", "")
 	} else if o.purge != nil && !o.purge.Stopped && o.purge.Kept > 0 && !s.Settings.Enabled {
 		add(&warn, "warn", plural(o.purge.Kept, "calendar was not deleted.", "calendars were not deleted."), "Somebody has put events of their own there. They carry this product's mark no more; delete them by hand if they are not needed.", "", "")
 	}
@@ -327,14 +327,14 @@ func (h *handler) connection(c clock, o overview) connection {
 	}
 	if !a.GrantExpiresAt.IsZero() {
 		v.Expires = c.stamp(a.GrantExpiresAt)
-		left := a.GrantExpiresAt.Sub(c.now)
+		remaining := a.GrantExpiresAt.Sub(c.now)
 		switch {
-		case left <= 0:
+		case remaining <= 0:
 			v.Level, v.Title = "bad", "The permission has expired"
-		case left <= expiryWarning:
-			v.Level, v.Title = "warn", "The permission ends in "+age(left)
+		case remaining <= expiryWarning:
+			v.Level, v.Title = "warn", "The permission ends in "+age(remaining)
 		}
-		if left <= expiryWarning {
+		if remaining <= expiryWarning {
 			v.Text = "Google ends permissions after 7 days while the OAuth consent screen is in test mode. Connect again now, and publish the app (or make it Internal) to end this for good."
 		}
 	}
@@ -361,9 +361,9 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 			waits[e] = waiting{earlier(w.since, t.PendingSince), w.tasks + 1}
 		}
 	}
-	turns := map[int64]store.QueuedCreation{}
+	queued := map[int64]store.QueuedCreation{}
 	for _, q := range o.queue {
-		turns[q.Employee] = q
+		queued[q.Employee] = q
 	}
 	for _, e := range o.employees {
 		row := employeeRow{ID: e.ID, Name: cmp.Or(e.Name, "Employee "+strconv.FormatInt(e.ID, 10)), Address: e.Address,
@@ -374,8 +374,8 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 			row.Invited, row.Invite = invited(c, e), e.MayInvite(c.now)
 			row.Rebuild = e.State == store.StateActive
 		}
-		if q, waits := turns[e.ID]; waits && e.State == store.StatePending {
-			row.Why = turnWords(c, q)
+		if q, waits := queued[e.ID]; waits && e.State == store.StatePending {
+			row.Why = queuedWords(c, q)
 		}
 		if e.Failure != nil {
 			row.Failure, row.FailedAt = e.Failure.Message, c.stamp(e.Failure.At)
@@ -394,7 +394,7 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 	return with, without
 }
 
-// urgency puts what needs a look first.
+// urgency puts what needs attention first.
 func urgency(r employeeRow) int {
 	switch store.EmployeeState(r.State) {
 	case store.StateError, store.StateHeld:
@@ -443,7 +443,7 @@ func taskLink(form string) func(int64) string {
 	}
 }
 
-// heldOf words the plan: what would go, from whom, and why.
+// heldOf puts the plan into words: what would be deleted, of whom, and why.
 func heldOf(c clock, plan store.HeldPlan, names map[int64]string, link func(int64) string) heldView {
 	if len(plan.Keys) == 0 {
 		return heldView{}

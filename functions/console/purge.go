@@ -80,7 +80,7 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 // typed by habit.
 func purgePhrase(calendars int) string { return "delete " + plural(calendars, "calendar", "calendars") }
 
-// paceWords guesses how long a purge takes: for each calendar its rules, its mark,
+// paceWords estimates how long a purge takes: for each calendar its rules, its mark,
 // its events and the deletions, of which the bulk lane makes about eight a second.
 func paceWords(calendars int) string {
 	d := time.Duration(calendars) * 5 * time.Second / 8
@@ -152,30 +152,30 @@ func (h *handler) stopPurge(w http.ResponseWriter, r *http.Request, s signin.Ses
 
 // purgeView is the progress of a purge under way.
 type purgeView struct {
-	Gone, Of int
-	Left     string // about how long it will take; "" while nobody can say
-	Since    stamp
+	Gone, Of  int
+	Remaining string // about how long it will take; "" while that cannot be estimated
+	Since     stamp
 }
 
-// purgeOf tells how far an open purge is, from what is still there.
+// purgeOf says how far an open purge is, from what is still there.
 func purgeOf(c clock, o overview) *purgeView {
 	if !o.purge.Open() {
 		return nil
 	}
-	left := 0
+	there := 0
 	for _, e := range o.employees {
 		if e.Calendar != nil {
-			left++
+			there++
 		}
-		left += len(e.Retiring)
+		there += len(e.Retiring)
 	}
-	v := &purgeView{Of: max(o.purge.Calendars, left), Since: c.stamp(o.purge.StartedAt)}
-	v.Gone = v.Of - left
-	v.Left = remaining(c.now.Sub(o.purge.StartedAt), v.Gone, v.Of)
+	v := &purgeView{Of: max(o.purge.Calendars, there), Since: c.stamp(o.purge.StartedAt)}
+	v.Gone = v.Of - there
+	v.Remaining = remaining(c.now.Sub(o.purge.StartedAt), v.Gone, v.Of)
 	return v
 }
 
-// remaining guesses from the pace so far how long the rest takes.
+// remaining estimates from the pace so far how long the rest takes.
 func remaining(elapsed time.Duration, done, of int) string {
 	if done <= 0 || elapsed <= 0 || done >= of {
 		return ""
@@ -226,7 +226,7 @@ func (h *handler) invite(w http.ResponseWriter, r *http.Request, s signin.Sessio
 		Text: "Either Google shows the share by now, or the last invitation was sent less than a day ago. Ask the employee to look for it in the mailbox, also among unwanted mail."})
 }
 
-func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.Session, what string, ask func(context.Context, int64) (bool, error), refused message) {
+func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.Session, what string, ask func(context.Context, int64) (bool, error), notAsked message) {
 	e, ok := h.employee(w, r, s)
 	if !ok {
 		return
@@ -239,8 +239,8 @@ func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.S
 		return
 	}
 	if !asked {
-		refused.Link, refused.LinkText = h.console.URL("/", nil), "Back to the status page"
-		h.message(w, r, http.StatusConflict, refused)
+		notAsked.Link, notAsked.LinkText = h.console.URL("/", nil), "Back to the status page"
+		h.message(w, r, http.StatusConflict, notAsked)
 		return
 	}
 	h.Log.InfoContext(r.Context(), "asked for by an admin", "what", what, "employee", e.ID, "sub", s.Sub)

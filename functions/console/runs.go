@@ -17,14 +17,14 @@ const mostRuns = 5
 
 // runRow is a full run as the page shows it.
 type runRow struct {
-	Cause    string
-	Started  stamp
-	Progress string // "120 of 1000", or how long it took
-	Left     string // how long it still takes, while that can be told
-	Level    string // "good" for one that ended and failed for nobody
-	Repaired string
-	Failed   string
-	// Drift says what was found, one line a kind, the most frequent first.
+	Cause     string
+	Started   stamp
+	Progress  string // "120 of 1000", or how long it took
+	Remaining string // how long it still takes, while that can be estimated
+	Level     string // "good" for one that ended and failed for nobody
+	Repaired  string
+	Failed    string
+	// Drift lists the differences at Google, one line a kind, the most frequent first.
 	Drift []string
 }
 
@@ -37,8 +37,8 @@ func runRows(c clock, runs []store.RunRecord) []runRow {
 			row.Progress = fmt.Sprintf("%d of %d, then left to the next check", r.Done, r.Total)
 		case r.Ended.IsZero():
 			row.Progress = fmt.Sprintf("%d of %d, under way", r.Done, r.Total)
-			if left := r.Remaining(c.now); left > 0 {
-				row.Left = "about " + age(left) + " left"
+			if d := r.Remaining(c.now); d > 0 {
+				row.Remaining = "about " + age(d) + " left"
 			}
 		default:
 			row.Progress = fmt.Sprintf("%s in %s", plural(int(r.Total), "employee", "employees"), age(r.Ended.Sub(r.Started)))

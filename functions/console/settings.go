@@ -63,10 +63,10 @@ type settingsView struct {
 	SavedBy string
 	SavedAt stamp
 	Flash   *notice
-	// Faults lists what is wrong; Refused is set where that kept a form from being
+	// Faults lists what is wrong; NotSaved is set where that kept a form from being
 	// saved, and not where what is stored is faulty.
 	Faults   []faultLine
-	Refused  bool
+	NotSaved bool
 	Sections []section
 	// Stale is set when somebody else saved meanwhile; Differences tell where.
 	Stale       bool
@@ -156,7 +156,7 @@ func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.
 	if len(faults) > 0 {
 		// The version the admin saw stays, so that a later save is still compared.
 		saved.Version = seen
-		h.form(w, r, http.StatusUnprocessableEntity, s, saved, t, faults, settingsView{Refused: true})
+		h.form(w, r, http.StatusUnprocessableEntity, s, saved, t, faults, settingsView{NotSaved: true})
 		return
 	}
 	err = h.Settings.Save(ctx, next, s.Email, seen)

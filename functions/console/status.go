@@ -22,7 +22,7 @@ const (
 	mostActivity    = 25
 )
 
-// overview is the state that both the page and the API tell of.
+// overview is the state that the page and the API both show.
 type overview struct {
 	account   store.AccountRecord
 	connected bool
@@ -41,8 +41,8 @@ type overview struct {
 	queue []store.QueuedCreation
 }
 
-// look reads the overview; the readings go side by side.
-func (h *handler) look(ctx context.Context) (overview, error) {
+// overview reads everything side by side.
+func (h *handler) overview(ctx context.Context) (overview, error) {
 	var o overview
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -114,8 +114,8 @@ func (o overview) counts() counts {
 	return c
 }
 
-// oldestPending gives since when the oldest change not yet applied is known; zero
-// if everything is applied.
+// oldestPending is when the oldest change not yet applied became known; zero if
+// everything is applied.
 func (o overview) oldestPending() time.Time {
 	var oldest time.Time
 	for _, t := range o.pending {
@@ -179,8 +179,8 @@ func (h *handler) answer(o overview) apiAnswer {
 	return a
 }
 
-// apiStatus answers GET /api/status. Without a session it says so in its own
-// form; a redirect to a page would be taken for an answer.
+// apiStatus answers GET /api/status. Without a session it answers with a problem: a
+// program would take a redirect to a page for an answer.
 func (h *handler) apiStatus(w http.ResponseWriter, r *http.Request) {
 	_, found, allowed := h.session(r)
 	switch {
@@ -193,7 +193,7 @@ func (h *handler) apiStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	o, err := h.look(ctx)
+	o, err := h.overview(ctx)
 	if err != nil {
 		h.Log.ErrorContext(r.Context(), "read the status", "error", err)
 		serve.Problem(w, http.StatusServiceUnavailable, "No database", "The database did not answer.")

@@ -12,7 +12,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// clock tells times in the installation's zone.
+// clock shows times in the installation's zone.
 type clock struct {
 	now  time.Time
 	zone *time.Location
@@ -33,7 +33,7 @@ func (c clock) stamp(t time.Time) stamp {
 	return stamp{Ago: age(c.now.Sub(t)), Full: t.In(c.zone).Format("2 Jan 2006, 15:04:05 MST"), Machine: t.UTC().Format(time.RFC3339)}
 }
 
-// age tells how long something takes or lies back.
+// age puts a duration into words, rounded down.
 func age(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -54,8 +54,7 @@ func age(d time.Duration) string {
 	}
 }
 
-// about tells a time to come as a person would: the hour, and the day if it is
-// another.
+// about puts a time to come into words: the hour, and the day if it is another.
 func (c clock) about(t time.Time) string {
 	if !t.After(c.now) {
 		return "now"
@@ -67,12 +66,12 @@ func (c clock) about(t time.Time) string {
 	return "about " + t.Format("2 Jan, 15:04")
 }
 
-// turnWords tells an employee's place in the queue for calendars.
-func turnWords(c clock, q store.QueuedCreation) string {
+// queuedWords gives an employee's place in the queue for calendars.
+func queuedWords(c clock, q store.QueuedCreation) string {
 	return fmt.Sprintf("Waits for its turn, as Google limits new calendars: %s (%d before).", c.about(q.At), q.Before)
 }
 
-// queueWords tells how long the queue for calendars is and when it will be done;
+// queueWords gives the length of the queue for calendars and when it will be done;
 // nothing where nobody waits.
 func queueWords(c clock, queue []store.QueuedCreation) string {
 	if len(queue) == 0 {
@@ -142,7 +141,7 @@ func reasonWords(reason string) string {
 	return reason
 }
 
-// invited says what is known of a share that Google has not shown.
+// invited says what is known of a share that Google does not show yet.
 func invited(c clock, e store.EmployeeRecord) string {
 	k := e.Calendar
 	switch {

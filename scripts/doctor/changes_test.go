@@ -10,32 +10,32 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// The ways to bring a rig's state out of order.
+// The ways to bring a world's state out of order.
 
-func (r *rig) must(err error) {
+func (r *world) must(err error) {
 	r.t.Helper()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *rig) save(json string) { r.must(r.store.SaveSettings(r.t.Context(), json, "test", 0)) }
+func (r *world) save(json string) { r.must(r.store.SaveSettings(r.t.Context(), json, "test", 0)) }
 
-func (r *rig) disconnect() {
+func (r *world) disconnect() {
 	for range 2 { // the first only makes it suspect
 		_, err := r.store.GrantRefused(r.t.Context(), sub, 1, "invalid_grant", 0)
 		r.must(err)
 	}
 }
 
-func (r *rig) pause() {
+func (r *world) pause() {
 	_, err := r.store.PauseWrites(r.t.Context(), sub)
 	r.must(err)
 	_, err = r.store.PauseCreations(r.t.Context(), sub)
 	r.must(err)
 }
 
-func (r *rig) foreignCalendar() {
+func (r *world) foreignCalendar() {
 	ctx := r.t.Context()
 	gateway, err := googlecalendar.New(ctx, r.google.Client(markedAccount, googlecalendar.Scopes()...), r.url+"/google/calendar/v3/", unpaced{}, func(context.Context) (string, error) { return sub, nil })
 	r.must(err)
@@ -44,17 +44,17 @@ func (r *rig) foreignCalendar() {
 	r.google.ResetRequests()
 }
 
-func (r *rig) oldSignIn() {
+func (r *world) oldSignIn() {
 	r.must(r.store.PutSignIn(r.t.Context(), store.SignInRecord{ID: "old"}, -5*24*time.Hour))
 }
 
 // pollLongAgo lets the doctor look an hour after a poll.
-func (r *rig) pollLongAgo() {
+func (r *world) pollLongAgo() {
 	r.must(r.store.SavePoll(r.t.Context(), "tasks", store.PollRecord{}))
 	r.wrapDatabase(func(b store.Backend) store.Backend { return hourLater{b} })
 }
 
-func (r *rig) wrapDatabase(wrap func(store.Backend) store.Backend) {
+func (r *world) wrapDatabase(wrap func(store.Backend) store.Backend) {
 	open := r.with.database
 	r.with.database = func(ctx context.Context, cfg config.Store) (store.Backend, error) {
 		b, err := open(ctx, cfg)

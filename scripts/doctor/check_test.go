@@ -72,7 +72,7 @@ func TestChecksRunAtOnceAndEnd(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer

@@ -41,7 +41,7 @@ func TestTheCommandOnGooglesEmulators(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := newRig(t, setup{backend: backend})
+	r := newWorld(t, setup{backend: backend})
 	r.env["GOOGLE_CLOUD_PROJECT"] = fire.Project
 	r.env["FIRESTORE_EMULATOR_HOST"], r.env["PUBSUB_EMULATOR_HOST"] = fire.Host, pub.Host
 	before, err := backend.Query(t.Context(), store.Query{Collection: store.Accounts})

@@ -20,7 +20,7 @@ import (
 type states = map[string]state
 
 func TestAHealthyInstallationHasNoFault(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	e := r.examine()
 	e.want(states{"erp.method": warning}) // plain http to the stand-in
 	if e.code != 0 || e.report.Counts.NotChecked != 0 || e.report.Counts.OK != len(e.report.Checks)-1 {
@@ -47,7 +47,7 @@ func TestAHealthyInstallationHasNoFault(t *testing.T) {
 }
 
 func TestMissingVariablesStopOnlyWhatNeedsThem(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	for _, name := range []string{"OAUTH_CLIENT_SECRET", "SESSION_KEY", "ADMIN_EMAILS"} {
 		delete(r.env, name)
 	}
@@ -64,7 +64,7 @@ func TestMissingVariablesStopOnlyWhatNeedsThem(t *testing.T) {
 }
 
 func TestNothingSet(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	clear(r.env)
 	e := r.examine()
 	if e.code != 1 || e.finding("env.erp").State != fault || e.finding("erp.reach").Because != "env.erp" || e.finding("account.calendar").State != unchecked {
@@ -73,13 +73,13 @@ func TestNothingSet(t *testing.T) {
 }
 
 func TestAddressesAreNotQuoted(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	r.env["ADMIN_EMAILS"] = "marker.admin-without-an-at"
 	r.examine().want(states{"env.admins": fault})
 }
 
 func TestEachCureBeginsItsOwnLine(t *testing.T) {
-	r := newRig(t, setup{apart: true})
+	r := newWorld(t, setup{apart: true})
 	e := r.examine()
 	for _, line := range []string{"→ Open " + r.url + "/Console, press Connect", "→ If Google shows redirect_uri_mismatch:", "→ If Google shows access_denied,", "→ While the consent screen is in Testing,"} {
 		if !strings.Contains(e.people, strings.Repeat(" ", textColumn)+line) {
@@ -97,7 +97,7 @@ func TestEachCureBeginsItsOwnLine(t *testing.T) {
 }
 
 func TestWhatTheERPSaysCannotSteerATerminal(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	r.erp.Load(fakeerp.Data{States: []fakeerp.TaskState{{ID: 3, Name: "New\x1b[2J\u202e", Role: fakeerp.RoleNotCompleted}, {ID: 4, Name: "Way", Role: fakeerp.RoleInProgress}},
 		Types: []fakeerp.TaskType{{ID: 1, Name: "T"}}})
 	e := r.examine()
@@ -111,7 +111,7 @@ func TestWhatTheERPSaysCannotSteerATerminal(t *testing.T) {
 }
 
 func TestColoursForTerminalsOnly(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newWorld(t, setup{})
 	r.with.terminal = true
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), nil, &out, &errs, r.with); code != 0 || !strings.Contains(out.String(), "\x1b[32mok") {
@@ -125,24 +125,24 @@ func TestColoursForTerminalsOnly(t *testing.T) {
 
 // TestBrokenInstallations is the table of what goes wrong and what is said of it.
 func TestBrokenInstallations(t *testing.T) {
-	erpFault := func(cat, action string, f fakeerp.Fault) func(r *rig) {
-		return func(r *rig) { r.erp.Inject(fakeerp.Rule{Cat: cat, Action: action, Count: -1, Fault: f}) }
+	erpFault := func(cat, action string, f fakeerp.Fault) func(r *world) {
+		return func(r *world) { r.erp.Inject(fakeerp.Rule{Cat: cat, Action: action, Count: -1, Fault: f}) }
 	}
-	googleFault := func(f fakegoogle.Fault) func(r *rig) {
-		return func(r *rig) { f.Count = -1; r.google.Inject(f) }
+	googleFault := func(f fakegoogle.Fault) func(r *world) {
+		return func(r *world) { f.Count = -1; r.google.Inject(f) }
 	}
-	env := func(name, value string) func(r *rig) { return func(r *rig) { r.env[name] = value } }
-	cipher := func(reason string) func(r *rig) {
-		return func(r *rig) {
+	env := func(name, value string) func(r *world) { return func(r *world) { r.env[name] = value } }
+	cipher := func(reason string) func(r *world) {
+		return func(r *world) {
 			r.with.cipher = func(context.Context, config.TokenKey) (seal.Cipher, error) { return refusing{reason}, nil }
 		}
 	}
-	database := func(reason string) func(r *rig) {
-		return func(r *rig) {
+	database := func(reason string) func(r *world) {
+		return func(r *world) {
 			r.with.database = func(context.Context, config.Store) (store.Backend, error) { return deadDatabase{reason: reason}, nil }
 		}
 	}
-	settings := func(json string) func(r *rig) { return env("DEFAULT_SETTINGS", json) }
+	settings := func(json string) func(r *world) { return env("DEFAULT_SETTINGS", json) }
 	one := func(e fakeerp.Employee) []fakeerp.Employee {
 		e.ID, e.Name = firstAnn, "Marker Ann"
 		return []fakeerp.Employee{e}
@@ -151,15 +151,15 @@ func TestBrokenInstallations(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		setup setup
-		with  func(r *rig)
+		with  func(r *world)
 		want  states
 		says  string // in the finding or its cure
 	}{
 		// The ERP.
 		{"nothing listens", setup{}, env("ERP_URL", "http://127.0.0.1:1"), states{"erp.reach": fault}, "nothing listens"},
-		{"https where the ERP speaks http", setup{}, func(r *rig) { r.env["ERP_URL"] = strings.Replace(r.url, "http:", "https:", 1) + "/erp" }, states{"erp.reach": fault}, "does not speak https"},
+		{"https where the ERP speaks http", setup{}, func(r *world) { r.env["ERP_URL"] = strings.Replace(r.url, "http:", "https:", 1) + "/erp" }, states{"erp.reach": fault}, "does not speak https"},
 		{"unknown host", setup{}, env("ERP_URL", "https://erp.invalid"), states{"erp.reach": fault}, "DNS"},
-		{"a wrong folder", setup{}, func(r *rig) { r.env["ERP_URL"] = r.url + "/elsewhere" }, states{"erp.reach": fault}, "page instead of JSON"},
+		{"a wrong folder", setup{}, func(r *world) { r.env["ERP_URL"] = r.url + "/elsewhere" }, states{"erp.reach": fault}, "page instead of JSON"},
 		{"a login page", setup{}, erpFault("", "", fakeerp.HTMLPage(200)), states{"erp.reach": fault}, "page instead of JSON"},
 		{"a redirect", setup{}, erpFault("", "", fakeerp.RedirectToLogin()), states{"erp.reach": fault}, "redirects"},
 		{"a cut answer", setup{}, erpFault("", "", fakeerp.Truncated()), states{"erp.reach": fault}, "not the API's JSON"},
@@ -196,7 +196,7 @@ func TestBrokenInstallations(t *testing.T) {
 		// The settings.
 		{"nothing set", setup{}, settings(`{}`), states{"settings.read": fault, "erp.clock": unchecked}, "time_zone and shown_roles must be set"},
 		{"unconfirmed and off", setup{}, settings(`{"enabled":false,"time_zone":"Europe/Kyiv","shown_roles":[11,14],"binding_field":1}`), states{"settings.confirmed": warning, "settings.enabled": warning}, "nothing is created"},
-		{"saved settings broken", setup{}, func(r *rig) { r.save(`{"time_zone":"Nowhere/Land"}`) }, states{"settings.read": fault, "erp.clock": unchecked}, "time_zone"},
+		{"saved settings broken", setup{}, func(r *world) { r.save(`{"time_zone":"Nowhere/Land"}`) }, states{"settings.read": fault, "erp.clock": unchecked}, "time_zone"},
 		// Sign-in.
 		{"no client id", setup{}, env("OAUTH_CLIENT_ID", "my-client"), states{"oauth.client_id": fault, "account.connected": fault}, ".apps.googleusercontent.com"},
 		{"an unknown client", setup{account: func(a *store.AccountRecord) { a.ClientID = "999-x.apps.googleusercontent.com" }}, env("OAUTH_CLIENT_ID", "999-x.apps.googleusercontent.com"),
@@ -207,37 +207,37 @@ func TestBrokenInstallations(t *testing.T) {
 		{"an IP address", setup{}, env("OAUTH_URL", "https://203.0.113.7/OAuth"), states{"oauth.redirect_uri": fault, "env.token": warning}, "IP address"},
 		{"Google down", setup{}, googleFault(fakegoogle.Fault{Drop: true}), states{"oauth.discovery": fault}, "broke the connection off"},
 		{"no discovery document", setup{}, env("GOOGLE_ISSUER", "http://127.0.0.1:1"), states{"oauth.discovery": fault}, "nothing listens"},
-		{"another issuer", setup{}, func(r *rig) { r.env["GOOGLE_ISSUER"] = strings.Replace(r.url, "127.0.0.1", "localhost", 1) + "/google" }, states{"oauth.discovery": fault}, "names the issuer"},
+		{"another issuer", setup{}, func(r *world) { r.env["GOOGLE_ISSUER"] = strings.Replace(r.url, "127.0.0.1", "localhost", 1) + "/google" }, states{"oauth.discovery": fault}, "names the issuer"},
 		{"half a stand-in", setup{}, env("CALENDAR_ENDPOINT", ""), states{"env.google": fault}, "CALENDAR_ENDPOINT"},
 		{"the token endpoint out of order", setup{}, googleFault(fakegoogle.Fault{Method: "oauth2.token", Status: 503}), states{"oauth.client_secret": unchecked, "account.grant": fault}, "neither yes nor no"},
 		// The account.
 		{"not connected", setup{apart: true}, nil, states{"account.connected": fault}, "access_denied"},
-		{"disconnected", setup{}, func(r *rig) { r.disconnect() }, states{"account.connected": fault}, "seven days"},
+		{"disconnected", setup{}, func(r *world) { r.disconnect() }, states{"account.connected": fault}, "seven days"},
 		{"another account", setup{account: func(a *store.AccountRecord) { a.Email = "marker.other@provider.example" }}, nil, states{"account.connected": fault}, "INTEGRATION_ACCOUNT"},
 		{"another client", setup{account: func(a *store.AccountRecord) { a.ClientID = "1-other.apps.googleusercontent.com" }}, nil, states{"account.connected": fault}, "another OAuth client"},
 		{"a permission missing", setup{account: func(a *store.AccountRecord) { a.Scopes = a.Scopes[:len(a.Scopes)-1] }}, nil, states{"account.scopes": fault, "account.calendar": fault}, "tick every box"},
 		{"a grant of seven days", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(6*24*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "in 6 days, because the consent screen is in Testing"},
 		{"a grant about to end", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(30*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "30 hours: the consent screen is in Testing. Then nothing"},
-		{"a grant that ended", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(-time.Hour) }}, func(r *rig) { r.must(r.google.RevokeGrant(markedAccount)) }, states{"account.expiry": fault, "account.grant": fault}, "invalid_grant"},
+		{"a grant that ended", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(-time.Hour) }}, func(r *world) { r.must(r.google.RevokeGrant(markedAccount)) }, states{"account.expiry": fault, "account.grant": fault}, "invalid_grant"},
 		{"another token key", setup{}, env("TOKEN_KEY", "local:"+strings.Repeat("A", 43)+"="), states{"account.grant": fault}, "not sealed by the key"},
 		{"the Calendar API off", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 403, Reason: "accessNotConfigured"}), states{"account.calendar": fault}, "gcloud services enable calendar-json"},
 		{"Google's pause", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 403, Reason: "quotaExceeded"}), states{"account.calendar": fault}, "paused"},
 		{"Calendar out of order", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 400}), states{"account.calendar": fault}, "fails"},
-		{"pauses that are known", setup{}, func(r *rig) { r.pause() }, states{"account.quota": warning}, "paused all writes"},
+		{"pauses that are known", setup{}, func(r *world) { r.pause() }, states{"account.quota": warning}, "paused all writes"},
 		{"a budget above Google's", setup{}, env("CALENDAR_REQUESTS_PER_MINUTE", "6000"), states{"account.quota": warning}, "Queries per minute per user"},
 		{"too many calendars", setup{}, env("CALENDARS_PER_HOUR", "500"), states{"account.quota": warning}, "CALENDARS_PER_HOUR"},
-		{"another installation's calendar", setup{}, func(r *rig) { r.foreignCalendar() }, states{"account.calendar": warning}, "another installation"},
+		{"another installation's calendar", setup{}, func(r *world) { r.foreignCalendar() }, states{"account.calendar": warning}, "another installation"},
 		// The project.
 		{"no database", setup{}, database("NotFound"), states{"cloud.firestore": fault, "settings.read": warning}, "no Firestore database (default)"},
 		{"a database in Datastore mode", setup{}, database("FailedPrecondition"), states{"cloud.firestore": fault, "settings.read": warning}, "native mode"},
 		{"no right to look", setup{}, database("PermissionDenied"), states{"cloud.firestore": unchecked, "settings.read": warning}, "roles/datastore.viewer"},
-		{"no credentials", setup{}, func(r *rig) {
+		{"no credentials", setup{}, func(r *world) {
 			r.with.database = func(context.Context, config.Store) (store.Backend, error) { return nil, refused("none") }
 		}, states{"cloud.firestore": unchecked, "settings.read": warning}, "gcloud auth application-default login"},
 		{"Firestore silent", setup{}, database("Unavailable"), states{"cloud.firestore": fault, "settings.read": warning}, "could not be reached"},
-		{"no index", setup{}, func(r *rig) { r.wrapDatabase(func(b store.Backend) store.Backend { return unindexed{b} }) }, states{"cloud.indexes": fault}, "tasks.held"},
-		{"TTL not in force", setup{}, func(r *rig) { r.oldSignIn() }, states{"cloud.ttl": warning}, "TTL"},
-		{"Poll stopped", setup{}, func(r *rig) { r.pollLongAgo() }, states{"cloud.poll": warning}, "Cloud Scheduler"},
+		{"no index", setup{}, func(r *world) { r.wrapDatabase(func(b store.Backend) store.Backend { return unindexed{b} }) }, states{"cloud.indexes": fault}, "tasks.held"},
+		{"TTL not in force", setup{}, func(r *world) { r.oldSignIn() }, states{"cloud.ttl": warning}, "TTL"},
+		{"Poll stopped", setup{}, func(r *world) { r.pollLongAgo() }, states{"cloud.poll": warning}, "Cloud Scheduler"},
 		{"a topic missing", setup{topics: []string{"task-changes"}}, nil, states{"cloud.employee_topic": fault}, "no topic employee-changes"},
 		{"another name of a topic", setup{}, env("TASK_TOPIC", "tasks"), states{"cloud.task_topic": fault}, "no topic tasks"},
 		{"no key", setup{}, cipher("NotFound"), states{"cloud.key": fault, "account.grant": fault}, "does not exist"},
@@ -246,7 +246,7 @@ func TestBrokenInstallations(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, c.setup)
+			r := newWorld(t, c.setup)
 			if c.with != nil {
 				c.with(r)
 			}

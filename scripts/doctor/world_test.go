@@ -38,7 +38,7 @@ const (
 	markedAdmin   = "marker.admin@provider.example"
 	markedKey     = "local:MARKERMARKERMARKERMARKERMARKERMARKERMARKERM="
 	markedNotify  = "whsec_MARKERMARKERMARKERMARKERMARKERMARKERMARKERM="
-	clientID      = "123-rig.apps.googleusercontent.com"
+	clientID      = "123-world.apps.googleusercontent.com"
 	sub           = "1002"
 	bindingField  = 1
 	calendarField = 2
@@ -46,8 +46,8 @@ const (
 	firstBob      = 8
 )
 
-// rig is a whole installation with stand-ins, and the doctor before it.
-type rig struct {
+// world is a whole installation with stand-ins, and the doctor before it.
+type world struct {
 	t      *testing.T
 	url    string
 	erp    *fakeerp.Server
@@ -61,7 +61,7 @@ type rig struct {
 	refresh string
 }
 
-// setup is what can only be decided before the rig is built.
+// setup is what can only be decided before the world is built.
 type setup struct {
 	erp       fakeerp.Options
 	google    func(*fakegoogle.Options)
@@ -72,9 +72,9 @@ type setup struct {
 	backend   store.Backend // nil: an embedded one
 }
 
-func newRig(t *testing.T, s setup) *rig {
+func newWorld(t *testing.T, s setup) *world {
 	t.Helper()
-	r := &rig{t: t, file: filepath.Join(t.TempDir(), "state.db")}
+	r := &world{t: t, file: filepath.Join(t.TempDir(), "state.db")}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func newRig(t *testing.T, s setup) *rig {
 	})
 	r.startCloud(s)
 	r.env = map[string]string{
-		"GOOGLE_CLOUD_PROJECT": "rig", "ERP_URL": r.url + "/erp", "ERP_API_KEY": markedERPKey, "ALLOW_HTTP_ERP": "true",
+		"GOOGLE_CLOUD_PROJECT": "world", "ERP_URL": r.url + "/erp", "ERP_API_KEY": markedERPKey, "ALLOW_HTTP_ERP": "true",
 		"OAUTH_CLIENT_ID": clientID, "OAUTH_CLIENT_SECRET": markedSecret, "OAUTH_URL": r.url + "/OAuth", "CONSOLE_URL": r.url + "/Console",
 		"ADMIN_EMAILS": markedAdmin, "INTEGRATION_ACCOUNT": markedAccount, "SESSION_KEY": strings.TrimPrefix(markedKey, "local:"),
 		"NOTIFY_SECRETS": markedNotify, "TOKEN_KEY": markedKey, "GOOGLE_ISSUER": r.url + "/google", "CALENDAR_ENDPOINT": r.url + "/google/calendar/v3/",
@@ -109,7 +109,7 @@ func newRig(t *testing.T, s setup) *rig {
 	return r
 }
 
-func (r *rig) startERP(s setup) {
+func (r *world) startERP(s setup) {
 	t := r.t
 	zone, err := time.LoadLocation("Europe/Kyiv")
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *rig) startERP(s setup) {
 	})
 }
 
-func (r *rig) startCloud(s setup) {
+func (r *world) startCloud(s setup) {
 	t := r.t
 	backend := s.backend
 	var err error
@@ -157,7 +157,7 @@ func (r *rig) startCloud(s setup) {
 	if topics == nil {
 		topics = []string{"task-changes", "employee-changes"}
 	}
-	r.pubsub, err = fakepubsub.Start(t.Context(), fakepubsub.Options{Project: "rig", Topics: topics})
+	r.pubsub, err = fakepubsub.Start(t.Context(), fakepubsub.Options{Project: "world", Topics: topics})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,11 +188,11 @@ type unclosed struct{ store.Backend }
 
 func (unclosed) Close() error { return nil }
 
-func (r *rig) connect(change func(*store.AccountRecord)) {
+func (r *world) connect(change func(*store.AccountRecord)) {
 	t := r.t
 	key, ok := config.TokenKey{Value: config.NewSecret(markedKey)}.Local()
 	if !ok {
-		t.Fatal("the rig's key cannot be read")
+		t.Fatal("the world's key cannot be read")
 	}
 	cipher, err := seal.NewLocal(key)
 	if err != nil {
@@ -235,7 +235,7 @@ type examined struct {
 
 // examine runs the doctor twice, for people and for machines, and holds every
 // output to what must never be in one and every system to what it was before.
-func (r *rig) examine() examined {
+func (r *world) examine() examined {
 	t := r.t
 	t.Helper()
 	before := r.everything()
@@ -267,7 +267,7 @@ func (r *rig) examine() examined {
 }
 
 // everything is the state of each system that could be changed.
-func (r *rig) everything() map[string]any {
+func (r *world) everything() map[string]any {
 	t := r.t
 	t.Helper()
 	calendars := r.google.Calendars()

@@ -1,0 +1,90 @@
+package console
+
+import (
+	"context"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// Store is what the function needs of store.Store, by what needs it.
+type Store interface {
+	statusStore
+	heldStore
+	purgeStore
+	employeeStore
+	ticketStore
+}
+
+// statusStore says how things are: for the status page and the API.
+type statusStore interface {
+	// Account reads the central account; store.ErrNotConnected where none ever was.
+	Account(ctx context.Context) (store.AccountRecord, error)
+	// Employees lists all employees' records by id.
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	// PendingTasks lists tasks with a change not yet applied, the oldest first.
+	PendingTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
+	// FailedTasks lists tasks whose last pass failed.
+	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
+	// DeadLetters lists the messages that gave up, the oldest first.
+	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
+	// RecentActivity lists announced writes, the latest first.
+	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
+	// Poll reads what Poll remembers under a name; found is false before its first time.
+	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
+	// LastRun reads the latest full run of a cause; found is false before the first.
+	LastRun(ctx context.Context, cause string) (run store.RunRecord, found bool, err error)
+	// Runs lists full runs of any cause, the latest first.
+	Runs(ctx context.Context, limit int) ([]store.RunRecord, error)
+	// CreationQueue lists who waits for a new calendar, in order; none is made before notBefore.
+	CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]store.QueuedCreation, error)
+}
+
+// heldStore lets an admin decide what the delete guard holds.
+type heldStore interface {
+	// Held reads the plan of what is held, with a hash that names exactly this list.
+	Held(ctx context.Context) (store.HeldPlan, error)
+	// Dropped lists the keys whose deletion an admin decided against.
+	Dropped(ctx context.Context) ([]store.HeldKey, error)
+	// Allow lets what is held of a key go, if its next pass still finds it due.
+	Allow(ctx context.Context, key store.Key) error
+	// Drop keeps what is held of a key until its source says something new.
+	Drop(ctx context.Context, key store.Key) error
+	// Reopen puts what was dropped back into the plan.
+	Reopen(ctx context.Context, key store.Key) error
+}
+
+// purgeStore opens and ends the deletion of everything.
+type purgeStore interface {
+	// Installation reads the installation's record with its purge; zero where there is none.
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+	// Owned counts the calendars and events that a purge would delete.
+	Owned(ctx context.Context) (calendars, events int, err error)
+	// StartPurge opens a purge and saves settings with syncing off in one step. store.ErrStale:
+	// settings were saved since version seen; store.ErrPurging: a purge is open already.
+	StartPurge(ctx context.Context, p store.PurgeRecord, settingsJSON string, seen int64) error
+	// StopPurge ends an open purge; what is gone stays gone.
+	StopPurge(ctx context.Context) error
+}
+
+// employeeStore is for what an admin asks about one employee.
+type employeeStore interface {
+	// Employee reads one record; found is false where there is none.
+	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
+	// TasksOf lists the records of the tasks that concern an employee.
+	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
+	// AskRebuild asks for the calendar to be emptied and filled again; asked is false where
+	// there is no active one.
+	AskRebuild(ctx context.Context, employee int64) (asked bool, err error)
+	// AskInvitation asks for the invitation to be sent again; asked is false where the share
+	// is visible or the last one is less than a day old.
+	AskInvitation(ctx context.Context, employee int64) (asked bool, err error)
+}
+
+// ticketStore keeps the sign-in's tickets (functions/README.md, Sign-in hand-over).
+type ticketStore interface {
+	// PutTicket keeps a ticket until it is taken, or for ttl.
+	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
+	// TakeTicket consumes a ticket; found is false for one that was taken or has expired.
+	TakeTicket(ctx context.Context, id string) (rec store.TicketRecord, found bool, err error)
+}
