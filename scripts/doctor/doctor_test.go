@@ -207,7 +207,9 @@ func TestBrokenInstallations(t *testing.T) {
 		{"an IP address", setup{}, env("OAUTH_URL", "https://203.0.113.7/OAuth"), states{"oauth.redirect_uri": fault, "env.token": warning}, "IP address"},
 		{"Google down", setup{}, googleFault(fakegoogle.Fault{Drop: true}), states{"oauth.discovery": fault}, "broke the connection off"},
 		{"no discovery document", setup{}, env("GOOGLE_ISSUER", "http://127.0.0.1:1"), states{"oauth.discovery": fault}, "nothing listens"},
-		{"another issuer", setup{}, func(r *world) { r.env["GOOGLE_ISSUER"] = strings.Replace(r.url, "127.0.0.1", "localhost", 1) + "/google" }, states{"oauth.discovery": fault}, "names the issuer"},
+		{"another issuer", setup{}, func(r *world) {
+			r.env["GOOGLE_ISSUER"] = strings.Replace(r.url, "127.0.0.1", "localhost", 1) + "/google"
+		}, states{"oauth.discovery": fault}, "names the issuer"},
 		{"half a stand-in", setup{}, env("CALENDAR_ENDPOINT", ""), states{"env.google": fault}, "CALENDAR_ENDPOINT"},
 		{"the token endpoint out of order", setup{}, googleFault(fakegoogle.Fault{Method: "oauth2.token", Status: 503}), states{"oauth.client_secret": unchecked, "account.grant": fault}, "neither yes nor no"},
 		// The account.
