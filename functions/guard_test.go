@@ -160,7 +160,7 @@ func TestAMassDismissalIsHeldAndCanBeGotThrough(t *testing.T) {
 		// One of them is taken back: the old calendar, invited to again.
 		back := plan.Keys[0].ID
 		before := w.Calendar(back)
-		must(t, w.ERP.TakeBackEmployee(back))
+		must(t, w.ERP.RehireEmployee(back))
 		w.Idle()
 		if got := w.Calendar(back); got != before || got == "" {
 			t.Errorf("calendar %q after %q", got, before)

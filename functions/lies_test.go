@@ -264,7 +264,7 @@ func (l *liar) refused() int {
 	for _, name := range []string{"sync-task", "sync-employee"} {
 		c, err := l.w.Deployment.PubSub.Counts(name)
 		must(l.w.T, err)
-		n += c.Refused
+		n += c.Nacked
 	}
 	return n
 }

@@ -224,7 +224,7 @@ func TestADismissalCostsTheShareThenTheCalendarAndTakenBackIsANewOne(t *testing.
 		w.Idle()
 		wantTakenDown(t, w, ids[0], before)
 		wantReason(t, w, ids[0], store.StateNone, calendarsync.ReasonDismissed)
-		must(t, w.ERP.TakeBackEmployee(ids[0]))
+		must(t, w.ERP.RehireEmployee(ids[0]))
 		w.Idle()
 		if after := w.Calendar(ids[0]); after == "" || after == before {
 			t.Fatalf("calendar %q after %q", after, before)

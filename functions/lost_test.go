@@ -94,13 +94,13 @@ func TestEveryLostNotificationIsHealedByThePoll(t *testing.T) {
 			{what: "an employee dismissed", change: func() { must(t, w.ERP.DismissEmployee(ivan)) }, healed: has(&ivan, false)},
 			{what: "an employee dismissed again, whom the polls only ever saw dismissed", change: func() {
 				w.SetQuiet(false)
-				must(t, w.ERP.TakeBackEmployee(ivan))
+				must(t, w.ERP.RehireEmployee(ivan))
 				eventually(t, has(&ivan, true))
 				w.Idle()
 				w.SetQuiet(true)
 				must(t, w.ERP.DismissEmployee(ivan))
 			}, healed: has(&ivan, false)},
-			{what: "an employee taken back", change: func() { must(t, w.ERP.TakeBackEmployee(ivan)) }, healed: has(&ivan, true)},
+			{what: "an employee rehired", change: func() { must(t, w.ERP.RehireEmployee(ivan)) }, healed: has(&ivan, true)},
 			{what: "another address", change: func() { setAddress(t, w, ivan, "ivan.new@provider.example") }, healed: func() bool {
 				c := w.Calendar(ivan)
 				return c != "" && calendarNamed(t, w, c).Role("ivan.new@provider.example") == "reader"
@@ -258,7 +258,7 @@ func refusals(t *testing.T, w *world.World) int {
 	for _, name := range []string{"sync-task", "sync-employee"} {
 		c, err := w.Deployment.PubSub.Counts(name)
 		must(t, err)
-		n += c.Refused
+		n += c.Nacked
 	}
 	return n
 }

@@ -106,7 +106,7 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 		st := status{Operations: c.operations(), Outstanding: p.PubSub.Outstanding(), Memory: peak(), Log: warnings.counts()}
 		for _, name := range []string{"sync-task", "sync-employee"} {
 			if n, err := p.PubSub.Counts(name); err == nil {
-				st.Refused += n.Refused
+				st.Refused += n.Nacked
 			}
 		}
 		_ = json.NewEncoder(w).Encode(st) // the asker may be gone

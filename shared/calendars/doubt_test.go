@@ -323,7 +323,7 @@ func TestWhoIsTakenBackKeepsTheCalendarTheyHadLast(t *testing.T) {
 	if n := len(b.record(who).Retiring); n != 2 {
 		t.Fatalf("%d calendars are held, want 2", n)
 	}
-	must(t, b.erp.TakeBackEmployee(who))
+	must(t, b.erp.RehireEmployee(who))
 	i.employee(queue.CauseNotify, who)
 	i.rest()
 	if now := b.record(who).Calendar; now == nil || now.ID != last.ID {

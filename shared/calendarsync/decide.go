@@ -15,14 +15,15 @@ import (
 type Verdict int
 
 const (
-	// Keep: it ought to be there, as the decision says.
+	// Keep: the ERP says that it ought to be there; the decision says how.
 	Keep Verdict = iota + 1
-	// Remove: explicit evidence says that it ought not (rule 4.1).
+	// Remove: the ERP says explicitly that it ought not to be there (rule 4.1).
 	Remove
-	// Absent: nothing says it should be there, but no evidence either: absence.
-	// It goes only after two complete reads far enough apart (rule 4.2).
+	// Absent: a complete reading does not say that it ought to be there, without
+	// explicit evidence that it ought not. It goes only after two such readings far
+	// enough apart (rule 4.2).
 	Absent
-	// Unknown: nothing can be told; what is there stays as it is.
+	// Unknown: the reading says nothing that can be trusted. What is there stays.
 	Unknown
 )
 
@@ -34,7 +35,7 @@ const (
 	ReasonNone           Reason = ""
 	ReasonDeleted        Reason = "deleted"         // vouched for by the ERP's signature
 	ReasonMissing        Reason = "missing"         // not in a complete reading
-	ReasonInvalid        Reason = "invalid"         // the ERP's data cannot be believed
+	ReasonInvalid        Reason = "invalid"         // the ERP's data cannot be trusted
 	ReasonState          Reason = "state"           // a state with a role not shown
 	ReasonUnknownState   Reason = "unknown-state"   // a state the catalogue lacks
 	ReasonCatalogue      Reason = "catalogue"       // a shown role is gone from the catalogue
@@ -59,7 +60,7 @@ type Decision struct {
 	Reason  Reason
 	Event   Event  // when Keep
 	Via     string // when Keep
-	Err     error  // when Leave: what to record
+	Err     error  // when Unknown: what to record
 }
 
 // Recipient is an employee with an active calendar, as the decision needs them.
@@ -122,8 +123,8 @@ func (r *Rules) Targets(t Task) (executors []EmployeeID, divisions []DivisionID)
 	return slices.Compact(executors), slices.Compact(divisions)
 }
 
-// Decide judges one task for one recipient. vouched tells that a signed
-// notification said the task was deleted.
+// Decide judges one task for one recipient. vouched is whether a signed notification
+// said that the task was deleted.
 func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision {
 	switch {
 	case reading.Invalid != nil:
@@ -138,8 +139,8 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 			return Decision{Verdict: Remove, Reason: ReasonDeleted}
 		}
 		if reading.Absent == ProofEmptyList {
-			// An ERP that says it has no task at all may be lying; by itself that
-			// never deletes.
+			// That an ERP has no task at all may be a false answer; by itself it never
+			// deletes.
 			return Decision{Verdict: Unknown, Reason: ReasonMissing,
 				Err: failure.New(failure.SourceInvalid, "read the task", "the ERP says that it has no tasks at all")}
 		}
@@ -203,8 +204,8 @@ func (r *Rules) decideStaff(t Task, e Recipient) (via string, d Decision, final 
 			}
 		}
 	}
-	// An event that came by the division stays in doubt while the divisions are
-	// not said; one that came by the executors only needs those.
+	// Whether an event still comes by a division cannot be decided without the divisions;
+	// for one that came by the executors they are enough.
 	needDivisions := r.Settings.IncludeDepartments && e.Via == ViaDivision
 	if !said || (needDivisions && !divisionsSaid) {
 		return "", Decision{Verdict: Absent, Reason: ReasonStaffMissing}, true
@@ -267,9 +268,9 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 	return ev, nil
 }
 
-// bounded is a text of the ERP as templates see it. What no event could hold is
-// cut before the template runs: a long text must be shown short, not be refused
-// as more than a template may give.
+// bounded is a text of the ERP as templates see it. It is cut to what an event can hold
+// before the template runs: a long text must be shown cut, not fail as more than a
+// template may give.
 func bounded(s string) string { return cut(clean(s), MaxDescription) }
 
 // NormalAddress is an address as compared: trimmed, without case (rule 5.1).

@@ -10,8 +10,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
-// Explicit evidence removes, absence only raises doubt, what cannot be believed
-// changes nothing (rule 4.1).
+// Explicit evidence removes, an absence alone does not, and a reading that cannot be
+// trusted changes nothing (rule 4.1).
 func TestTaskIsJudgedByEvidence(t *testing.T) {
 	withDepartments := func(s *Settings) { s.IncludeDepartments = true }
 	inNorth := func(e *Recipient) { e.Divisions = []DivisionID{north} }
@@ -35,7 +35,7 @@ func TestTaskIsJudgedByEvidence(t *testing.T) {
 	}{
 		{name: "executor of an open task has it", reading: change(), verdict: Keep, via: ViaExecutor},
 		{name: "second shown role counts too", reading: change(func(t *Task) { t.State = Say(stateOnSite) }), verdict: Keep, via: ViaExecutor},
-		{name: "a notice of deletion does not outweigh a task that is there", reading: change(), vouched: true, verdict: Keep, via: ViaExecutor},
+		{name: "a notification of deletion does not outweigh a task that is there", reading: change(), vouched: true, verdict: Keep, via: ViaExecutor},
 
 		{name: "missing from a complete reading is absence", reading: TaskReading{Absent: ProofKnownID}, verdict: Absent, reason: ReasonMissing},
 		{name: "missing and vouched for is evidence", reading: TaskReading{Absent: ProofKnownID}, vouched: true, verdict: Remove, reason: ReasonDeleted},
@@ -43,8 +43,8 @@ func TestTaskIsJudgedByEvidence(t *testing.T) {
 		{name: "an ERP without any task confirms a signed deletion", reading: TaskReading{Absent: ProofEmptyList}, vouched: true, verdict: Remove, reason: ReasonDeleted},
 		{name: "no reading at all leaves everything", reading: TaskReading{}, verdict: Unknown, reason: ReasonMissing, err: failure.Source},
 		{name: "no reading at all does not confirm a deletion", reading: TaskReading{}, vouched: true, verdict: Unknown, reason: ReasonMissing, err: failure.Source},
-		{name: "unbelievable data leaves everything", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, verdict: Unknown, reason: ReasonInvalid, err: failure.SourceInvalid},
-		{name: "unbelievable data does not confirm a deletion", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, vouched: true, verdict: Unknown, reason: ReasonInvalid, err: failure.SourceInvalid},
+		{name: "untrusted data changes nothing", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, verdict: Unknown, reason: ReasonInvalid, err: failure.SourceInvalid},
+		{name: "untrusted data does not confirm a deletion", reading: TaskReading{Invalid: failure.New(failure.SourceInvalid, "read task 123", "no id")}, vouched: true, verdict: Unknown, reason: ReasonInvalid, err: failure.SourceInvalid},
 
 		{name: "a state with another role is evidence", reading: change(func(t *Task) { t.State = Say(stateDone) }), verdict: Remove, reason: ReasonState},
 		{name: "a state that the task does not say is absence", reading: change(func(t *Task) { t.State = Given[StateID]{} }), verdict: Absent, reason: ReasonStateMissing},
@@ -212,15 +212,15 @@ func TestStatesWithRolesAscend(t *testing.T) {
 
 func TestGivenKeepsSaidAndUnsaidApart(t *testing.T) {
 	said, unsaid := Say(0), Given[int]{}
-	if v, ok := said.Get(); v != 0 || !ok || !said.Present() || said.Or(5) != 0 {
+	if v, ok := said.Get(); v != 0 || !ok || said.Or(5) != 0 {
 		t.Error("a zero that was said is lost")
 	}
-	if _, ok := unsaid.Get(); ok || unsaid.Present() || unsaid.Or(5) != 5 {
+	if _, ok := unsaid.Get(); ok || unsaid.Or(5) != 5 {
 		t.Error("what was not said is there")
 	}
 }
 
-// The cause of a refused text stays reachable without reading its sentence.
+// The cause of a template's failure can be found without reading its text.
 func TestRefusedContentKeepsItsCause(t *testing.T) {
 	s := settings(func(s *Settings) { s.EventTitle = `{{slice .Task.Customer 0 99}}` })
 	d := rulesOf(t, s).Decide(read(task()), recipient(), false)

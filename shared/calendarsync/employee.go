@@ -28,8 +28,8 @@ const (
 	ReasonPurged         Reason = "purged"          // an admin deleted everything
 )
 
-// DecideEmployee judges whether an employee is to have a calendar. vouched tells
-// that a signed notification said they were deleted.
+// DecideEmployee judges whether an employee is to have a calendar. vouched is whether a
+// signed notification said that they were deleted.
 func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict, Reason) {
 	if reading.Invalid != nil {
 		return Unknown, ReasonInvalid
@@ -72,8 +72,7 @@ func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict,
 	case strings.TrimSpace(address) == "":
 		return Remove, ReasonNoAddress
 	case !ValidAddress(address):
-		// Not among the explicit evidence of rule 4.1: a slip while typing
-		// must not cost a calendar at once.
+		// Not explicit evidence (rule 4.1): a typing mistake must not cost a calendar at once.
 		return Absent, ReasonInvalidAddress
 	}
 	return Keep, ReasonNone
@@ -105,16 +104,16 @@ func ValidAddress(s string) bool {
 	return at > 0 && at <= 64 && !strings.ContainsAny(s, " \t\"<>") && domainForm.MatchString(s[at+1:])
 }
 
-// CalendarMark is the last line of a calendar's description (rule 3.5), with
-// a line before it that tells for whom the calendar is.
+// CalendarMark is the last line of a calendar's description (rule 3.5), after a line
+// that says with whom the calendar is shared.
 type CalendarMark struct {
 	Tenant   string
 	Employee EmployeeID
 	Epoch    string
 	From     time.Time
-	// For is AddressDigest of the address that the calendar is shared with; "" is not
-	// known. After a lost database nothing else tells the product's own share from one
-	// that the account's owner gave to somebody.
+	// For is AddressDigest of the address that the calendar is shared with; "" where it is
+	// not known. After a lost database nothing else distinguishes the product's own share
+	// from one that the account's owner gave to somebody.
 	For string
 }
 
@@ -123,8 +122,8 @@ var (
 	forForm  = regexp.MustCompile(`(?m)^erp-calendar/1 for=([0-9a-f]+)\s*$`)
 )
 
-// AddressDigest names an address without telling it; of the same address it is the
-// same within one installation only.
+// AddressDigest identifies an address without disclosing it. It is the same for the same
+// address only within one installation.
 func AddressDigest(tenant, address string) string {
 	sum := sha256.Sum256([]byte(tenant + "/" + NormalAddress(address)))
 	return hex.EncodeToString(sum[:10])
@@ -171,19 +170,19 @@ func WithoutMarks(description string) string {
 	}), "\n"))
 }
 
-// AddURL is the link that adds a shared calendar to its reader's list: the calendar's id in
-// base64 (shared/googlecalendar/README.md).
+// AddURL is the link that adds a shared calendar to its reader's list; it holds the
+// calendar's id in base64 (shared/googlecalendar/README.md).
 func AddURL(calendarID string) string {
 	return "https://calendar.google.com/calendar/r?cid=" + base64.RawURLEncoding.EncodeToString([]byte(calendarID))
 }
 
-// NoCard stands for the digest of somebody who is not in the ERP.
+// NoCard is the digest of an employee who is not in the ERP.
 const NoCard = "missing"
 
-// Digest is a hash of what matters of a card, to compare readings by; a value left
-// out differs from one said to be empty (rule 4.1). The field that the
-// calendar's id is written into is left out, or each write of ours would look like a
-// change. binding is that of the settings; 0 is none.
+// Digest is a hash of what the product uses of an employee's card, to compare readings
+// by. A value that the ERP left out differs from an empty one (rule 4.1). The field that
+// the calendar's id is written into is not in it, or each write of it would look like a
+// change. binding is the settings' BindingField; 0: none.
 func (e Employee) Digest(binding FieldID) string {
 	working, workingSaid := e.Working.Get()
 	email, emailSaid := e.Email.Get()

@@ -34,7 +34,7 @@ func TestEmployeeIsJudgedByEvidence(t *testing.T) {
 		reason   Reason
 	}{
 		{name: "works and has an address", reading: works(), verdict: Keep},
-		{name: "a notice of deletion does not outweigh somebody who is there", reading: works(), vouched: true, verdict: Keep},
+		{name: "a notification of deletion does not outweigh somebody who is there", reading: works(), vouched: true, verdict: Keep},
 		{name: "bound", settings: bound, reading: works(), verdict: Keep},
 
 		{name: "missing from a complete reading is absence", reading: EmployeeReading{Absent: ProofKnownID}, verdict: Absent, reason: ReasonMissing},
@@ -43,7 +43,7 @@ func TestEmployeeIsJudgedByEvidence(t *testing.T) {
 		{name: "an ERP without employees confirms a signed deletion", reading: EmployeeReading{Absent: ProofEmptyList}, vouched: true, verdict: Remove, reason: ReasonDeleted},
 		{name: "no reading at all leaves everything", verdict: Unknown, reason: ReasonMissing},
 		{name: "no reading at all does not confirm a deletion", vouched: true, verdict: Unknown, reason: ReasonMissing},
-		{name: "unbelievable data leaves everything", reading: EmployeeReading{Invalid: errors.New("no employee")}, vouched: true, verdict: Unknown, reason: ReasonInvalid},
+		{name: "untrusted data changes nothing", reading: EmployeeReading{Invalid: errors.New("no employee")}, vouched: true, verdict: Unknown, reason: ReasonInvalid},
 
 		{name: "dismissed is evidence", reading: works(func(e *Employee) { e.Working = Say(false) }), verdict: Remove, reason: ReasonDismissed},
 		{name: "dismissed is evidence whatever else is missing",

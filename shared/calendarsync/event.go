@@ -34,8 +34,8 @@ func (e Event) Hash() string {
 	return hashOf(e)
 }
 
-// Fields are the owned fields of an event as Google gives them back, with those
-// besides that would hide or move it from its reader.
+// Fields are the owned fields of an event as Google gives them back, and those that
+// could hide it from its reader or move it.
 type Fields struct {
 	Title        string    `json:"title"`
 	Location     string    `json:"location"`
@@ -53,7 +53,7 @@ type Fields struct {
 func hashOf(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		// Only a type that JSON cannot hold could fail here, and there is none.
+		// Only a type that JSON cannot encode could fail here, and there is none.
 		b = fmt.Appendf(nil, "%#v", v)
 	}
 	sum := sha256.Sum256(b)
@@ -67,7 +67,7 @@ func EventID(tenant string, task TaskID, employee EmployeeID, generation int) st
 	return "e" + hex.EncodeToString(sum[:])[:40]
 }
 
-// Mark is what an event's private extended properties say of it.
+// Mark identifies an event as the product's, in its private extended properties.
 type Mark struct {
 	Tenant     string
 	Task       TaskID
@@ -96,7 +96,7 @@ func (m Mark) Properties() map[string]string {
 	}
 }
 
-// ReadMark reads a mark; ok is false where there is none or it is not whole.
+// ReadMark reads a mark; ok is false where there is none or it is incomplete.
 func ReadMark(p map[string]string) (Mark, bool) {
 	task, err1 := strconv.ParseInt(p[MarkTask], 10, 64)
 	employee, err2 := strconv.ParseInt(p[MarkEmployee], 10, 64)
@@ -131,7 +131,7 @@ func span(t Task, start LocalTime, typ TaskType, s Settings, zone *time.Location
 	return EventTime{Instant: from, Zone: s.TimeZone}, EventTime{Instant: to, Zone: s.TimeZone}
 }
 
-// maxHours bounds what is believed of a duration: a year.
+// maxHours bounds a duration: a year.
 const maxHours = 24 * 366
 
 func duration(t Task, typ TaskType, s Settings) time.Duration {

@@ -17,8 +17,8 @@ const (
 // fieldPrint is the fingerprint of one field.
 type fieldPrint struct{ name, hash string }
 
-// printSize is how much of each field's hash is kept: enough to see a change, and
-// with ten fields still a short line.
+// printSize is how many characters of each field's hash are kept: enough to see a change,
+// and with ten fields still short.
 const printSize = 8
 
 func (f Fields) prints() []fieldPrint {
@@ -40,8 +40,8 @@ func (f Fields) prints() []fieldPrint {
 	return out
 }
 
-// Hash fingerprints the fields as returned (rule 2.3), each by itself, so
-// that of a later reading can be told which of them changed.
+// Hash fingerprints the fields as Google returned them (rule 2.3), each by itself, so that
+// Changed can name those that differ in a later reading.
 func (f Fields) Hash() string {
 	var out []byte
 	for _, p := range f.prints() {
@@ -50,9 +50,8 @@ func (f Fields) Hash() string {
 	return string(out)
 }
 
-// Changed names the fields that are not as they were when before was their Hash:
-// which field, never its content (rule 8.4). Nil where before is not a
-// Hash of this form.
+// Changed names the fields that differ from those whose Hash is before, never their
+// content (rule 8.4). Nil where before is not a Hash of this form.
 func (f Fields) Changed(before string) []string {
 	now := f.prints()
 	if len(before) != len(now)*printSize {

@@ -22,8 +22,8 @@ const (
 	// maxRendered bounds what a template may produce before it is cut, so that a
 	// template that repeats itself cannot eat the instance.
 	maxRendered = 64 << 10
-	// maxSteps bounds how often a template may write, a turn of a loop counting as
-	// one: {{range 1000000000}}{{end}} writes nothing and would run for minutes.
+	// maxSteps bounds how often a template may write; each iteration of a loop counts:
+	// {{range 1000000000}}{{end}} writes nothing and would run for minutes.
 	maxSteps = 10_000
 )
 
@@ -56,8 +56,8 @@ type TemplateData struct {
 type Texts struct {
 	name, title, description *template.Template
 	taskURL                  string
-	// NeedsExecutors tells that a template names the executors, so that their
-	// names must be looked up.
+	// NeedsExecutors is set where a template shows the executors, whose names then have to
+	// be looked up.
 	NeedsExecutors bool
 }
 
@@ -185,8 +185,8 @@ func (t *Texts) eventDescription(d TemplateData) (string, error) {
 	}
 }
 
-// countSteps makes each turn of each loop, and each use of a template, write an
-// empty text, so that boundedBuffer sees those that write nothing else.
+// countSteps makes each iteration of a loop and each use of a template write an empty
+// text, so that boundedBuffer counts those that write nothing else.
 func countSteps(list *parse.ListNode) {
 	if list == nil {
 		return

@@ -1,8 +1,7 @@
-// Package calendarsync is the domain: from settings, employees and tasks as the
-// ERP gives them to the calendars and events that ought to be, and from those
-// and what is known of Google to what has to be done. It is pure: it must never
-// do I/O, read a clock or import a cloud library, so that each rule of
-// shared/README.md can be shown by a table and a property.
+// Package calendarsync is the domain: it decides from the settings and from the ERP's
+// employees and tasks which calendars and events ought to exist, and with what content.
+// It is pure: it must never do I/O, read a clock or import a cloud library, so that each
+// rule of shared/README.md can be tested by a table and a property.
 package calendarsync
 
 import (
@@ -44,9 +43,6 @@ func Say[T any](v T) Given[T] { return Given[T]{value: v, present: true} }
 // Get gives the value and whether the ERP said it.
 func (g Given[T]) Get() (T, bool) { return g.value, g.present }
 
-// Present reports whether the ERP said it at all.
-func (g Given[T]) Present() bool { return g.present }
-
 // Or gives the value, or another one where the ERP said nothing.
 func (g Given[T]) Or(other T) T {
 	if g.present {
@@ -79,7 +75,7 @@ type Task struct {
 	StateName string
 	// Start is date.todo; said and zero means "no date".
 	Start Given[LocalTime]
-	// Updated is date.update as the ERP spelled it, an opaque mark for "unchanged".
+	// Updated is date.update as the ERP spelled it; only whether it changed counts.
 	Updated string
 	// RuntimeHours is date.runtime_individual_hour in whole hours; 0: not set.
 	RuntimeHours int64
@@ -90,14 +86,14 @@ type Task struct {
 	Divisions    Given[[]DivisionID]
 }
 
-// Proof is how sure a complete reading is that an id is not in the ERP.
+// Proof is by what a complete reading shows that an id is not in the ERP.
 type Proof int
 
 const (
 	// ProofKnownID: a known id asked for in the same request did come back.
 	ProofKnownID Proof = iota + 1
-	// ProofEmptyList: the ERP says, well formed, that it has nothing at all; this
-	// alone never deletes, it only confirms a signed deletion.
+	// ProofEmptyList: a well-formed answer says that the ERP has nothing at all. Alone it
+	// never deletes anything; it only confirms a signed deletion.
 	ProofEmptyList
 )
 
@@ -106,7 +102,7 @@ const (
 type TaskReading struct {
 	Task    *Task
 	Absent  Proof
-	Invalid error // the ERP gave something that is no task (kind source-invalid)
+	Invalid error // the ERP's data could not be read (kind source-invalid)
 }
 
 // Employee is one employee as the ERP gave them.
@@ -115,7 +111,7 @@ type Employee struct {
 	Name    string
 	Working Given[bool]
 	Email   Given[string]
-	// Fields are the additional fields by id; missing map and missing key differ.
+	// Fields are the additional fields by id; a missing map differs from a missing key.
 	Fields Given[map[FieldID]string]
 	// Divisions are those the employee belongs to now (is_work = 1), no parents.
 	Divisions Given[[]DivisionID]

@@ -19,7 +19,7 @@ func Resolve(wall time.Time, zone *time.Location) time.Time {
 	if offsetAt(second, zone) == after {
 		return second.In(zone)
 	}
-	// In the gap: the old offset names the instant that lies the gap further on.
+	// In the gap: with the old offset the instant is later by the gap.
 	return first.In(zone)
 }
 

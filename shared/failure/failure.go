@@ -16,9 +16,9 @@ type Kind string
 
 // The kinds of rule 7.1.
 const (
-	// Gone: the thing addressed exists no longer (404, 410).
+	// Gone: what was addressed does not exist any more (404, 410).
 	Gone Kind = "gone"
-	// Conflict: somebody else changed it first (409, 412, a stale sequence).
+	// Conflict: another writer changed it first (409, 412, a stale sequence).
 	Conflict Kind = "conflict"
 	// Transient: the other side or the way to it failed; the same call may work soon.
 	Transient Kind = "transient"
@@ -28,13 +28,13 @@ const (
 	Exhausted Kind = "exhausted"
 	// Revoked: the grant of the central account is dead or missing.
 	Revoked Kind = "revoked"
-	// Forbidden: refused by policy or missing scope; needs a person.
+	// Forbidden: policy or a missing scope forbids it; an admin has to act.
 	Forbidden Kind = "forbidden"
-	// Invalid: the request itself was refused as malformed; needs a change of data.
+	// Invalid: the request itself is malformed; it cannot succeed with the same data.
 	Invalid Kind = "invalid"
 	// Source: the ERP could not be read.
 	Source Kind = "source"
-	// SourceInvalid: the ERP answered, but not believably.
+	// SourceInvalid: the ERP answered, but its answer cannot be trusted.
 	SourceInvalid Kind = "source-invalid"
 	// Misconfigured: our own settings or credentials are wrong.
 	Misconfigured Kind = "misconfigured"
@@ -95,9 +95,8 @@ func Wrap(kind Kind, op string, err error) error {
 	return &Error{Kind: kind, Op: op, Err: err}
 }
 
-// KindOf tells the kind of an error: that of the outermost Error in its chain,
-// and Transient for anything unknown, because an unknown fault must be tried
-// again rather than given up.
+// KindOf gives the kind of the outermost Error in an error's chain, "" of nil, and
+// Transient of any other error: an unknown failure is tried again rather than given up.
 func KindOf(err error) Kind {
 	if err == nil {
 		return ""

@@ -36,10 +36,10 @@ type Message struct {
 // Counts is what has become of a subscription's messages.
 type Counts struct {
 	// Ready, InFlight and BackingOff together are the outstanding messages: those
-	// awaiting a free place, those being pushed, those refused and waiting.
+	// waiting for a free place, those being pushed, those nacked and waiting.
 	Ready, InFlight, BackingOff int
-	// Pushes are all attempts begun; Acked and Refused how they ended.
-	Pushes, Acked, Refused int
+	// Pushes are all attempts begun; Acked and Nacked how they ended.
+	Pushes, Acked, Nacked int
 	// DeadLettered messages were forwarded and are outstanding no longer.
 	DeadLettered int
 }
@@ -179,7 +179,7 @@ func (d *Dispatcher) push(s *subscription, it *delivery) {
 	status, err := d.post(s, it)
 	acked := err == nil && acknowledges(status)
 	if !acked {
-		d.opts.Logger.Debug("push refused", "subscription", s.Name, "message", it.message.ID,
+		d.opts.Logger.Debug("push nacked", "subscription", s.Name, "message", it.message.ID,
 			"attempt", it.attempts, "status", status, "error", err)
 	}
 
@@ -200,7 +200,7 @@ func (d *Dispatcher) push(s *subscription, it *delivery) {
 	if acked {
 		s.counts.Acked++
 	} else {
-		s.counts.Refused++
+		s.counts.Nacked++
 	}
 	switch {
 	case acked:
@@ -210,8 +210,8 @@ func (d *Dispatcher) push(s *subscription, it *delivery) {
 		d.settle()
 	case !d.ended():
 		// The timer's function takes mu, so it cannot run before waiting knows it.
-		refused := it.attempts
-		s.waiting[it] = time.AfterFunc(s.backoff(refused), func() { d.wake(s, it, refused) })
+		nacks := it.attempts
+		s.waiting[it] = time.AfterFunc(s.backoff(nacks), func() { d.wake(s, it, nacks) })
 	}
 	d.kick(s)
 }
@@ -228,12 +228,12 @@ func (d *Dispatcher) settle() {
 	}
 }
 
-// wake ends the back-off that followed the message's nth refusal.
+// wake ends the back-off that followed the message's nth nack.
 func (d *Dispatcher) wake(s *subscription, it *delivery, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := s.waiting[it]; !ok || it.attempts != n {
-		return // RedeliverNow was faster; it may even have been refused again
+		return // RedeliverNow was faster; it may even have been nacked again
 	}
 	delete(s.waiting, it)
 	s.ready = append(s.ready, it)
@@ -264,22 +264,22 @@ func (d *Dispatcher) RedeliverNow() int {
 func (d *Dispatcher) Idle(ctx context.Context) error {
 	for {
 		d.mu.Lock()
-		left, idle := d.outstanding, d.idle
+		outstanding, idle := d.outstanding, d.idle
 		d.mu.Unlock()
-		if left == 0 {
+		if outstanding == 0 {
 			return nil
 		}
 		select {
 		case <-idle:
 		case <-d.ctx.Done():
-			return fmt.Errorf("waiting for %d messages: %w", left, ErrClosed)
+			return fmt.Errorf("waiting for %d messages: %w", outstanding, ErrClosed)
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %d messages: %w", left, ctx.Err())
+			return fmt.Errorf("waiting for %d messages: %w", outstanding, ctx.Err())
 		}
 	}
 }
 
-// Counts tells of one subscription, by short or full name; [ErrNotFound] where
+// Counts gives those of one subscription, by short or full name; [ErrNotFound] where
 // there is none.
 func (d *Dispatcher) Counts(subscription string) (Counts, error) {
 	name := fullName(d.opts.Project, "subscriptions", subscription)

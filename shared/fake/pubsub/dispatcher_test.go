@@ -78,7 +78,7 @@ func (e *endpoint) waits() []time.Duration {
 	return waits
 }
 
-func refuseUntil(n int) func(int, http.ResponseWriter, *http.Request) {
+func nackUntil(n int) func(int, http.ResponseWriter, *http.Request) {
 	return func(i int, w http.ResponseWriter, _ *http.Request) {
 		if i < n {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -118,9 +118,9 @@ func idle(t *testing.T, d *pubsub.Dispatcher) {
 	}
 }
 
-func TestARefusedMessageComesAgainAfterADoublingWait(t *testing.T) {
+func TestANackedMessageComesAgainAfterADoublingWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{t: t, answer: refuseUntil(9)}
+		e := &endpoint{t: t, answer: nackUntil(9)}
 		d := dispatcher(t, pubsub.Subscription{Topic: "t", Name: "s", Handler: e, MinBackoff: 10 * time.Second, MaxBackoff: 600 * time.Second})
 		publish(t, d, "t", "x")
 		idle(t, d)
@@ -133,7 +133,7 @@ func TestARefusedMessageComesAgainAfterADoublingWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(pubsub.Counts{Pushes: 9, Acked: 1, Refused: 8}, got); diff != "" {
+		if diff := cmp.Diff(pubsub.Counts{Pushes: 9, Acked: 1, Nacked: 8}, got); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)
 		}
 	})
@@ -158,7 +158,7 @@ func TestEachMessageBacksOffByItself(t *testing.T) {
 			t.Errorf("counts = %+v; want one acknowledged beside one backing off", c)
 		}
 		if waited := time.Since(start); waited != 0 {
-			t.Errorf("a fine message waited %v behind a refused one", waited)
+			t.Errorf("a fine message waited %v behind a nacked one", waited)
 		}
 	})
 }
@@ -182,7 +182,7 @@ func TestStatusesDecide(t *testing.T) {
 	}
 }
 
-func TestAPushThatOverrunsTheAckDeadlineIsRefused(t *testing.T) {
+func TestAPushThatOverrunsTheAckDeadlineIsNacked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{t: t, answer: func(n int, w http.ResponseWriter, r *http.Request) {
 			if n > 1 {
@@ -202,7 +202,7 @@ func TestAPushThatOverrunsTheAckDeadlineIsRefused(t *testing.T) {
 	})
 }
 
-func TestAPanickingHandlerRefusesItsMessageAlone(t *testing.T) {
+func TestAPanickingHandlerNacksItsMessageAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{t: t, answer: func(n int, _ http.ResponseWriter, _ *http.Request) {
 			if n == 1 {
@@ -213,17 +213,17 @@ func TestAPanickingHandlerRefusesItsMessageAlone(t *testing.T) {
 		publish(t, d, "t", "x")
 		idle(t, d)
 		if n := len(e.seen()); n != 2 {
-			t.Errorf("%d pushes, want the refused one and another", n)
+			t.Errorf("%d pushes, want the nacked one and another", n)
 		}
 	})
 }
 
 func TestDeadLettering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refuse := &endpoint{t: t, answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }}
+		nacking := &endpoint{t: t, answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }}
 		dead := &endpoint{t: t}
 		d := dispatcher(t,
-			pubsub.Subscription{Topic: "task-changes", Name: "sync-task", Handler: refuse, DeadLetterTopic: "dead-letters", MaxDeliveryAttempts: 5},
+			pubsub.Subscription{Topic: "task-changes", Name: "sync-task", Handler: nacking, DeadLetterTopic: "dead-letters", MaxDeliveryAttempts: 5},
 			pubsub.Subscription{Topic: "dead-letters", Name: "dead-letter", Handler: dead},
 		)
 		publishedAt := time.Now()
@@ -231,7 +231,7 @@ func TestDeadLettering(t *testing.T) {
 		idle(t, d)
 
 		var attempts []int
-		for _, p := range refuse.seen() {
+		for _, p := range nacking.seen() {
 			if p.DeliveryAttempt == nil {
 				t.Fatal("a subscription with a dead-letter policy pushed without deliveryAttempt")
 			}
@@ -318,7 +318,7 @@ func TestEverySubscriptionOfATopicGetsItsOwnCopy(t *testing.T) {
 
 func TestIdleWaitsForBackOffsAndRedeliverNowEndsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{t: t, answer: refuseUntil(3)}
+		e := &endpoint{t: t, answer: nackUntil(3)}
 		d := dispatcher(t, pubsub.Subscription{Topic: "t", Name: "s", Handler: e, MinBackoff: 10 * time.Second})
 		publish(t, d, "t", "x")
 		synctest.Wait()
@@ -332,7 +332,7 @@ func TestIdleWaitsForBackOffsAndRedeliverNowEndsThem(t *testing.T) {
 			t.Errorf("RedeliverNow woke %d, want 1", n)
 		}
 		idle(t, d)
-		// Refused again, it waits its second wait in full: the first one's timer,
+		// Nacked again, it waits its second wait in full: the first one's timer,
 		// which would end 5 s later, is void.
 		if diff := cmp.Diff([]time.Duration{5 * time.Second, 20 * time.Second}, e.waits()); diff != "" {
 			t.Errorf("waits between pushes (-want +got):\n%s", diff)
@@ -396,7 +396,7 @@ func TestUnknownNames(t *testing.T) {
 	}
 }
 
-func TestOptionsAreRefusedWithEveryFault(t *testing.T) {
+func TestOptionsReportEveryFault(t *testing.T) {
 	h := &endpoint{t: t}
 	_, err := pubsub.NewDispatcher(t.Context(), pubsub.Options{Subscriptions: []pubsub.Subscription{
 		{Topic: "t", Handler: h},

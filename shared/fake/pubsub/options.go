@@ -38,7 +38,7 @@ type Options struct {
 	// Client pushes to endpoints that are URLs; a client of the Dispatcher's own
 	// where nil. Redirects are not followed with that one: to Pub/Sub, 3xx is a nack.
 	Client *http.Client
-	// Logger hears of refused and dead-lettered messages (ids and statuses, never
+	// Logger hears of nacked and dead-lettered messages (ids and statuses, never
 	// content); silence where nil.
 	Logger *slog.Logger
 }
@@ -55,15 +55,15 @@ type Subscription struct {
 	// Handler, where set, is called in-process instead.
 	Handler http.Handler
 
-	// MinBackoff and MaxBackoff bound the wait before a refused message comes
-	// again; the wait doubles with each refusal of that message.
+	// MinBackoff and MaxBackoff bound the wait before a nacked message comes
+	// again; the wait doubles with each nack of that message.
 	MinBackoff, MaxBackoff time.Duration
-	// AckDeadline is how long a push may take; then it counts as refused.
+	// AckDeadline is how long a push may take; then it counts as nacked.
 	AckDeadline time.Duration
 	// MaxOutstanding bounds the pushes under way at once.
 	MaxOutstanding int
 
-	// DeadLetterTopic receives messages that were refused MaxDeliveryAttempts times.
+	// DeadLetterTopic receives messages that were nacked MaxDeliveryAttempts times.
 	// Without it a message is pushed for ever and carries no delivery attempt.
 	DeadLetterTopic     string
 	MaxDeliveryAttempts int
@@ -144,7 +144,7 @@ func (s Subscription) check(project string) (Subscription, error) {
 	return s, errors.Join(faults...)
 }
 
-// backoff is how long a message waits after its nth refusal (n from 1).
+// backoff is how long a message waits after its nth nack (n from 1).
 func (s *Subscription) backoff(n int) time.Duration {
 	wait := s.MinBackoff
 	for range n - 1 {

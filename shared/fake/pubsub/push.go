@@ -29,7 +29,7 @@ type envelopeMessage struct {
 	OrderingKey    string            `json:"orderingKey,omitempty"`
 }
 
-// acknowledges tells the statuses that Pub/Sub takes for an acknowledgement; every
+// acknowledges reports whether Pub/Sub takes a status for an acknowledgement; every
 // other one, 2xx or not, is a nack.
 func acknowledges(status int) bool {
 	switch status {

@@ -192,7 +192,7 @@ func (f *front) Publish(ctx context.Context, req *pb.PublishRequest) (*pb.Publis
 	return resp, nil
 }
 
-// CreateSubscription refuses push subscriptions, which only Options can make: a
+// CreateSubscription rejects push subscriptions, which only Options can make: a
 // message that silently goes nowhere would be worse.
 func (f *front) CreateSubscription(ctx context.Context, req *pb.Subscription) (*pb.Subscription, error) {
 	if req.GetPushConfig().GetPushEndpoint() != "" {

@@ -148,15 +148,15 @@ func TestAMessageIsPushedWithoutDelay(t *testing.T) {
 }
 
 func TestDeadLettersPassTheAPI(t *testing.T) {
-	refuse := &endpoint{t: t, answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }}
+	nacking := &endpoint{t: t, answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }}
 	dead := &endpoint{t: t}
 	s, client := server(t, pubsub.Options{Subscriptions: []pubsub.Subscription{
-		{Topic: "t", Name: "s", Handler: refuse, DeadLetterTopic: "dead", MaxDeliveryAttempts: 3, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond},
+		{Topic: "t", Name: "s", Handler: nacking, DeadLetterTopic: "dead", MaxDeliveryAttempts: 3, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond},
 		{Topic: "dead", Name: "d", Handler: dead},
 	}})
 	send(t, client.Publisher("t"), &gcp.Message{Data: []byte("x")})
 	idle(t, s.Dispatcher)
-	if n := len(refuse.seen()); n != 3 {
+	if n := len(nacking.seen()); n != 3 {
 		t.Errorf("%d attempts, want 3", n)
 	}
 	got := dead.seen()
@@ -169,7 +169,7 @@ func TestDeadLettersPassTheAPI(t *testing.T) {
 	}
 }
 
-func TestARedirectIsARefusal(t *testing.T) {
+func TestARedirectIsANack(t *testing.T) {
 	followed := false
 	mux := http.NewServeMux()
 	mux.HandleFunc("/a", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/b", http.StatusTemporaryRedirect) })
@@ -186,7 +186,7 @@ func TestARedirectIsARefusal(t *testing.T) {
 	}
 	idle(t, s.Dispatcher)
 	if followed || len(dead.seen()) != 1 {
-		t.Errorf("followed = %v, dead letters = %d; want refused and not followed", followed, len(dead.seen()))
+		t.Errorf("followed = %v, dead letters = %d; want nacked and not followed", followed, len(dead.seen()))
 	}
 }
 

@@ -48,7 +48,7 @@ type call struct {
 	cat, action string
 	params      map[string]string
 	now         time.Time
-	bent        bool // faults may change its answer
+	faulty        bool // faults may change its answer
 	read        int  // number of the read, for the observer
 }
 
@@ -56,8 +56,8 @@ func (c call) flag(name string) bool { v := c.params[name]; return v != "" && v 
 
 func (c call) has(name string) bool { _, ok := c.params[name]; return ok }
 
-// tells says whether the call's change fires the ERP's event handlers.
-func (c call) tells() bool { return !c.flag("skip_internal_api") }
+// firesEvents reports whether the call's change fires the ERP's event handlers.
+func (c call) firesEvents() bool { return !c.flag("skip_internal_api") }
 
 func (c call) ids(name string) ([]int64, error) {
 	var out []int64
@@ -86,7 +86,7 @@ func (c call) oneID(name string) (int64, error) {
 	return ids[0], nil
 }
 
-func (c call) number(name string) (int64, error) {
+func (c call) numberRead(name string) (int64, error) {
 	v := c.params[name]
 	if v == "" {
 		return 0, nil
@@ -147,7 +147,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	faults := s.matching(c)
 	s.describe(rec, c, keys, faults)
-	s.number(&c, faults)
+	s.numberRead(&c, faults)
 
 	for _, f := range faults {
 		if f.Fault.kind == faultDelay && s.opt.Sleep(r.Context(), f.Fault.delay) != nil {
@@ -221,7 +221,7 @@ func (s *Server) answer(r *http.Request, c call, keys keysSent) (reply, error) {
 	getWrites := s.spell.GETWrites
 	if !ep.write {
 		defer s.mu.Unlock()
-		s.tellRead(c)
+		s.observeRead(c)
 		return ep.run(s, c)
 	}
 	s.mu.Unlock()
@@ -259,7 +259,7 @@ func errorReply(err error) reply {
 	return reply{status: ae.status, result: "ERROR", errText: ae.text}
 }
 
-// writeReply spells a reply out, bends it by the faults and sends it.
+// writeReply applies the faults to a reply, spells it out and sends it.
 func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, read int) {
 	if rep.result == "" {
 		rep.result, rep.status = "OK", http.StatusOK
@@ -279,7 +279,7 @@ func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, re
 		rep.status = sp.ErrorStatus
 	}
 	for _, f := range faults {
-		f.Fault.bend(&rep)
+		f.Fault.alter(&rep)
 	}
 	body := object{resultKey: rep.result}
 	for k, v := range rep.top {
@@ -292,7 +292,7 @@ func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, re
 		body[errKey] = rep.errText
 	}
 	for _, f := range faults {
-		f.Fault.bendTop(body, resultKey, dataKey)
+		f.Fault.alterTop(body, resultKey, dataKey)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -312,7 +312,7 @@ func (s *Server) writeReply(w http.ResponseWriter, rep reply, faults []*Rule, re
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(rep.status)
-	_, _ = w.Write(out) // the client may be gone; there is nobody to tell
+	_, _ = w.Write(out) // the client may be gone; nobody can be told
 }
 
 // parseWall reads a date in any form shared/userside/README.md names and gives the wall

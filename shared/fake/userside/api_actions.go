@@ -63,11 +63,11 @@ func (s *Server) taskList(c call) (reply, error) {
 		}
 		spans[name] = f
 	}
-	limit, err := c.number("limit")
+	limit, err := c.numberRead("limit")
 	if err != nil {
 		return reply{}, err
 	}
-	offset, err := c.number("offset")
+	offset, err := c.numberRead("offset")
 	if err != nil {
 		return reply{}, err
 	}
@@ -167,7 +167,7 @@ func (s *Server) taskShow(c call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	viewer, err := c.number("employee_id")
+	viewer, err := c.numberRead("employee_id")
 	if err != nil {
 		return reply{}, err
 	}
@@ -323,7 +323,7 @@ func (s *Server) taskAdd(c call) (reply, error) {
 	for _, id := range customers {
 		t.Customers = append(t.Customers, Customer{ID: id})
 	}
-	id := s.addTask(t, c.tells())
+	id := s.addTask(t, c.firesEvents())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return reply{top: object{"Id": s.writer().id(id)}}, nil
@@ -357,7 +357,7 @@ func (s *Server) writeTask(c call, kind string, fn func(*Task)) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{}, s.changeTask(id, kind, c.tells(), func(t *Task) error { fn(t); return nil })
+	return reply{}, s.changeTask(id, kind, c.firesEvents(), func(t *Task) error { fn(t); return nil })
 }
 
 func (s *Server) taskDelete(c call) (reply, error) {
@@ -365,7 +365,7 @@ func (s *Server) taskDelete(c call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{}, s.deleteTask(id, c.tells())
+	return reply{}, s.deleteTask(id, c.firesEvents())
 }
 
 func (s *Server) taskChangeDate(c call) (reply, error) {
@@ -452,5 +452,5 @@ func (s *Server) changeValue(c call) (reply, error) {
 	if !ok {
 		return reply{}, fail(http.StatusNotFound, "Unknown field_id: %d", field)
 	}
-	return reply{}, s.changeEmployee(object, c.tells(), func(e *Employee) { e.setField(field, c.params["value"]) })
+	return reply{}, s.changeEmployee(object, c.firesEvents(), func(e *Employee) { e.setField(field, c.params["value"]) })
 }

@@ -109,7 +109,7 @@ func (b *board) render(w http.ResponseWriter, status int, name string, data any)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = buf.WriteTo(w) // the browser may be gone; there is nobody to tell
+	_, _ = buf.WriteTo(w) // the browser may be gone; nobody can be told
 }
 
 func (b *board) problem(w http.ResponseWriter, r *http.Request, status int, text string) {

@@ -274,7 +274,7 @@ func (b *board) changePerson(r *http.Request) (string, error) {
 	case "dismiss":
 		return back, b.s.DismissEmployee(id)
 	case "return":
-		return back, b.s.TakeBackEmployee(id)
+		return back, b.s.RehireEmployee(id)
 	case "delete":
 		return "employees", b.s.DeleteEmployee(id)
 	}

@@ -30,7 +30,7 @@ const (
 	faultClock
 )
 
-// Fault is one way the ERP fails or lies. The constructors below make them.
+// Fault is one way in which the ERP fails or answers falsely. The constructors below make them.
 type Fault struct {
 	kind   faultKind
 	status int
@@ -205,8 +205,8 @@ func (s *Server) serveFault(w *statusWriter, r *http.Request, f Fault) {
 	}
 }
 
-// bend changes a reply before it is spelled out.
-func (f Fault) bend(rep *reply) {
+// alter changes a reply before it is spelled out.
+func (f Fault) alter(rep *reply) {
 	switch f.kind {
 	case faultStatus:
 		rep.status = f.status
@@ -217,7 +217,7 @@ func (f Fault) bend(rep *reply) {
 		}
 		f.shorten(rep, keep)
 	case faultRoleGone, faultStateRole:
-		f.bendStates(rep)
+		f.alterStates(rep)
 	case faultClock:
 		o, ok := rep.data.(object)
 		if !ok {
@@ -263,7 +263,7 @@ func like(old any, n int64) any {
 	return n
 }
 
-func (f Fault) bendStates(rep *reply) {
+func (f Fault) alterStates(rep *reply) {
 	entries := map[string]any{}
 	switch d := rep.data.(type) {
 	case keyed:
@@ -311,8 +311,8 @@ func roleOf(o object) (name, role string) {
 	return "", ""
 }
 
-// bendTop applies the path faults to the whole body.
-func (f Fault) bendTop(body object, resultKey, dataKey string) {
+// alterTop applies the path faults to the whole body.
+func (f Fault) alterTop(body object, resultKey, dataKey string) {
 	if f.kind != faultMissing && f.kind != faultReplace {
 		return
 	}

@@ -149,7 +149,7 @@ func TestStateThatChangedItsRole(t *testing.T) {
 			t.Error(text)
 		}
 	}
-	// The real thing, without a lie: the admin edits the catalogue.
+	// Without a false answer: the admin edits the catalogue.
 	f := setup(t, nil)
 	f.AddState(TaskState{ID: 31, Name: "Running", Role: RolePostponed})
 	want(t, "role", f.ok("task", "get_catalog_state").get("data.31.system_role"), any(float64(RolePostponed)))

@@ -13,7 +13,7 @@ import (
 
 const testKey = "key-of-the-test"
 
-// clock is a hand-moved time source.
+// clock is a clock that tests set.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -31,7 +31,7 @@ func (c *clock) add(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// hook collects what the change hook was told.
+// hook collects the changes that the hook was called with.
 type hook struct {
 	mu   sync.Mutex
 	seen []Change

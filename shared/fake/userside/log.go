@@ -15,7 +15,7 @@ type Request struct {
 	Action string
 	// Params are all parameters but the key.
 	Params map[string]string
-	// KeyIn tells where the key was: "", "query", "body" or "both". The key itself is never kept.
+	// KeyIn is where the key was: "", "query", "body" or "both". The key itself is never kept.
 	KeyIn string
 	// Write reports whether the action is one that changes something.
 	Write bool
@@ -45,7 +45,7 @@ func (s *Server) describe(rec *Request, c call, keys keysSent, faults []*Rule) {
 	defer s.mu.Unlock()
 	rec.Cat, rec.Action, rec.Params = c.cat, c.action, c.params
 	rec.Write = endpoints[c.cat+"/"+c.action].write
-	rec.Silent = !c.tells()
+	rec.Silent = !c.firesEvents()
 	switch {
 	case keys.query != "" && keys.body != "":
 		rec.KeyIn = "both"
@@ -68,8 +68,8 @@ func (s *Server) end(rec *Request, status int) {
 	rec.Status = status
 }
 
-// Requests are copies of the remembered calls that the filter takes, oldest
-// first; nil takes all. The filter must not call the Server.
+// Requests are copies of the remembered calls that the filter accepts, oldest first; nil
+// accepts all. The filter must not call the Server.
 func (s *Server) Requests(filter func(Request) bool) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,12 +84,12 @@ func (s *Server) Requests(filter func(Request) bool) []Request {
 	return out
 }
 
-// Call takes the requests of one category and action, for Requests.
+// Call accepts the requests of one category and action, for Requests.
 func Call(cat, action string) func(Request) bool {
 	return func(r Request) bool { return r.Cat == cat && r.Action == action }
 }
 
-// Writes takes the requests that change something, for Requests.
+// Writes accepts the requests that change something, for Requests.
 func Writes(r Request) bool { return r.Write }
 
 // ResetRequests forgets the log.
@@ -122,7 +122,7 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection for the drop fault.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// loginPage is what a client gets that the ERP does not take for signed in.
+// loginPage is what a client gets that is not signed in to the ERP.
 const loginPage = `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>UserSide: sign in</title></head>
 <body><h1>UserSide</h1><form method="post"><p><label>Login <input name="login"></label></p>
@@ -136,5 +136,5 @@ func writeHTML(w http.ResponseWriter, status int, page string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, page) // the client may be gone; there is nobody to tell
+	_, _ = io.WriteString(w, page) // the client may be gone; nobody can be told
 }

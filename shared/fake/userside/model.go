@@ -10,15 +10,15 @@ import (
 // nowhere (shared/userside/README.md), which is why they are deliberately not 1 and 2: a
 // client that guesses instead of reading its configuration fails here.
 const (
-	// RoleNotCompleted is the role the seed calls "Not completed"; it reaches a calendar.
+	// RoleNotCompleted is called "Not completed" in the sample data; it is shown in calendars.
 	RoleNotCompleted int64 = 11
-	// RoleInProgress is the role the seed calls "In progress"; it reaches a calendar.
+	// RoleInProgress is called "In progress" in the sample data; it is shown in calendars.
 	RoleInProgress int64 = 14
 	// RoleCompleted closes a task: date.complete is set.
 	RoleCompleted int64 = 12
 	// RoleCancelled closes a task without its work being done.
 	RoleCancelled int64 = 13
-	// RolePostponed keeps a task open but out of every calendar.
+	// RolePostponed keeps a task open, but it is shown in no calendar.
 	RolePostponed int64 = 15
 )
 

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Observer is told of every commit and of every read, in the order in which they
-// happen and inside the Server's lock: it must be quick, must not call the Server
-// and must not change what it is shown, though it may keep it.
+// Observer is called at every commit and every read, in the order in which they happen
+// and with the Server's lock held: it must be quick, must not call the Server and must
+// not change what it gets, though it may keep it.
 type Observer interface {
-	// TaskCommitted is the newest state of a task, nil when it is deleted, and how
-	// long api.php goes on without it.
+	// TaskCommitted is the new state of a task, nil when it is deleted, and how long
+	// api.php still shows the old one.
 	TaskCommitted(id int64, t *Task, delay time.Duration)
 	// EmployeeCommitted is the same for an employee.
 	EmployeeCommitted(id int64, e *Employee, delay time.Duration)
@@ -18,8 +18,8 @@ type Observer interface {
 	CatalogueCommitted(states map[int64]TaskState, types map[int64]TaskType)
 	// Read is a read at the moment at which it sees the state.
 	Read(Read)
-	// Bent is the answer of a read that met faults, as it is about to be sent. A read
-	// that met faults and is never told of again had no readable answer.
+	// FaultyAnswer is the answer of a read with an injected fault, just before it is sent.
+	// A faulty read for which it is never called had no readable answer.
 	FaultyAnswer(number, status int, body []byte)
 }
 
@@ -29,21 +29,21 @@ type Read struct {
 	Time        time.Time
 	Cat, Action string
 	Params      map[string]string // without the key
-	// Faulty: an injected fault befell it, so that what was sent is only known by Bent.
+	// Faulty is set where a fault was injected: only FaultyAnswer says what was sent.
 	Faulty bool
 }
 
-// Observe tells o of everything from now on, beginning with what is there. There
-// is one observer; nil ends it.
+// Observe has o called from now on, first for everything that exists. There is one
+// observer; nil ends it.
 func (s *Server) Observe(o Observer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observer = o
-	s.tellAll()
+	s.observeAll()
 }
 
-// tellAll tells of everything there is. The lock is held.
-func (s *Server) tellAll() {
+// observeAll calls the observer for everything that exists. The lock is held.
+func (s *Server) observeAll() {
 	if s.observer == nil {
 		return
 	}
@@ -62,21 +62,21 @@ func (s *Server) tellCatalogue() {
 	}
 }
 
-// number prepares a call for the observer.
-func (s *Server) number(c *call, faults []*Rule) {
+// numberRead numbers a call for the observer and notes whether faults alter its answer.
+func (s *Server) numberRead(c *call, faults []*Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
 	c.read = s.reads
 	for _, f := range faults {
-		c.bent = c.bent || f.Fault.kind != faultDelay
+		c.faulty = c.faulty || f.Fault.kind != faultDelay
 	}
 }
 
-// tellRead tells of a read that sees the state now. The lock is held.
-func (s *Server) tellRead(c call) {
+// observeRead calls the observer for a read that sees the state now. The lock is held.
+func (s *Server) observeRead(c call) {
 	if s.observer != nil {
-		s.observer.Read(Read{Number: c.read, Time: s.opt.Now(), Cat: c.cat, Action: c.action, Params: c.params, Faulty: c.bent})
+		s.observer.Read(Read{Number: c.read, Time: s.opt.Now(), Cat: c.cat, Action: c.action, Params: c.params, Faulty: c.faulty})
 	}
 }
 

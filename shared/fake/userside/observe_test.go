@@ -35,11 +35,11 @@ func (d *diary) Read(r Read) {
 }
 
 func (d *diary) FaultyAnswer(number, status int, body []byte) {
-	d.add("bent %d %d %s", number, status, strings.TrimSpace(string(body)))
+	d.add("faulty %d %d %s", number, status, strings.TrimSpace(string(body)))
 }
 
 // TestObserve: an observer hears of commits and reads in their order, of a commit
-// from when it can be seen, and of a bent answer what was really sent.
+// from when it can be seen, and of a faulty answer what was really sent.
 func TestObserve(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	s := New(Options{Now: func() time.Time { return now }})
@@ -68,7 +68,7 @@ func TestObserve(t *testing.T) {
 		"catalogue 1 0", "employee 5 there=true",
 		"task 7 there=true after 0s", "task 7 there=false after 1m0s",
 		"read show 7,8 faulty=false",
-		"read show 7,8 faulty=true", `bent 2 200 {"result":"OK"}`,
+		"read show 7,8 faulty=true", `faulty 2 200 {"result":"OK"}`,
 		"read show 7,8 faulty=true",
 	}
 	if !slices.Equal(d.lines, want) {

@@ -228,7 +228,7 @@ func sampleException(i int, t *Task, midnight time.Time, day int, story sampleSt
 	case 22: // a description as old releases stored it
 		t.Description = "Абонент: &quot;Ранок&quot;<br />Под&#039;їзд 3, <b>код 12&#047;К</b><br />&lt;терміново&gt;&nbsp;!"
 		t.RawDescription = true
-	case 31: // belongs to somebody who left
+	case 31: // that of a former employee
 		t.Executors = []int64{SampleDismissed}
 	case 36: // seen by two departments
 		t.Divisions = []int64{SampleRepair, SampleFibre}

@@ -41,7 +41,7 @@ type Options struct {
 	// Generation picks spelling and default version; Spelling, if set, wins.
 	Generation Generation
 	Spelling   *Spelling
-	// Version is what get_system_info tells; "" is the generation's.
+	// Version is what get_system_info gives; "" is the generation's.
 	Version string
 	// Notify is the change hook. It runs in the changing request, after the
 	// commit and outside every lock, so it may call back into the Server.

@@ -20,15 +20,15 @@ func (s *Server) Load(d Data) {
 	defer s.mu.Unlock()
 	s.reset()
 	for _, v := range d.Divisions {
-		v.ID = s.takeID(v.ID)
+		v.ID = s.reserveID(v.ID)
 		s.divisions[v.ID] = v
 	}
 	for _, v := range d.Types {
-		v.ID = s.takeID(v.ID)
+		v.ID = s.reserveID(v.ID)
 		s.types[v.ID] = v
 	}
 	for _, v := range d.States {
-		v.ID = s.takeID(v.ID)
+		v.ID = s.reserveID(v.ID)
 		s.states[v.ID] = v
 	}
 	for _, v := range d.EmployeeFields {
@@ -39,21 +39,21 @@ func (s *Server) Load(d Data) {
 	}
 	for i := range d.Employees {
 		e := d.Employees[i].clone()
-		e.ID = s.takeID(e.ID)
+		e.ID = s.reserveID(e.ID)
 		s.employees[e.ID] = e
 	}
 	for i := range d.Tasks {
 		t := d.Tasks[i].clone()
-		t.ID = s.takeID(t.ID)
+		t.ID = s.reserveID(t.ID)
 		s.normalise(&Task{}, t)
 		s.tasks[t.ID] = t
 	}
-	s.tellAll()
+	s.observeAll()
 }
 
-// takeID reserves the wanted id, or the next free one for 0. One sequence for
+// reserveID reserves the wanted id, or the next free one for 0. One sequence for
 // everything, so that a task's id passed for an employee's is noticed.
-func (s *Server) takeID(want int64) int64 {
+func (s *Server) reserveID(want int64) int64 {
 	if want == 0 {
 		want = s.nextID + 1
 	}
@@ -91,7 +91,7 @@ func uniq(ids []int64) []int64 {
 	return slices.Compact(ids)
 }
 
-// fire tells the hook; the lock must not be held.
+// fire calls the hook; the lock must not be held.
 func (s *Server) fire(typ string, ids ...int64) {
 	if s.opt.Notify != nil && len(ids) > 0 {
 		s.opt.Notify(Change{Type: typ, IDs: slices.Clone(ids)})
@@ -136,7 +136,7 @@ func (s *Server) AddTask(t Task) int64 { return s.addTask(t, true) }
 func (s *Server) addTask(t Task, tell bool) int64 {
 	s.mu.Lock()
 	n := t.clone()
-	n.ID = s.takeID(n.ID)
+	n.ID = s.reserveID(n.ID)
 	if n.StateID == 0 {
 		n.StateID = s.stateOfRole(RoleNotCompleted)
 	}
@@ -192,13 +192,13 @@ func (s *Server) commitTask(id int64, kind string, fn func(*Task) error) error {
 	return nil
 }
 
-// MoveTask schedules a task; the zero time takes its date away.
+// MoveTask schedules a task; the zero time removes its date.
 func (s *Server) MoveTask(id int64, todo time.Time) error {
 	return s.UpdateTask(id, func(t *Task) { t.Todo = todo.Truncate(time.Second) })
 }
 
 // MoveTaskWall schedules a task by the ERP's wall clock (WallLayout), which may
-// name a time that a DST change skips or repeats; "" takes its date away.
+// name a time that a DST change skips or repeats; "" removes its date.
 func (s *Server) MoveTaskWall(id int64, wall string) error {
 	if wall != "" {
 		if _, err := time.ParseInLocation(WallLayout, wall, s.loc); err != nil {
@@ -299,11 +299,11 @@ func (s *Server) deleteTask(id int64, tell bool) error {
 	return nil
 }
 
-// AddEmployee takes a person on and returns the id; a zero id gets the next one.
+// AddEmployee adds a person and returns the id; a zero id gets the next one.
 func (s *Server) AddEmployee(e Employee) int64 {
 	s.mu.Lock()
 	n := e.clone()
-	n.ID = s.takeID(n.ID)
+	n.ID = s.reserveID(n.ID)
 	if n.Hired.IsZero() {
 		n.Hired = s.now()
 	}
@@ -343,8 +343,8 @@ func (s *Server) DismissEmployee(id int64) error {
 	return s.UpdateEmployee(id, func(e *Employee) { e.Dismissed = true })
 }
 
-// TakeBackEmployee sets is_work to 1 again.
-func (s *Server) TakeBackEmployee(id int64) error {
+// RehireEmployee sets is_work to 1 again.
+func (s *Server) RehireEmployee(id int64) error {
 	return s.UpdateEmployee(id, func(e *Employee) { e.Dismissed = false })
 }
 
@@ -361,7 +361,7 @@ func (e *Employee) setField(field int64, value string) {
 }
 
 // DeleteEmployee removes a person outright. Tasks keep the id among their
-// executors, as nothing is known that would take it out.
+// executors: nothing is known that would remove it.
 func (s *Server) DeleteEmployee(id int64) error {
 	s.mu.Lock()
 	_, ok := s.employees[id]
@@ -406,7 +406,7 @@ func (e *Employee) setMembership(division int64, current bool, now time.Time) {
 func (s *Server) AddDivision(d Division) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d.ID = s.takeID(d.ID)
+	d.ID = s.reserveID(d.ID)
 	s.divisions[d.ID] = d
 	return d.ID
 }
@@ -415,7 +415,7 @@ func (s *Server) AddDivision(d Division) int64 {
 func (s *Server) AddType(t TaskType) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.ID = s.takeID(t.ID)
+	t.ID = s.reserveID(t.ID)
 	s.types[t.ID] = t
 	s.tellCatalogue()
 	return t.ID
@@ -426,13 +426,13 @@ func (s *Server) AddType(t TaskType) int64 {
 func (s *Server) AddState(st TaskState) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.ID = s.takeID(st.ID)
+	st.ID = s.reserveID(st.ID)
 	s.states[st.ID] = st
 	s.tellCatalogue()
 	return st.ID
 }
 
-// DeleteState takes a state out of the catalogue; tasks keep its id.
+// DeleteState removes a state from the catalogue; tasks keep its id.
 func (s *Server) DeleteState(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,7 +33,7 @@ func TestEveryMethodTellsItsChangeAndDatesIt(t *testing.T) {
 		{"reopen", TaskChanged, id, func() error { return f.ReopenTask(id) }},
 		{"update employee", EmployeeChanged, person, func() error { return f.UpdateEmployee(person, func(e *Employee) { e.Email = "x" }) }},
 		{"dismiss", EmployeeChanged, person, func() error { return f.DismissEmployee(person) }},
-		{"take back", EmployeeChanged, person, func() error { return f.TakeBackEmployee(person) }},
+		{"take back", EmployeeChanged, person, func() error { return f.RehireEmployee(person) }},
 		{"field", EmployeeChanged, person, func() error { return f.SetField(person, 1, "1") }},
 		{"membership", EmployeeChanged, person, func() error { return f.SetMembership(person, 1, true) }},
 		{"delete", TaskDeleted, id, func() error { return f.DeleteTask(id) }},
@@ -60,7 +60,7 @@ func TestEveryMethodTellsItsChangeAndDatesIt(t *testing.T) {
 		}
 	}
 	if got := f.hook.take(); len(got) != 0 {
-		t.Errorf("a refused change was told: %v", got)
+		t.Errorf("a rejected change was reported: %v", got)
 	}
 }
 

@@ -162,7 +162,7 @@ func (w writer) taskState(id int64) object {
 	st, known := w.s.states[id]
 	o := object{"id": w.id(id), "name": w.text(st.Name)}
 	if !known {
-		// A state that was taken out of the catalogue has no role to tell.
+		// A state that was removed from the catalogue has no role.
 		return o
 	}
 	o[w.sp.RoleKey] = w.id(st.Role)
