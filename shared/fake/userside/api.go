@@ -48,7 +48,7 @@ type call struct {
 	cat, action string
 	params      map[string]string
 	now         time.Time
-	faulty        bool // faults may change its answer
+	faulty      bool // faults may change its answer
 	read        int  // number of the read, for the observer
 }
 
