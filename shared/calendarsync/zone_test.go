@@ -16,8 +16,8 @@ func zone(t testing.TB, name string) *time.Location {
 	return z
 }
 
-// rule 9. The instants are those of the tz database, worked out with
-// Python's zoneinfo and zdump (rule 9.2).
+// Rule 9.2: the instants are those of the tz database, worked out with
+// Python's zoneinfo and zdump.
 func TestWallClockBecomesAnInstant(t *testing.T) {
 	for _, row := range []struct{ name, zone, wall, want string }{
 		{"winter", "Europe/Kyiv", "2026-01-15 09:30", "2026-01-15T09:30:00+02:00"},

@@ -19,8 +19,8 @@ const (
 	Nobody Stopper = iota
 	// BadSettings: the settings in force cannot be used, so nothing can be judged.
 	BadSettings
-	// Admin: the settings pause everything, or nobody has confirmed them yet (rules
-	// 4.6, 4.7).
+	// Admin: the settings pause everything, or nobody has confirmed them yet
+	// (rules 4.6 and 4.7).
 	Admin
 	// Disconnected: the account's grant or client cannot be used (rule 7.5).
 	Disconnected

@@ -24,7 +24,7 @@ type ActivityRecord struct {
 	ExpiresAt time.Time `firestore:"expires_at" json:"expires_at"`
 }
 
-// ActivityKept is how long activity is kept (issue: 30 days by TTL).
+// ActivityKept is how long activity is kept: deleted by the database's TTL.
 const ActivityKept = 30 * 24 * time.Hour
 
 // RecentActivity lists the latest activity first.
