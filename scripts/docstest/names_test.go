@@ -66,7 +66,9 @@ func TestNamesInDocumentsExist(t *testing.T) {
 		}
 		for _, m := range cases.FindAllStringSubmatch(text, -1) {
 			for _, c := range case1.FindAllStringSubmatch(m[3], -1) {
-				if !slices.ContainsFunc(packages(all, m[1]), func(d string) bool { return strings.Contains(all[d]+contract, `"`+strings.Join(strings.Fields(c[1]), " ")) }) {
+				if !slices.ContainsFunc(packages(all, m[1]), func(d string) bool {
+					return strings.Contains(all[d]+contract, `"`+strings.Join(strings.Fields(c[1]), " "))
+				}) {
 					f.add("%s: %s.%s has no case %q", name, m[1], m[2], c[1])
 				}
 			}
