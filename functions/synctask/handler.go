@@ -49,8 +49,8 @@ func New(cfg Config, deps Deps) http.Handler {
 		deps.Log.InfoContext(ctx, "tasks looked at", "message", d.ID, "tasks", len(ids), "cause", d.Cause, "lane", d.Lane,
 			"writes", report.Writes, "failed", report.Failed)
 		if len(report.Relist) > 0 {
-			audit := queue.Message{IDs: report.Relist, Cause: queue.CauseFill, Lane: queue.LaneBulk}
-			if err := deps.Publisher.Publish(ctx, cfg.EmployeeTopic, queue.Split(audit)...); err != nil {
+			relist := queue.Message{IDs: report.Relist, Cause: queue.CauseFill, Lane: queue.LaneBulk}
+			if err := deps.Publisher.Publish(ctx, cfg.EmployeeTopic, queue.Split(relist)...); err != nil {
 				return err
 			}
 		}

@@ -54,7 +54,7 @@ func (p *employeePass) fill(ctx context.Context) error {
 	if err != nil || p.unfinished {
 		return err
 	}
-	return p.recordFilled(ctx, first.Unseen-len(first.Busy)+again.Unseen, later(first.ParkedUntil, again.ParkedUntil))
+	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, later(first.ParkedUntil, again.ParkedUntil))
 }
 
 // list reads all events of the calendar and sorts out the product's own.
@@ -244,7 +244,7 @@ func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.Task
 		p.repaired += report.Writes
 		p.drift.AddAll(report.Drift)
 		p.fields.AddAll(report.Fields)
-		sum.Unseen += report.Unseen
+		sum.Unlisted += report.Unlisted
 		sum.Busy = append(sum.Busy, report.Busy...)
 		sum.ParkedUntil = later(sum.ParkedUntil, report.ParkedUntil)
 	}

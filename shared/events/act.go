@@ -14,76 +14,21 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// step is one write to one event.
-type step struct {
-	party    *party
-	action   calendarsync.Action
-	decision calendarsync.Decision
-	intent   store.Mapping
-	activity store.ActivityRecord
-	// counted: a deletion that nobody may have meant, for the delete guard.
-	counted bool
-	absent  time.Time
-	// taken: an insert was refused because something is under its id.
-	taken bool
-}
-
-// maxGenerations bounds how often one look moves to a new event id.
+// maxGenerations bounds how often one pass moves to a new event id.
 const maxGenerations = 3
 
-// act announces the writes in one transaction and makes them one by one.
-func (l *taskPass) act(ctx context.Context, todo []step) {
-	for i := range todo {
-		l.prepare(&todo[i])
-	}
-	refused, err := l.announce(ctx, todo)
-	if err != nil {
-		l.fail(err)
-		return
-	}
-	for i := range todo {
-		s := &todo[i]
-		if slices.Contains(refused, s.party.id) {
-			// The calendar went away since it was read; its own look settles it.
-			continue
-		}
-		l.finish(ctx, s, l.write(ctx, s))
-	}
-}
-
-func (l *taskPass) prepare(s *step) {
-	p := s.party
-	m := p.mapping
-	if !p.mapped {
-		m = store.Mapping{
-			Epoch:   p.record.Calendar.Epoch,
-			EventID: calendarsync.EventID(l.tenant, l.id, calendarsync.EmployeeID(p.id), 0),
-		}
-	}
-	m.State = store.MappingIntended
-	if s.action == calendarsync.Delete {
-		m.State = store.MappingDeleting
-	}
-	// The database's clock is not read again: the lease's end bounds every call.
-	m.Deadline = l.term.IntentDeadline()
-	s.intent = m
-	now := l.w.Deps.Now().UTC()
-	s.activity = store.ActivityRecord{
-		ID: fmt.Sprintf("%s-%d-%d", l.lease.Token, p.id, l.lease.Look), At: now, Action: s.action.String(),
-		Task: int64(l.id), Employee: p.id, Calendar: p.record.Calendar.ID, Event: m.EventID, Cause: string(l.order.Cause),
-		Before: p.actual.Sent, ExpiresAt: now.Add(store.ActivityKept),
-	}
-	if s.action != calendarsync.Delete {
-		s.activity.After = s.decision.Event.Hash()
-	}
-}
-
-func (l *taskPass) announce(ctx context.Context, todo []step) ([]int64, error) {
-	intents := make([]store.Intent, len(todo))
-	for i, s := range todo {
-		intents[i] = store.Intent{Employee: s.party.id, Mapping: s.intent, Activity: s.activity}
-	}
-	return l.w.Deps.Store.IntendTask(ctx, &l.lease, intents)
+// write is one write to one event under way.
+type write struct {
+	party *party
+	judgement
+	intent   store.Mapping
+	activity store.ActivityRecord
+	// before is what stays remembered if nothing happened; nil: nothing.
+	before *store.Mapping
+	// taken: an insert was answered that something is under its id.
+	taken bool
+	// retiring: the calendar is no longer the employee's.
+	retiring bool
 }
 
 // written is what a write came to.
@@ -93,247 +38,357 @@ type written struct {
 	err   error
 }
 
-func (l *taskPass) write(ctx context.Context, s *step) written {
-	if l.tenant == "" {
+// act announces the writes in one transaction and makes them one by one.
+func (t *taskPass) act(ctx context.Context, todo []write) {
+	for i := range todo {
+		t.prepare(&todo[i])
+	}
+	rejected, err := t.announce(ctx, todo)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	for i := range todo {
+		w := &todo[i]
+		if slices.Contains(rejected, w.party.id) {
+			// The calendar is not to be written any more; its own pass settles it.
+			continue
+		}
+		done := t.carryOut(ctx, w)
+		t.record(ctx, w, done)
+		t.react(ctx, w.party.id, done)
+	}
+}
+
+// prepare makes the intent and the activity of a write.
+func (t *taskPass) prepare(w *write) {
+	p := w.party
+	w.intent = store.Mapping{
+		Epoch:   p.record.Calendar.Epoch,
+		EventID: calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id), 0),
+	}
+	if p.mapped {
+		m := w.asItIs
+		w.intent, w.before = p.mapping, &m
+	}
+	w.intent.State = store.MappingIntended
+	if w.action == calendarsync.Delete {
+		w.intent.State = store.MappingDeleting
+	}
+	// The database's clock is not read again: the lease's end bounds every call.
+	w.intent.Deadline = t.term.IntentDeadline()
+	w.activity = t.newActivity(p, w.action.String(), w.intent.EventID, p.actual.Sent)
+	if w.action != calendarsync.Delete {
+		w.activity.After = w.decision.Event.Hash()
+	}
+}
+
+// newActivity describes a write to an event of a party that had a content before.
+func (t *taskPass) newActivity(p *party, action, event, before string) store.ActivityRecord {
+	now := t.s.Now().UTC()
+	return store.ActivityRecord{
+		ID: fmt.Sprintf("%s-%d-%d", t.lease.Token, p.id, t.lease.Look), At: now, Action: action,
+		Task: int64(t.id), Employee: p.id, Calendar: p.record.Calendar.ID, Event: event, Cause: string(t.order.Cause),
+		Before: before, ExpiresAt: now.Add(store.ActivityKept),
+	}
+}
+
+func (t *taskPass) announce(ctx context.Context, todo []write) (rejected []int64, err error) {
+	intents := make([]store.Intent, len(todo))
+	for i, w := range todo {
+		intents[i] = store.Intent{Employee: w.party.id, Mapping: w.intent, Activity: w.activity, Retiring: w.retiring}
+	}
+	return t.s.Store.IntendTask(ctx, &t.lease, intents)
+}
+
+// carryOut makes an announced write.
+func (t *taskPass) carryOut(ctx context.Context, w *write) written {
+	if t.basis.tenant == "" {
 		return written{err: failure.New(failure.Misconfigured, "write an event", "the installation has no tenant yet")}
 	}
-	if until := l.w.pause.Heard(); !until.IsZero() {
-		return written{err: failure.New(failure.Transient, "write an event", "Google refuses writes until "+until.Format(time.RFC3339))}
+	if until := t.s.pause.Heard(); !until.IsZero() {
+		return written{err: failure.New(failure.Transient, "write an event", "Google wants no writes until "+until.Format(time.RFC3339))}
 	}
-	switch s.action {
+	if w.action == calendarsync.Delete {
+		return t.remove(ctx, w)
+	}
+	return t.place(ctx, w)
+}
+
+// placement is an event on its way to its place: what is under its id, as far as is
+// known, and what the latest call said.
+type placement struct {
+	under underID
+	event googlecalendar.Event
+	err   error
+	tries int
+}
+
+// underID is what is under the id of an event that is to be written.
+type underID int
+
+const (
+	unread    underID = iota // not known: Google is asked
+	vacant                   // nothing: the event is inserted
+	ours                     // the event: it is updated
+	cancelled                // the event, deleted: it is put back
+	unusable                 // never to be used again: the next generation's id takes its place
+	settled                  // the event as it ought to be, or a failure
+)
+
+// place makes sure that the event is there with its content. What is under its id
+// decides, and each call may show that it is something else (rules 2.2, 3.3).
+func (t *taskPass) place(ctx context.Context, w *write) written {
+	a := placement{tries: 1}
+	switch w.action {
 	case calendarsync.Insert:
-		return l.insert(ctx, s, 1)
+		a.under = vacant
 	case calendarsync.Update:
-		return l.update(ctx, s, s.party.sequence, s.party.etag, 1)
-	case calendarsync.Revive:
-		return l.examine(ctx, s, 1, false)
-	case calendarsync.Delete:
-		return l.delete(ctx, s)
+		a.under, a.event = ours, googlecalendar.Event{Sequence: w.party.sequence, ETag: w.party.etag}
 	}
-	return written{}
-}
-
-func (l *taskPass) draft(s *step, sequence int64, etag string) googlecalendar.Draft {
-	return googlecalendar.Draft{
-		ID:      s.intent.EventID,
-		Content: s.decision.Event,
-		Mark: calendarsync.Mark{
-			Tenant: l.tenant, Task: l.id, Employee: calendarsync.EmployeeID(s.party.id),
-			Generation: s.intent.Generation, Hash: s.decision.Event.Hash(),
-		},
-		Sequence: sequence, ETag: etag,
-	}
-}
-
-func (l *taskPass) insert(ctx context.Context, s *step, try int) written {
-	l.writes++
-	ev, err := l.w.Google.InsertEvent(ctx, s.party.record.Calendar.ID, l.draft(s, 0, ""))
-	if failure.Is(err, failure.Conflict) {
-		s.taken = true
-		return l.examine(ctx, s, try, true)
-	}
-	return written{event: ev, err: err}
-}
-
-// examine reads the event under the intent's id and goes on from what is there:
-// nothing, a cancelled event, ours, or somebody's. taken tells that an insert was
-// refused because the id is taken.
-func (l *taskPass) examine(ctx context.Context, s *step, try int, taken bool) written {
-	ev, err := l.w.Google.Event(ctx, s.party.record.Calendar.ID, s.intent.EventID)
-	switch {
-	case failure.Is(err, failure.Gone) && taken:
-		// Taken and not to be found: deleted for good, its id with it.
-		return l.nextGeneration(ctx, s, try, err)
-	case failure.Is(err, failure.Gone) && try == 1:
-		return l.insert(ctx, s, try+1)
-	case err != nil:
-		return written{err: err}
-	case ev.Cancelled:
-		l.writes++
-		back, err := l.w.Google.UpdateEvent(ctx, s.party.record.Calendar.ID, l.draft(s, ev.Sequence, ev.ETag))
-		switch failure.KindOf(err) {
-		case failure.Forbidden, failure.Gone:
-			// Deleted in the web UI, an event may refuse to live again (shared/googlecalendar/README.md).
-			return l.nextGeneration(ctx, s, try, err)
+	for a.under != settled {
+		switch a.under {
+		case unread:
+			t.readPlace(ctx, w, &a)
+		case vacant:
+			t.insert(ctx, w, &a)
+		case ours:
+			t.update(ctx, w, &a)
+		case cancelled:
+			t.revive(ctx, w, &a)
+		case unusable:
+			t.nextGeneration(ctx, w, &a)
 		}
-		return written{event: back, err: err}
-	case !ev.Ours(l.tenant, l.id, calendarsync.EmployeeID(s.party.id)):
+	}
+	return written{event: a.event, err: a.err}
+}
+
+// readPlace asks Google what is under the id.
+func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
+	a.event, a.err = t.s.Google.Event(ctx, w.party.record.Calendar.ID, w.intent.EventID)
+	gone := failure.Is(a.err, failure.Gone)
+	switch {
+	case gone && w.taken:
+		// Taken and not to be found: deleted for good, its id with it.
+		a.under = unusable
+	case gone && a.tries == 1:
+		a.under = vacant
+		a.tries++
+	case a.err != nil:
+		a.under = settled
+	case a.event.Cancelled:
+		a.under = cancelled
+	case !a.event.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id)):
 		// Events without our mark are never touched, whatever their id.
-		return l.nextGeneration(ctx, s, try, failure.New(failure.Forbidden, "write "+ev.String(), "its mark is not ours"))
-	case ev.Mark.Hash == s.decision.Event.Hash() && !(calendarsync.Actual{Observed: &ev.Fields}).Drifted(s.decision.Event):
+		a.under, a.err = unusable, failure.New(failure.Forbidden, "write "+a.event.String(), "its mark is not ours")
+	case a.event.Mark.Hash == w.decision.Event.Hash() && !(calendarsync.Actual{Observed: &a.event.Fields}).Drifted(w.decision.Event):
 		// An earlier try did arrive, though its answer did not.
-		return written{event: ev}
+		a.under = settled
 	default:
-		return l.update(ctx, s, ev.Sequence, ev.ETag, try+1)
+		a.under = ours
+		a.tries++
 	}
 }
 
-// nextGeneration announces the next id before it is used (rule 3.3).
-func (l *taskPass) nextGeneration(ctx context.Context, s *step, try int, why error) written {
-	if try > maxGenerations {
-		return written{err: why}
+func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
+	t.writes++
+	a.event, a.err = t.s.Google.InsertEvent(ctx, w.party.record.Calendar.ID, t.draft(w, googlecalendar.Event{}))
+	a.under = settled
+	if failure.Is(a.err, failure.Conflict) {
+		w.taken, a.under = true, unread
 	}
-	before := s.intent
-	// What was tried under the id before keeps a record of its own: if its answer was
-	// lost, that id too was written to.
-	l.activity = append(l.activity, pass.Outcome(s.activity, why))
-	s.taken = false
-	s.intent.Generation++
-	s.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", l.lease.Token, s.party.id, l.lease.Look, s.intent.Generation)
-	s.intent.EventID = calendarsync.EventID(l.tenant, l.id, calendarsync.EmployeeID(s.party.id), s.intent.Generation)
-	s.activity.Event = s.intent.EventID
-	refused, err := l.announce(ctx, []step{*s})
-	if err != nil {
-		return written{err: err}
-	}
-	if len(refused) > 0 {
-		s.intent = before
-		return written{err: failure.New(failure.Gone, "write an event", "the calendar went away")}
-	}
-	return l.insert(ctx, s, try+1)
 }
 
-func (l *taskPass) update(ctx context.Context, s *step, sequence int64, etag string, try int) written {
-	l.writes++
-	ev, err := l.w.Google.UpdateEvent(ctx, s.party.record.Calendar.ID, l.draft(s, sequence, etag))
-	switch failure.KindOf(err) {
+func (t *taskPass) update(ctx context.Context, w *write, a *placement) {
+	t.writes++
+	a.event, a.err = t.s.Google.UpdateEvent(ctx, w.party.record.Calendar.ID, t.draft(w, a.event))
+	a.under = settled
+	switch failure.KindOf(a.err) {
 	case failure.Conflict, failure.Invalid, failure.Gone:
 		// Changed since (412), a stale sequence (400), or no longer there: what is
 		// there decides (rule 2.2). A second refusal is final.
-		if try == 1 {
-			return l.examine(ctx, s, try, false)
+		if a.tries == 1 {
+			a.under = unread
 		}
 	}
-	return written{event: ev, err: err}
 }
 
-func (l *taskPass) delete(ctx context.Context, s *step) written {
-	calendar := s.party.record.Calendar.ID
-	l.writes++
-	err := l.w.Google.DeleteEvent(ctx, calendar, s.intent.EventID, s.party.etag)
+func (t *taskPass) revive(ctx context.Context, w *write, a *placement) {
+	t.writes++
+	a.event, a.err = t.s.Google.UpdateEvent(ctx, w.party.record.Calendar.ID, t.draft(w, a.event))
+	a.under = settled
+	switch failure.KindOf(a.err) {
+	case failure.Forbidden, failure.Gone:
+		// Deleted in the web UI, an event may refuse to live again (shared/googlecalendar/README.md).
+		a.under = unusable
+	}
+}
+
+// nextGeneration announces the next id before it is used (rule 3.3). If it cannot
+// be, a.err says why the id before could not be used, or why this one may not.
+func (t *taskPass) nextGeneration(ctx context.Context, w *write, a *placement) {
+	if a.tries > maxGenerations {
+		a.under = settled
+		return
+	}
+	a.tries++
+	before := w.intent
+	// What was tried under the id before keeps a record of its own: if its answer was
+	// lost, that id too was written to.
+	t.activity = append(t.activity, pass.Outcome(w.activity, a.err))
+	w.taken = false
+	w.intent.Generation++
+	w.intent.EventID = calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id), w.intent.Generation)
+	w.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", t.lease.Token, w.party.id, t.lease.Look, w.intent.Generation)
+	w.activity.Event = w.intent.EventID
+	rejected, err := t.announce(ctx, []write{*w})
+	switch {
+	case err != nil:
+		a.under, a.err = settled, err
+	case len(rejected) > 0:
+		w.intent = before
+		a.under, a.err = settled, failure.New(failure.Gone, "write an event", "the calendar is not to be written any more")
+	default:
+		a.under = vacant
+	}
+}
+
+// draft is the event to be written over what Google has.
+func (t *taskPass) draft(w *write, over googlecalendar.Event) googlecalendar.Draft {
+	return googlecalendar.Draft{
+		ID:      w.intent.EventID,
+		Content: w.decision.Event,
+		Mark: calendarsync.Mark{
+			Tenant: t.basis.tenant, Task: t.id, Employee: calendarsync.EmployeeID(w.party.id),
+			Generation: w.intent.Generation, Hash: w.decision.Event.Hash(),
+		},
+		Sequence: over.Sequence, ETag: over.ETag,
+	}
+}
+
+// remove deletes the event. One that somebody changed since is read, and deleted
+// if it is still ours.
+func (t *taskPass) remove(ctx context.Context, w *write) written {
+	calendar := w.party.record.Calendar.ID
+	err := t.deleteEvent(ctx, calendar, w.intent.EventID, w.party.etag)
 	if failure.Is(err, failure.Conflict) {
-		ev, readErr := l.w.Google.Event(ctx, calendar, s.intent.EventID)
+		ev, readErr := t.s.Google.Event(ctx, calendar, w.intent.EventID)
 		switch {
 		case failure.Is(readErr, failure.Gone), readErr == nil && ev.Cancelled:
 			return written{gone: true}
 		case readErr != nil:
 			return written{err: readErr}
-		case !ev.Ours(l.tenant, l.id, calendarsync.EmployeeID(s.party.id)):
+		case !ev.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id)):
 			// Somebody took the mark away: the event is theirs now and stays.
-			l.w.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", l.id, "employee", s.party.id, "event", ev.ID)
+			t.s.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", t.id, "employee", w.party.id, "event", ev.ID)
 			return written{gone: true}
 		}
-		l.writes++
-		err = l.w.Google.DeleteEvent(ctx, calendar, s.intent.EventID, ev.ETag)
-	}
-	if failure.Is(err, failure.Gone) {
-		err = nil
+		err = t.deleteEvent(ctx, calendar, w.intent.EventID, ev.ETag)
 	}
 	return written{gone: err == nil, err: err}
 }
 
-// finish turns the outcome of a write into the mapping to record.
-func (l *taskPass) finish(ctx context.Context, s *step, w written) {
-	m := s.intent
-	m.Owner, m.Deadline, m.AbsentSince, m.AbsentFor, m.StateID = "", time.Time{}, time.Time{}, "", l.state
-	m.Release()
-	s.activity = pass.Outcome(s.activity, w.err)
-	switch {
-	case w.err != nil:
-		l.fail(w.err)
-		l.afterFailure(ctx, s, w.err)
-	case w.gone:
-		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
-		m.GoneAt = l.taken()
-		l.mappings[s.party.id] = &m
-	default:
-		l.w.pause.Accepted(ctx)
-		m.GoneAt = time.Time{}
-		m.State, m.Sequence, m.ETag = store.MappingLive, w.event.Sequence, w.event.ETag
-		m.Sent, m.Returned, m.Via = s.decision.Event.Hash(), w.event.Fields.Hash(), s.decision.Via
-		l.mappings[s.party.id] = &m
+// deleteEvent deletes an event; one that is not there is deleted.
+func (t *taskPass) deleteEvent(ctx context.Context, calendar, event, etag string) error {
+	t.writes++
+	if err := t.s.Google.DeleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Gone) {
+		return err
 	}
-	l.activity = append(l.activity, s.activity)
-	l.w.Log.InfoContext(ctx, "event written", "action", s.action.String(), "task", l.id, "employee", s.party.id,
-		"event", m.EventID, "cause", l.order.Cause, "result", s.activity.Result)
+	return nil
 }
 
-// afterFailure closes the intent where it is certain that nothing happened;
-// otherwise the intent stays open and the event is read before the next write.
-func (l *taskPass) afterFailure(ctx context.Context, s *step, err error) {
-	// What is under a taken id may be ours, from an earlier try whose answer was lost,
-	// however the call after it failed (found by the simulation).
-	if failure.IsAmbiguous(err) || errors.Is(err, context.DeadlineExceeded) || s.taken {
-		m := s.intent
-		m.Owner = l.lease.Token
-		l.mappings[s.party.id] = &m
-		l.result.Again(m.Deadline.Add(pass.IntentGrace(l.w.waits.Lease)))
+// record notes what a write came to: the mapping, and the activity.
+func (t *taskPass) record(ctx context.Context, w *write, done written) {
+	m := w.intent
+	m.Owner, m.Deadline, m.AbsentSince, m.AbsentFor, m.StateID = "", time.Time{}, time.Time{}, "", t.stateID()
+	m.Release()
+	switch {
+	case done.err == nil && done.gone:
+		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
+		m.GoneAt = t.acquiredAt()
+		t.mappings[w.party.id] = &m
+	case done.err == nil:
+		m.GoneAt = time.Time{}
+		m.State, m.Sequence, m.ETag = store.MappingLive, done.event.Sequence, done.event.ETag
+		m.Sent, m.Returned, m.Via = w.decision.Event.Hash(), done.event.Fields.Hash(), w.decision.Via
+		t.mappings[w.party.id] = &m
+	case failure.IsAmbiguous(done.err) || errors.Is(done.err, context.DeadlineExceeded) || w.taken:
+		// The intent stays open, and the event is read before the next write. What is
+		// under a taken id may be ours, from an earlier try whose answer was lost,
+		// however the call after it failed (rule 2.6).
+		open := w.intent
+		open.Owner = t.lease.Token
+		t.mappings[w.party.id] = &open
+		t.result.Again(open.Deadline.Add(pass.IntentGrace(t.s.waits.Lease)))
+	default:
+		// It is certain that nothing happened.
+		t.mappings[w.party.id] = w.before
+	}
+	w.activity = pass.Outcome(w.activity, done.err)
+	t.activity = append(t.activity, w.activity)
+	t.s.Log.InfoContext(ctx, "event written", "action", w.activity.Action, "task", t.id, "employee", w.party.id,
+		"event", m.EventID, "cause", t.order.Cause, "result", w.activity.Result)
+}
+
+// react does what follows from a write for more than its event.
+func (t *taskPass) react(ctx context.Context, employee int64, done written) {
+	if done.err == nil {
+		if !done.gone {
+			t.s.pause.Accepted(ctx)
+		}
 		return
 	}
-	p := s.party
-	if p.mapped {
-		m := l.found(p)
-		l.mappings[p.id] = &m
-	} else {
-		l.mappings[p.id] = nil
-	}
-	switch failure.KindOf(err) {
+	t.fail(done.err)
+	switch failure.KindOf(done.err) {
 	case failure.Gone:
-		// The event's calendar may be gone: the employee's own look finds out.
-		l.audit = append(l.audit, p.id)
+		// The event's calendar may be gone: the employee's own pass finds out.
+		t.relist = append(t.relist, employee)
 	case failure.Exhausted:
-		l.w.pause.Refused(ctx)
+		t.s.pause.Refused(ctx)
 	}
 }
 
-// removeExtras deletes further owned events of the same task and employee: of
+// removeExtras deletes further own events of the same task and employee: of
 // several the highest generation stays (rule 3.3).
-func (l *taskPass) removeExtras(ctx context.Context, parties []party) {
-	if l.result.Err != nil {
+func (t *taskPass) removeExtras(ctx context.Context, parties []party) {
+	if t.result.Err != nil {
 		// The one that is to stay may not be there.
 		return
 	}
 	for i := range parties {
 		p := &parties[i]
 		for _, e := range p.extras {
-			if !e.Ours(l.tenant, l.id, calendarsync.EmployeeID(p.id)) || e.ID == p.mapping.EventID {
-				continue
+			if e.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id)) && e.ID != p.mapping.EventID {
+				t.removeExtra(ctx, p, e)
 			}
-			l.removeExtra(ctx, p, e)
 		}
 	}
 }
 
-// removeExtra deletes one event that no mapping tells of, announced like every
-// other write: whoever makes it may die behind it.
-func (l *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.Event) {
-	now := l.w.Deps.Now().UTC()
-	a := store.ActivityRecord{
-		ID: fmt.Sprintf("%s-%d-%d-%d", l.lease.Token, p.id, l.lease.Look, e.Mark.Generation), At: now,
-		Action: "event.delete-double", Task: int64(l.id), Employee: p.id, Calendar: p.record.Calendar.ID,
-		Event: e.ID, Cause: string(l.order.Cause), Before: e.Mark.Hash, ExpiresAt: now.Add(store.ActivityKept),
-	}
-	refused, err := l.w.Deps.Store.IntendTask(ctx, &l.lease, []store.Intent{{
+// removeExtra deletes one event that no mapping knows, announced like every other
+// write: whoever makes it may die behind it (rule 2.5).
+func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.Event) {
+	a := t.newActivity(p, "event.delete-double", e.ID, e.Mark.Hash)
+	a.ID += fmt.Sprintf("-%d", e.Mark.Generation)
+	rejected, err := t.s.Store.IntendTask(ctx, &t.lease, []store.Intent{{
 		Employee: p.id, Mapping: store.Mapping{Epoch: p.record.Calendar.Epoch}, Activity: a, Unmapped: true,
 	}})
 	if err != nil {
-		l.fail(err)
+		t.fail(err)
 		return
 	}
-	if len(refused) > 0 {
-		// The calendar went away since it was read; its own look settles it.
+	if len(rejected) > 0 {
+		// The calendar is not to be written any more; its own pass settles it.
 		return
 	}
-	l.writes++
-	a.Result = "done"
-	if err := l.w.Google.DeleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag); err != nil && !failure.Is(err, failure.Gone) {
-		a.Result = string(failure.KindOf(err))
-		l.fail(err)
-		if failure.Is(err, failure.Exhausted) {
-			l.w.pause.Refused(ctx)
-		}
-	} else {
-		l.notice(DriftDoubled)
+	err = t.deleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag)
+	t.activity = append(t.activity, pass.Outcome(a, err))
+	if err == nil {
+		t.drift.Add(DriftDoubled, 1)
+		return
 	}
-	l.activity = append(l.activity, a)
+	t.fail(err)
+	if failure.Is(err, failure.Exhausted) {
+		t.s.pause.Refused(ctx)
+	}
 }

@@ -3,15 +3,11 @@ package events
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
-	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -29,108 +25,95 @@ type Clearing struct {
 	Cause    queue.Cause
 }
 
-// Clear deletes the events, each under its task's lease and announced like every
-// write. It reads no ERP: that they go was decided by an admin who saw how many
-// there are, whatever the ERP says (rule 4.6). left counts those whose task
-// another holds, and those changed since the list; they are to be listed and tried
-// again. The first failure ends it.
-func (w *Syncer) Clear(ctx context.Context, c Clearing) (writes, left int, err error) {
+// Clear deletes the events, each in a pass over its task. It reads no ERP: that they
+// go was decided by an admin who saw how many there are, whatever the ERP says (rule
+// 4.10). remaining counts those whose task another holds, and those changed since the
+// list; they are to be listed and tried again. The first failure ends it.
+func (s *Syncer) Clear(ctx context.Context, c Clearing) (writes, remaining int, err error) {
 	// The highest generation last: it is what is remembered (rule 3.3).
 	slices.SortFunc(c.Events, func(a, b googlecalendar.Event) int {
 		return cmp.Or(cmp.Compare(a.Mark.Task, b.Mark.Task), cmp.Compare(a.Mark.Generation, b.Mark.Generation))
 	})
 	for _, e := range c.Events {
-		done, err := w.clear(ctx, c, e)
+		done, err := s.clear(ctx, c, e)
 		switch {
 		case err != nil:
-			return writes, left, err
+			return writes, remaining, err
 		case done:
 			writes++
 		default:
-			left++
+			remaining++
 		}
 	}
-	return writes, left, nil
+	return writes, remaining, nil
 }
 
-func (w *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
-	began := w.Deps.Now()
-	lease, outcome, err := w.Deps.Store.AcquireTask(ctx, int64(e.Mark.Task), store.Claim{TTL: w.waits.Lease, Token: w.NewID()})
+// clear deletes one event under its task's lease.
+func (s *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
+	t, outcome, err := s.acquireOne(ctx, Order{Cause: c.Cause}, e.Mark.Task, s.Now())
 	if err != nil || outcome != store.Acquired {
 		return false, err
 	}
-	term := pass.NewTerm(began, lease.Until, w.waits.Lease)
-	calls, cancel := term.Calls(ctx, w.Deps.Now())
+	calls, cancel := t.term.Calls(ctx, s.Now())
 	defer cancel()
-	id := int64(c.Employee)
-	m := store.Mapping{
-		Epoch: c.Epoch, EventID: e.ID, Generation: e.Mark.Generation, State: store.MappingDeleting,
-		Sequence: e.Sequence, Deadline: term.IntentDeadline(),
-	}
-	now := w.Deps.Now().UTC()
-	activity := store.ActivityRecord{
-		ID: fmt.Sprintf("%s-%d", lease.Token, id), At: now, Action: calendarsync.Delete.String(), Task: int64(e.Mark.Task), Employee: id,
-		Calendar: c.Calendar, Event: e.ID, Cause: string(c.Cause), Before: e.Mark.Hash, ExpiresAt: now.Add(store.ActivityKept),
-	}
-	// What was known before the lease, and is not the event's own, is still to be
-	// looked at: a change not applied, a failure, a reading to be repeated.
-	rests := lease.Dirty == 1 && lease.Record.Failure == nil && atRest(lease.Record, id)
-	before, mapped := lease.Record.Mapping(id)
-	refused, failed := w.Deps.Store.IntendTask(ctx, &lease, []store.Intent{{Employee: id, Mapping: m, Activity: activity, Retiring: c.Retiring}})
-	o := store.TaskOutcome{Mappings: map[int64]*store.Mapping{}}
-	if failed == nil && len(refused) == 0 {
-		failed = w.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
-		if failure.Is(failed, failure.Gone) {
-			// Nobody looks for it again: it has to be said twice.
-			failed = w.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	t.begin()
+	atRest := t.atRestBut(int64(c.Employee))
+	done, failed := t.erase(ctx, calls, c, e)
+	for released := false; !released; {
+		if !atRest {
+			// For Poll, at once: the task was not looked at.
+			t.result.Wait(t.acquiredAt())
 		}
-		activity.Result = "done"
-		switch {
-		case failed == nil || failure.Is(failed, failure.Gone):
-			done, failed = true, nil
-			m.State, m.ETag, m.Owner, m.Deadline = store.MappingTombstone, "", "", time.Time{}
-			m.GoneAt = term.AcquiredAt()
-			if o.Mappings[id] = &m; c.Retiring {
-				o.Mappings[id] = nil
-				o.Concerned = slices.DeleteFunc(slices.Clone(lease.Record.Employees), func(e int64) bool { return e == id })
-			}
-		case failure.IsAmbiguous(failed) || errors.Is(failed, context.DeadlineExceeded):
-			// The intent stays open: the event is read before the next write.
-			activity.Result = string(failure.KindOf(failed))
-		default:
-			activity.Result = string(failure.KindOf(failed))
-			if o.Mappings[id] = &before; !mapped {
-				o.Mappings[id] = nil
-			}
-			if failure.Is(failed, failure.Conflict) {
-				failed = nil // changed since it was listed
-			}
-		}
-		o.Activity = []store.ActivityRecord{activity}
-		w.Log.InfoContext(ctx, "event cleared", "task", e.Mark.Task, "employee", id, "event", e.ID, "cause", c.Cause, "result", activity.Result)
-	}
-	if !rests {
-		o.Result = store.Result{Waiting: true, RetryAt: term.AcquiredAt()}
-	}
-	for {
-		released, err := w.Deps.Store.SettleTask(ctx, &lease, o)
-		if err != nil {
+		if released, err = t.settle(ctx); err != nil {
 			return false, err
 		}
-		if released {
-			return done, failed
-		}
-		// Marked dirty meanwhile: for Poll, at once.
-		o.Result = store.Result{Waiting: true, RetryAt: term.AcquiredAt()}
+		atRest = false // marked dirty meanwhile
 	}
+	return done, failed
 }
 
-// atRest reports whether nothing is under way or in doubt for anybody else.
-func atRest(rec store.TaskRecord, but int64) bool {
-	for _, id := range rec.Mapped() {
-		if m, _ := rec.Mapping(id); id != but && (m.Open() || !m.AbsentSince.IsZero() || !m.HeldSince.IsZero()) {
-			return false
-		}
+// atRestBut reports whether nothing was known before the lease, but for one
+// employee's event, that is still to be looked at: a change not applied, a failure,
+// an open intent, a reading to be repeated.
+func (t *taskPass) atRestBut(employee int64) bool {
+	rec := t.lease.Record
+	return t.lease.Dirty == 1 && rec.Failure == nil && !slices.ContainsFunc(rec.Mapped(), func(id int64) bool {
+		m, _ := rec.Mapping(id)
+		return id != employee && (m.Open() || !m.AbsentSince.IsZero() || !m.HeldSince.IsZero())
+	})
+}
+
+// erase announces the deletion of one event, makes it, and notes what it came to.
+func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
+	id := int64(c.Employee)
+	p := &party{
+		id: id, record: store.EmployeeRecord{ID: id, Calendar: &store.CalendarRecord{ID: c.Calendar, Epoch: c.Epoch}},
+		mapping: store.Mapping{Epoch: c.Epoch, EventID: e.ID, Generation: e.Mark.Generation, Sequence: e.Sequence}, mapped: true,
 	}
-	return true
+	p.actual.Sent = e.Mark.Hash
+	w := &write{party: p, judgement: judgement{action: calendarsync.Delete}, retiring: c.Retiring}
+	before, mapped := t.lease.Record.Mapping(id)
+	t.prepare(w)
+	if w.before = &before; !mapped {
+		w.before = nil
+	}
+	rejected, err := t.announce(ctx, []write{*w})
+	if err != nil || len(rejected) > 0 {
+		return false, err
+	}
+	t.writes++
+	err = t.s.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	if failure.Is(err, failure.Gone) {
+		// Nobody looks for it again: it has to be said twice (rule 3.9).
+		err = t.deleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	}
+	t.record(ctx, w, written{gone: true, err: err})
+	if err == nil && c.Retiring {
+		t.mappings[id] = nil
+		t.concerned = slices.DeleteFunc(slices.Clone(t.lease.Record.Employees), func(e int64) bool { return e == id })
+	}
+	if failure.Is(err, failure.Conflict) {
+		return false, nil // changed since it was listed
+	}
+	return err == nil, err
 }

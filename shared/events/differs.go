@@ -5,16 +5,16 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// Differs reports whether a task deserves a look under its lease: whether one
-// employee's calendar, as just listed, is not what it ought to be, or something
-// about it is unfinished. It decides nothing for good; Sync looks again.
-func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, e store.EmployeeRecord, seen *Listing) bool {
+// Differs reports whether a task deserves a pass: whether one employee's calendar,
+// as just listed, is not what it ought to be, or something about it is unfinished.
+// It decides nothing for good; Sync reads again under the task's lease.
+func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, e store.EmployeeRecord, listed *Listing) bool {
 	m, mapped := rec.Mapping(e.ID)
-	shown := seen.Events[calendarsync.TaskID(rec.ID)]
+	shown := listed.Events[calendarsync.TaskID(rec.ID)]
 	actual := calendarsync.Actual{Sent: m.Sent, Returned: m.Returned}
 	switch {
 	case mapped && (e.Calendar == nil || m.Epoch != e.Calendar.Epoch), mapped && m.Open(), !m.HeldSince.IsZero(), !m.AbsentSince.IsZero():
-		// What is unfinished, held or in doubt deserves a look, if only to clear it.
+		// What is unfinished, held or absent deserves a pass, if only to clear it.
 		return true
 	case mapped && m.State == store.MappingLive:
 		if len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.Hash() != m.Returned {

@@ -20,29 +20,28 @@ const (
 	DriftCopied = "event.copied"
 )
 
-func (l *taskPass) notice(kind string) { l.drift.Add(kind, 1) }
-
-// noticeDrift compares what Google said of an event that the list had shown
-// otherwise than remembered with what it had been left as.
-func (l *taskPass) noticeDrift(p *party) {
+// reportDrift compares what Google said of an event that the listing had shown
+// otherwise than remembered with what it had been left as (rule 2.3).
+func (t *taskPass) reportDrift(p *party) {
+	live := p.actual.Presence == calendarsync.Live
 	switch {
-	case p.restored && p.actual.Presence == calendarsync.Live:
-		l.notice(DriftRestored)
+	case p.restored && live:
+		t.drift.Add(DriftRestored, 1)
 	case p.restored:
 		// The list was older than our own deletion.
-	case p.actual.Presence != calendarsync.Live:
-		l.notice(DriftDeleted)
+	case !live:
+		t.drift.Add(DriftDeleted, 1)
 	case p.mapping.Returned == "" || p.actual.Observed.Hash() == p.mapping.Returned:
 		// Just adopted, with no memory of it; or the list was older than a write.
 	default:
 		fields := p.actual.Observed.Changed(p.mapping.Returned)
 		for _, f := range fields {
-			l.fields.Add(f, 1)
+			t.fields.Add(f, 1)
 		}
 		if slices.Contains(fields, calendarsync.FieldStart) || slices.Contains(fields, calendarsync.FieldEnd) {
-			l.notice(DriftMoved)
+			t.drift.Add(DriftMoved, 1)
 		} else {
-			l.notice(DriftEdited)
+			t.drift.Add(DriftEdited, 1)
 		}
 	}
 }

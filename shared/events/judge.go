@@ -1,0 +1,158 @@
+package events
+
+import (
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// known is all that the judgement on one event of an active calendar rests on.
+type known struct {
+	mapping store.Mapping
+	mapped  bool
+	observation
+	decision calendarsync.Decision
+	stateID  int64 // the task's state as read; 0: not said
+	// listed: the calendar was listed completely since its record was made, so that
+	// no mapping means no event (rule 3.4).
+	listed bool
+	// acquiredAt and readAt are when the lease was acquired and when at the latest
+	// the ERP was read, by the database's clock.
+	acquiredAt, readAt time.Time
+	absence            time.Duration // between two readings that let an absent event go
+}
+
+// judgement is what to do about one event, and what to remember of it.
+type judgement struct {
+	action   calendarsync.Action
+	decision calendarsync.Decision // what is to be written, and for what reason
+	// counted: a deletion that nobody may have meant, for the delete guard.
+	counted bool
+	// absentSince is when a reading first lacked what this one lacks; zero without
+	// an absence.
+	absentSince time.Time
+	// remember is the mapping of an event that is left as it is; nil where it is
+	// remembered so already. asItIs is the same for one that is to be written, should
+	// it come to nothing.
+	remember *store.Mapping
+	asItIs   store.Mapping
+	forget   bool // the mapping need not be remembered any more
+	relist   bool // the calendar has to be listed before anything is inserted
+	// concerned: the task still has to do with the employee.
+	concerned bool
+	failure   error     // to be recorded
+	again     time.Time // when another pass is due; zero: never
+}
+
+// judge says what is to be done about one event. It calls nobody.
+func judge(k known) judgement {
+	j := judgement{decision: k.decision, asItIs: k.asItIs()}
+	remove := k.decision.Verdict == calendarsync.Remove
+	switch {
+	case k.decision.Verdict == calendarsync.Unknown && troubles(k.decision, k.actual):
+		j.failure = k.decision.Err
+	case k.decision.Verdict == calendarsync.Absent && k.actual.Presence == calendarsync.Live:
+		j.absentSince = k.absentSince()
+		if second := j.absentSince.Add(k.absence); k.acquiredAt.Before(second) {
+			j.again = second
+		} else {
+			// The second complete reading, far enough from the first (rule 4.2).
+			remove, j.decision.Verdict = true, calendarsync.Remove
+		}
+	}
+	j.counted = remove && (!j.absentSince.IsZero() || k.roleChanged())
+	j.action = calendarsync.Step(j.decision, k.actual)
+	switch {
+	case j.action == calendarsync.Nothing:
+		j.forget = k.mapped && j.asItIs.Expired(k.acquiredAt)
+		if k.mapped && !j.forget {
+			j.remember = k.remember(j)
+		}
+	case j.action == calendarsync.Insert && !k.listed:
+		// An event may be there that nobody remembers (rule 3.4).
+		j.action, j.relist, j.again = calendarsync.Nothing, true, k.acquiredAt
+	}
+	j.concerned = k.mapped && !j.forget || j.action != calendarsync.Nothing || !over(k.decision)
+	return j
+}
+
+// absentSince is when a reading first lacked what the present one lacks.
+func (k known) absentSince() time.Time {
+	if !k.mapping.AbsentSince.IsZero() && k.mapping.AbsentFor == string(k.decision.Reason) {
+		return k.mapping.AbsentSince
+	}
+	// From the reading, not from the lease: the ERP may have been slow, and the
+	// second reading has to be that much later (rule 4.2).
+	return k.readAt
+}
+
+// roleChanged reports whether the task goes although its state is that with which
+// the event was right: the catalogue changed, and not the task (rule 4.3).
+func (k known) roleChanged() bool {
+	return k.decision.Reason == calendarsync.ReasonState && k.mapping.StateID != 0 && k.mapping.StateID == k.stateID
+}
+
+// asItIs is the mapping of an event that is left as it is: what was remembered or,
+// where Google was asked, what Google said. An intent whose maker died may have
+// taken effect, so what was remembered before it must not outlive it.
+func (k known) asItIs() store.Mapping {
+	m := k.mapping
+	m.State, m.Owner, m.Deadline = store.MappingTombstone, "", time.Time{}
+	switch {
+	case k.actual.Presence == calendarsync.Live:
+		m.State, m.GoneAt = store.MappingLive, time.Time{}
+	case m.GoneAt.IsZero():
+		m.GoneAt = k.acquiredAt
+	}
+	if k.asked {
+		m.Sequence, m.ETag, m.Sent, m.Returned = k.sequence, k.etag, k.actual.Sent, k.actual.Returned
+	}
+	return m
+}
+
+// remember is the mapping of an event about which nothing is done; nil where it is
+// remembered so already.
+func (k known) remember(j judgement) *store.Mapping {
+	m := j.asItIs
+	m.AbsentSince, m.AbsentFor = absence(j)
+	if k.decision.Verdict != calendarsync.Unknown && j.absentSince.IsZero() {
+		// The source recovered, or gives reasons of its own: nothing is held.
+		m.Release()
+	}
+	if k.decision.Verdict == calendarsync.Keep {
+		m.Via, m.StateID = k.decision.Via, k.stateID
+		if k.asked {
+			// It is as it ought to be, so what Google gives back is what to expect.
+			m.Returned = k.actual.Observed.Hash()
+		}
+	}
+	if m == k.mapping && !k.adopted {
+		return nil
+	}
+	return &m
+}
+
+// absence is what a mapping remembers of an absence.
+func absence(j judgement) (since time.Time, lacked string) {
+	if j.absentSince.IsZero() {
+		return time.Time{}, ""
+	}
+	return j.absentSince, string(j.decision.Reason)
+}
+
+// over reports whether a task has nothing more to do with an employee: without an
+// event it need not be remembered, or every task ever closed would be for ever.
+func over(d calendarsync.Decision) bool {
+	switch d.Reason {
+	case calendarsync.ReasonState, calendarsync.ReasonDeleted, calendarsync.ReasonReassigned:
+		return d.Verdict == calendarsync.Remove
+	}
+	return false
+}
+
+// troubles reports whether a decision to leave things as they are has to be
+// recorded: a task that is missing, and has no event, troubles nobody.
+func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
+	return d.Err != nil && (d.Reason != calendarsync.ReasonMissing || a.Presence == calendarsync.Live)
+}

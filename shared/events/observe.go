@@ -1,0 +1,136 @@
+package events
+
+import (
+	"context"
+	"slices"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// observation is what is known of a party's event at Google.
+type observation struct {
+	actual calendarsync.Actual
+	// asked: Google was asked for the event, and actual, sequence and etag are what
+	// it said.
+	asked    bool
+	sequence int64
+	etag     string
+	// adopted: the mapping comes from the listing.
+	adopted bool
+	// restored: the event is remembered as deleted, and shown all the same.
+	restored bool
+	// extras are further own events of the same task and employee.
+	extras []googlecalendar.Event
+}
+
+// listed reports whether the party's calendar was just listed completely.
+func (t *taskPass) listed(p *party) bool {
+	l := t.order.Listed
+	return l != nil && int64(l.Employee) == p.id && p.record.Calendar != nil && l.Epoch == p.record.Calendar.Epoch
+}
+
+// adopt makes a mapping of the own event with the highest generation that the
+// listing shows, where none is remembered or a lower one (rule 3.3).
+func (t *taskPass) adopt(p *party) {
+	if !t.listed(p) || len(t.order.Listed.Events[t.id]) == 0 {
+		return
+	}
+	shown := t.order.Listed.Events[t.id]
+	best := shown[0]
+	if p.mapped && p.mapping.Generation >= best.Mark.Generation {
+		p.extras = slices.DeleteFunc(slices.Clone(shown), func(e googlecalendar.Event) bool { return e.ID == p.mapping.EventID })
+		if p.mapping.State == store.MappingTombstone && p.mapping.EventID == best.ID {
+			// Deleted by us and there again: somebody restored it, or the list is
+			// older than the deletion; Google is asked.
+			p.mapping.State, p.restored = store.MappingLive, true
+			p.mapping.Returned = ""
+		}
+		return
+	}
+	p.extras = shown[1:]
+	p.mapped, p.adopted = true, true
+	p.mapping = store.Mapping{
+		Epoch: p.record.Calendar.Epoch, EventID: best.ID, Generation: best.Mark.Generation,
+		State: store.MappingLive, Sequence: best.Sequence, ETag: best.ETag, Sent: best.Mark.Hash,
+	}
+	m := p.mapping
+	t.mappings[p.id] = &m
+}
+
+// observe finds out what is at Google: from the mapping where that is enough, else
+// from Google itself, which is asked about an intent that was left open and about
+// an event that the listing shows otherwise than remembered.
+func (t *taskPass) observe(ctx context.Context, p *party) error {
+	if !p.mapped {
+		return nil
+	}
+	p.sequence, p.etag = p.mapping.Sequence, p.mapping.ETag
+	p.actual = calendarsync.Actual{Presence: calendarsync.Live, Sent: p.mapping.Sent, Returned: p.mapping.Returned}
+	switch {
+	case p.mapping.State == store.MappingTombstone:
+		p.actual.Presence = calendarsync.Cancelled
+		return nil
+	case p.mapping.Open():
+		return t.ask(ctx, p)
+	case !t.listed(p) || t.shownAsRemembered(p):
+		return nil
+	}
+	if err := t.ask(ctx, p); err != nil {
+		return err
+	}
+	t.reportDrift(p)
+	return nil
+}
+
+// shownAsRemembered reports whether the listing shows the event as it was left. If
+// it does not, nothing follows yet: the list may be older than a write made since.
+func (t *taskPass) shownAsRemembered(p *party) bool {
+	return slices.ContainsFunc(t.order.Listed.Events[t.id], func(e googlecalendar.Event) bool {
+		return e.ID == p.mapping.EventID && p.mapping.Returned != "" && e.Fields.Hash() == p.mapping.Returned
+	})
+}
+
+// ask asks Google for the mapped event and believes what it says.
+func (t *taskPass) ask(ctx context.Context, p *party) error {
+	ev, err := t.s.Google.Event(ctx, p.record.Calendar.ID, p.mapping.EventID)
+	if err != nil && !failure.Is(err, failure.Gone) {
+		return err
+	}
+	p.asked = true
+	p.sequence, p.etag = ev.Sequence, ev.ETag
+	switch {
+	case err != nil:
+		// Never used, as by an announced insert that was never made; or deleted for
+		// good, which the insert finds out.
+		p.actual = calendarsync.Actual{Presence: calendarsync.Never}
+	case ev.Cancelled || !ev.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id)):
+		// Either way the id is taken and nothing of ours is under it. An event
+		// without our mark is never touched (rule 3.2).
+		p.actual = calendarsync.Actual{Presence: calendarsync.Cancelled}
+	default:
+		p.actual.Presence = calendarsync.Live
+		p.actual.Observed = &ev.Fields
+		p.actual.Sent = ev.Mark.Hash
+		if p.mapping.Open() {
+			// What Google returned for the lost write is not known.
+			p.actual.Returned = ""
+		}
+	}
+	return nil
+}
+
+// via is how the party has the event. An adopted event does not say why it is
+// there; it may have come by a division, so that divisions left out are no evidence
+// (rule 4.1).
+func via(p *party) string {
+	switch {
+	case p.actual.Presence != calendarsync.Live:
+		return ""
+	case p.mapping.Via == "":
+		return calendarsync.ViaDivision
+	}
+	return p.mapping.Via
+}

@@ -1,0 +1,197 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// taskPass is one held task under way: what is known and what was done.
+type taskPass struct {
+	s     *Syncer
+	order Order
+	id    calendarsync.TaskID
+	lease store.TaskLease
+	term  pass.Term
+	basis basis
+
+	// What the present pass came to; begin clears it.
+	result    pass.Result
+	mappings  map[int64]*store.Mapping // to be recorded; nil: to be forgotten
+	concerned []int64
+	updated   string
+	activity  []store.ActivityRecord
+	relist    []int64
+	unlisted  bool // the order's listing was not made use of
+	writes    int  // calls that changed something
+	// What the order's listing showed otherwise than it had been left.
+	drift, fields pass.Tally
+}
+
+func (t *taskPass) begin() {
+	t.result, t.updated = pass.Result{}, ""
+	t.mappings, t.concerned, t.activity, t.relist = map[int64]*store.Mapping{}, nil, nil, nil
+	t.writes, t.drift, t.fields = 0, nil, nil
+	t.unlisted = true
+}
+
+// acquiredAt is when the lease was acquired, by the database's clock.
+func (t *taskPass) acquiredAt() time.Time { return t.term.AcquiredAt() }
+
+// fail records a failure; the first one stays.
+func (t *taskPass) fail(err error) { t.result.Fail(err, t.acquiredAt(), t.lease.Record.Failure) }
+
+// vouched reports whether a signed notification said that the task was deleted.
+func (t *taskPass) vouched() bool { return t.lease.Record.Vouched || t.order.Deleted }
+
+func (t *taskPass) reading() calendarsync.TaskReading { return t.basis.readings[t.id] }
+
+// stateID is the task's state as read; 0 where it was not said.
+func (t *taskPass) stateID() int64 {
+	if task := t.reading().Task; task != nil {
+		return int64(task.State.Or(0))
+	}
+	return 0
+}
+
+// run makes each of the task's events right, once. calls ends safely before the
+// lease does.
+func (t *taskPass) run(calls context.Context) {
+	reading := t.reading()
+	if reading.Task == nil && reading.Absent == 0 && reading.Invalid == nil {
+		t.fail(failure.New(failure.SourceInvalid, "read task "+strconv.FormatInt(int64(t.id), 10), "the ERP's answer lacks it"))
+		return
+	}
+	if reading.Task != nil {
+		t.updated = reading.Task.Updated
+	}
+	parties, err := t.gather(calls)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	t.unlisted = false
+	todo := t.guard(calls, t.plan(calls, parties))
+	if len(todo) > 0 {
+		t.act(calls, todo)
+	}
+	t.removeExtras(calls, parties)
+	if reading.Invalid != nil {
+		// Recorded on its key and shown, while the other tasks go on.
+		t.fail(reading.Invalid)
+	}
+	t.lookAgain(len(todo) > 0)
+}
+
+// plan finds out what is to be done about the event of each party.
+func (t *taskPass) plan(calls context.Context, parties []party) []write {
+	t.concerned = []int64{}
+	var todo []write
+	for i := range parties {
+		p := &parties[i]
+		t.dropFormer(p)
+		j, judged := judgement{}, false
+		if p.active {
+			j, judged = t.judgeParty(calls, p)
+		}
+		if p.mapped || (p.active && (!judged || j.concerned)) {
+			t.concerned = append(t.concerned, p.id)
+		}
+		if j.action != calendarsync.Nothing {
+			todo = append(todo, write{party: p, judgement: j})
+		}
+	}
+	return todo
+}
+
+// judgeParty observes and judges the event of a party with an active calendar, and
+// notes what follows from the judgement; judged is false where nothing can be told
+// yet.
+func (t *taskPass) judgeParty(calls context.Context, p *party) (j judgement, judged bool) {
+	t.adopt(p)
+	if until := p.mapping.Deadline.Add(pass.IntentGrace(t.s.waits.Lease)); p.mapping.Open() && t.acquiredAt().Before(until) {
+		// An announced write whose end nobody recorded: its call may still be on its
+		// way, so it is left alone until it cannot be any more (rule 2.4).
+		t.result.Wait(until)
+		return judgement{}, false
+	}
+	if err := t.observe(calls, p); err != nil {
+		t.fail(err)
+		return judgement{}, false
+	}
+	j = judge(known{
+		mapping: p.mapping, mapped: p.mapped, observation: p.observation,
+		decision: t.basis.rules.Decide(t.reading(), recipient(p.record, via(p)), t.vouched()),
+		stateID:  t.stateID(), listed: p.record.Calendar.Listed || t.listed(p),
+		acquiredAt: t.acquiredAt(), readAt: t.term.At(t.basis.at), absence: t.s.waits.Absence,
+	})
+	if j.failure != nil {
+		t.fail(j.failure)
+	}
+	if !j.again.IsZero() {
+		t.result.Again(j.again)
+	}
+	if j.relist {
+		t.relist = append(t.relist, p.id)
+	}
+	switch {
+	case j.forget:
+		t.mappings[p.id], p.mapped = nil, false
+	case j.remember != nil:
+		t.mappings[p.id] = j.remember
+	}
+	return j, true
+}
+
+// lookAgain asks for another pass where this one may have come too early.
+func (t *taskPass) lookAgain(changed bool) {
+	if t.result.Err != nil {
+		return
+	}
+	// The notification may have overtaken the ERP's own commit: a pass that found
+	// nothing new is repeated at the next poll (rule 8.1).
+	unchanged := !changed && t.updated == t.lease.Record.Updated && t.updated != ""
+	if unchanged && t.order.Cause == queue.CauseNotify {
+		t.result.Again(t.acquiredAt())
+	}
+	// So is one that still found what was said to be deleted: no list of changes would
+	// tell of it later.
+	if t.vouched() && t.reading().Task != nil && (t.order.Cause != queue.CauseRetry || t.lease.Dirty > 1) {
+		t.result.Again(t.acquiredAt())
+	}
+}
+
+// settle records the pass and releases the task unless it became dirty.
+func (t *taskPass) settle(ctx context.Context) (released bool, err error) {
+	if err := t.result.Err; err != nil {
+		t.s.Log.WarnContext(ctx, "task not right yet", "task", t.id, "cause", t.order.Cause, "kind", failure.KindOf(err), "error", err.Error(), "again", t.result.RetryAt)
+	}
+	return t.s.Store.SettleTask(ctx, &t.lease, store.TaskOutcome{
+		Result:    t.result.Result,
+		Mappings:  t.mappings,
+		Concerned: t.concerned,
+		Updated:   t.updated,
+		Activity:  t.activity,
+	})
+}
+
+// report is what the pass came to, given how it was settled. A pass that has to be
+// repeated counts what it did; how it ended is told by the last one.
+func (t *taskPass) report(released bool, err error) Report {
+	r := Report{Writes: t.writes, Relist: t.relist, Drift: t.drift, Fields: t.fields}
+	lost := errors.Is(err, store.ErrLeaseLost)
+	if released && t.result.Err != nil {
+		r.Failed = 1
+	}
+	if lost || (released && t.unlisted) {
+		r.Unlisted = 1
+	}
+	return r
+}

@@ -1,0 +1,330 @@
+// Package events writes tasks' events: the only package that does. A pass over a task
+// runs under the task's lease, from an ERP read made after the lease was acquired;
+// every write is announced before it is made and confirmed after it (rules 1.2, 2.1).
+// It must never write an event outside its task's lease, touch an event without the
+// product's mark, or delete for what was not read.
+package events
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+const (
+	// maxLeases is how many task leases one worker holds at a time (rule 1.2).
+	maxLeases = 10
+	// atOnce is how many of the held tasks are worked on at the same time.
+	atOnce = 4
+)
+
+// Store is what the syncer needs of the state.
+type Store interface {
+	// AcquireTask gives the task's lease, or marks the task dirty for its holder.
+	AcquireTask(ctx context.Context, id int64, c store.Claim) (store.TaskLease, store.Outcome, error)
+	// IntendTask announces writes, and gives the employees whose calendar may not be
+	// written any more: nothing is announced for those.
+	IntendTask(ctx context.Context, l *store.TaskLease, intents []store.Intent) (rejected []int64, err error)
+	// SettleTask records a pass and releases the task unless it became dirty.
+	SettleTask(ctx context.Context, l *store.TaskLease, o store.TaskOutcome) (released bool, err error)
+	// Employee gives one employee's record; found is false where there is none.
+	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
+	// EmployeesOfDivisions lists the employees that any of the divisions has.
+	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+	pass.Guard
+	pass.Marker
+	pass.WritesStore
+}
+
+// ERP reads tasks.
+type ERP interface {
+	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+}
+
+// Google writes events.
+type Google interface {
+	InsertEvent(ctx context.Context, calendarID string, d googlecalendar.Draft) (googlecalendar.Event, error)
+	UpdateEvent(ctx context.Context, calendarID string, d googlecalendar.Draft) (googlecalendar.Event, error)
+	DeleteEvent(ctx context.Context, calendarID, eventID, etag string) error
+	Event(ctx context.Context, calendarID, eventID string) (googlecalendar.Event, error)
+}
+
+// Rules gives the settings and rules in force.
+type Rules interface {
+	pass.Settings
+	// Knowing gives rules whose catalogue was read again if it lacked a state.
+	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
+}
+
+// Tenant gives the installation's mark; "" before there is one.
+type Tenant interface {
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+}
+
+// Waits are how long a lease lasts (rule 1) and how far apart the two readings are
+// that let an absent event go (rule 4.2).
+type Waits struct {
+	Lease   time.Duration
+	Absence time.Duration
+}
+
+// Deps are what a Syncer works with.
+type Deps struct {
+	Store   Store
+	ERP     ERP
+	Google  Google
+	Rules   Rules
+	Account pass.Account
+	Tenant  Tenant
+	// NewID gives fresh random ids for lease tokens.
+	NewID func() string
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Syncer makes tasks' events right. It is safe for concurrent use.
+type Syncer struct {
+	Deps
+	waits Waits
+	pause *pass.Pause // of all writes
+}
+
+// New makes a Syncer.
+func New(waits Waits, deps Deps) *Syncer {
+	return &Syncer{Deps: deps, waits: waits, pause: pass.NewWritesPause(deps.Store, deps.Account, deps.Now, deps.Log)}
+}
+
+// Order says which tasks to make right and why.
+type Order struct {
+	Tasks   []calendarsync.TaskID
+	Message string // id of the message served; empty for none
+	Cause   queue.Cause
+	Deleted bool // a signed notification vouches for an absence
+	// Listed is a calendar just listed completely, nil without one.
+	Listed *Listing
+}
+
+// Listing is what a complete list of one employee's calendar showed.
+type Listing struct {
+	Employee calendarsync.EmployeeID
+	Epoch    string
+	// Events are the product's own events by task, the highest generation first.
+	Events map[calendarsync.TaskID][]googlecalendar.Event
+}
+
+// Report is what came of an order.
+type Report struct {
+	// Redelivered tasks are held by a live lease acquired for this very message.
+	Redelivered []calendarsync.TaskID
+	// Writes counts the calls that changed something at Google.
+	Writes int
+	// Failed counts the tasks whose failure was recorded.
+	Failed int
+	// Unlisted counts the tasks for which the order's listing was not made use of:
+	// held by another, parked, or not readable.
+	Unlisted int
+	// Busy are those of the unlisted that another held: they may soon be free.
+	Busy []calendarsync.TaskID
+	// Relist are the employees whose calendar must be listed before anything can
+	// be inserted (rule 3.4).
+	Relist []int64
+	// ParkedUntil is when Google may want writes again, where it paused them.
+	ParkedUntil time.Time
+	// Drift counts by kind what the listing showed otherwise than it had been left,
+	// and Fields the fields of events that somebody had changed (rule 8.4).
+	Drift, Fields pass.Tally
+}
+
+func (r *Report) add(o Report) {
+	r.Redelivered = append(r.Redelivered, o.Redelivered...)
+	r.Writes += o.Writes
+	r.Failed += o.Failed
+	r.Unlisted += o.Unlisted
+	r.Busy = append(r.Busy, o.Busy...)
+	r.Relist = append(r.Relist, o.Relist...)
+	r.Drift.AddAll(o.Drift)
+	r.Fields.AddAll(o.Fields)
+}
+
+// Sync passes over the tasks until each is right, recorded as failed, or left to
+// another holder. An error means that something could not even be recorded: the
+// message must be nacked.
+func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
+	var report Report
+	ids := slices.Clone(o.Tasks)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for n := 0; n < len(ids); n += maxLeases {
+		// Before each batch, since the one before may have met Google's refusal.
+		if stop, err := pass.Stopped(ctx, "look at tasks", s.Rules, s.Account, s.pause); err != nil {
+			return report, err
+		} else if stop.By != pass.Nobody {
+			report.Unlisted += len(ids) - n
+			report.ParkedUntil = stop.Until
+			return report, s.park(ctx, ids[n:], stop)
+		}
+		part, err := s.syncBatch(ctx, o, ids[n:min(n+maxLeases, len(ids))])
+		report.add(part)
+		if err != nil {
+			return report, err
+		}
+	}
+	slices.Sort(report.Relist)
+	report.Relist = slices.Compact(report.Relist)
+	return report, nil
+}
+
+// park keeps tasks dirty without a pass over them.
+func (s *Syncer) park(ctx context.Context, ids []calendarsync.TaskID, stop pass.Stop) error {
+	keys := make([]store.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = store.TaskKey(int64(id))
+	}
+	return pass.Park(ctx, s.Store, s.Log, keys, stop)
+}
+
+// syncBatch acquires the leases of up to maxLeases tasks and passes over them until
+// none is held any more (rule 1.3).
+func (s *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.TaskID) (Report, error) {
+	held, report, failed := s.acquire(ctx, o, ids)
+	if len(held) == 0 {
+		return report, failed
+	}
+	// The leases were all acquired after one moment of this instance's clock.
+	calls, cancel := held[0].term.Calls(ctx, s.Now())
+	defer cancel()
+	for len(held) > 0 {
+		remaining, err := s.passOver(ctx, calls, held, &report)
+		if err != nil {
+			return report, errors.Join(failed, err)
+		}
+		held = remaining
+	}
+	return report, failed
+}
+
+// acquire acquires the leases of tasks. What could be acquired is done even if some
+// failed; the message comes again for the rest.
+func (s *Syncer) acquire(ctx context.Context, o Order, ids []calendarsync.TaskID) (held []*taskPass, report Report, err error) {
+	var mu sync.Mutex
+	var acquiring errgroup.Group
+	acquiring.SetLimit(atOnce)
+	began := s.Now()
+	for _, id := range ids {
+		acquiring.Go(func() error {
+			t, outcome, err := s.acquireOne(ctx, o, id, began)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch outcome {
+			case store.Acquired:
+				held = append(held, t)
+			case store.Redelivered:
+				report.Redelivered = append(report.Redelivered, id)
+			case store.Busy:
+				report.Unlisted++
+				report.Busy = append(report.Busy, id)
+				s.Log.InfoContext(ctx, "task left to its holder", "task", id)
+			}
+			return nil
+		})
+	}
+	err = acquiring.Wait()
+	return held, report, err
+}
+
+// acquireOne acquires one task's lease; began is the instance's clock before it.
+func (s *Syncer) acquireOne(ctx context.Context, o Order, id calendarsync.TaskID, began time.Time) (*taskPass, store.Outcome, error) {
+	lease, outcome, err := s.Store.AcquireTask(ctx, int64(id), store.Claim{
+		Message: o.Message, TTL: s.waits.Lease, Deleted: o.Deleted, Token: s.NewID(),
+	})
+	return &taskPass{s: s, order: o, id: id, lease: lease, term: pass.NewTerm(began, lease.Until, s.waits.Lease)}, outcome, err
+}
+
+// basis is what the tasks of a batch are judged by.
+type basis struct {
+	readings map[calendarsync.TaskID]calendarsync.TaskReading
+	// at is when the ERP had answered, by the instance's clock.
+	at     time.Time
+	rules  *calendarsync.Rules
+	tenant string
+}
+
+// read reads the held tasks in one call, and what they are judged by.
+func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error) {
+	ids := make([]calendarsync.TaskID, len(held))
+	for i, t := range held {
+		ids[i] = t.id
+	}
+	b.readings, err = s.ERP.Tasks(ctx, ids)
+	b.at = s.Now()
+	if err != nil {
+		return b, err
+	}
+	if b.rules, err = s.Rules.Knowing(ctx, statesOf(b.readings)); err != nil {
+		return b, err
+	}
+	in, err := s.Tenant.Installation(ctx)
+	b.tenant = in.Tenant
+	return b, err
+}
+
+// passOver makes one pass over each of the held tasks and gives those that became
+// dirty meanwhile. ctx is for recording, calls ends before the leases do.
+func (s *Syncer) passOver(ctx, calls context.Context, held []*taskPass, report *Report) (remaining []*taskPass, err error) {
+	basis, failed := s.read(calls, held)
+	var mu sync.Mutex
+	var passing errgroup.Group
+	passing.SetLimit(atOnce)
+	for _, t := range held {
+		passing.Go(func() error {
+			t.begin()
+			if failed != nil {
+				t.fail(failed)
+			} else {
+				t.basis = basis
+				t.run(calls)
+			}
+			released, err := t.settle(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			report.add(t.report(released, err))
+			switch {
+			case errors.Is(err, store.ErrLeaseLost):
+				// Somebody else has it, or Poll will find it due.
+				s.Log.WarnContext(ctx, "lease lost", "task", t.id)
+				return nil
+			case err == nil && !released:
+				remaining = append(remaining, t)
+			}
+			return err
+		})
+	}
+	err = passing.Wait()
+	return remaining, err
+}
+
+func statesOf(readings map[calendarsync.TaskID]calendarsync.TaskReading) []calendarsync.StateID {
+	var out []calendarsync.StateID
+	for _, r := range readings {
+		if r.Task != nil {
+			if id, ok := r.Task.State.Get(); ok {
+				out = append(out, id)
+			}
+		}
+	}
+	return out
+}
