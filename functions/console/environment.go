@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -32,13 +31,9 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := cloud.Store(ctx, env.Store)
+	state, publisher, err := cloud.StoreAndPublisher(ctx, env.Store)
 	if err != nil {
 		return nil, err
-	}
-	publisher, err := cloud.Publisher(ctx, env.Project)
-	if err != nil {
-		return nil, errors.Join(err, state.Close())
 	}
 	return New(Config{
 		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, IntegrationAccount: env.IntegrationAccount,

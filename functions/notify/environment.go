@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -27,13 +26,9 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := cloud.Store(ctx, env.Store)
+	state, publisher, err := cloud.StoreAndPublisher(ctx, env.Store)
 	if err != nil {
 		return nil, err
-	}
-	publisher, err := cloud.Publisher(ctx, env.Project)
-	if err != nil {
-		return nil, errors.Join(err, state.Close())
 	}
 	return New(Config{Keys: keys, TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee},
 		Deps{Publisher: publisher, Employees: state, Now: time.Now, Log: logging.From(ctx)}), nil

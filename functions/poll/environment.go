@@ -2,7 +2,6 @@ package poll
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"os"
 	"time"
@@ -29,13 +28,9 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := cloud.Store(ctx, env.Store)
+	state, publisher, err := cloud.StoreAndPublisher(ctx, env.Store)
 	if err != nil {
 		return nil, err
-	}
-	publisher, err := cloud.Publisher(ctx, env.Project)
-	if err != nil {
-		return nil, errors.Join(err, state.Close())
 	}
 	return New(Config{TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee}, Deps{
 		ERP: erp, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.URL, time.Now),

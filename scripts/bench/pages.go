@@ -6,13 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
@@ -37,52 +34,13 @@ func (b *bench) forward(w http.ResponseWriter, r *http.Request) {
 	(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }}).ServeHTTP(w, r)
 }
 
-// localJar sends Secure cookies to http://127.0.0.1, as browsers do.
-type localJar struct{ http.CookieJar }
-
-func secure(u *url.URL) *url.URL {
-	c := *u
-	c.Scheme = "https"
-	return &c
-}
-
-func (j localJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	j.CookieJar.SetCookies(secure(u), cookies)
-}
-
-func (j localJar) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(secure(u)) }
-
-// visit follows an address to its page, consenting as the admin where Google asks.
-func (b *bench) visit(ctx context.Context, client *http.Client, address string) (size int, err error) {
-	for range 15 {
-		if strings.HasPrefix(address, b.url+"/google/o/oauth2/") {
-			if address, err = b.google.Approve(address, adminEmail); err != nil {
-				return 0, fmt.Errorf("consent: %w", err)
-			}
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-		if err != nil {
-			return 0, err
-		}
-		res, err := client.Do(req)
-		if err != nil {
-			return 0, err
-		}
-		n, err := io.Copy(io.Discard, res.Body)
-		_ = res.Body.Close()
-		if err != nil {
-			return 0, err
-		}
-		if res.StatusCode/100 == 2 {
-			return int(n), nil
-		}
-		next, err := res.Location()
-		if err != nil {
-			return 0, fmt.Errorf("%s: %s", req.URL.Path, res.Status)
-		}
-		address = next.String()
+// visit gives the size of the page that an address leads an admin to.
+func (b *bench) visit(ctx context.Context, browser *deployment.Browser, address string) (size int, err error) {
+	status, body, err := browser.Visit(ctx, address, adminEmail)
+	if err == nil && status/100 != 2 {
+		err = fmt.Errorf("%s: status %d", address, status)
 	}
-	return 0, errors.New("too many redirects")
+	return len(body), err
 }
 
 // pages is an admin who looks at the console.
@@ -92,14 +50,13 @@ func (b *bench) pages(ctx context.Context) error {
 		return err
 	}
 	b.tell(p)
-	jar, err := cookiejar.New(nil)
+	browser, err := deployment.NewBrowser(b.google)
 	if err != nil {
 		return errors.Join(err, p.end())
 	}
-	client := &http.Client{Jar: localJar{jar}, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	const n = 10
 	home := b.url + "/" + deployment.Console + "/"
-	if _, err := b.visit(ctx, client, home); err != nil {
+	if _, err := b.visit(ctx, browser, home); err != nil {
 		return errors.Join(fmt.Errorf("sign in to the console: %w", err), p.end())
 	}
 	b.say("Console with %d employees, %d times each", b.employees, n)
@@ -110,7 +67,7 @@ func (b *bench) pages(ctx context.Context) error {
 		}
 		began, size := time.Now(), 0
 		for range n {
-			if size, err = b.visit(ctx, client, home+page); err != nil {
+			if size, err = b.visit(ctx, browser, home+page); err != nil {
 				return errors.Join(err, p.end())
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
@@ -55,12 +56,12 @@ func playStory(ctx context.Context, a *app, out io.Writer) error {
 func (t *teller) say(format string, args ...any) { _, _ = fmt.Fprintf(t.out, format+"\n", args...) }
 
 func (t *teller) connect(ctx context.Context) error {
-	b, err := newBrowser(t.app)
+	b, err := deployment.NewBrowser(t.app.google)
 	if err != nil {
 		return err
 	}
 	base := t.app.opts.BaseURL
-	status, body, err := b.visit(ctx, base+"/Console/", standInAdmin)
+	status, body, err := b.Visit(ctx, base+"/Console/", standInAdmin)
 	if err != nil {
 		return fmt.Errorf("sign in to the console: %w", err)
 	}
@@ -69,7 +70,7 @@ func (t *teller) connect(ctx context.Context) error {
 	}
 	t.say("The admin %s signs in to the console and connects %s.", standInAdmin, standInAccount)
 	began := time.Now()
-	status, body, err = b.visit(ctx, base+"/Console/connect", standInAccount)
+	status, body, err = b.Visit(ctx, base+"/Console/connect", standInAccount)
 	if err != nil {
 		return fmt.Errorf("connect the account: %w", err)
 	}

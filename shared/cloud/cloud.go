@@ -6,6 +6,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -28,6 +29,19 @@ func Store(ctx context.Context, cfg config.Store) (*store.Store, error) {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	return store.New(backend), nil
+}
+
+// StoreAndPublisher opens both, or neither.
+func StoreAndPublisher(ctx context.Context, cfg config.Store) (*store.Store, *pubsub.Publisher, error) {
+	state, err := Store(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	publisher, err := Publisher(ctx, cfg.Project)
+	if err != nil {
+		return nil, nil, errors.Join(err, state.Close())
+	}
+	return state, publisher, nil
 }
 
 // Publisher publishes to the project's topics; PUBSUB_EMULATOR_HOST is honoured.

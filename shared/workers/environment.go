@@ -35,13 +35,9 @@ func FromEnvironment(ctx context.Context) (Deployed, error) {
 	if err != nil {
 		return Deployed{}, err
 	}
-	state, err := cloud.Store(ctx, cfg.Store)
+	state, publisher, err := cloud.StoreAndPublisher(ctx, cfg.Store)
 	if err != nil {
 		return Deployed{}, err
-	}
-	publisher, err := cloud.Publisher(ctx, cfg.Project)
-	if err != nil {
-		return Deployed{}, errors.Join(err, state.Close())
 	}
 	log := logging.From(ctx)
 	w, err := New(ctx, cfg, Deps{

@@ -1,4 +1,4 @@
-package main
+package deployment
 
 import (
 	"context"
@@ -10,29 +10,27 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
 
-// browser walks the pages as a person's browser would, cookies and redirects
-// included; at Google's consent page it presses Allow.
-type browser struct {
-	app    *app
+// Browser walks the pages as a person's browser would, with cookies and redirects; at
+// the consent page of Google's stand-in, which is served at /google/, it presses Allow.
+type Browser struct {
+	google *google.Server
 	client *http.Client
 }
 
-func newBrowser(a *app) (*browser, error) {
+// NewBrowser makes a browser without cookies.
+func NewBrowser(google *google.Server) (*Browser, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	b := &browser{app: a}
-	b.client = &http.Client{
-		Jar:     localJar{jar},
-		Timeout: 30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}
-	return b, nil
+	return &Browser{google: google, client: &http.Client{
+		Jar: localJar{jar}, Timeout: time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
 
 // localJar sends Secure cookies to http://localhost, as browsers do.
@@ -50,16 +48,16 @@ func (j localJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 
 func (j localJar) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(secure(u)) }
 
-// visit follows an address to the page it ends at, consenting as account where
+// Visit follows an address to the page it ends at, consenting as account where
 // Google asks.
-func (b *browser) visit(ctx context.Context, address, account string) (status int, body string, err error) {
+func (b *Browser) Visit(ctx context.Context, address, account string) (status int, body string, err error) {
 	for range 15 {
 		u, err := url.Parse(address)
 		if err != nil {
 			return 0, "", err
 		}
 		if strings.HasPrefix(u.Path, "/google/o/oauth2/") {
-			if address, err = b.app.google.Approve(address, account); err != nil {
+			if address, err = b.google.Approve(address, account); err != nil {
 				return 0, "", fmt.Errorf("consent: %w", err)
 			}
 			continue
