@@ -20,10 +20,10 @@ func (c *Client) keyed(ctx context.Context, op, cat, action string) ([]entry, er
 	return members, nil
 }
 
-// Catalogue reads the task states and task types. It is complete or an error:
-// empty ones and entries that can not be read are of kind source-invalid. A
-// state whose role the ERP leaves out is left out too, so that to the rules it is
-// an unknown state (absence) and not one that changed its role (evidence).
+// Catalogue reads the task states and task types. It is complete or an error of kind
+// source-invalid: one that is empty, or has an entry that cannot be read, is an error. A
+// state whose role the ERP leaves out is not in it, so that to the rules it is an unknown
+// state (absence) and not one that changed its role (evidence).
 func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) {
 	const typeOp = "userside: read the catalogue of types"
 	out, err := c.States(ctx)
@@ -123,9 +123,9 @@ func (c *Client) Divisions(ctx context.Context) (map[calendarsync.DivisionID]str
 	return out, nil
 }
 
-// Clock is what the ERP says of itself and of the time.
+// Clock is the ERP's version and time.
 type Clock struct {
-	// Version is the ERP's version; "" where it does not tell.
+	// Version is the ERP's version; "" where it does not say.
 	Version string
 	// Unix is the ERP's present instant, in UTC and whole seconds.
 	Unix time.Time
@@ -161,7 +161,7 @@ func (c *Client) Clock(ctx context.Context) (Clock, error) {
 		version = ""
 	}
 	at := time.Unix(unix, 0).UTC()
-	// The ERP takes the two a moment apart, and one spelling has no seconds.
+	// The ERP reads the two clocks a moment apart, and one spelling has no seconds.
 	offset := local.Wall.Sub(at).Round(time.Minute)
 	if offset > 15*time.Hour || offset < -15*time.Hour {
 		return Clock{}, distrust(op, "the ERP's two clocks differ by more than any time zone")

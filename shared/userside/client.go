@@ -57,8 +57,8 @@ type Client struct {
 	now        func() time.Time
 
 	mu sync.Mutex
-	// known is a task that came back lately, to be asked for together with
-	// missing ones (rule 4.2); 0: none.
+	// known is a task that came back lately, to be asked for together with missing ones
+	// (rule 4.2); 0: none.
 	known calendarsync.TaskID
 }
 
@@ -68,9 +68,9 @@ func (*Client) String() string { return "userside.Client" }
 // GoString hides the key from %#v.
 func (*Client) GoString() string { return "userside.Client" }
 
-// New makes a client. A nil transport is http.DefaultTransport. A fault of the
-// configuration, plain http without AllowHTTP among them, is of kind
-// misconfigured. now is used only to read a Retry-After given as a date.
+// New makes a client. A nil transport is http.DefaultTransport. What is wrong with the
+// configuration, such as plain http without AllowHTTP, is of kind misconfigured. now is
+// used only to read a Retry-After that is a date.
 func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client, error) {
 	const op = "userside: configure"
 	switch {
@@ -89,7 +89,7 @@ func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client
 	base.RawQuery, base.ForceQuery, base.Fragment, base.RawFragment = "", false, "", ""
 	endpoint := base.JoinPath("api.php")
 	if strings.HasSuffix(strings.TrimSuffix(base.Path, "/"), "/api.php") {
-		// Somebody gave the script itself: that is what the ERP's own page shows.
+		// The script's own address, as the ERP's settings page shows it.
 		endpoint = base.JoinPath()
 	}
 	if transport == nil {
@@ -102,7 +102,7 @@ func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client
 		now:        now,
 		http: &http.Client{
 			Transport: transport,
-			// Following would hand the key to wherever a login page lives (rule 10.1).
+			// Following a redirect would send the key to a login page's host (rule 10.1).
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
@@ -115,17 +115,17 @@ type call struct {
 	params      url.Values
 	timeout     time.Duration // of one attempt
 	write       bool          // never repeated
-	// tolerate gives a well-formed ERROR answer back as a refused reply: what
-	// show says about a single unknown id is documented nowhere (shared/userside/README.md).
+	// tolerate gives a well-formed ERROR back as a reply instead of an error: what the ERP
+	// answers about a single unknown id is not documented (shared/userside/README.md).
 	tolerate bool
 }
 
-// fault is how one attempt failed.
-type fault struct {
+// failedAttempt is how one attempt failed.
+type failedAttempt struct {
 	err   *failure.Error
 	again bool // another attempt may help
-	// refusal is set where the answer was a well-formed ERROR all the same.
-	refusal *reply
+	// errorReply is the answer where it was a well-formed ERROR.
+	errorReply *reply
 }
 
 // do asks with retries (reads only) and gives the ERP's well-formed answer.
@@ -139,15 +139,15 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 	}
 	limit := patience
 	if deadline, ok := ctx.Deadline(); ok {
-		// A wait that would outlast the deadline is not begun; the last fault is told
-		// instead. At least a nanosecond, because zero means "no limit" to backoff.
+		// A wait that would outlast the deadline is not begun, and the last attempt's error
+		// is given instead. At least a nanosecond, because zero means "no limit" to backoff.
 		limit = max(time.Until(deadline), 1)
 	}
 	pace := &pacing{backOff: &backoff.ExponentialBackOff{
 		InitialInterval: 500 * time.Millisecond, Multiplier: 2, MaxInterval: 5 * time.Second,
 	}}
 	var rep reply
-	var last *fault
+	var last *failedAttempt
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		rep, last = c.attempt(ctx, q)
 		switch {
@@ -162,8 +162,8 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 	if err == nil {
 		return rep, nil
 	}
-	if last.refusal != nil && q.tolerate && ctx.Err() == nil {
-		return *last.refusal, nil
+	if last.errorReply != nil && q.tolerate && ctx.Err() == nil {
+		return *last.errorReply, nil
 	}
 	// Not err itself: Retry replaces it by the context's, which has no kind.
 	return reply{}, last.err
@@ -177,9 +177,9 @@ type pacing struct {
 
 func (p *pacing) Reset() { p.backOff.Reset() }
 
-// NextBackOff spreads the wait over half to one and a half of it, by the clock's
-// nanoseconds, which callers do not share: what runs on a made-up clock can be
-// repeated exactly.
+// NextBackOff spreads the wait over half to one and a half of it. The clock's nanoseconds
+// seed the spread: callers do not share them, and on a fake clock a run can be repeated
+// exactly.
 func (p *pacing) NextBackOff() time.Duration {
 	wait := p.backOff.NextBackOff()
 	spread := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(wait))).Float64() //nolint:gosec // it spreads pauses and keeps nothing secret
@@ -187,12 +187,12 @@ func (p *pacing) NextBackOff() time.Duration {
 }
 
 // attempt asks once.
-func (c *Client) attempt(ctx context.Context, q call) (reply, *fault) {
+func (c *Client) attempt(ctx context.Context, q call) (reply, *failedAttempt) {
 	got, bad := c.exchange(ctx, q)
 	if bad != nil {
 		return reply{}, bad
 	}
-	return c.judge(q, got)
+	return c.classify(q, got)
 }
 
 // received is a whole HTTP answer.
@@ -203,7 +203,7 @@ type received struct {
 }
 
 // exchange sends one request and gives the whole answer.
-func (c *Client) exchange(ctx context.Context, q call) (received, *fault) {
+func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt) {
 	if ctx.Err() != nil {
 		f := c.broken(ctx, q, 0, ctx.Err())
 		f.err.Ambiguous = false // nothing was sent
@@ -229,7 +229,7 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *fault) {
 	req, err := http.NewRequestWithContext(attempt, http.MethodPost, endpoint.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		// The text would hold the URL.
-		return received{}, &fault{err: failure.New(failure.Misconfigured, q.op, "the ERP's URL makes no request")}
+		return received{}, &failedAttempt{err: failure.New(failure.Misconfigured, q.op, "the ERP's URL makes no request")}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
@@ -242,7 +242,7 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *fault) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if len(body) > maxBody {
-		return received{}, &fault{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
+		return received{}, &failedAttempt{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
 			Detail: "the ERP's answer is larger than 32 MiB", Ambiguous: q.write}}
 	}
 	if err != nil {
@@ -251,8 +251,8 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *fault) {
 	return received{resp.StatusCode, resp.Header, body}, nil
 }
 
-// broken makes a fault of a connection that failed before a whole answer came.
-func (c *Client) broken(ctx context.Context, q call, status int, err error) *fault {
+// broken describes an attempt whose connection failed before a whole answer came.
+func (c *Client) broken(ctx context.Context, q call, status int, err error) *failedAttempt {
 	var dialing *net.OpError
 	e := &failure.Error{Kind: failure.Source, Op: q.op, Status: status, Detail: "the connection to the ERP failed",
 		// Nothing was sent where not even a connection came about.
@@ -260,21 +260,21 @@ func (c *Client) broken(ctx context.Context, q call, status int, err error) *fau
 	var timeout net.Error
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		// Our own doing: says nothing about the ERP.
+		// The caller ended it, which says nothing about the ERP.
 		e.Kind, e.Detail, e.Err = failure.Transient, "cancelled", context.Canceled
-		return &fault{err: e}
+		return &failedAttempt{err: e}
 	case ctx.Err() != nil:
 		e.Detail, e.Err = "the ERP did not answer in time", context.DeadlineExceeded
-		return &fault{err: e}
+		return &failedAttempt{err: e}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Detail, e.Err = "the ERP did not answer in time", context.DeadlineExceeded
 	default:
 		e.Err = c.clean(err)
 	}
-	return &fault{err: e, again: true}
+	return &failedAttempt{err: e, again: true}
 }
 
-// clean takes the URL, which may carry the key, off an error (rule 10.2).
+// clean removes the URL, which may contain the key, from an error (rule 10.2).
 func (c *Client) clean(err error) error {
 	for {
 		var withURL *url.Error
@@ -283,8 +283,8 @@ func (c *Client) clean(err error) error {
 		}
 		err = withURL.Err
 	}
-	// A transport may have put the request into a text of its own; such a text is
-	// withheld rather than searched and mended.
+	// A transport may have quoted the request in a text of its own. Such a text is withheld
+	// rather than edited.
 	text := err.Error()
 	for _, s := range []string{c.key, url.QueryEscape(c.key), url.PathEscape(c.key), "://" + c.endpoint.Host, "@" + c.endpoint.Host} {
 		if strings.Contains(text, s) {
@@ -294,11 +294,11 @@ func (c *Client) clean(err error) error {
 	return err
 }
 
-// judge makes a reply or a fault of a whole HTTP answer.
-func (c *Client) judge(q call, got received) (reply, *fault) {
+// classify makes a reply of a whole HTTP answer, or says how the attempt failed.
+func (c *Client) classify(q call, got received) (reply, *failedAttempt) {
 	status := got.status
-	bad := func(kind failure.Kind, again bool, detail string) (reply, *fault) {
-		return reply{}, &fault{again: again, err: &failure.Error{Kind: kind, Op: q.op, Status: status, Detail: detail,
+	bad := func(kind failure.Kind, again bool, detail string) (reply, *failedAttempt) {
+		return reply{}, &failedAttempt{again: again, err: &failure.Error{Kind: kind, Op: q.op, Status: status, Detail: detail,
 			RetryAfter: c.retryAfter(got.header), Ambiguous: q.write && (status >= 500 || status < 300)}}
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
@@ -318,16 +318,16 @@ func (c *Client) judge(q call, got received) (reply, *fault) {
 	if what == replyShape && status < 300 {
 		return bad(failure.SourceInvalid, false, "the ERP's answer is not of the documented shape")
 	}
-	if status < 300 && !rep.refused {
+	if status < 300 && !rep.isError {
 		return rep, nil
 	}
 	_, f := bad(failure.Source, again && status >= 300, "the ERP answered with an error")
-	if !rep.refused {
+	if !rep.isError {
 		return reply{}, f
 	}
-	f.err.Reason, f.refusal = "ERROR", &rep
+	f.err.Reason, f.errorReply = "ERROR", &rep
 	if status < 500 {
-		f.err.Ambiguous = false // it said, in so many words, that it did not do it
+		f.err.Ambiguous = false // the ERP says itself that it did not do it
 	}
 	if q.tolerate && !f.again {
 		return rep, nil
@@ -335,7 +335,7 @@ func (c *Client) judge(q call, got received) (reply, *fault) {
 	return reply{}, f
 }
 
-// retryAfter reads the header's both forms; 0 where there is none.
+// retryAfter reads Retry-After in seconds or as a date; 0 where there is none.
 func (c *Client) retryAfter(header http.Header) time.Duration {
 	h := header.Get("Retry-After")
 	if s, err := strconv.ParseUint(h, 10, 31); err == nil {
@@ -347,7 +347,7 @@ func (c *Client) retryAfter(header http.Header) time.Duration {
 	return 0
 }
 
-// distrust is an answer that is well formed and not believable.
+// distrust is the error of a well-formed answer that cannot be trusted.
 func distrust(op, format string, args ...any) *failure.Error {
 	return failure.New(failure.SourceInvalid, op, fmt.Sprintf(format, args...))
 }

@@ -35,8 +35,8 @@ func parseDate(s string) (calendarsync.LocalTime, bool) {
 		if err != nil {
 			continue
 		}
-		// Years that no ERP has, among them the zero time, which means "no date" to
-		// the domain and must not be the reading of something else.
+		// No ERP has such years. One of them is the zero time, which means "no date" to the
+		// domain and must not come from anything else.
 		if t.Year() < 1900 {
 			return calendarsync.LocalTime{}, false
 		}
@@ -45,8 +45,8 @@ func parseDate(s string) (calendarsync.LocalTime, bool) {
 	return calendarsync.LocalTime{}, false
 }
 
-// zeroDate tells the dates MySQL writes for none: 0000-00-00 with or without a
-// time, and the same after a day-first formatting.
+// zeroDate reports whether a text is what MySQL writes for no date: 0000-00-00 with or
+// without a time, or the same with the day first.
 func zeroDate(s string) bool {
 	return strings.HasPrefix(s, "0000-00-00") && strings.Trim(s[len("0000-00-00"):], "0:. ") == "" ||
 		strings.HasPrefix(s, "00.00.0000") && strings.Trim(s[len("00.00.0000"):], "0:. ") == ""

@@ -3,7 +3,7 @@
 // types of calendarsync.
 //
 // A reading of this package decides what is deleted in people's calendars, so it
-// must never turn a failed, cut or unbelievable answer into "there is nothing":
+// must never turn a failed, cut or untrustworthy answer into "there is nothing":
 // a call gives either a reading for each id that was asked or an error
 // (rules 4.1 and 4.2). It must never put the API key, a URL, a reply's body
 // or a person's data into an error (rule 10.2), never repeat a write, never follow a

@@ -15,9 +15,9 @@ import (
 
 type employeeReadings = map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 
-// Employees reads employees. Either every asked id has a reading or the whole
-// call is an error. Whoever does not come back is looked for among all employees:
-// Absent is only who is missing there (shared/userside/README.md).
+// Employees reads employees. Either every asked id has a reading or the whole call is an
+// error. Those who do not come back are looked for among all employees: only who is
+// missing there is Absent (shared/userside/README.md).
 func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	ids = distinct(ids)
 	op := "userside: read " + describe("employee", ids)
@@ -32,7 +32,7 @@ func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (
 		if err != nil {
 			return nil, err
 		}
-		if rest, err = takeEmployees(op, rep, ids, out); err != nil {
+		if rest, err = collectEmployees(op, rep, ids, out); err != nil {
 			return nil, err
 		}
 	}
@@ -58,11 +58,11 @@ func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (
 	return out, nil
 }
 
-// takeEmployees puts the asked ones that came back into out and gives the rest.
-func takeEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out employeeReadings) ([]calendarsync.EmployeeID, error) {
+// collectEmployees puts the asked ones that came back into out and gives the rest.
+func collectEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out employeeReadings) ([]calendarsync.EmployeeID, error) {
 	data := rep.data()
 	switch v := data.(type) {
-	case nil, string, bool: // nobody; not documented for one id, and proves nothing
+	case nil, string, bool: // nobody; for one id this is not documented, and proves nothing
 		return ids, nil
 	case object:
 		if id, single := v["id"]; single {
@@ -93,12 +93,12 @@ func takeEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out empl
 	return rest, nil
 }
 
-// ErrNobody is the cause where the ERP answers well and has no employee at all: a
-// lie, unless the ERP is new.
+// ErrNobody is the cause where a well-formed answer has no employee at all: a false one,
+// unless the ERP is new.
 var ErrNobody = errors.New("the ERP has no employee")
 
-// AllEmployees reads everybody. Nobody at all, or nobody readable, is an error of
-// kind source-invalid: who is missing here counts as dismissed. ErrNobody tells the former.
+// AllEmployees reads all employees. That there are none (ErrNobody), or none readable, is
+// an error of kind source-invalid, because who is missing here is taken for dismissed.
 func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	members, err := c.allEmployees(ctx)
 	if err != nil {
@@ -107,8 +107,8 @@ func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]
 	return readAll(members)
 }
 
-// EmployeeCards is AllEmployees with the captions of the cards' additional
-// fields, as far as this ERP tells them (most tell none).
+// EmployeeCards is AllEmployees with the captions of the cards' additional fields, where
+// this ERP sends them (most do not).
 func (c *Client) EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
 	members, err := c.allEmployees(ctx)
 	if err != nil {
@@ -188,7 +188,7 @@ func decodeEmployee(want calendarsync.EmployeeID, v any) (*calendarsync.Employee
 		e.Name = f.line(o["short_name"], "short_name")
 	}
 	if v := o["is_work"]; v != nil {
-		// "" is not taken for 0: a dismissal must be said (rule 4.1).
+		// "" does not count as 0: a dismissal must be explicit (rule 4.1).
 		working, ok := flag(v)
 		f.check(ok, "is_work")
 		e.Working = calendarsync.Say(working)
@@ -233,15 +233,15 @@ func additionalFields(v any) (map[calendarsync.FieldID]string, bool) {
 		} else if emptyCollection(v) {
 			out[calendarsync.FieldID(id)] = ""
 		} else if raw, err := json.Marshal(v); err == nil {
-			// A field of a kind that is not documented (several choices, a file). It must
-			// not look empty: an empty checkbox unbinds the employee (rule 4.1).
+			// A kind of field that is not documented (several choices, a file). It must not
+			// look empty: an empty checkbox is explicit evidence against a calendar (rule 4.1).
 			out[calendarsync.FieldID(id)] = string(raw)
 		}
 	}
 	switch v := v.(type) {
 	case object:
 		for k, member := range v {
-			// Keys that are no id are no field anybody can have configured.
+			// A key that is no id cannot be a configured field.
 			if id, ok := identifier(k); ok {
 				put(id, member)
 			}
@@ -261,58 +261,67 @@ func additionalFields(v any) (map[calendarsync.FieldID]string, bool) {
 	return nil, false
 }
 
-// currentDivisions reads the divisions an employee belongs to now. An entry that
-// does not say is_work is current if it has no date_out.
+// currentDivisions reads the divisions an employee belongs to now: memberships by id or
+// in a list, or plain ids.
 func currentDivisions(v any) ([]calendarsync.DivisionID, bool) {
-	var members []any
-	var keys []string
+	out := []calendarsync.DivisionID{}
+	read := func(key string, member any) bool {
+		id, current, ok := membership(key, member)
+		if ok && current {
+			out = append(out, id)
+		}
+		return ok
+	}
 	switch v := v.(type) {
 	case object:
-		for k, member := range v {
-			keys, members = append(keys, k), append(members, member)
+		for key, member := range v {
+			if !read(key, member) {
+				return nil, false
+			}
 		}
 	case []any:
-		keys, members = make([]string, len(v)), v
+		for _, member := range v {
+			if !read("", member) {
+				return nil, false
+			}
+		}
 	default:
 		return nil, false
 	}
-	out := []calendarsync.DivisionID{}
-	for i, member := range members {
-		if member == nil {
-			continue // met among the members of a list in newer releases
-		}
-		o, isObject := member.(object)
-		if !isObject {
-			id, ok := identifier(member)
-			if key, keyed := identifier(keys[i]); !ok || keyed && key != id {
-				return nil, false
-			}
-			out = append(out, calendarsync.DivisionID(id))
-			continue
-		}
-		current := false
-		if said := o["is_work"]; said != nil {
-			var ok bool
-			if current, ok = flag(said); !ok {
-				return nil, false
-			}
-		} else {
-			s, plain := scalar(o["date_out"])
-			at, ok := parseDate(s)
-			current = plain && ok && at.IsZero()
-		}
-		if !current {
-			continue
-		}
-		// The key may be that of the membership, not of the division.
-		id, ok := identifier(o["division_id"])
-		if o["division_id"] == nil {
-			id, ok = identifier(keys[i])
-		}
-		if !ok {
-			return nil, false
-		}
-		out = append(out, calendarsync.DivisionID(id))
-	}
 	return distinct(out), true
+}
+
+// membership reads one membership; key is its key where memberships are keyed.
+func membership(key string, member any) (id calendarsync.DivisionID, current, ok bool) {
+	if member == nil {
+		return 0, false, true // newer releases have such members in lists
+	}
+	o, isObject := member.(object)
+	if !isObject {
+		n, ok := identifier(member)
+		if k, keyed := identifier(key); keyed && k != n {
+			ok = false
+		}
+		return calendarsync.DivisionID(n), true, ok
+	}
+	if current, ok = isCurrent(o); !ok || !current {
+		return 0, false, ok
+	}
+	// The key may be that of the membership, not of the division.
+	n, ok := identifier(o["division_id"])
+	if o["division_id"] == nil {
+		n, ok = identifier(key)
+	}
+	return calendarsync.DivisionID(n), true, ok
+}
+
+// isCurrent reports whether a membership has not ended; one that does not say is_work
+// has ended when it has a date_out.
+func isCurrent(membership object) (current, ok bool) {
+	if v := membership["is_work"]; v != nil {
+		return flag(v)
+	}
+	s, plain := scalar(membership["date_out"])
+	at, ok := parseDate(s)
+	return plain && ok && at.IsZero(), true
 }

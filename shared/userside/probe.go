@@ -9,10 +9,10 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
-// Answer is the sort of an answer, before anybody believes it.
+// Answer is what kind of answer came, whether or not it can be trusted.
 type Answer string
 
-// The sorts of answers.
+// The kinds of answers.
 const (
 	AnswerData     Answer = "data"     // well formed and OK
 	AnswerError    Answer = "error"    // a well-formed ERROR of the API
@@ -31,9 +31,9 @@ type Probe struct {
 	Elsewhere string
 }
 
-// Probe asks one reading action (get_...) once, without retries and without
-// parameters, and tells what sort of answer came: for a person who sets the
-// connection up. An error means that no whole answer came.
+// Probe calls one reading action (get_...) once, without retries or parameters, and says
+// what kind of answer came, for a person who sets the connection up. An error means that
+// no whole answer came.
 func (c *Client) Probe(ctx context.Context, category, action string) (Probe, error) {
 	op := "userside: probe " + category + "/" + action
 	if !strings.HasPrefix(action, "get_") {
@@ -62,7 +62,7 @@ func (c *Client) Probe(ctx context.Context, category, action string) (Probe, err
 		if p.Status >= 300 {
 			p.Answer = AnswerError
 		}
-	case replyRefused:
+	case replyError:
 		p.Answer = AnswerError
 	case replyPage:
 		p.Answer = AnswerPage

@@ -11,8 +11,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
-// maxHours bounds durations, so that a garbled one can not overflow a
-// time.Duration later; ten years is more than any task lasts.
+// maxHours bounds durations, so that a wrong one cannot overflow a time.Duration later;
+// no task lasts ten years.
 const maxHours = 10 * 366 * 24
 
 // fields reads the fields of one object and remembers the first unreadable one.
@@ -157,8 +157,8 @@ func decodeTask(want calendarsync.TaskID, v any) (*calendarsync.Task, string) {
 	t.Updated = strings.TrimSpace(updated)
 	if hours := first(date, "runtime_individual_hour"); !empty(hours) {
 		n, ok := decimal(hours)
-		// Documented in whole hours; half an hour more in the calendar misleads less
-		// than no event at all.
+		// Documented in whole hours. An event that is half an hour too long misleads less
+		// than none.
 		n = math.Ceil(n)
 		f.check(ok && n >= 0 && n <= maxHours, "date.runtime_individual_hour")
 		t.RuntimeHours = int64(n)
@@ -181,8 +181,8 @@ func decodeTask(want calendarsync.TaskID, v any) (*calendarsync.Task, string) {
 	return t, ""
 }
 
-// customerName is the old form's full name, else the prospect's name. The newer
-// forms give ids only, and a customer's card is outside this key's sections.
+// customerName is the customer's full name in the old form, else the prospect's name. The
+// newer forms give ids only, and the API key cannot read customers' cards.
 func customerName(f *fields, o object) string {
 	if c, ok := o["customer"].(object); ok {
 		if name, ok := scalar(first(c, "fullName", "full_name", "name")); ok && plainLine(name) != "" {
@@ -192,8 +192,7 @@ func customerName(f *fields, o object) string {
 	return f.line(o["optional_customer_name"], "optional_customer_name")
 }
 
-// addressText is the address with the apartment, where the text does not end
-// with it already.
+// addressText is the address with the apartment, unless the text ends with it already.
 func addressText(f *fields, o object) string {
 	if s, plain := scalar(o["address"]); plain {
 		return plainLine(s)

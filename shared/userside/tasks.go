@@ -39,7 +39,7 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, out m
 	if err != nil {
 		return err
 	}
-	rest := shown.take(ids, out)
+	rest := shown.moveTo(ids, out)
 	if len(rest) == 0 {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, o
 	for {
 		listed := known == 0
 		if listed {
-			// Which way date_add sorts is not documented; any task will do.
+			// In which direction date_add sorts is not documented; any task will do.
 			some, err := c.ListTasks(ctx, TaskFilter{Limit: 1, byCreation: true})
 			if err != nil {
 				return err
@@ -73,14 +73,13 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, o
 			}
 			known = some[0]
 		}
-		// Last, so that an ERP that reads only the first id of a list can not make it
-		// come back.
+		// Last, so that it does not come back from an ERP that reads only the first id.
 		ask := append(slices.DeleteFunc(slices.Clone(ids), func(id calendarsync.TaskID) bool { return id == known }), known)
 		shown, err := c.show(ctx, ask)
 		if err != nil {
 			return err
 		}
-		rest := shown.take(ids, out)
+		rest := shown.moveTo(ids, out)
 		switch {
 		case len(rest) == 0:
 			return nil
@@ -92,7 +91,7 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, o
 		known = 0
 		if listed && len(rest) == len(ids) {
 			op := "userside: show " + describe("task", ids)
-			if shown.refused {
+			if shown.isError {
 				return &failure.Error{Kind: failure.Source, Op: op, Reason: "ERROR", Detail: "the ERP answered with an error, for a task that it lists too"}
 			}
 			return distrust(op, "a task that the ERP lists did not come back")
@@ -110,14 +109,14 @@ func declareAbsent(ids []calendarsync.TaskID, proof calendarsync.Proof, out map[
 // shownTasks is what one show said of the ids it was asked for.
 type shownTasks struct {
 	readings map[calendarsync.TaskID]calendarsync.TaskReading
-	// complete: the ERP has read the whole list of ids and a task came back, so
-	// that what is missing is missing from the ERP.
+	// complete: a task came back and the ERP read the whole list of ids, so that what is
+	// missing from the answer is missing from the ERP.
 	complete bool
-	refused  bool // a well-formed ERROR
+	isError  bool // a well-formed ERROR
 }
 
-// take moves the readings of ids to out and gives the ids without one.
-func (s shownTasks) take(ids []calendarsync.TaskID, out map[calendarsync.TaskID]calendarsync.TaskReading) []calendarsync.TaskID {
+// moveTo moves the readings of ids to out and gives the ids without one.
+func (s shownTasks) moveTo(ids []calendarsync.TaskID, out map[calendarsync.TaskID]calendarsync.TaskReading) []calendarsync.TaskID {
 	var rest []calendarsync.TaskID
 	for _, id := range ids {
 		if r, ok := s.readings[id]; ok {
@@ -137,39 +136,36 @@ func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID) (shownTask
 	if err != nil {
 		return shownTasks{}, err
 	}
-	if rep.refused {
-		return shownTasks{refused: true}, nil
+	if rep.isError {
+		return shownTasks{isError: true}, nil
 	}
+	shown, err := readShown(op, ids, rep.data())
+	if err != nil {
+		return shownTasks{}, err
+	}
+	for id, r := range shown.readings {
+		if r.Task != nil {
+			c.remember(id)
+		}
+	}
+	return shown, nil
+}
+
+// readShown reads the payload of a show: one task, or several by id or in a list.
+func readShown(op string, ids []calendarsync.TaskID, payload any) (shownTasks, error) {
 	shown := shownTasks{readings: map[calendarsync.TaskID]calendarsync.TaskReading{}}
-	read := func(id calendarsync.TaskID, v any) {
-		if s, isText := v.(string); isText && strings.EqualFold(strings.TrimSpace(s), "error") {
-			return // documented: an unknown id among several
-		}
-		shown.readings[id] = readTask(id, v)
-	}
-	single := false
-	switch data := rep.data().(type) {
+	switch data := payload.(type) {
 	case nil, string, bool:
-		// How "no such task" is told for one id is not documented; that nothing came
+		// What the ERP answers about one unknown id is not documented; that nothing came
 		// back proves nothing either way.
+		return shown, nil
 	case object:
-		inner, isTask := data["id"]
-		if !isTask {
-			for k, v := range data {
-				if id, ok := identifier(k); ok && slices.Contains(ids, calendarsync.TaskID(id)) {
-					if _, twice := shown.readings[calendarsync.TaskID(id)]; twice {
-						return shownTasks{}, distrust(op, "the ERP answered twice about one task")
-					}
-					read(calendarsync.TaskID(id), v)
-				}
-			}
-			break
+		if id, isTask := data["id"]; isTask {
+			shown.readSingle(ids, id, data)
+			return shown, nil
 		}
-		single = true
-		if id, ok := identifier(inner); ok && slices.Contains(ids, calendarsync.TaskID(id)) {
-			read(calendarsync.TaskID(id), data)
-		} else if len(ids) == 1 {
-			read(ids[0], data) // an unreadable or wrong id: an Invalid reading
+		if !shown.readByID(ids, data) {
+			return shownTasks{}, distrust(op, "the ERP answered twice about one task")
 		}
 	case []any:
 		members, ok := collection(data)
@@ -178,22 +174,57 @@ func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID) (shownTask
 		}
 		for _, m := range members {
 			if slices.Contains(ids, calendarsync.TaskID(m.id)) {
-				read(calendarsync.TaskID(m.id), m.value)
+				shown.read(calendarsync.TaskID(m.id), m.value)
 			}
 		}
 	default:
 		return shownTasks{}, distrust(op, "the answer's data is no task")
 	}
-	for id, r := range shown.readings {
-		if r.Task == nil {
-			continue
-		}
-		c.remember(id)
-		// A single task as the answer to several ids: only if it is the last one asked
-		// for is it sure that the ERP did not just take the first of the list.
-		shown.complete = shown.complete || !single || id == ids[len(ids)-1]
+	for _, r := range shown.readings {
+		shown.complete = shown.complete || r.Task != nil
 	}
 	return shown, nil
+}
+
+// readSingle reads an answer that is one task, with its id.
+func (s *shownTasks) readSingle(ids []calendarsync.TaskID, id any, task object) {
+	of, ok := identifier(id)
+	switch {
+	case ok && slices.Contains(ids, calendarsync.TaskID(of)):
+		s.read(calendarsync.TaskID(of), task)
+	case len(ids) == 1:
+		s.read(ids[0], task) // an unreadable or wrong id: an Invalid reading
+	}
+	// As the answer to several ids, only the last of them proves that the ERP did not
+	// just read the first of the list.
+	if len(ids) > 0 {
+		s.complete = s.readings[ids[len(ids)-1]].Task != nil
+	}
+}
+
+// readByID reads the members of an object that is keyed by id; not ok where two keys
+// are the same id.
+func (s *shownTasks) readByID(ids []calendarsync.TaskID, tasks object) (ok bool) {
+	for k, v := range tasks {
+		id, isID := identifier(k)
+		if !isID || !slices.Contains(ids, calendarsync.TaskID(id)) {
+			continue
+		}
+		if _, twice := s.readings[calendarsync.TaskID(id)]; twice {
+			return false
+		}
+		s.read(calendarsync.TaskID(id), v)
+	}
+	return true
+}
+
+// read adds the reading of one entry, unless it is the documented "error" of an unknown
+// id among several.
+func (s *shownTasks) read(id calendarsync.TaskID, entry any) {
+	if text, isText := entry.(string); isText && strings.EqualFold(strings.TrimSpace(text), "error") {
+		return
+	}
+	s.readings[id] = readTask(id, entry)
 }
 
 func (c *Client) remembered() calendarsync.TaskID {
@@ -202,8 +233,8 @@ func (c *Client) remembered() calendarsync.TaskID {
 	return c.known
 }
 
-// remember keeps a task that came back, the newest of several: it is the least
-// likely to be deleted soon.
+// remember keeps the newest task that came back: it is the least likely to be deleted
+// soon.
 func (c *Client) remember(id calendarsync.TaskID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -271,8 +302,8 @@ func (c *Client) ListTasks(ctx context.Context, f TaskFilter) ([]calendarsync.Ta
 	return readList(op, rep, f.Limit)
 }
 
-// readList checks the list against the count the ERP sends with it: that is the
-// only sign of half a list.
+// readList reads a list of ids and checks it against the count that the ERP sends with
+// it: only that shows that half of the list is missing.
 func readList(op string, rep reply, limit int) ([]calendarsync.TaskID, error) {
 	o := rep.top
 	if !rep.has("list") {
@@ -285,20 +316,9 @@ func readList(op string, rep reply, limit int) ([]calendarsync.TaskID, error) {
 			o["count"] = rep.top["count"]
 		}
 	}
-	var raw []any
-	switch list := o["list"].(type) {
-	case string:
-		if strings.TrimSpace(list) != "" {
-			for s := range strings.SplitSeq(list, ",") {
-				raw = append(raw, s)
-			}
-		}
-	case []any:
-		raw = list
-	case nil:
+	raw, ok := listMembers(o["list"])
+	if !ok {
 		return nil, distrust(op, "the answer has no list")
-	default:
-		raw = []any{list}
 	}
 	count, ok := integer(o["count"])
 	if !ok || count < 0 {
@@ -328,7 +348,25 @@ func readList(op string, rep reply, limit int) ([]calendarsync.TaskID, error) {
 	return ids, nil
 }
 
-// timeoutFor is one attempt's time-out for an answer about n things.
+// listMembers are the members of a list: an array, or a text with commas between them.
+func listMembers(v any) (members []any, ok bool) {
+	switch list := v.(type) {
+	case nil:
+		return nil, false
+	case []any:
+		return list, true
+	case string:
+		if strings.TrimSpace(list) != "" {
+			for s := range strings.SplitSeq(list, ",") {
+				members = append(members, s)
+			}
+		}
+		return members, true
+	}
+	return []any{v}, true
+}
+
+// timeoutFor is the time-out of one attempt for an answer about n things.
 func timeoutFor(n int) time.Duration {
 	if n > manyIDs {
 		return longTimeout

@@ -13,13 +13,12 @@ import (
 // tags in it (shared/userside/README.md): tags dropped, line breaks kept, entities decoded,
 // control characters removed, trimmed.
 //
-// Entities are decoded twice, because descriptions that were escaped when stored
-// and again when shown are common, while somebody who writes "&amp;" and means
-// those five characters is not. Not until nothing changes any more: each further
-// round would eat one more level of what a person really wrote. Tags are dropped
-// in the first round only. What becomes a tag by the second round's decoding
-// was typed by a person ("if x<y and z>5"), so only bare line-break tags count
-// there. The result is text, not HTML: whoever shows it as HTML escapes it.
+// Entities are decoded twice, because texts that were escaped both when stored and when
+// shown are common, and people who mean the five characters "&amp;" are not. A third
+// round would change what a person really wrote. Tags are dropped in the first round
+// only: what becomes a tag in the second was typed by a person ("if x<y and z>5"), so
+// only line breaks count there. The result is text, not HTML: whoever shows it as HTML
+// escapes it.
 func plainText(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if strings.ContainsAny(s, "<&") {
@@ -34,8 +33,8 @@ func plainText(s string) string {
 // plainLine is plainText on one line, for names and addresses.
 func plainLine(s string) string { return strings.Join(strings.Fields(plainText(s)), " ") }
 
-// lateBreak is a line break that was escaped as if it were text. The newline
-// PHP's nl2br leaves behind the tag belongs to it.
+// lateBreak is a line break that was escaped as text, with the newline that PHP's nl2br
+// writes after it.
 var lateBreak = regexp.MustCompile(`(?i)<br\s*/?>(\r?\n)?|</?(p|div)>`)
 
 // hidden are the elements whose content is no text.

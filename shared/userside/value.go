@@ -62,7 +62,7 @@ func empty(v any) bool {
 	return ok && strings.TrimSpace(s) == ""
 }
 
-// flag reads 0/1 in the spellings that are met.
+// flag reads 0 and 1 in the spellings that ERPs use.
 func flag(v any) (value, ok bool) {
 	switch v := v.(type) {
 	case bool:
@@ -107,7 +107,7 @@ func first(o object, keys ...string) any {
 	return nil
 }
 
-// emptyCollection tells [] and {}: how PHP writes a map without entries.
+// emptyCollection reports whether a value is [] or {}, as PHP writes a map without entries.
 func emptyCollection(v any) bool {
 	switch v := v.(type) {
 	case []any:
@@ -124,10 +124,10 @@ type entry struct {
 	value any
 }
 
-// collection reads an object keyed by id, or a list whose members carry their
-// id: PHP writes a list where the keys happen to run from 0. Members that belong
-// to no id make the whole collection unreadable, since what they are cannot be
-// missing from it. The entries are in ascending order of id.
+// collection reads an object keyed by id, or a list whose members have their id: PHP
+// writes a list where the keys happen to run from 0. A member without an id makes the
+// whole collection unreadable, because whose it is would seem to be missing. The entries
+// are in ascending order of id.
 func collection(v any) ([]entry, bool) {
 	var out []entry
 	switch v := v.(type) {
@@ -185,8 +185,8 @@ func idSet(v any, names ...string) ([]int64, bool) {
 		}
 		id, ok := identifier(key)
 		if inner != nil {
-			// Documented is id→id. Anything else could mean two things, and guessing
-			// would put a task into a wrong person's calendar.
+			// Only id→id is documented. Anything else is ambiguous, and a wrong guess would put
+			// a task into another person's calendar.
 			other, ok2 := identifier(inner)
 			ok = ok && ok2 && other == id
 		}
