@@ -437,47 +437,48 @@ func (s *Server) renderEvent(cal *calendarState, ev *event, v view) obj {
 	private := str(ev.data, "visibility") == "private" || str(ev.data, "visibility") == "confidential"
 	hide := v.role == "freeBusyReader" || private && roleRank[v.role] < roleRank["writer"]
 	for k, val := range ev.data {
-		switch k {
-		case "start", "end":
-			val = s.renderTime(val, v)
-		case "summary", "location":
-			if hide {
-				continue
-			}
-			if words, is := val.(string); is && !v.stored {
-				val = s.folded(words, v.written)
-			}
-		case "reminders":
-			if roleRank[v.role] < roleRank["writer"] {
-				continue // they belong to the owner
-			}
-		case "source":
-			if !strings.EqualFold(v.account, ev.creator) {
-				continue
-			}
-		case "status", "visibility", "transparency", "iCalUID":
-		default:
-			if hide {
-				continue
-			}
+		if shown, is := s.renderField(ev, k, val, v, hide); is {
+			out[k] = shown
 		}
-		out[k] = val
 	}
 	if out["reminders"] == nil {
 		out["reminders"] = obj{"useDefault": true}
 	}
-	if !hide {
-		out["creator"] = obj{"email": ev.creator}
-		if strings.EqualFold(ev.creator, cal.id) {
-			out["creator"] = obj{"email": ev.creator, "self": true}
-		}
-		name := cal.summary()
-		if !v.stored {
-			name = s.folded(name, v.written)
-		}
-		out["organizer"] = obj{"email": cal.id, "displayName": name, "self": true}
+	if hide {
+		return out
 	}
+	out["creator"] = obj{"email": ev.creator}
+	if strings.EqualFold(ev.creator, cal.id) {
+		out["creator"] = obj{"email": ev.creator, "self": true}
+	}
+	out["organizer"] = obj{"email": cal.id, "displayName": s.renderText(cal.summary(), v), "self": true}
 	return out
+}
+
+// renderField gives a field as that viewer sees it; is is false for one that they do
+// not. hide keeps back what the event is about.
+func (s *Server) renderField(ev *event, name string, val any, v view, hide bool) (shown any, is bool) {
+	switch name {
+	case "start", "end":
+		return s.renderTime(val, v), true
+	case "status", "visibility", "transparency", "iCalUID":
+		return val, true
+	case "reminders": // they belong to the owner
+		return val, roleRank[v.role] >= roleRank["writer"]
+	case "source":
+		return val, strings.EqualFold(v.account, ev.creator)
+	case "summary", "location":
+		words, _ := val.(string)
+		return s.renderText(words, v), !hide
+	}
+	return val, !hide
+}
+
+func (s *Server) renderText(text string, v view) string {
+	if v.stored {
+		return text
+	}
+	return s.folded(text, v.written)
 }
 
 func (s *Server) renderTime(val any, v view) any {
