@@ -1,0 +1,508 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
+)
+
+const (
+	account  = "calendars@firm.example"
+	outsider = "ivan.petrov@gmail.com"
+	client1  = "test.apps.googleusercontent.com"
+	secret1  = "PROBESECRET"
+)
+
+// clock is moved by the probe's own pauses.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) pause(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+	return ctx.Err()
+}
+
+// signingKey takes long to make.
+var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil // the stand-in makes its own
+	}
+	return key
+})
+
+// rig is a Google and the probe's surroundings.
+type rig struct {
+	t      *testing.T
+	google *google.Server
+	server *httptest.Server
+	clock  *clock
+	// browser answers a consent; nil approves as the account of the login hint.
+	browser func(address string) string
+	errs    bytes.Buffer
+	addr    string // where the browser comes back
+}
+
+// freeAddress is one at which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return redirectHost(l.Addr())
+}
+
+func newRig(t *testing.T, change ...func(*google.Options)) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: &clock{t: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}}
+	r.addr = freeAddress(t)
+	mux := http.NewServeMux()
+	r.server = httptest.NewServer(mux)
+	t.Cleanup(r.server.Close)
+	o := google.Options{
+		BaseURL: r.server.URL + "/google", Now: r.clock.now, ClientID: client1, ClientSecret: secret1, Seed: 11, SigningKey: signingKey(), RedirectURIs: []string{"http://" + r.addr + callbackPath},
+		Accounts: []google.Account{{Sub: "1", Email: account, Name: "Calendars"}, {Sub: "2", Email: outsider, Name: "Ivan"}},
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	r.google = google.New(o)
+	mux.Handle("/google/", http.StripPrefix("/google", r.google))
+	return r
+}
+
+func (r *rig) lookup(name string) (string, bool) {
+	v, ok := map[string]string{"OAUTH_CLIENT_ID": client1, "OAUTH_CLIENT_SECRET": secret1, "INTEGRATION_ACCOUNT": account,
+		"GOOGLE_ISSUER": r.server.URL + "/google", "CALENDAR_ENDPOINT": r.server.URL + "/google/calendar/v3/"}[name]
+	return v, ok
+}
+
+// open is a browser: it consents and follows the redirect.
+func (r *rig) open(address string) {
+	back, err := "", error(nil)
+	if r.browser != nil {
+		back = r.browser(address)
+	} else {
+		u, _ := url.Parse(address)
+		back, err = r.google.Approve(address, u.Query().Get("login_hint"))
+	}
+	if err != nil {
+		r.t.Errorf("consenting: %v", err)
+		return
+	}
+	go func() { // the listener serves while the probe waits
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, back, nil)
+		if err != nil {
+			return
+		}
+		if res, err := r.server.Client().Do(req); err == nil {
+			_ = res.Body.Close()
+		}
+	}()
+}
+
+// probe runs the command with -json and gives exit status and report.
+func (r *rig) probe(ctx context.Context, args ...string) (int, report) {
+	r.t.Helper()
+	var out bytes.Buffer
+	args = append([]string{"-json", "-addr", r.addr}, args...)
+	code := run(ctx, args, &out, &r.errs, surroundings{lookup: r.lookup, http: r.server.Client(), now: r.clock.now, pause: r.clock.pause, open: r.open})
+	var found report
+	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
+		r.t.Fatalf("exit %d, no report: %v\n%s\n%s", code, err, out.Bytes(), r.errs.Bytes())
+	}
+	for _, word := range []string{secret1, "ya29.", account, outsider} {
+		if strings.Contains(out.String(), word) {
+			r.t.Errorf("the report holds %q", word)
+		}
+	}
+	return code, found
+}
+
+// clean fails where something of the probe is left at Google, or anything else was
+// written.
+func (r *rig) clean(before int) {
+	r.t.Helper()
+	for _, c := range r.google.Calendars()[before:] {
+		if !c.Deleted {
+			r.t.Errorf("calendar %q is left", c.Summary)
+		}
+	}
+	mine := map[string]bool{"": true}
+	for _, c := range r.google.Calendars()[before:] {
+		mine[c.ID] = true
+	}
+	for _, q := range r.google.Requests(google.Filter{Method: "calendar.*", Writes: true}) {
+		if !mine[q.CalendarID] {
+			r.t.Errorf("%s wrote to %s", q.Method, q.CalendarID)
+		}
+	}
+}
+
+func (f report) of(id string) finding {
+	for _, one := range f.Findings {
+		if one.ID == id {
+			return one
+		}
+	}
+	return finding{}
+}
+
+func TestAgainstTheGoogleThatIsAssumed(t *testing.T) {
+	r := newRig(t)
+	code, found := r.probe(t.Context(), "-share", outsider, "-reader")
+	r.clean(2)
+	for _, f := range found.Findings {
+		if f.ID == "reach" {
+			if f.Product != open {
+				t.Errorf("%+v", f)
+			}
+			continue
+		}
+		if f.Answer != f.StandIn || f.Product != right {
+			t.Errorf("%+v", f)
+		}
+	}
+	if code != 0 || !found.OK || len(found.LeftBehind) > 0 || found.Calls == 0 {
+		t.Errorf("exit %d, %+v\n%s", code, found.Counts, r.errs.Bytes())
+	}
+}
+
+// TestEachWayIsFound plays each way by itself: its question has the answer, and no
+// other question another one than usual.
+func TestEachWayIsFound(t *testing.T) {
+	kyiv := "Europe/Kyiv"
+	rows := []struct {
+		name    string
+		ways    google.Ways
+		want    map[string]string // id to answer
+		product verdict           // of those
+	}{
+		{"404 spell", google.Ways{Spells: []google.Spell{{Fault: google.NotFoundSpell(google.BodyHTML, "calendar.events.list").Fault, For: 8 * time.Second}}},
+			map[string]string{"not-found": "met"}, wrong},
+		{"stale for ever", google.Ways{StaleRows: -1}, map[string]string{"stale-row": "not within the time"}, wrong},
+		{"stale for a while", google.Ways{StaleRows: 3 * time.Minute}, map[string]string{"stale-row": "dropped later"}, wrong},
+		{"zone refused", google.Ways{ZonesRefused: []string{kyiv}}, map[string]string{"zone-taken": "refused"}, wrong},
+		{"zone aliased", google.Ways{ZonesAliased: map[string]string{kyiv: "Europe/Kiev"}}, map[string]string{"zone-of-calendars": "renamed", "zone-of-events": "renamed"}, ""},
+		{"texts composed later", google.Ways{Texts: google.Folding{NFC: true}}, map[string]string{"texts-of-events": "otherwise than answered", "name-of-calendars": "folded"}, wrong},
+		{"blanks folded later", google.Ways{Texts: google.Folding{Blanks: true}}, map[string]string{"texts-of-events": "otherwise than answered", "name-of-calendars": "folded"}, wrong},
+		{"trimmed later", google.Ways{Texts: google.Folding{Trim: true}}, map[string]string{"texts-of-events": "otherwise than answered"}, wrong},
+		{"composed at once", google.Ways{Texts: google.Folding{NFC: true, AtOnce: true}}, map[string]string{"name-of-calendars": "folded"}, wrong},
+		{"description in one line", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToBlank, Answers: true, Lists: true}}, map[string]string{"mark": "lost everywhere"}, wrong},
+		{"in lists only", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToBlank, Lists: true}}, map[string]string{"mark": "lost in lists"}, wrong},
+		{"in answers only", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToBlank, Answers: true}}, map[string]string{"mark": "lost in answers"}, wrong},
+		{"CRLF", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToCRLF, Answers: true, Lists: true}}, map[string]string{"mark": "found"}, right},
+		{"escaped", google.Ways{Descriptions: google.DescriptionForm{Escaped: true, Answers: true, Lists: true}}, map[string]string{"mark": "found"}, right},
+		{"outside refused", google.Ways{Outside: google.OutsideRefused}, map[string]string{"share": "refused", "readers-view": "", "address": "", "invitation": "", "unshare": ""}, ""},
+		{"outside lowered", google.Ways{Outside: google.OutsideLowered}, map[string]string{"share": "lowered", "readers-view": "busy only"}, wrong},
+		{"outside blind", google.Ways{Outside: google.OutsideBlind}, map[string]string{"readers-view": "busy only"}, wrong},
+		{"default rules", google.Ways{DefaultRules: []google.DefaultRule{{Type: "domain", Value: "firm.example", Role: "reader"}}}, map[string]string{"default-rules": "some"}, wrong},
+		{"gmail respelled", google.Ways{GmailSpelling: true}, map[string]string{"address": "respelled"}, wrong},
+		{"invitations hidden", google.Ways{InvitationsHidden: true}, map[string]string{"invitation": "hidden"}, wrong},
+		{"stray 412", google.Ways{PreconditionsOneIn: 4}, map[string]string{"precondition": "met"}, right},
+		{"cancelled bare", google.Ways{CancelledBare: true}, map[string]string{"cancelled": "its id"}, right},
+		{"cancelled gone", google.Ways{CancelledGoneAfter: 30 * time.Second}, map[string]string{"cancelled": "nothing"}, right},
+		{"UTF-16", google.Ways{UTF16: true}, map[string]string{"length": "refused"}, wrong},
+		{"late list", google.Ways{ListDelayUpTo: 24 * time.Hour}, map[string]string{"listed": "not within the time", "stale-row": ""}, ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t, func(o *google.Options) { o.Ways = row.ways })
+			code, found := r.probe(t.Context(), "-share", outsider, "-reader")
+			r.clean(2)
+			anyWrong := false
+			for _, f := range found.Findings {
+				want, named := row.want[f.ID]
+				switch {
+				case !named && f.ID != "reach" && (f.Answer != f.StandIn || f.Product != right):
+					t.Errorf("beside it: %+v", f)
+				case named && (f.Answer != want || row.product != "" && f.Product != row.product):
+					t.Errorf("%+v, want %q", f, want)
+				}
+				anyWrong = anyWrong || f.Product == wrong
+			}
+			if want := map[bool]int{false: 0, true: 1}[anyWrong]; code != want {
+				t.Errorf("exit %d, want %d\n%s", code, want, r.errs.Bytes())
+			}
+		})
+	}
+}
+
+func TestAGroupIsFound(t *testing.T) {
+	r := newRig(t, func(o *google.Options) { o.Ways.GroupsOneIn = 1 })
+	_, found := r.probe(t.Context(), "-share", "crew@elsewhere.example")
+	r.clean(2)
+	if f := found.of("address"); f.Answer != "group" || f.Product != wrong {
+		t.Errorf("%+v", f)
+	}
+	if f := found.of("readers-view"); f.Product != open {
+		t.Errorf("nobody asked the reader: %+v", f)
+	}
+}
+
+// TestWhatHitsTheAccountIsNamed: the cause is an answer, the rest is not found out.
+func TestWhatHitsTheAccountIsNamed(t *testing.T) {
+	for name, row := range map[string]struct {
+		spell  google.Spell
+		id     string
+		answer string
+		code   int
+	}{
+		"API off":          {google.AccountRefusal("accessNotConfigured"), "account", "accessNotConfigured", 1},
+		"no Calendar user": {google.AccountRefusal("notACalendarUser"), "account", "notACalendarUser", 1},
+		"the day's limit":  {google.AccountRefusal("dailyLimitExceeded"), "account", "dailyLimitExceeded", 1},
+		"something new":    {google.AccountRefusal("neverHeardOf"), "account", "neverHeardOf", 1},
+		"client deleted":   {google.TokenRefusal("deleted_client"), "account", "deleted_client", 1},
+		"policy":           {google.TokenRefusal("admin_policy_enforced"), "account", "admin_policy_enforced", 1},
+		"client unknown":   {google.TokenRefusal("invalid_client"), "account", "invalid_client", 2},
+		"writes locked":    {google.WritesLocked(), "creation", "quotaExceeded", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(o *google.Options) { o.Ways.Spells = []google.Spell{row.spell} })
+			code, found := r.probe(t.Context(), "-share", outsider)
+			r.clean(2)
+			if f := found.of(row.id); f.Answer != row.answer || code != row.code {
+				t.Errorf("exit %d, %+v", code, f)
+			}
+			if f := found.of("mark"); f.Product != failed || f.Detail == "" {
+				t.Errorf("the rest: %+v", f)
+			}
+		})
+	}
+	t.Run("a limit by the day", func(t *testing.T) {
+		r := newRig(t, func(o *google.Options) { o.Ways.CalendarsPerDay = 1 })
+		if code, _ := r.probe(t.Context()); code != 0 {
+			t.Errorf("exit %d", code)
+		}
+		code, found := r.probe(t.Context())
+		r.clean(2)
+		if f := found.of("creation"); f.Answer != "quotaExceeded" || code != 2 {
+			t.Errorf("exit %d, %+v", code, f)
+		}
+	})
+	t.Run("denied", func(t *testing.T) {
+		r := newRig(t)
+		r.browser = func(address string) string {
+			back, err := r.google.Deny(address)
+			if err != nil {
+				t.Error(err)
+			}
+			return back
+		}
+		code, found := r.probe(t.Context())
+		if f := found.of("account"); f.Answer != "access_denied" || code != 1 {
+			t.Errorf("exit %d, %+v", code, f)
+		}
+	})
+	t.Run("another account", func(t *testing.T) {
+		r := newRig(t)
+		r.browser = func(address string) string {
+			back, err := r.google.Approve(address, outsider)
+			if err != nil {
+				t.Error(err)
+			}
+			return back
+		}
+		code, found := r.probe(t.Context())
+		if code != 2 || found.of("account").Product != failed || len(r.google.Calendars()) != 2 {
+			t.Errorf("exit %d, %+v", code, found.of("account"))
+		}
+	})
+}
+
+// TestReachOfAnEarlierConsent: calendars with the product's mark are read, and only
+// read.
+func TestReachOfAnEarlierConsent(t *testing.T) {
+	const mark = `erp-calendar/1 tenant=t employee=1 epoch=e from=2026-01-01T00:00:00Z`
+	for name, row := range map[string]struct {
+		ways    google.Ways
+		prepare func(r *rig, id string)
+		want    string
+	}{
+		"within":  {google.Ways{}, func(*rig, string) {}, "yes"},
+		"lost":    {google.Ways{ReachLost: 403}, func(r *rig, _ string) { r.must(r.google.RevokeGrant(account)) }, "no"},
+		"deleted": {google.Ways{StaleRows: -1}, func(r *rig, id string) { r.must(r.google.DeleteCalendar(id)) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(o *google.Options) { o.Ways = row.ways })
+			body, err := json.Marshal(object{"summary": "Olena", "description": mark})
+			r.must(err)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL+"/google/calendar/v3/calendars", bytes.NewReader(body))
+			r.must(err)
+			req.Header.Set("Content-Type", "application/json")
+			res, err := r.google.Client(account, "calendar.app.created").Do(req)
+			r.must(err)
+			_ = res.Body.Close()
+			id := r.google.Calendars()[2].ID
+			row.prepare(r, id)
+			r.google.ResetRequests()
+			_, found := r.probe(t.Context())
+			r.clean(3)
+			if f := found.of("reach"); f.Answer != row.want {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestWhatWasMadeIsRemoved whatever ends the probe.
+func TestWhatWasMadeIsRemoved(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault google.Fault
+		code  int
+	}{
+		"a failure in the middle":       {google.Fault{Method: "calendar.events.update", Count: -1, Status: 403, Reason: "forbidden"}, 1},
+		"the answer to its making lost": {google.Fault{Method: "calendar.calendars.insert", LoseResponse: true}, 2},
+		"the answer to an event lost":   {google.Fault{Method: "calendar.events.insert", LoseResponse: true}, 0},
+		"errors that pass":              {google.Fault{Method: "calendar.*", Nth: 4, Count: 2, Status: 503}, 0},
+		"a rate limit":                  {google.Fault{Method: "calendar.*", Nth: 9, Count: 3, Status: 403, Reason: "rateLimitExceeded"}, 0},
+		"the deletion fails at first":   {google.Fault{Method: "calendar.calendars.delete", Count: 6, Status: 500}, 2},
+		"nothing can be read":           {google.Fault{Method: "calendar.events.get", Count: -1, Status: 404}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.google.Inject(row.fault)
+			code, found := r.probe(t.Context(), "-share", outsider)
+			r.clean(2)
+			if code != row.code || len(found.LeftBehind) > 0 {
+				t.Errorf("exit %d, left behind %q, %+v\n%s", code, found.LeftBehind, found.Counts, r.errs.Bytes())
+			}
+		})
+	}
+	t.Run("Ctrl-C", func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.google.Inject(google.Fault{Method: "calendar.events.insert", Match: func(google.Request) bool { cancel(); return false }})
+		code, found := r.probe(ctx)
+		r.clean(2)
+		if len(r.google.Calendars()) != 3 || code != 2 || len(found.LeftBehind) > 0 {
+			t.Errorf("exit %d, %d calendars, %+v", code, len(r.google.Calendars()), found.LeftBehind)
+		}
+	})
+	t.Run("it cannot be removed", func(t *testing.T) {
+		r := newRig(t)
+		r.google.Inject(google.Fault{Method: "calendar.calendars.delete", Count: -1, Status: 403, Reason: "quotaExceeded"})
+		code, found := r.probe(t.Context())
+		if code != 2 || len(found.LeftBehind) != 1 || !strings.Contains(found.LeftBehind[0], "erp-calendar probe") {
+			t.Errorf("exit %d, left behind %q", code, found.LeftBehind)
+		}
+	})
+}
+
+// TestNothingOfTheInstallationEnds: its grant lives on, and the second address's
+// consent is taken back.
+func TestNothingOfTheInstallationEnds(t *testing.T) {
+	r := newRig(t)
+	scopes := []string{"openid", "email", "calendar.app.created"}
+	token := r.google.RefreshToken(account, scopes...)
+	theirs := r.google.RefreshToken(outsider, scopes...)
+	r.probe(t.Context(), "-share", outsider, "-reader")
+	refresh := func(token string) int {
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {client1}, "client_secret": {secret1}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL+"/google/token", strings.NewReader(form.Encode()))
+		r.must(err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := r.server.Client().Do(req)
+		r.must(err)
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if got := refresh(token); got != 200 {
+		t.Errorf("the installation's grant answers %d", got)
+	}
+	if got := refresh(theirs); got != 400 {
+		t.Errorf("the second address's consent answers %d", got)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	none := func(string) (string, bool) { return "", false }
+	for _, row := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"-h"}, 0, "go run ./scripts/probe"},
+		{[]string{"-nope"}, 2, "nope"},
+		{[]string{"x"}, 2, "unexpected argument"},
+		{[]string{"-zone", "Mars/North"}, 2, "no time zone"},
+		{[]string{"-share", "nobody"}, 2, "no address"},
+		{[]string{"-reader"}, 2, "-reader needs -share"},
+		{nil, 2, "OAUTH_CLIENT_ID"},
+	} {
+		var errs bytes.Buffer
+		if code := run(t.Context(), row.args, io.Discard, &errs, surroundings{lookup: none}); code != row.code || !strings.Contains(errs.String(), row.says) {
+			t.Errorf("%q: exit %d, %s", row.args, code, errs.Bytes())
+		}
+	}
+}
+
+func TestTheReportForPeople(t *testing.T) {
+	p := newProbe()
+	p.answer("zone-taken", "taken", "Europe/Kyiv")
+	p.answer("not-found", "met", "1 of 20 calls: GET calendars/… (html)")
+	p.answer("share", "something else", "what\x1b[31m nobody knows")
+	p.fails(errors.New("status 500"), "mark")
+	r := report{Findings: p.findings, Calls: 20, LeftBehind: []string{"the calendar erp-calendar probe x"}}
+	r.count()
+	var out bytes.Buffer
+	if err := r.forPeople(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"G1   WRONG     Does Google answer 404", "met (the stand-in: none met)", "taken (as the stand-in)", "nobody thought of this answer",
+		"Left behind, to be removed by hand: the calendar erp-calendar probe x", "20 calls.",
+	} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("it lacks %q:\n%s", line, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "\x1b") || r.status() != 1 {
+		t.Errorf("status %d, %q", r.status(), out.String())
+	}
+}
+
+// TestTheTableIsWhole: each question has the stand-in's answer among its own, and the
+// product is right with it, or nothing would work today.
+func TestTheTableIsWhole(t *testing.T) {
+	seen := map[string]bool{}
+	for _, q := range questions() {
+		if harm, ok := q.harm[q.standIn]; !ok || harm != "" || seen[q.id] || q.row == "" || q.asks == "" {
+			t.Errorf("%s: %q", q.id, harm)
+		}
+		seen[q.id] = true
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+// question is one thing that nobody has proved about Google.
+type question struct {
+	// id is stable; row is that of the list of unproved questions, G1 to G15.
+	id, row string
+	// asks is the question, in words.
+	asks string
+	// standIn is the answer that shared/fake/google gives as long as no way is set.
+	standIn string
+	// harm says, for each answer that Google may give, what the product does wrong
+	// with it; "" is nothing. An answer that is not here was not thought of, and the
+	// product is taken to be wrong with it.
+	harm map[string]string
+}
+
+// Answers that several questions share.
+const (
+	noneMet = "none met"
+	asSent  = "as sent"
+)
+
+// questions are all of them, in the order of the report. What the product is right
+// with stands here and nowhere else: whoever mends the product takes out the harm.
+func questions() []question {
+	return []question{
+		{id: "not-found", row: "G1", asks: "Does Google answer 404 for what exists?", standIn: noneMet, harm: map[string]string{
+			noneMet: "",
+			"met":   "a calendar that answers 404 twice within seconds is taken for deleted: another is made, the employee is mailed, the first is deleted",
+		}},
+		{id: "stale-row", row: "G2", asks: "Does the list of calendars drop a deleted calendar?", standIn: "dropped at once", harm: map[string]string{
+			"dropped at once":     "",
+			"dropped later":       "while the row stays, a lost database makes the product take the deleted calendar and remove the living one",
+			"not within the time": "after a lost database the product takes the deleted calendar and removes the living one; connecting anew is refused",
+		}},
+		{id: "zone-taken", row: "G3", asks: "Is the name of the time zone taken?", standIn: "taken", harm: map[string]string{
+			"taken":   "",
+			"refused": "no calendar and no event can be written, and no alarm says why",
+		}},
+		{id: "zone-of-calendars", row: "G3", asks: "Is the time zone of a calendar given back as sent?", standIn: asSent, harm: map[string]string{
+			asSent:    "",
+			"renamed": "every night one calendars.update per calendar, reported as a changed zone",
+		}},
+		{id: "zone-of-events", row: "G3", asks: "Is the time zone of an event given back as sent?", standIn: asSent, harm: map[string]string{
+			asSent: "", "renamed": "",
+		}},
+		{id: "texts-of-events", row: "G4", asks: "Are title and place read later as the write's own answer gave them?", standIn: "as answered", harm: map[string]string{
+			"as answered":             "",
+			"otherwise than answered": "such events are written anew every night, reported as changed by hand",
+		}},
+		{id: "name-of-calendars", row: "G4", asks: "Is the name of a calendar read as it was sent, but for blanks at its ends?", standIn: asSent, harm: map[string]string{
+			asSent:   "",
+			"folded": "calendars with such a name are renamed every night, reported as renamed by hand",
+		}},
+		{id: "mark", row: "G5", asks: "Is the mark found in the description that comes back?", standIn: "found", harm: map[string]string{
+			"found":           "",
+			"lost in answers": "the mark is taken for removed and written anew",
+			"lost in lists":   "the mark is written anew every night, and after a lost database every calendar is made a second time",
+			"lost everywhere": "the mark is written anew every night, and after a lost database every calendar is made a second time",
+		}},
+		{id: "share", row: "G6", asks: "What becomes of a share with an address outside the domain?", standIn: "as asked", harm: map[string]string{
+			"as asked": "",
+			"refused":  "",
+			"lowered":  "the role is raised every night, in vain, and reported as widened by hand",
+		}},
+		{id: "readers-view", row: "G6", asks: "What does the reader outside the domain see?", standIn: "details", harm: map[string]string{
+			"details":   "",
+			"busy only": "the calendar is shown as working though its reader sees no more than busy times",
+			"nothing":   "the calendar is shown as working though its reader cannot open it",
+		}},
+		{id: "default-rules", row: "G7", asks: "Do new calendars carry rules that nobody asked for?", standIn: "none", harm: map[string]string{
+			"none": "",
+			"some": "each night reports every calendar as shared by somebody",
+		}},
+		{id: "address", row: "G8", asks: "Is the address of a share given back as sent?", standIn: asSent, harm: map[string]string{
+			asSent:      "",
+			"respelled": "after a lost database the share is not known again: the calendar is replaced",
+			"group":     "after a lost database the share is not known again: the group is invited once more",
+		}},
+		{id: "invitation", row: "G8", asks: "Is a share listed before it is accepted?", standIn: "listed", harm: map[string]string{
+			"listed": "",
+			"hidden": "after a lost database people are invited once more, and a share widened before it was accepted stays so",
+		}},
+		{id: "unshare", row: "G8", asks: "Can a share be removed by the id in its answer?", standIn: "removed", harm: map[string]string{
+			"removed":     "",
+			"not removed": "a former address keeps reading, and the product takes it for removed",
+		}},
+		{id: "creation", row: "G9", asks: "Does the account create and share now?", standIn: "yes", harm: map[string]string{
+			"yes": "", "quotaExceeded": "",
+		}},
+		{id: "account", row: "G10", asks: "Does something keep the whole account out?", standIn: noneMet, harm: map[string]string{
+			noneMet:               "",
+			"invalid_client":      "",
+			"unauthorized_client": "",
+			"invalid_grant":       "",
+			"accessNotConfigured": "no alarm; each key fails by itself and the console names an internal step",
+			"SERVICE_DISABLED":    "no alarm; each key fails by itself and the console names an internal step",
+			"notACalendarUser":    "no alarm; each key fails by itself and the console names an internal step",
+			"dailyLimitExceeded":  "not taken for a limit: each key fails by itself, without an alarm",
+			"deleted_client":      "taken for passing: no alarm, and the console says connected",
+			"disabled_client":     "taken for passing: no alarm, and the console says connected",
+		}},
+		{id: "precondition", row: "G11", asks: "Does 412 come without a change?", standIn: noneMet, harm: map[string]string{
+			noneMet: "", "met": "",
+		}},
+		{id: "cancelled", row: "G12", asks: "What is left of a cancelled event?", standIn: "its fields", harm: map[string]string{
+			"its fields": "", "its id": "", "nothing": "",
+		}},
+		{id: "revival", row: "G12", asks: "Can a cancelled event be written again under its id?", standIn: "yes", harm: map[string]string{
+			"yes": "", "no": "",
+		}},
+		{id: "reach", row: "G13", asks: "Are calendars of an earlier consent within reach?", standIn: "yes", harm: map[string]string{
+			"yes": "",
+			"no":  "connecting is refused, and the page blames another OAuth client",
+		}},
+		{id: "length", row: "G14", asks: "Are the longest texts that the product writes taken whole, in characters of two UTF-16 units?", standIn: "yes", harm: map[string]string{
+			"yes":     "",
+			"refused": "tasks with very long texts get no event",
+			"cut":     "tasks with very long texts are written anew every night",
+		}},
+		{id: "listed", row: "G15", asks: "How soon is a new calendar listed?", standIn: "at once", harm: map[string]string{
+			"at once":             "",
+			"soon":                "",
+			"late":                "a calendar made shortly before the database was lost is made a second time",
+			"not within the time": "a calendar whose creation was answered by nothing is made a second time",
+		}},
+	}
+}
+
+// soonEnough is how long after a creation whose answer was lost the product still
+// looks for the calendar: INTENT_SECONDS and a fifth more.
+const soonEnough = 12 * 60 // seconds
