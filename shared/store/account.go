@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -28,8 +26,8 @@ type AccountRecord struct {
 	SuspectSince   time.Time `firestore:"suspect_since,omitempty" json:"suspect_since,omitzero"`
 	DisconnectedAt time.Time `firestore:"disconnected_at,omitempty" json:"disconnected_at,omitzero"`
 	Disconnected   string    `firestore:"disconnected,omitempty" json:"disconnected,omitempty"`
-	// Alarmed is the version whose lost grant was told as an alarm that is not ended
-	// yet; 0: none.
+	// Alarmed is the version whose lost grant was told in an alarm that has not ended;
+	// 0: none.
 	Alarmed int64 `firestore:"alarmed,omitempty" json:"alarmed,omitempty"`
 	// ClientRefusedAt is when Google first refused our client id or secret; zero
 	// while it takes them.
@@ -39,54 +37,19 @@ type AccountRecord struct {
 	// PauseSeconds is the length of the latest such pause, from which the next one
 	// doubles; 0 once Google took a write again.
 	PauseSeconds int64 `firestore:"pause_seconds,omitempty" json:"pause_seconds,omitempty"`
-	// CreationsPausedUntil and CreationsPauseSeconds are the same for what is held
-	// back when only making and sharing calendars was refused.
+	// CreationsPausedUntil and CreationsPauseSeconds are the same for a pause of making
+	// and sharing calendars alone.
 	CreationsPausedUntil  time.Time `firestore:"creations_paused_until,omitempty" json:"creations_paused_until,omitzero"`
 	CreationsPauseSeconds int64     `firestore:"creations_pause_seconds,omitempty" json:"creations_pause_seconds,omitempty"`
 }
 
-// InstallationRecord is the one document that names the tenant and its account.
-type InstallationRecord struct {
-	// Tenant is the UUID in every mark (rule 3.1); empty until the first
-	// calendar list after a connection has shown whether marks exist already.
-	Tenant  string `firestore:"tenant,omitempty" json:"tenant,omitempty"`
-	Account string `firestore:"account,omitempty" json:"account,omitempty"`
-	// Purge is the latest purge. It stands here because whoever looks at an employee
-	// reads this record, always as it is now.
-	Purge *PurgeRecord `firestore:"purge,omitempty" json:"purge,omitempty"`
-}
-
-var (
-	// ErrNotConnected means that no account was ever connected.
-	ErrNotConnected = errors.New("store: no account is connected")
-	// ErrOtherAccount refuses to replace the account or client that owns calendars
-	// (rule 3.7).
-	ErrOtherAccount = errors.New("store: another account or client owns the calendars")
-)
-
 // SealPath names the record of the account sub; its Sealed is bound to this name.
 func SealPath(sub string) string { return string(Accounts) + "/" + sub }
 
-func installationRef() Ref      { return Ref{Installation, "current"} }
 func accountRef(sub string) Ref { return Ref{Accounts, sub} }
-func deadLetterRef(key Key) Ref {
-	return Ref{DeadLetters, string(key.Collection) + "-" + docID(key.ID)}
-}
-func budgetRef(account string) Ref    { return Ref{Budgets, account} }
-func creationsRef(account string) Ref { return Ref{Creations, account} }
-func settingsRef() Ref                { return Ref{Settings, "current"} }
-func pollRef(what string) Ref         { return Ref{Polls, what} }
 
-// Installation reads the installation's record; missing is the zero value.
-func (s *Store) Installation(ctx context.Context) (InstallationRecord, error) {
-	var in InstallationRecord
-	if _, err := s.b.Get(ctx, installationRef(), &in); err != nil {
-		return in, fmt.Errorf("read installation: %w", err)
-	}
-	return in, nil
-}
-
-// Account reads the account that the installation uses, ErrNotConnected if none.
+// Account reads the account that the installation uses, ErrNotConnected if none. It
+// is two reads: an account that replaces this one in between is missed.
 func (s *Store) Account(ctx context.Context) (AccountRecord, error) {
 	in, err := s.Installation(ctx)
 	if err != nil {
@@ -95,21 +58,18 @@ func (s *Store) Account(ctx context.Context) (AccountRecord, error) {
 	if in.Account == "" {
 		return AccountRecord{}, ErrNotConnected
 	}
-	var a AccountRecord
-	found, err := s.b.Get(ctx, accountRef(in.Account), &a)
-	if err != nil {
-		return a, fmt.Errorf("read account: %w", err)
+	a, found, err := get[AccountRecord](ctx, s, "read the account", accountRef(in.Account))
+	if err == nil && !found {
+		err = ErrNotConnected
 	}
-	if !found {
-		return a, ErrNotConnected
-	}
-	return a, nil
+	return a, err
 }
 
 // Connect records a new grant under the next version. While calendars are owned
-// (known tells), another account or client is ErrOtherAccount.
+// (known tells), another account or client is ErrOtherAccount. Made again it counts
+// the version once more.
 func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (AccountRecord, error) {
-	err := s.b.Transact(ctx, func(tx Tx) error {
+	err := s.transact(ctx, "record the connection", func(tx Tx) error {
 		var in InstallationRecord
 		if _, err := tx.Get(installationRef(), &in); err != nil {
 			return err
@@ -136,114 +96,146 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		return tx.Set(accountRef(a.Sub), &a)
 	})
 	if err != nil {
-		return AccountRecord{}, fmt.Errorf("record the connection: %w", err)
+		return AccountRecord{}, err
 	}
 	return a, nil
 }
 
-// SetTenant fixes the tenant if none is set yet and gives the one in force.
-func (s *Store) SetTenant(ctx context.Context, tenant string) (string, error) {
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		var in InstallationRecord
-		if _, err := tx.Get(installationRef(), &in); err != nil {
-			return err
-		}
-		if in.Tenant != "" {
-			tenant = in.Tenant
-			return nil
-		}
-		in.Tenant = tenant
-		return tx.Set(installationRef(), &in)
-	})
-	if err != nil {
-		return "", fmt.Errorf("fix the tenant: %w", err)
-	}
-	return tenant, nil
-}
-
 // GrantRefused records that Google refused the grant of a version for good. The
 // first refusal only makes it suspect; one that comes at least repeat later
-// disconnects (rule 7.5). A newer version is left alone. It reports
-// whether this call disconnected it.
+// disconnects (rule 7.5). A newer version stays as it is. It reports whether this
+// call disconnected it.
 func (s *Store) GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (disconnected bool, err error) {
-	err = s.b.Transact(ctx, func(tx Tx) error {
+	err = s.changeAccount(ctx, "record the refused grant", sub, func(a *AccountRecord, now time.Time) bool {
 		disconnected = false
-		var a AccountRecord
-		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found || a.Version != version || !a.Connected {
-			return err
-		}
-		now := tx.Now()
 		switch {
+		case a.Version != version || !a.Connected:
+			return false
 		case a.SuspectSince.IsZero():
 			a.SuspectSince = now
 		case now.Sub(a.SuspectSince) < repeat:
-			return nil
+			return false
 		default:
 			a.Connected, a.DisconnectedAt, a.Disconnected = false, now, reason
 			disconnected = true
 		}
-		return tx.Set(accountRef(sub), &a)
+		return true
 	})
-	if err != nil {
-		return false, fmt.Errorf("record the refused grant: %w", err)
-	}
-	return disconnected, nil
+	return disconnected && err == nil, err
 }
 
 // GrantAlarmed remembers that the alarm of a version's lost grant was told, or
 // with version 0 that it was ended, so that Poll tells only what its maker did not
 // live to tell.
 func (s *Store) GrantAlarmed(ctx context.Context, sub string, version int64) error {
-	err := s.changeAccount(ctx, sub, func(a *AccountRecord, _ time.Time) bool {
+	return s.changeAccount(ctx, "remember the alarm of the grant", sub, func(a *AccountRecord, _ time.Time) bool {
 		changed := a.Alarmed != version
 		a.Alarmed = version
 		return changed
 	})
-	if err != nil {
-		return fmt.Errorf("remember the alarm of the grant: %w", err)
-	}
-	return nil
 }
 
 // ClientRefused records that Google refuses our client id or secret. It is no
 // fault of the grant, so nothing is disconnected (rule 7.5).
 func (s *Store) ClientRefused(ctx context.Context, sub string) error {
-	err := s.changeAccount(ctx, sub, func(a *AccountRecord, now time.Time) bool {
+	return s.changeAccount(ctx, "record the refused client", sub, func(a *AccountRecord, now time.Time) bool {
 		if !a.ClientRefusedAt.IsZero() {
 			return false
 		}
 		a.ClientRefusedAt = now
 		return true
 	})
-	if err != nil {
-		return fmt.Errorf("record the refused client: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) changeAccount(ctx context.Context, sub string, change func(a *AccountRecord, now time.Time) (changed bool)) error {
-	return s.b.Transact(ctx, func(tx Tx) error {
-		var a AccountRecord
-		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found || !change(&a, tx.Now()) {
-			return err
-		}
-		return tx.Set(accountRef(sub), &a)
-	})
 }
 
 // GrantWorks clears a suspicion against a version, and against our client.
 func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error {
-	err := s.changeAccount(ctx, sub, func(a *AccountRecord, _ time.Time) bool {
+	return s.changeAccount(ctx, "clear the suspicion", sub, func(a *AccountRecord, _ time.Time) bool {
 		if a.Version != version || (a.SuspectSince.IsZero() && a.ClientRefusedAt.IsZero()) {
 			return false
 		}
 		a.SuspectSince, a.ClientRefusedAt = time.Time{}, time.Time{}
 		return true
 	})
+}
+
+// How long Google's `quotaExceeded` pauses what it concerns: doubling with each
+// refusal in a row (rule 6.6).
+const (
+	firstPause   = 15 * time.Minute
+	longestPause = 6 * time.Hour
+)
+
+// pauseFields are where an account keeps one of its pauses.
+type pauseFields func(*AccountRecord) (until *time.Time, seconds *int64)
+
+func writesPause(a *AccountRecord) (until *time.Time, seconds *int64) {
+	return &a.PausedUntil, &a.PauseSeconds
+}
+
+func creationsPause(a *AccountRecord) (until *time.Time, seconds *int64) {
+	return &a.CreationsPausedUntil, &a.CreationsPauseSeconds
+}
+
+// PauseWrites records that Google refused an event for quotaExceeded, and gives
+// until when all writes pause. Refusals during a pause, of calls that were on
+// their way when it began, do not lengthen it. An account nobody knows does not
+// pause: the time is zero.
+func (s *Store) PauseWrites(ctx context.Context, sub string) (until time.Time, err error) {
+	return s.pause(ctx, sub, writesPause)
+}
+
+// PauseCreations is PauseWrites for a refusal of making or sharing a calendar,
+// which pauses only that.
+func (s *Store) PauseCreations(ctx context.Context, sub string) (until time.Time, err error) {
+	return s.pause(ctx, sub, creationsPause)
+}
+
+// WritesWork records that Google accepted an event's write: the next pause is a
+// first one again. During a pause it changes nothing, for then the write was on
+// its way before the refusal.
+func (s *Store) WritesWork(ctx context.Context, sub string) error {
+	return s.endPause(ctx, sub, writesPause)
+}
+
+// CreationsWork is WritesWork for making and sharing calendars.
+func (s *Store) CreationsWork(ctx context.Context, sub string) error {
+	return s.endPause(ctx, sub, creationsPause)
+}
+
+func (s *Store) pause(ctx context.Context, sub string, fields pauseFields) (end time.Time, err error) {
+	err = s.changeAccount(ctx, "record the pause", sub, func(a *AccountRecord, now time.Time) bool {
+		until, seconds := fields(a)
+		begins := !now.Before(*until)
+		if begins {
+			length := min(max(firstPause, 2*time.Duration(*seconds)*time.Second), longestPause)
+			*until, *seconds = now.Add(length), int64(length/time.Second)
+		}
+		end = *until
+		return begins
+	})
 	if err != nil {
-		return fmt.Errorf("clear the suspicion: %w", err)
+		return time.Time{}, err
 	}
-	return nil
+	return end, nil
+}
+
+func (s *Store) endPause(ctx context.Context, sub string, fields pauseFields) error {
+	return s.changeAccount(ctx, "record the pause's end", sub, func(a *AccountRecord, now time.Time) bool {
+		until, seconds := fields(a)
+		if *seconds == 0 || now.Before(*until) {
+			return false
+		}
+		*until, *seconds = time.Time{}, 0
+		return true
+	})
+}
+
+// changeAccount changes an account that is known, if f says that it did.
+func (s *Store) changeAccount(ctx context.Context, doing, sub string, f func(a *AccountRecord, now time.Time) (changed bool)) error {
+	return change(ctx, s, doing, accountRef(sub), func(a *AccountRecord, found bool, now time.Time) effect {
+		if found && f(a, now) {
+			return set
+		}
+		return nothing
+	})
 }

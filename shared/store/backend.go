@@ -1,9 +1,3 @@
-// Package store keeps the product's state: employees with their calendars, tasks
-// with their mappings, leases with dirty counters, accounts with sealed tokens,
-// settings, activity. Store speaks the product's own terms once; a Backend is the
-// database beneath it (store/firestore in the cloud, store/bolt embedded), held to
-// one contract by storetest. It must never call the ERP or Google, and never hold
-// a secret that is not sealed.
 package store
 
 import (

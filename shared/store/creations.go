@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -19,7 +18,7 @@ type CreationRequest struct {
 // CreationsRecord is the bucket of calendar creations of one account and the
 // queue before it (rule 6.5).
 type CreationsRecord struct {
-	// Full is when the bucket will be full again if nothing is taken: each
+	// Full is when the bucket will be full again if nothing is granted: each
 	// creation moves it by an hour's PerHour-th part. Zero is a full bucket.
 	Full    time.Time `firestore:"full,omitempty" json:"full,omitzero"`
 	PerHour int       `firestore:"per_hour" json:"per_hour"`
@@ -35,6 +34,8 @@ type CreationWait struct {
 	Told time.Time `firestore:"told" json:"told"`
 }
 
+func creationsRef(account string) Ref { return Ref{Creations, account} }
+
 // creationPatience is how long after the time told somebody may stay away before
 // the place no longer counts. Who is still wanted comes with the next poll, and
 // even later finds the old place again; this is only for what died half-way.
@@ -42,7 +43,7 @@ const creationPatience = time.Hour
 
 // NewCreation is a calendar to be made.
 type NewCreation struct {
-	// Intent is written as the employee's calendar when it is their turn.
+	// Intent is written as the employee's calendar when the creation is granted.
 	Intent CalendarRecord
 	// PerHour is the bucket's capacity and hourly refill.
 	PerHour int
@@ -57,104 +58,77 @@ type NewCreation struct {
 // is one: it was adopted meanwhile (EmployeeLease.Record has it).
 type QueuePosition struct {
 	Granted bool
-	// Before is how many are ahead, and At about when it will be this one's turn.
+	// Before is how many are ahead, and At about when the calendar may be made.
 	Before int
 	At     time.Time
 }
 
-// ReserveCreation takes one calendar creation from the account's bucket and
+// ReserveCreation reserves one calendar creation of the account's bucket and
 // writes the intent, or keeps the employee's place in the queue: first asked,
 // first served, over all instances. It is one transaction, so a creation counts
 // exactly when its intent is there. Who is granted one and does not get the
 // calendar made finds the same place when asking again.
 func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCreation) (QueuePosition, error) {
-	var turn QueuePosition
-	var record EmployeeRecord
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		turn = QueuePosition{}
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		var q CreationsRecord
-		if _, err := tx.Get(creationsRef(c.Intent.Account), &q); err != nil {
-			return err
-		}
-		now := tx.Now()
-		if !rec.holds(l.Lease, now) {
-			return ErrLeaseLost
-		}
+	var position QueuePosition
+	err := s.withEmployee(ctx, "reserve a calendar creation for", l, func(tx Tx, held *EmployeeLease) (effect, error) {
+		position = QueuePosition{}
+		rec, now := &held.Record, tx.Now()
 		if rec.Calendar != nil {
 			// Written already, and the answer was lost; or adopted meanwhile.
 			if rec.Calendar.Epoch == c.Intent.Epoch {
-				turn = QueuePosition{Granted: true, At: now}
+				position = QueuePosition{Granted: true, At: now}
 			}
-			record = rec
-			return nil
+			return nothing, nil
+		}
+		var q CreationsRecord
+		if _, err := tx.Get(creationsRef(c.Intent.Account), &q); err != nil {
+			return nothing, err
 		}
 		if rec.Creation == nil || rec.Creation.Account != c.Intent.Account {
 			rec.Creation = &CreationRequest{Account: c.Intent.Account, Asked: now}
 		}
 		q.PerHour = max(c.PerHour, 1)
-		turn = q.ask(CreationWait{Employee: rec.ID, Asked: rec.Creation.Asked}, c.NotBefore, now)
+		position = q.ask(CreationWait{Employee: rec.ID, Asked: rec.Creation.Asked}, c.NotBefore, now)
 		rec.State, rec.Reason = StatePending, ""
-		if turn.Granted {
+		if position.Granted {
 			intent := c.Intent
 			rec.Calendar = &intent
-			if err := tx.Set(Ref{Activity, c.Activity.ID}, c.Activity); err != nil {
-				return err
+			if err := recordActivity(tx, c.Activity); err != nil {
+				return nothing, err
 			}
 		}
-		record = rec
 		// Both are written even where only one changed: a document that is read and
 		// not written has to be locked at the commit, which costs more.
-		if err := tx.Set(creationsRef(c.Intent.Account), &q); err != nil {
-			return err
-		}
-		return tx.Set(l.Key.ref(), &rec)
+		return set, tx.Set(creationsRef(c.Intent.Account), &q)
 	})
 	if err != nil {
-		return QueuePosition{}, fmt.Errorf("reserve a calendar creation for %s: %w", l.Key, err)
+		return QueuePosition{}, err
 	}
-	l.Record = record
-	return turn, nil
+	return position, nil
 }
 
 // DequeueCreation gives up an employee's place in the queue, so that nobody waits
 // for one who wants no calendar any more.
 func (s *Store) DequeueCreation(ctx context.Context, l *EmployeeLease) error {
-	var record EmployeeRecord
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
-		}
-		record = rec
+	return s.withEmployee(ctx, "remove from the queue for calendars", l, func(tx Tx, held *EmployeeLease) (effect, error) {
+		rec := &held.Record
 		if rec.Creation == nil {
-			return nil
+			return nothing, nil
 		}
+		ref := creationsRef(rec.Creation.Account)
 		var q CreationsRecord
-		if _, err := tx.Get(creationsRef(rec.Creation.Account), &q); err != nil {
-			return err
+		if _, err := tx.Get(ref, &q); err != nil {
+			return nothing, err
 		}
 		if place := q.place(rec.ID); place >= 0 {
 			q.Waiting = slices.Delete(q.Waiting, place, place+1)
-			if err := tx.Set(creationsRef(rec.Creation.Account), &q); err != nil {
-				return err
+			if err := tx.Set(ref, &q); err != nil {
+				return nothing, err
 			}
 		}
 		rec.Creation = nil
-		record = rec
-		return tx.Set(l.Key.ref(), &rec)
+		return set, nil
 	})
-	if err != nil {
-		return fmt.Errorf("take %s out of the queue for calendars: %w", l.Key, err)
-	}
-	l.Record = record
-	return nil
 }
 
 // QueuedCreation is one who waits for a calendar to be made.
@@ -162,20 +136,20 @@ type QueuedCreation struct {
 	Employee int64
 	Asked    time.Time
 	Before   int
-	// At is about when the turn comes; not after now: at the next poll.
+	// At is about when the calendar may be made; not after now: at the next poll.
 	At time.Time
 }
 
 // CreationQueue lists who waits for a new calendar on an account, in order, and
-// when their turn comes, seen from now. notBefore is the end of Google's pause, if any.
+// about when each may be made, seen from now. notBefore is the end of Google's pause, if any.
 func (s *Store) CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]QueuedCreation, error) {
-	var q CreationsRecord
-	if _, err := s.b.Get(ctx, creationsRef(account), &q); err != nil {
-		return nil, fmt.Errorf("read the queue for calendars: %w", err)
+	q, _, err := get[CreationsRecord](ctx, s, "read the queue for calendars", creationsRef(account))
+	if err != nil {
+		return nil, err
 	}
 	out := make([]QueuedCreation, len(q.Waiting))
 	for i, w := range q.Waiting {
-		out[i] = QueuedCreation{Employee: w.Employee, Asked: w.Asked, Before: i, At: later(q.turn(i, later(now, q.Full)), notBefore)}
+		out[i] = QueuedCreation{Employee: w.Employee, Asked: w.Asked, Before: i, At: later(q.ready(i, later(now, q.Full)), notBefore)}
 	}
 	return out, nil
 }
@@ -185,9 +159,9 @@ func (q *CreationsRecord) interval() time.Duration {
 	return wholeMicros(time.Hour / time.Duration(max(q.PerHour, 1)))
 }
 
-// turn is when the bucket holds one for somebody with so many before them, if it
+// ready is when the bucket holds one for somebody with so many before them, if it
 // is full again at full.
-func (q *CreationsRecord) turn(before int, full time.Time) time.Time {
+func (q *CreationsRecord) ready(before int, full time.Time) time.Time {
 	capacity := time.Duration(max(q.PerHour, 1)) * q.interval()
 	return full.Add(time.Duration(before+1)*q.interval() - capacity)
 }
@@ -196,7 +170,7 @@ func (q *CreationsRecord) place(employee int64) int {
 	return slices.IndexFunc(q.Waiting, func(w CreationWait) bool { return w.Employee == employee })
 }
 
-// ask serves one who asks. It is their turn when the bucket holds one for each of
+// ask serves one who asks. They are granted one when the bucket holds one for each of
 // those before them too: so nobody is kept from what is there by one who has not
 // come yet, and nobody is overtaken either.
 func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) QueuePosition {
@@ -207,12 +181,12 @@ func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) QueuePos
 		return cmp.Or(a.Asked.Compare(b.Asked), cmp.Compare(a.Employee, b.Employee))
 	})
 	full := later(now, q.Full)
-	turn := QueuePosition{Before: place, At: later(later(q.turn(place, full), notBefore), now)}
-	if turn.Granted = !turn.At.After(now); turn.Granted {
+	position := QueuePosition{Before: place, At: later(later(q.ready(place, full), notBefore), now)}
+	if position.Granted = !position.At.After(now); position.Granted {
 		q.Full = full.Add(q.interval())
-		return turn
+		return position
 	}
-	w.Told = turn.At
+	w.Told = position.At
 	q.Waiting = slices.Insert(q.Waiting, place, w)
-	return turn
+	return position
 }

@@ -54,7 +54,7 @@ type CalendarRecord struct {
 	RuleSeen bool `firestore:"rule_seen,omitempty" json:"rule_seen,omitempty"`
 	// Filled is when the calendar first held all its tasks.
 	Filled time.Time `firestore:"filled,omitempty" json:"filled,omitzero"`
-	// Permitted is set once the delete guard let this calendar go, at PermittedAt.
+	// Permitted is set once the delete guard granted the deletion, at PermittedAt.
 	Permitted   bool      `firestore:"permitted,omitempty" json:"permitted,omitempty"`
 	PermittedAt time.Time `firestore:"permitted_at,omitempty" json:"permitted_at,omitzero"`
 	// Extra is a further calendar of the employee, found by its mark: it goes only
@@ -78,13 +78,13 @@ type EmployeeRecord struct {
 	State     EmployeeState `firestore:"state" json:"state"`
 	// Reason says in one word why the state is none or held, e.g. "no-address".
 	Reason string `firestore:"reason,omitempty" json:"reason,omitempty"`
-	// Seen is the digest of the card at the last look, and SeenAt when a look found it
+	// Seen is the digest of the card at the last pass, and SeenAt when a pass found it
 	// otherwise than the one before; indexed.
 	Seen   string    `firestore:"seen,omitempty" json:"seen,omitempty"`
 	SeenAt time.Time `firestore:"seen_at,omitempty" json:"seen_at,omitzero"`
 	// Calendar is the present one, or the intent of one.
 	Calendar *CalendarRecord `firestore:"calendar,omitempty" json:"calendar,omitempty"`
-	// Retiring are calendars that are being taken down.
+	// Retiring are calendars on their way out.
 	Retiring []CalendarRecord `firestore:"leaving,omitempty" json:"leaving,omitempty"`
 	// AbsentSince is when a complete reading first lacked a reason for the calendar.
 	AbsentSince time.Time `firestore:"absent_since,omitempty" json:"absent_since,omitzero"`
@@ -107,22 +107,8 @@ type EmployeeRecord struct {
 	Work
 }
 
-// heldCalendars counts the calendars whose deletion is held.
-func (e *EmployeeRecord) heldCalendars() int {
-	n := 0
-	for _, c := range e.Retiring {
-		if !c.Permitted {
-			n++
-		}
-	}
-	if e.heldPresent() {
-		n++
-	}
-	return n
-}
-
 // heldPresent reports whether the present calendar's own deletion is held: nobody
-// said that its employee is gone, so it goes on meanwhile (rule 4.4).
+// said that its employee is gone, so it is kept up to date meanwhile (rule 4.4).
 func (e *EmployeeRecord) heldPresent() bool {
 	return e.Held != "" && e.Calendar != nil && !e.AbsentSince.IsZero()
 }
@@ -137,234 +123,207 @@ func (e *EmployeeRecord) CardState() EmployeeState {
 
 func (e *EmployeeRecord) work() *Work { return &e.Work }
 
+func newEmployee(id int64) *EmployeeRecord { return &EmployeeRecord{ID: id, State: StateNone} }
+
 // Receives reports whether events of a calendar epoch may be written
 // (rule 1.6).
 func (e *EmployeeRecord) Receives(epoch string) bool {
 	return e.State == StateActive && e.Calendar != nil && e.Calendar.ID != "" && e.Calendar.Epoch == epoch
 }
 
-// EmployeeLease is a held lease on an employee with the record as it is stored.
-type EmployeeLease struct {
-	Lease
-	Record EmployeeRecord
-}
-
-// AcquireEmployee takes the lease of an employee, or marks them dirty for its holder.
-func (s *Store) AcquireEmployee(ctx context.Context, id int64, c Claim) (EmployeeLease, Outcome, error) {
-	key := EmployeeKey(id)
-	var lease EmployeeLease
-	var outcome Outcome
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := EmployeeRecord{ID: id, State: StateNone}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
-		}
-		// See AcquireTask.
-		if rec.LeaseToken == c.Token && tx.Now().Before(rec.LeaseUntil) {
-			lease = EmployeeLease{Lease{key, c.Token, rec.LeaseUntil, rec.Dirty, 1}, rec}
-			outcome = Acquired
-			return nil
-		}
-		lease.Lease, outcome = rec.take(c, key, tx.Now())
-		lease.Record = rec
-		if outcome == Redelivered {
-			return nil
-		}
-		return tx.Set(key.ref(), &rec)
-	})
-	if err != nil {
-		return EmployeeLease{}, 0, fmt.Errorf("take lease of %s: %w", key, err)
-	}
-	return lease, outcome, nil
-}
-
 // SaveEmployee changes a held employee's record: change is applied to the record
-// as stored and may be run several times. The activity, if any, is recorded in
-// the same transaction.
+// as stored, whose Work it cannot change, and may be run several times. The activity,
+// if any, is recorded in the same transaction.
 func (s *Store) SaveEmployee(ctx context.Context, l *EmployeeLease, change func(*EmployeeRecord), activity ...ActivityRecord) error {
-	var record EmployeeRecord
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
-		}
-		work := rec.Work
+	return s.withEmployee(ctx, "save", l, func(tx Tx, held *EmployeeLease) (effect, error) {
+		work := held.Record.Work
 		if work.Failure != nil {
 			f := *work.Failure
 			work.Failure = &f
 		}
-		change(&rec)
-		rec.Work = work
-		record = rec
-		for _, a := range activity {
-			if err := tx.Set(Ref{Activity, a.ID}, a); err != nil {
-				return err
-			}
-		}
-		return tx.Set(l.Key.ref(), &rec)
+		change(&held.Record)
+		held.Record.Work = work
+		return set, recordActivity(tx, activity...)
 	})
-	if err != nil {
-		return fmt.Errorf("save %s: %w", l.Key, err)
-	}
-	l.Record = record
-	return nil
 }
 
-// SeenSince gives the digests of the cards that a look found otherwise than the look
-// before, at that time or after, by employee.
-func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]string, error) {
-	recs, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "seen_at", Op: AtLeast, Value: since})
-	if err != nil {
-		return nil, fmt.Errorf("list employees seen since %s: %w", since.Format(time.RFC3339), err)
-	}
-	seen := make(map[int64]string, len(recs))
-	for _, rec := range recs {
-		seen[rec.ID] = rec.Seen
-	}
-	return seen, nil
-}
-
-// SettleEmployee ends a look at an employee like SettleTask.
+// SettleEmployee ends a pass over an employee like SettleTask.
 func (s *Store) SettleEmployee(ctx context.Context, l *EmployeeLease, r Result) (released bool, err error) {
-	next := *l
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		next = *l
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
-		}
-		released = rec.settle(&next.Lease, r, tx.Now())
-		cleared := released && rec.DeadLetter && r.Err == nil
-		if cleared {
-			rec.DeadLetter = false
-		}
-		next.Record = rec
-		if cleared {
-			if err := tx.Delete(deadLetterRef(l.Key)); err != nil {
-				return err
-			}
-		}
-		return tx.Set(l.Key.ref(), &rec)
+	err = s.withEmployee(ctx, "settle", l, func(tx Tx, held *EmployeeLease) (_ effect, err error) {
+		released, err = settle(tx, &held.Lease, &held.Record.Work, r)
+		return set, err
 	})
-	if err != nil {
-		return false, fmt.Errorf("settle %s: %w", l.Key, err)
-	}
-	*l = next
-	return released, nil
+	return released && err == nil, err
 }
 
-// ForgetEmployee removes the record of an employee who has no calendar and is
-// not in the ERP, releasing the lease.
+// ForgetEmployee removes the record of an employee who has no calendar and is not in
+// the ERP, and with it the lease. Where there is a calendar after all, or a
+// notification came meanwhile, it gives ErrLeaseLost and the record stays.
 func (s *Store) ForgetEmployee(ctx context.Context, l *EmployeeLease) error {
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		if !rec.holds(l.Lease, tx.Now()) || rec.Dirty != l.Dirty || rec.Calendar != nil || len(rec.Retiring) > 0 {
-			return ErrLeaseLost
+	return s.withEmployee(ctx, "forget", l, func(tx Tx, held *EmployeeLease) (effect, error) {
+		rec := &held.Record
+		if rec.Dirty != l.Dirty || rec.Calendar != nil || len(rec.Retiring) > 0 {
+			return nothing, ErrLeaseLost
 		}
 		if rec.DeadLetter {
 			if err := tx.Delete(deadLetterRef(l.Key)); err != nil {
-				return err
+				return nothing, err
 			}
 		}
-		return tx.Delete(l.Key.ref())
+		return remove, nil
 	})
-	if err != nil {
-		return fmt.Errorf("forget %s: %w", l.Key, err)
-	}
-	return nil
 }
 
-// AdoptCalendar records a calendar found by its mark after the database was
-// lost: active, but not listed, so that it is audited before anything is
-// inserted (rule 3.4). A record that has a calendar already stays, and a
-// calendar that is being taken down does not come back.
+// AdoptCalendar records a calendar found by its mark after the database was lost:
+// active, but not listed, so that it is listed completely before anything is inserted
+// (rule 3.4). A record that has a calendar already stays, and a retiring calendar does
+// not come back: adopted is false. It needs no lease.
 func (s *Store) AdoptCalendar(ctx context.Context, employee int64, cal CalendarRecord) (adopted bool, err error) {
-	key := EmployeeKey(employee)
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		adopted = false
-		rec := EmployeeRecord{ID: employee, State: StateNone}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
+	return s.changeEmployee(ctx, "adopt a calendar of", employee, func(e *EmployeeRecord, _ time.Time) bool {
+		if e.Calendar != nil || e.retiring(cal.ID) >= 0 {
+			return false
 		}
-		leaving := func(c CalendarRecord) bool { return c.ID == cal.ID }
-		if rec.Calendar != nil || slices.ContainsFunc(rec.Retiring, leaving) {
-			return nil
-		}
-		rec.State, rec.Calendar = StateActive, &cal
-		adopted = true
-		return tx.Set(key.ref(), &rec)
+		e.State, e.Calendar = StateActive, &cal
+		return true
 	})
-	if err != nil {
-		return false, fmt.Errorf("adopt calendar of %s: %w", key, err)
-	}
-	return adopted, nil
 }
 
-// NoteExtra records a further calendar of an employee, found by its mark, among
-// those that are taken down. One that is known stays what it is, and what an open
-// intent may have made is found by the intent (rule 3.6).
+// NoteExtra records a further calendar of an employee, found by its mark, as retiring.
+// One that is known stays what it is, and what an open intent may have made is found
+// by the intent (rule 3.6): noted is false. It needs no lease.
 func (s *Store) NoteExtra(ctx context.Context, employee int64, cal CalendarRecord) (noted bool, err error) {
-	key := EmployeeKey(employee)
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		noted = false
-		rec := EmployeeRecord{ID: employee, State: StateNone}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
+	return s.changeEmployee(ctx, "note a further calendar of", employee, func(e *EmployeeRecord, _ time.Time) bool {
+		if e.Calendar == nil || e.owns(cal.ID, cal.Epoch) {
+			return false
 		}
-		if rec.Calendar == nil || rec.owns(cal.ID, cal.Epoch) {
-			return nil
-		}
-		cal.Extra, cal.Address = true, rec.Address
-		rec.Retiring = append(rec.Retiring, cal)
-		noted = true
-		return tx.Set(key.ref(), &rec)
+		extra := cal
+		extra.Extra, extra.Address = true, e.Address
+		e.Retiring = append(e.Retiring, extra)
+		return true
 	})
-	if err != nil {
-		return false, fmt.Errorf("note a further calendar of %s: %w", key, err)
+}
+
+// AddRetiring records as retiring a calendar found by its mark that the state did not
+// know. One that is known stays what it is. It needs no lease.
+func (s *Store) AddRetiring(ctx context.Context, employee int64, cal CalendarRecord) error {
+	_, err := s.changeEmployee(ctx, "record calendar "+cal.ID+" of", employee, func(e *EmployeeRecord, _ time.Time) bool {
+		if e.owns(cal.ID, cal.Epoch) {
+			return false
+		}
+		e.Retiring = append(e.Retiring, cal)
+		return true
+	})
+	return err
+}
+
+// AskRebuild asks that an employee's calendar be emptied and filled again; asked is
+// false for one who has none. It needs no lease.
+func (s *Store) AskRebuild(ctx context.Context, employee int64) (asked bool, err error) {
+	return s.askEmployee(ctx, employee, "ask to rebuild the calendar of", func(e *EmployeeRecord, now time.Time) bool {
+		if e.State != StateActive || e.Calendar == nil || e.Calendar.ID == "" {
+			return false
+		}
+		if e.RebuildAsked.IsZero() {
+			e.RebuildAsked = now
+		}
+		return true
+	})
+}
+
+// InviteEvery is how often an invitation is sent again at most (rule 5.3).
+const InviteEvery = 24 * time.Hour
+
+// AskInvitation asks that the invitation to an employee's calendar be sent again;
+// asked is false where Google has shown the share, or the last one was sent within
+// a day. It needs no lease.
+func (s *Store) AskInvitation(ctx context.Context, employee int64) (asked bool, err error) {
+	return s.askEmployee(ctx, employee, "ask for another invitation of", func(e *EmployeeRecord, now time.Time) bool {
+		if !e.MayInvite(now) {
+			return false
+		}
+		c := *e.Calendar
+		c.InviteAsked = now
+		e.Calendar = &c
+		return true
+	})
+}
+
+// MayInvite reports whether an admin may have the invitation sent again at a time.
+func (e *EmployeeRecord) MayInvite(now time.Time) bool {
+	c := e.Calendar
+	return e.State == StateActive && c != nil && c.RuleID != "" && !c.RuleSeen && !now.Before(c.SharedAt.Add(InviteEvery))
+}
+
+// askEmployee changes a record for an admin and marks it dirty, due at once: should
+// the message that follows get lost, Poll brings it up.
+func (s *Store) askEmployee(ctx context.Context, employee int64, doing string, change func(e *EmployeeRecord, now time.Time) bool) (asked bool, err error) {
+	return s.changeEmployee(ctx, doing, employee, func(e *EmployeeRecord, now time.Time) bool {
+		if !change(e, now) {
+			return false
+		}
+		e.markDirty(now)
+		if e.DueAt.IsZero() || now.Before(e.DueAt) && !now.Before(e.LeaseUntil) {
+			e.DueAt = now
+		}
+		return true
+	})
+}
+
+// changeEmployee changes an employee's record without their lease, if change says
+// that it did.
+func (s *Store) changeEmployee(ctx context.Context, doing string, id int64, change func(e *EmployeeRecord, now time.Time) bool) (changed bool, err error) {
+	err = changeKey(ctx, s, doing, EmployeeKey(id), newEmployee, func(tx Tx, e *EmployeeRecord) (effect, error) {
+		if changed = change(e, tx.Now()); changed {
+			return set, nil
+		}
+		return nothing, nil
+	})
+	return changed && err == nil, err
+}
+
+// owns reports whether a calendar is on the record, or may be the one of an intent.
+func (e *EmployeeRecord) owns(id, epoch string) bool {
+	c := e.Calendar
+	return c != nil && (c.ID == id || (c.ID == "" && c.Epoch == epoch)) || e.retiring(id) >= 0
+}
+
+// retiring finds a retiring calendar; -1 if it is not on the record (any more).
+func (e *EmployeeRecord) retiring(id string) int {
+	return slices.IndexFunc(e.Retiring, func(c CalendarRecord) bool { return c.ID == id })
+}
+
+// removeRetiring takes a retiring calendar off the record; false if it is not on it.
+func (e *EmployeeRecord) removeRetiring(id string) bool {
+	i := e.retiring(id)
+	if i >= 0 {
+		e.Retiring = slices.Delete(slices.Clone(e.Retiring), i, i+1)
 	}
-	return noted, nil
+	return i >= 0
 }
 
 // Employee reads one employee's record.
 func (s *Store) Employee(ctx context.Context, id int64) (EmployeeRecord, bool, error) {
-	rec := EmployeeRecord{ID: id, State: StateNone}
-	found, err := s.b.Get(ctx, EmployeeKey(id).ref(), &rec)
-	if err != nil {
-		return rec, false, fmt.Errorf("read %s: %w", EmployeeKey(id), err)
-	}
-	return rec, found, nil
+	rec := newEmployee(id)
+	found, err := s.b.Get(ctx, EmployeeKey(id).ref(), rec)
+	return *rec, found, wrapped("read "+EmployeeKey(id).String(), err)
 }
 
 // Employees lists all employees' records by id.
 func (s *Store) Employees(ctx context.Context) ([]EmployeeRecord, error) {
-	recs, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Op: Every})
-	if err != nil {
-		return nil, fmt.Errorf("list employees: %w", err)
-	}
-	return recs, nil
+	return query[EmployeeRecord](ctx, s, "list employees", Query{Collection: Employees, Op: Every})
 }
 
-// EmployeesOfDivisions lists the records of the employees that belong to any of
-// the divisions.
+// EmployeesOfDivisions lists the records of the employees that belong to any of the
+// divisions, each once. More than 30 divisions take several reads.
 func (s *Store) EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]EmployeeRecord, error) {
 	var out []EmployeeRecord
 	seen := map[int64]bool{}
 	// Firestore takes at most 30 values in one array-contains-any.
-	const most = 30
-	for len(divisions) > 0 {
-		n := min(most, len(divisions))
-		recs, err := query[EmployeeRecord](ctx, s.b, Query{Collection: Employees, Field: "divisions", Op: ContainsAny, Value: divisions[:n]})
+	for some := range slices.Chunk(divisions, 30) {
+		recs, err := query[EmployeeRecord](ctx, s, fmt.Sprintf("list employees of divisions %v", some),
+			Query{Collection: Employees, Field: "divisions", Op: ContainsAny, Value: some})
 		if err != nil {
-			return nil, fmt.Errorf("list employees of divisions %v: %w", divisions[:n], err)
+			return nil, err
 		}
 		for _, r := range recs {
 			if !seen[r.ID] {
@@ -372,7 +331,21 @@ func (s *Store) EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]
 				out = append(out, r)
 			}
 		}
-		divisions = divisions[n:]
 	}
 	return out, nil
+}
+
+// SeenSince gives the digests of the cards that a pass found otherwise than the pass
+// before, at that time or after, by employee.
+func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]string, error) {
+	recs, err := query[EmployeeRecord](ctx, s, "list employees seen since "+since.Format(time.RFC3339),
+		Query{Collection: Employees, Field: "seen_at", Op: AtLeast, Value: since})
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[int64]string, len(recs))
+	for _, rec := range recs {
+		seen[rec.ID] = rec.Seen
+	}
+	return seen, nil
 }

@@ -3,16 +3,12 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
-// ErrPurging means that a purge is under way.
-var ErrPurging = errors.New("store: a purge is under way")
-
 // PurgeRecord is the deletion of everything that an admin asked for after seeing
-// its counts (rule 4.6). While it is open, every look at an employee takes
-// down what they have, whatever the ERP says.
+// its counts (rule 4.6). While it is open, every pass over an employee removes
+// what they have, whatever the ERP says.
 type PurgeRecord struct {
 	ID        string    `firestore:"id" json:"id"`
 	By        string    `firestore:"by" json:"by"` // the admin's address
@@ -38,9 +34,9 @@ const purgeLeast = time.Minute
 // StartPurge opens a purge and switches syncing off in one step: settingsJSON are
 // the settings in force but for `enabled`, on top of the version the admin saw.
 // ErrStale means that settings were saved meanwhile, ErrPurging that another purge
-// is under way.
+// is under way. A purge that is open already under p.ID stays as it is.
 func (s *Store) StartPurge(ctx context.Context, p PurgeRecord, settingsJSON string, seen int64) error {
-	err := s.b.Transact(ctx, func(tx Tx) error {
+	return s.transact(ctx, "start the purge", func(tx Tx) error {
 		var in InstallationRecord
 		if _, err := tx.Get(installationRef(), &in); err != nil {
 			return err
@@ -64,10 +60,6 @@ func (s *Store) StartPurge(ctx context.Context, p PurgeRecord, settingsJSON stri
 		}
 		return tx.Set(installationRef(), &in)
 	})
-	if err != nil {
-		return fmt.Errorf("start the purge: %w", err)
-	}
-	return nil
 }
 
 // StopPurge ends an open purge before everything is gone; what is gone stays so.
@@ -78,85 +70,42 @@ func (s *Store) StopPurge(ctx context.Context) error {
 // KeepFromPurge counts a calendar that stays because of what others have in it, and
 // takes it off the employee's record, both or neither.
 func (s *Store) KeepFromPurge(ctx context.Context, l *EmployeeLease, calendar string, activity ActivityRecord) error {
-	var record EmployeeRecord
-	err := s.b.Transact(ctx, func(tx Tx) error {
+	return s.withEmployee(ctx, "keep a calendar from the purge of", l, func(tx Tx, held *EmployeeLease) (effect, error) {
 		var in InstallationRecord
 		if _, err := tx.Get(installationRef(), &in); err != nil {
-			return err
+			return nothing, err
 		}
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
-		}
-		if rec.stays(calendar) && in.Purge != nil {
+		if held.Record.removeRetiring(calendar) && in.Purge != nil {
 			in.Purge.Kept++
 			if err := tx.Set(installationRef(), &in); err != nil {
-				return err
+				return nothing, err
 			}
 		}
-		record = rec
-		if err := tx.Set(Ref{Activity, activity.ID}, activity); err != nil {
-			return err
-		}
-		return tx.Set(l.Key.ref(), &rec)
+		return set, recordActivity(tx, activity)
 	})
-	if err != nil {
-		return fmt.Errorf("leave a calendar of %s out of the purge: %w", l.Key, err)
-	}
-	l.Record = record
-	return nil
 }
 
-// Relinquish takes a leaving calendar, in which somebody else has something, off the
-// employee's record; not while a purge is open, which has to find it there: alone is
-// false.
-func (s *Store) Relinquish(ctx context.Context, l *EmployeeLease, calendar string) (alone bool, err error) {
-	var record EmployeeRecord
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		alone = false
+// Relinquish takes a retiring calendar, in which somebody else has something, off the
+// employee's record; not while a purge is open, which has to find it there:
+// relinquished is false.
+func (s *Store) Relinquish(ctx context.Context, l *EmployeeLease, calendar string) (relinquished bool, err error) {
+	err = s.withEmployee(ctx, "relinquish a calendar of", l, func(tx Tx, held *EmployeeLease) (effect, error) {
+		relinquished = false
 		var in InstallationRecord
-		if _, err := tx.Get(installationRef(), &in); err != nil {
-			return err
+		if _, err := tx.Get(installationRef(), &in); err != nil || in.Purge.Open() {
+			return nothing, err
 		}
-		rec := EmployeeRecord{ID: l.Key.ID, State: StateNone}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
-		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
-		}
-		record = rec
-		if in.Purge.Open() {
-			return nil
-		}
-		rec.stays(calendar)
-		alone, record = true, rec
-		return tx.Set(l.Key.ref(), &rec)
+		held.Record.removeRetiring(calendar)
+		relinquished = true
+		return set, nil
 	})
-	if err != nil {
-		return false, fmt.Errorf("leave a calendar of %s alone: %w", l.Key, err)
-	}
-	l.Record = record
-	return alone, nil
-}
-
-// stays takes a leaving calendar off the record; false if it is not on it (any more).
-func (e *EmployeeRecord) stays(calendar string) bool {
-	for i, c := range e.Retiring {
-		if c.ID == calendar {
-			e.Retiring = append(e.Retiring[:i:i], e.Retiring[i+1:]...)
-			return true
-		}
-	}
-	return false
+	return relinquished && err == nil, err
 }
 
 // FinishPurge ends the open purge once no employee has a calendar any more, though
 // not within its first minute, nor while an account is known and not yet whose
-// calendars in it are the product's; ended tells that it did so now.
+// calendars in it are the product's; ended tells that it did so now. It reads several
+// times before its transaction: while a purge is open, calendars only go.
 func (s *Store) FinishPurge(ctx context.Context) (ended bool, err error) {
 	in, err := s.Installation(ctx)
 	if err != nil || !in.Purge.Open() {
@@ -189,120 +138,12 @@ func (s *Store) FinishPurge(ctx context.Context) (ended bool, err error) {
 	return err == nil, err
 }
 
-func (s *Store) changePurge(ctx context.Context, doing string, change func(p *PurgeRecord, now time.Time)) error {
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		var in InstallationRecord
-		if _, err := tx.Get(installationRef(), &in); err != nil {
-			return err
-		}
+func (s *Store) changePurge(ctx context.Context, doing string, f func(p *PurgeRecord, now time.Time)) error {
+	return change(ctx, s, doing+" the purge", installationRef(), func(in *InstallationRecord, _ bool, now time.Time) effect {
 		if !in.Purge.Open() {
-			return nil
+			return nothing
 		}
-		change(in.Purge, tx.Now())
-		return tx.Set(installationRef(), &in)
+		f(in.Purge, now)
+		return set
 	})
-	if err != nil {
-		return fmt.Errorf("%s the purge: %w", doing, err)
-	}
-	return nil
-}
-
-// AddRetiring records a calendar found by its mark that the state did not know, to
-// be taken down with the employee's others.
-func (s *Store) AddRetiring(ctx context.Context, employee int64, cal CalendarRecord) error {
-	key := EmployeeKey(employee)
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := EmployeeRecord{ID: employee, State: StateNone}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
-		}
-		if rec.owns(cal.ID, cal.Epoch) {
-			return nil
-		}
-		rec.Retiring = append(rec.Retiring, cal)
-		return tx.Set(key.ref(), &rec)
-	})
-	if err != nil {
-		return fmt.Errorf("record calendar %s of %s: %w", cal.ID, key, err)
-	}
-	return nil
-}
-
-// owns reports whether a calendar is on the record, or may be the one of an intent.
-func (e *EmployeeRecord) owns(id, epoch string) bool {
-	if c := e.Calendar; c != nil && (c.ID == id || (c.ID == "" && c.Epoch == epoch)) {
-		return true
-	}
-	for _, c := range e.Retiring {
-		if c.ID == id {
-			return true
-		}
-	}
-	return false
-}
-
-// AskRebuild asks that an employee's calendar be emptied and filled again; asked is
-// false for one who has none.
-func (s *Store) AskRebuild(ctx context.Context, employee int64) (asked bool, err error) {
-	return s.askEmployee(ctx, employee, "ask to rebuild the calendar of", func(e *EmployeeRecord, now time.Time) bool {
-		if e.State != StateActive || e.Calendar == nil || e.Calendar.ID == "" {
-			return false
-		}
-		if e.RebuildAsked.IsZero() {
-			e.RebuildAsked = now
-		}
-		return true
-	})
-}
-
-// InviteEvery is how often an invitation is sent again at most (rule 5.3).
-const InviteEvery = 24 * time.Hour
-
-// AskInvitation asks that the invitation to an employee's calendar be sent again;
-// asked is false where Google has shown the share, or the last one was sent within
-// a day.
-func (s *Store) AskInvitation(ctx context.Context, employee int64) (asked bool, err error) {
-	return s.askEmployee(ctx, employee, "ask for another invitation of", func(e *EmployeeRecord, now time.Time) bool {
-		if !e.MayInvite(now) {
-			return false
-		}
-		c := *e.Calendar
-		c.InviteAsked = now
-		e.Calendar = &c
-		return true
-	})
-}
-
-// MayInvite reports whether an admin may have the invitation sent again at a time.
-func (e *EmployeeRecord) MayInvite(now time.Time) bool {
-	c := e.Calendar
-	return e.State == StateActive && c != nil && c.RuleID != "" && !c.RuleSeen && !now.Before(c.SharedAt.Add(InviteEvery))
-}
-
-// askEmployee changes a record for an admin and marks it dirty, due at once: should
-// the message that follows get lost, Poll brings it up.
-func (s *Store) askEmployee(ctx context.Context, employee int64, doing string, change func(e *EmployeeRecord, now time.Time) bool) (asked bool, err error) {
-	key := EmployeeKey(employee)
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		rec := EmployeeRecord{ID: employee, State: StateNone}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
-		}
-		now := tx.Now()
-		if asked = change(&rec, now); !asked {
-			return nil
-		}
-		rec.Dirty++
-		if rec.PendingSince.IsZero() {
-			rec.PendingSince = now
-		}
-		if rec.DueAt.IsZero() || now.Before(rec.DueAt) && !now.Before(rec.LeaseUntil) {
-			rec.DueAt = now
-		}
-		return tx.Set(key.ref(), &rec)
-	})
-	if err != nil {
-		return false, fmt.Errorf("%s %s: %w", doing, key, err)
-	}
-	return asked, nil
 }

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// A full run looks at every employee. Its messages are its parts, and each part
+// A full run passes over every employee. Its messages are its parts, and each part
 // counts in a document of its own: Firestore takes about one write a second to
 // one document, and several messages are worked on at a time.
 
 // RunTally is what a full run, or one part of it, came to so far.
 type RunTally struct {
-	// Done counts the employees looked at, Failed those among them whose look
+	// Done counts the employees passed over, Failed those among them whose pass
 	// failed or whose message gave up: their own key is tried again.
 	Done   int64 `firestore:"done" json:"done"`
 	Failed int64 `firestore:"failed,omitempty" json:"failed,omitempty"`
 	// Repaired counts the writes to Google that were made.
 	Repaired int64 `firestore:"repaired" json:"repaired"`
-	// Drift counts what was found otherwise than it had been left, by kind;
+	// Drift counts what was found otherwise than it had been written, by kind;
 	// Fields counts the fields of events that somebody had changed, by name. What
 	// was in them is never kept (rules 8.4 and 10.3).
 	Drift  map[string]int64 `firestore:"drift,omitempty" json:"drift,omitempty"`
@@ -54,9 +54,9 @@ type RunRecord struct {
 	Cause   string    `firestore:"cause" json:"cause"`
 	Started time.Time `firestore:"started" json:"started"`
 	Ended   time.Time `firestore:"ended,omitempty" json:"ended,omitzero"`
-	// Superseded names the later run that looks at everybody instead.
+	// Superseded names the later run that passes over everybody instead.
 	Superseded string `firestore:"superseded,omitempty" json:"superseded,omitempty"`
-	// Total is how many employees there are to look at, in Parts messages, of
+	// Total is how many employees there are to pass over, in Parts messages, of
 	// which those in Complete are through.
 	Total    int64   `firestore:"total" json:"total"`
 	Parts    int64   `firestore:"parts" json:"parts"`
@@ -75,7 +75,7 @@ func (r RunRecord) Remaining(now time.Time) time.Duration {
 	return time.Duration(float64(now.Sub(r.Started)) * float64(r.Total-r.Done) / float64(r.Done))
 }
 
-// RunPart is one message of a full run and who of it has been looked at.
+// RunPart is one message of a full run and who of it is done.
 type RunPart struct {
 	ID     string `firestore:"id" json:"id"`
 	Run    string `firestore:"run" json:"run"`
@@ -83,16 +83,16 @@ type RunPart struct {
 	Total  int64  `firestore:"total" json:"total"`
 	// Employees are those counted: a message that comes again counts nobody twice.
 	Employees []int64 `firestore:"employees,omitempty" json:"employees,omitempty"`
-	// Unfinished are the looks counted of employees who were not through.
+	// Unfinished are the passes counted of employees who were not through.
 	Unfinished map[string]int64 `firestore:"unfinished,omitempty" json:"unfinished,omitempty"`
 	RunTally
 	ExpiresAt time.Time `firestore:"expires_at,omitempty" json:"expires_at,omitzero"`
 }
 
-// RunResult is what the look at one employee of a run came to.
+// RunResult is what the pass over one employee of a run came to.
 type RunResult struct {
 	Employee int64
-	// Unfinished names, by its lease's token, a look after which another message
+	// Unfinished names, by its lease's token, a pass after which another message
 	// goes on with the employee: what it came to counts, the employee does not yet.
 	Unfinished string
 	Failed     bool
@@ -118,43 +118,30 @@ type runPointer struct {
 
 // StartRun begins a full run in parts of the given sizes and gives the names of
 // its parts; one of no employees has ended. A run still under way ends: the new
-// one looks at everybody it had left. Started again, a run stays as it is.
+// one passes over everybody who was not done in it. Started again, a run stays as it
+// is. What the run before came to is summed up ahead of the transaction.
 func (s *Store) StartRun(ctx context.Context, id, cause string, sizes []int) (parts []string, err error) {
-	// What the one before came to is summed up outside: it only loses what is
-	// counted in this very moment.
-	var latest runPointer
-	var before RunRecord
-	if _, err := s.b.Get(ctx, latestRunRef(), &latest); err != nil {
-		return nil, fmt.Errorf("start run %s: %w", id, err)
-	}
-	if latest.ID != "" && latest.ID != id {
-		if before, _, err = s.run(ctx, latest.ID); err != nil {
-			return nil, fmt.Errorf("start run %s: %w", id, err)
-		}
+	doing := "start run " + id
+	before, err := s.runBefore(ctx, id)
+	if err != nil {
+		return nil, wrapped(doing, err)
 	}
 	var total int64
 	for n, size := range sizes {
 		total += int64(size)
 		parts = append(parts, partID(id, n))
 	}
-	err = s.b.Transact(ctx, func(tx Tx) error {
+	err = s.transact(ctx, doing, func(tx Tx) error {
 		var run RunRecord
-		found, err := tx.Get(runRef(id), &run)
-		if err != nil || found {
+		if found, err := tx.Get(runRef(id), &run); err != nil || found {
 			return err // found: the message came again, or the answer was lost
 		}
-		now := tx.Now()
-		var pointer runPointer
-		if _, err := tx.Get(latestRunRef(), &pointer); err != nil {
+		last, underWay, err := latestRun(tx)
+		if err != nil {
 			return err
 		}
-		var last RunRecord
-		if pointer.ID != "" {
-			if found, err = tx.Get(runRef(pointer.ID), &last); err != nil {
-				return err
-			}
-		}
-		if found && last.Ended.IsZero() {
+		now := tx.Now()
+		if underWay {
 			last.Ended, last.Superseded = now, id
 			if before.ID == last.ID {
 				last.RunTally = before.RunTally
@@ -167,56 +154,70 @@ func (s *Store) StartRun(ctx context.Context, id, cause string, sizes []int) (pa
 		if total == 0 {
 			run.Ended = now
 		}
-		for n, size := range sizes {
-			part := RunPart{ID: parts[n], Run: id, Number: int64(n), Total: int64(size), ExpiresAt: run.ExpiresAt}
-			if err := tx.Set(runPartRef(parts[n]), &part); err != nil {
-				return err
-			}
-		}
-		for _, ref := range []Ref{latestRunRef(), lastRunRef(cause)} {
-			if err := tx.Set(ref, &runPointer{ID: id}); err != nil {
-				return err
-			}
-		}
-		return tx.Set(runRef(id), &run)
+		return run.begin(tx, sizes)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start run %s: %w", id, err)
+		return nil, err
 	}
 	return parts, nil
+}
+
+// runBefore sums up the run that the run id supersedes; the zero value if there is
+// none. It loses only what is counted in this very moment.
+func (s *Store) runBefore(ctx context.Context, id string) (before RunRecord, err error) {
+	var latest runPointer
+	if _, err := s.b.Get(ctx, latestRunRef(), &latest); err != nil || latest.ID == "" || latest.ID == id {
+		return before, err
+	}
+	before, _, err = s.run(ctx, latest.ID)
+	return before, err
+}
+
+// latestRun reads the latest run in a transaction and tells whether it is under way.
+func latestRun(tx Tx) (run RunRecord, underWay bool, err error) {
+	var latest runPointer
+	if _, err := tx.Get(latestRunRef(), &latest); err != nil || latest.ID == "" {
+		return run, false, err
+	}
+	found, err := tx.Get(runRef(latest.ID), &run)
+	return run, found && run.Ended.IsZero(), err
+}
+
+// begin writes a new run, its parts and the pointers to it.
+func (r *RunRecord) begin(tx Tx, sizes []int) error {
+	for n, size := range sizes {
+		part := RunPart{ID: partID(r.ID, n), Run: r.ID, Number: int64(n), Total: int64(size), ExpiresAt: r.ExpiresAt}
+		if err := tx.Set(runPartRef(part.ID), &part); err != nil {
+			return err
+		}
+	}
+	for _, ref := range []Ref{latestRunRef(), lastRunRef(r.Cause)} {
+		if err := tx.Set(ref, &runPointer{ID: r.ID}); err != nil {
+			return err
+		}
+	}
+	return tx.Set(runRef(r.ID), r)
 }
 
 // AdvanceRun counts employees of a part as done, each once however often it is
 // told; the last one of the last part ends the run. over tells that the run has
 // ended or was superseded: nothing more need be done for it. A part that nobody
-// knows (any more) is left alone.
+// knows (any more) is ignored.
 func (s *Store) AdvanceRun(ctx context.Context, part string, results ...RunResult) (over bool, err error) {
-	err = s.b.Transact(ctx, func(tx Tx) error {
+	err = s.transact(ctx, "advance run part "+part, func(tx Tx) error {
 		over = false
 		var p RunPart
-		found, err := tx.Get(runPartRef(part), &p)
-		if err != nil || !found {
+		if found, err := tx.Get(runPartRef(part), &p); err != nil || !found {
 			return err
 		}
 		var run RunRecord
 		if _, err := tx.Get(runRef(p.Run), &run); err != nil {
 			return err
 		}
-		if !run.Ended.IsZero() {
-			over = true
+		if over = !run.Ended.IsZero(); over || !p.count(results) {
 			return nil
 		}
-		counted := false
-		for _, r := range results {
-			counted = p.count(r) || counted
-		}
-		if !counted {
-			return nil
-		}
-		if p.Done >= p.Total && !slices.Contains(run.Complete, p.Number) {
-			run.Complete = append(run.Complete, p.Number)
-			slices.Sort(run.Complete)
-			run.add(p.RunTally)
+		if run.complete(&p) {
 			if int64(len(run.Complete)) == run.Parts {
 				run.Ended, over = tx.Now(), true
 			}
@@ -226,14 +227,29 @@ func (s *Store) AdvanceRun(ctx context.Context, part string, results ...RunResul
 		}
 		return tx.Set(runPartRef(part), &p)
 	})
-	if err != nil {
-		return false, fmt.Errorf("advance run part %s: %w", part, err)
-	}
-	return over, nil
+	return over && err == nil, err
 }
 
-// count adds what is not counted yet.
-func (p *RunPart) count(r RunResult) bool {
+// complete counts a part whose employees are all done into the run, once.
+func (r *RunRecord) complete(p *RunPart) bool {
+	if p.Done < p.Total || slices.Contains(r.Complete, p.Number) {
+		return false
+	}
+	r.Complete = append(r.Complete, p.Number)
+	slices.Sort(r.Complete)
+	r.add(p.RunTally)
+	return true
+}
+
+// count adds the results that are not counted yet; false if all are.
+func (p *RunPart) count(results []RunResult) (counted bool) {
+	for _, r := range results {
+		counted = p.countOne(r) || counted
+	}
+	return counted
+}
+
+func (p *RunPart) countOne(r RunResult) bool {
 	t := RunTally{Repaired: r.Repaired, Drift: r.Drift, Fields: r.Fields}
 	at, known := slices.BinarySearch(p.Employees, r.Employee)
 	switch {
@@ -253,50 +269,42 @@ func (p *RunPart) count(r RunResult) bool {
 }
 
 // RunPart tells which employees of a part are done, ascending, and whether its run
-// has ended or was superseded.
+// has ended or was superseded. It is two reads.
 func (s *Store) RunPart(ctx context.Context, part string) (done []int64, over bool, err error) {
-	var p RunPart
-	found, err := s.b.Get(ctx, runPartRef(part), &p)
+	p, found, err := get[RunPart](ctx, s, "read run part "+part, runPartRef(part))
 	if err != nil || !found {
-		return nil, false, wrapped("read run part "+part, err)
+		return nil, false, err
 	}
-	var run RunRecord
-	if _, err = s.b.Get(ctx, runRef(p.Run), &run); err != nil {
-		return nil, false, wrapped("read run "+p.Run, err)
+	run, _, err := get[RunRecord](ctx, s, "read run "+p.Run, runRef(p.Run))
+	if err != nil {
+		return nil, false, err
 	}
 	return p.Employees, !run.Ended.IsZero(), nil
 }
 
-func wrapped(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", op, err)
-}
-
 // LastRun reads the latest full run of a cause with what it came to so far; found
-// is false before the first.
+// is false before the first. It reads the run's parts one moment later.
 func (s *Store) LastRun(ctx context.Context, cause string) (run RunRecord, found bool, err error) {
 	var last runPointer
 	if found, err = s.b.Get(ctx, lastRunRef(cause), &last); err == nil && found {
 		run, found, err = s.run(ctx, last.ID)
 	}
 	if err != nil {
-		return RunRecord{}, false, fmt.Errorf("read the last run of cause %s: %w", cause, err)
+		return RunRecord{}, false, wrapped("read the last run of cause "+cause, err)
 	}
 	return run, found, nil
 }
 
 // Runs lists the latest full runs, whatever their cause, the latest first, with
-// what each came to so far.
+// what each came to so far; limit 0 means all.
 func (s *Store) Runs(ctx context.Context, limit int) ([]RunRecord, error) {
-	runs, err := query[RunRecord](ctx, s.b, Query{Collection: Runs, Field: "started", Op: Exists, Descending: true, Limit: limit})
+	runs, err := query[RunRecord](ctx, s, "list runs", Query{Collection: Runs, Field: "started", Op: Exists, Descending: true, Limit: limit})
 	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
+		return nil, err
 	}
 	for i := range runs {
 		if err := s.tally(ctx, &runs[i]); err != nil {
-			return nil, fmt.Errorf("list runs: %w", err)
+			return nil, wrapped("list runs", err)
 		}
 	}
 	return runs, nil
@@ -314,7 +322,7 @@ func (s *Store) tally(ctx context.Context, run *RunRecord) error {
 	if !run.Ended.IsZero() {
 		return nil
 	}
-	parts, err := query[RunPart](ctx, s.b, Query{Collection: RunParts, Field: "run", Op: Equal, Value: run.ID})
+	parts, err := query[RunPart](ctx, s, "sum up run "+run.ID, Query{Collection: RunParts, Field: "run", Op: Equal, Value: run.ID})
 	if err != nil {
 		return err
 	}

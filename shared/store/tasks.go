@@ -83,7 +83,7 @@ type TaskRecord struct {
 	// the last reading), for queries by employee.
 	Employees []int64            `firestore:"employees,omitempty" json:"employees,omitempty"`
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
-	// Updated is the task's date.update at the last look, the ERP's spelling.
+	// Updated is the task's date.update at the last pass, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
 	// InsertedAt is when an event of the task was announced last where there was none;
 	// indexed.
@@ -95,6 +95,8 @@ type TaskRecord struct {
 }
 
 func (t *TaskRecord) work() *Work { return &t.Work }
+
+func newTask(id int64) *TaskRecord { return &TaskRecord{ID: id} }
 
 // Mapping gives the mapping of an employee.
 func (t *TaskRecord) Mapping(employee int64) (Mapping, bool) {
@@ -149,40 +151,10 @@ func (t *TaskRecord) holding() {
 	}
 }
 
-// TaskLease is a held lease on a task with the record as it was when taken.
-type TaskLease struct {
-	Lease
-	Record TaskRecord
-}
-
-// AcquireTask takes the lease of a task, or marks the task dirty for its holder.
-func (s *Store) AcquireTask(ctx context.Context, id int64, c Claim) (TaskLease, Outcome, error) {
-	key := TaskKey(id)
-	var lease TaskLease
-	var outcome Outcome
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := TaskRecord{ID: id}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
-		}
-		// A rerun after a commit whose answer was lost finds its own token; a lease
-		// that has ended since is taken anew.
-		if rec.LeaseToken == c.Token && tx.Now().Before(rec.LeaseUntil) {
-			lease = TaskLease{Lease{key, c.Token, rec.LeaseUntil, rec.Dirty, 1}, rec}
-			outcome = Acquired
-			return nil
-		}
-		lease.Lease, outcome = rec.take(c, key, tx.Now())
-		lease.Record = rec
-		if outcome == Redelivered {
-			return nil
-		}
-		return tx.Set(key.ref(), &rec)
-	})
-	if err != nil {
-		return TaskLease{}, 0, fmt.Errorf("take lease of %s: %w", key, err)
-	}
-	return lease, outcome, nil
+// idle reports whether a task concerns nobody and is at rest, so that it need not be
+// remembered.
+func (t *TaskRecord) idle() bool {
+	return len(t.Mappings) == 0 && len(t.Employees) == 0 && t.Dirty == 0 && t.DueAt.IsZero() && t.Failure == nil
 }
 
 // Intent announces one write to one event.
@@ -191,67 +163,72 @@ type Intent struct {
 	Mapping  Mapping
 	Activity ActivityRecord
 	// Unmapped announces a write to an event that no mapping tells of: only the
-	// Mapping's epoch is looked at, and only the activity recorded.
+	// Mapping's epoch is checked, and only the activity recorded.
 	Unmapped bool
 	// Retiring: the event goes with a calendar that is no longer the employee's.
 	Retiring bool
 }
 
-// IntendTask announces writes before they are made (rules 2.1 and 1.6): in
-// one transaction it requires the lease, and for each write that the employee is
-// active with the mapping's epoch, or that the calendar of that epoch leaves; those
-// that are not are returned as refused and nothing is announced for them.
-func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) (refused []int64, err error) {
-	var record TaskRecord
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		refused = nil
-		rec := TaskRecord{ID: l.Key.ID}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
+// IntendTask announces writes before they are made (rules 1.6 and 2.1): for each it
+// requires that the employee is active with the mapping's epoch, or that the calendar
+// of that epoch retires. The employees of those that do not are given as rejected;
+// nothing is announced for them.
+func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) (rejected []int64, err error) {
+	err = s.withTask(ctx, "announce writes for", l, func(tx Tx, held *TaskLease) (effect, error) {
+		accepted, no, err := judge(tx, intents)
+		if err != nil {
+			return nothing, err
 		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
-		}
-		var accepted []Intent
-		for _, in := range intents {
-			var e EmployeeRecord
-			if _, err := tx.Get(EmployeeKey(in.Employee).ref(), &e); err != nil {
-				return err
-			}
-			may := e.Receives(in.Mapping.Epoch)
-			if in.Retiring {
-				may = slices.ContainsFunc(e.Retiring, func(c CalendarRecord) bool { return c.Epoch == in.Mapping.Epoch })
-			}
-			if !may {
-				refused = append(refused, in.Employee)
-				continue
-			}
-			accepted = append(accepted, in)
-		}
+		rejected = no
 		for _, in := range accepted {
-			if !in.Unmapped {
-				if before, there := rec.Mapping(in.Employee); in.Mapping.State == MappingIntended && (!there || before.State == MappingTombstone) {
-					rec.InsertedAt = tx.Now()
-				}
-				in.Mapping.Owner = l.Token
-				rec.SetMapping(in.Employee, in.Mapping)
-			}
-			if err := tx.Set(Ref{Activity, in.Activity.ID}, in.Activity); err != nil {
-				return err
+			held.Record.announce(in, l.Token, tx.Now())
+			if err := recordActivity(tx, in.Activity); err != nil {
+				return nothing, err
 			}
 		}
-		rec.concern(rec.Employees)
-		record = rec
-		return tx.Set(l.Key.ref(), &rec)
+		held.Record.concern(held.Record.Employees)
+		return set, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("announce writes for %s: %w", l.Key, err)
+		return nil, err
 	}
-	l.Record = record
-	return refused, nil
+	return rejected, nil
 }
 
-// TaskOutcome is what a look at a task found and did.
+// judge tells the intents whose calendars receive events, or retire, from the others.
+func judge(tx Tx, intents []Intent) (accepted []Intent, rejected []int64, err error) {
+	for _, in := range intents {
+		var e EmployeeRecord
+		if _, err := tx.Get(EmployeeKey(in.Employee).ref(), &e); err != nil {
+			return nil, nil, err
+		}
+		may := e.Receives(in.Mapping.Epoch)
+		if in.Retiring {
+			may = slices.ContainsFunc(e.Retiring, func(c CalendarRecord) bool { return c.Epoch == in.Mapping.Epoch })
+		}
+		if may {
+			accepted = append(accepted, in)
+		} else {
+			rejected = append(rejected, in.Employee)
+		}
+	}
+	return accepted, rejected, nil
+}
+
+// announce records the mapping of an intent under the holder's token.
+func (t *TaskRecord) announce(in Intent, token string, now time.Time) {
+	if in.Unmapped {
+		return
+	}
+	before, there := t.Mapping(in.Employee)
+	if in.Mapping.State == MappingIntended && (!there || before.State == MappingTombstone) {
+		t.InsertedAt = now
+	}
+	in.Mapping.Owner = token
+	t.SetMapping(in.Employee, in.Mapping)
+}
+
+// TaskOutcome is what a pass over a task found and did.
 type TaskOutcome struct {
 	Result
 	// Mappings are the confirmed ones to record; nil values are forgotten.
@@ -263,129 +240,93 @@ type TaskOutcome struct {
 	Activity []ActivityRecord
 }
 
-// SettleTask confirms what was done and releases the task, unless it became
-// dirty since the look began: then it stays held, released is false, and the
-// holder looks again (rule 1.3).
+// SettleTask confirms what was done and releases the task, unless it became dirty
+// since the pass began: then it stays held, released is false, and the holder makes
+// another pass (rule 1.3). A task that concerns nobody and is at rest is forgotten.
 func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (released bool, err error) {
-	next := *l
-	cleared := false
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		next, cleared = *l, false
-		rec := TaskRecord{ID: l.Key.ID}
-		if _, err := tx.Get(l.Key.ref(), &rec); err != nil {
-			return err
+	err = s.withTask(ctx, "settle", l, func(tx Tx, held *TaskLease) (_ effect, err error) {
+		rec := &held.Record
+		rec.confirm(o)
+		if released, err = settle(tx, &held.Lease, &rec.Work, o.Result); err != nil {
+			return nothing, err
 		}
-		if !rec.holds(l.Lease, tx.Now()) {
-			return ErrLeaseLost
+		if err := recordActivity(tx, o.Activity...); err != nil {
+			return nothing, err
 		}
-		for employee, m := range o.Mappings {
-			if m == nil {
-				rec.DropMapping(employee)
-			} else {
-				rec.SetMapping(employee, *m)
-			}
-		}
-		concerned := o.Concerned
-		if concerned == nil {
-			concerned = rec.Employees
-		}
-		// Renewed in any case: mappings may have come by adoption, without an intent.
-		rec.concern(concerned)
-		if o.Updated != "" {
-			rec.Updated = o.Updated
-		}
-		rec.holding()
-		released = rec.settle(&next.Lease, o.Result, tx.Now())
-		// Kept while the look has to be repeated: the letter may have come during it.
-		if released && rec.DeadLetter && o.Err == nil {
-			rec.DeadLetter, cleared = false, true
-		}
-		next.Record = rec
-		for _, a := range o.Activity {
-			if err := tx.Set(Ref{Activity, a.ID}, a); err != nil {
-				return err
-			}
-		}
-		if cleared {
-			if err := tx.Delete(deadLetterRef(l.Key)); err != nil {
-				return err
-			}
-		}
-		// A task that concerns nobody and is at rest need not be remembered.
 		if released && rec.idle() {
-			return tx.Delete(l.Key.ref())
+			return remove, nil
 		}
-		return tx.Set(l.Key.ref(), &rec)
+		return set, nil
 	})
-	if err != nil {
-		return false, fmt.Errorf("settle %s: %w", l.Key, err)
+	return released && err == nil, err
+}
+
+// confirm records what a pass found and did.
+func (t *TaskRecord) confirm(o TaskOutcome) {
+	for employee, m := range o.Mappings {
+		if m == nil {
+			t.DropMapping(employee)
+		} else {
+			t.SetMapping(employee, *m)
+		}
 	}
-	*l = next
-	return released, nil
+	concerned := o.Concerned
+	if concerned == nil {
+		concerned = t.Employees
+	}
+	// Renewed in any case: mappings may have come by adoption, without an intent.
+	t.concern(concerned)
+	if o.Updated != "" {
+		t.Updated = o.Updated
+	}
+	t.holding()
 }
 
 // ForgetMapping drops what a task remembers of an employee's event in a calendar
 // that is no longer theirs: any epoch but alive. A task whose lease is live is
-// marked dirty and left to its holder.
+// marked dirty and left to its holder. It needs no lease.
 func (s *Store) ForgetMapping(ctx context.Context, task, employee int64, alive string) error {
-	key := TaskKey(task)
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		rec := TaskRecord{ID: task}
-		if _, err := tx.Get(key.ref(), &rec); err != nil {
-			return err
-		}
+	doing := fmt.Sprintf("forget the event of employee %d for", employee)
+	return changeKey(ctx, s, doing, TaskKey(task), newTask, func(tx Tx, rec *TaskRecord) (effect, error) {
 		m, mapped := rec.Mapping(employee)
 		if !mapped || m.Epoch == alive {
-			return nil
+			return nothing, nil
 		}
-		if rec.LeaseToken != "" && tx.Now().Before(rec.LeaseUntil) {
+		if rec.leased(tx.Now()) {
 			rec.Dirty++
-			return tx.Set(key.ref(), &rec)
+			return set, nil
 		}
 		rec.DropMapping(employee)
 		rec.Employees = slices.DeleteFunc(slices.Clone(rec.Employees), func(id int64) bool { return id == employee && alive == "" })
 		rec.concern(rec.Employees)
 		rec.holding()
 		if rec.idle() {
-			return tx.Delete(key.ref())
+			return remove, nil
 		}
-		return tx.Set(key.ref(), &rec)
+		return set, nil
 	})
-	if err != nil {
-		return fmt.Errorf("forget the event of employee %d for %s: %w", employee, key, err)
-	}
-	return nil
-}
-
-func (t *TaskRecord) idle() bool {
-	return len(t.Mappings) == 0 && len(t.Employees) == 0 && t.Dirty == 0 && t.DueAt.IsZero() && t.Failure == nil
 }
 
 // Task reads one task's record.
 func (s *Store) Task(ctx context.Context, id int64) (TaskRecord, bool, error) {
-	rec := TaskRecord{ID: id}
-	found, err := s.b.Get(ctx, TaskKey(id).ref(), &rec)
-	if err != nil {
-		return rec, false, fmt.Errorf("read %s: %w", TaskKey(id), err)
-	}
-	return rec, found, nil
+	rec := newTask(id)
+	found, err := s.b.Get(ctx, TaskKey(id).ref(), rec)
+	return *rec, found, wrapped("read "+TaskKey(id).String(), err)
 }
 
 // TasksOf lists the records of the tasks that concern an employee.
 func (s *Store) TasksOf(ctx context.Context, employee int64) ([]TaskRecord, error) {
-	recs, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "employees", Op: ContainsAny, Value: []int64{employee}})
-	if err != nil {
-		return nil, fmt.Errorf("list tasks of employee %d: %w", employee, err)
-	}
-	return recs, nil
+	return query[TaskRecord](ctx, s, fmt.Sprintf("list tasks of employee %d", employee),
+		Query{Collection: Tasks, Field: "employees", Op: ContainsAny, Value: []int64{employee}})
 }
 
 // InsertedSince lists the tasks of which an event was announced where there was none,
 // at that time or after.
 func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, error) {
-	recs, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "inserted_at", Op: AtLeast, Value: since})
+	recs, err := query[TaskRecord](ctx, s, "list tasks with events since "+since.Format(time.RFC3339),
+		Query{Collection: Tasks, Field: "inserted_at", Op: AtLeast, Value: since})
 	if err != nil {
-		return nil, fmt.Errorf("list tasks with events since %s: %w", since.Format(time.RFC3339), err)
+		return nil, err
 	}
 	ids := make([]int64, len(recs))
 	for i, rec := range recs {
@@ -394,34 +335,13 @@ func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, er
 	return ids, nil
 }
 
-// PendingTasks lists the tasks with a change not yet applied, the oldest first.
+// PendingTasks lists the tasks with a change not yet applied, the oldest first;
+// limit 0 means all.
 func (s *Store) PendingTasks(ctx context.Context, limit int) ([]TaskRecord, error) {
-	recs, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "pending_since", Op: Exists, Limit: limit})
-	if err != nil {
-		return nil, fmt.Errorf("list pending tasks: %w", err)
-	}
-	return recs, nil
+	return query[TaskRecord](ctx, s, "list pending tasks", Query{Collection: Tasks, Field: "pending_since", Op: Exists, Limit: limit})
 }
 
-// FailedTasks lists the tasks whose last look failed.
+// FailedTasks lists the tasks whose last pass failed, by id; limit 0 means all.
 func (s *Store) FailedTasks(ctx context.Context, limit int) ([]TaskRecord, error) {
-	recs, err := query[TaskRecord](ctx, s.b, Query{Collection: Tasks, Field: "failed", Op: Equal, Value: "yes", Limit: limit})
-	if err != nil {
-		return nil, fmt.Errorf("list failed tasks: %w", err)
-	}
-	return recs, nil
-}
-
-func query[T any](ctx context.Context, b Backend, q Query) ([]T, error) {
-	docs, err := b.Query(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]T, len(docs))
-	for i, d := range docs {
-		if err := d.Decode(&out[i]); err != nil {
-			return nil, fmt.Errorf("decode %s/%s: %w", q.Collection, d.ID, err)
-		}
-	}
-	return out, nil
+	return query[TaskRecord](ctx, s, "list failed tasks", Query{Collection: Tasks, Field: "failed", Op: Equal, Value: "yes", Limit: limit})
 }

@@ -124,7 +124,7 @@ func calendarSlots(r *rig) {
 	}
 	r.b.advance(time.Hour)
 	r.must1(r.reserve(0, ""))
-	if book := all[store.BudgetRecord](r, store.Budgets)[0]; len(book.Writes) > 0 || len(book.Taken) > 1 {
+	if book := all[store.BudgetRecord](r, store.Budgets)[0]; len(book.Writes) > 0 || len(book.Reserved) > 1 {
 		r.Errorf("the book still holds what is past: %+v", book)
 	}
 }

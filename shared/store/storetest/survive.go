@@ -318,7 +318,7 @@ func methods() []method {
 		// Slots nobody heard of lapse unused.
 		{name: "ReserveSlots", lostResult: given(10*time.Second, 0, 3*time.Second, 4*time.Second, 5*time.Second), prepare: simple(func(r *rig) (any, error) {
 			return r.reserve(10*time.Second, "", "", "")
-		}), lostState: func(s *state) { s.Budgets[0].Taken = []byte{0b111111} }},
+		}), lostState: func(s *state) { s.Budgets[0].Reserved = []byte{0b111111} }},
 		{name: "ReserveCreation", prepare: func(r *rig) call {
 			h := r.take(store.Employees, 7, "m1")
 			return call{

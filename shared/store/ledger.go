@@ -3,23 +3,22 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
 )
 
-// BudgetRecord is an account's book of call slots (rule 6.1). It is
+// BudgetRecord is an account's ledger of call slots (rule 6.1). It is
 // written once for each batch of calls, so it stays small, and what would be a
 // map or a list is packed: Firestore indexes every key and element of those.
 type BudgetRecord struct {
-	// From is when slot 0 of Taken starts, Spacing the time from one slot's start to
+	// From is when slot 0 of Reserved starts, Spacing the time from one slot's start to
 	// the next one's in microseconds.
 	From    time.Time `firestore:"from,omitempty" json:"from,omitzero"`
 	Spacing int64     `firestore:"spacing,omitempty" json:"spacing,omitempty"`
-	// Taken has a bit for each slot, 1 if it is taken; the lowest bit of a byte first.
-	Taken []byte `firestore:"taken,omitempty" json:"taken,omitempty"`
+	// Reserved has a bit for each slot, 1 if it is; the lowest bit of a byte first.
+	Reserved []byte `firestore:"taken,omitempty" json:"taken,omitempty"`
 	// Writes holds the last two slots of each calendar written to of late, in three
 	// times 8 bytes: the calendar's hash and two Unix times in microseconds, the
 	// later one last.
@@ -39,7 +38,7 @@ type SlotRequest struct {
 	Ahead time.Duration
 	// Least is for those who can wait: as long as nothing starts before half of Ahead,
 	// fewer slots than that are not worth a transaction, and none is given. Without
-	// it many instances take what becomes free one by one, and lose their time
+	// it many instances reserve what becomes free one by one, and lose their time
 	// against each other for the document.
 	Least int
 }
@@ -61,37 +60,36 @@ type Reservation struct {
 	// agree with the caller's.
 	At    time.Time
 	Slots []Slot // one for each call
-	// Free is how long after At the first slot starts that is not taken yet.
+	// Free is how long after At the first slot starts that is not reserved yet.
 	Free time.Duration
 }
 
-// ReserveSlots takes slots of an account's budget: for each call the first free
+// ReserveSlots reserves slots of an account's budget: for each call the first free
 // one at which its calendar may be written to, and none where that would start
 // later than r.Ahead from now. Both rules hold over all instances, in one
-// transaction on one document. Slots that nobody uses lapse.
+// transaction on one document. Slots that nobody uses lapse: made again after an error
+// it reserves others.
 func (s *Store) ReserveSlots(ctx context.Context, r SlotRequest) (Reservation, error) {
 	var res Reservation
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		var b BudgetRecord
-		if _, err := tx.Get(budgetRef(r.Account), &b); err != nil {
-			return err
-		}
+	err := change(ctx, s, "reserve slots of the budget", budgetRef(r.Account), func(b *BudgetRecord, _ bool, now time.Time) effect {
 		var given bool
-		if res, given = b.reserve(r, tx.Now()); !given {
-			return nil
+		if res, given = b.reserve(r, now); given {
+			return set
 		}
-		return tx.Set(budgetRef(r.Account), &b)
+		return nothing
 	})
 	if err != nil {
-		return Reservation{}, fmt.Errorf("reserve the budget: %w", err)
+		return Reservation{}, err
 	}
 	return res, nil
 }
 
-// reserve takes slots of the book at the time now; given reports whether any was.
+func budgetRef(account string) Ref { return Ref{Budgets, account} }
+
+// reserve reserves slots at the time now; given reports whether any was.
 func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, given bool) {
 	spacing, window := wholeMicros(r.Spacing), wholeMicros(r.Window)
-	b.turnTo(now, spacing)
+	b.advance(now, spacing)
 	_, before := b.first(now, spacing)
 	soonest, count := r.Ahead, 0
 	writes := b.writes(now.Add(-window))
@@ -105,7 +103,7 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 		slot := Slot{In: start.Sub(now), Again: start.Sub(now)}
 		if slot.In <= r.Ahead {
 			slot.Given, count, soonest = true, count+1, min(soonest, slot.In)
-			b.take(n)
+			b.mark(n)
 			if calendar != "" {
 				last[0] = start
 				if last[1].Before(start) {
@@ -129,44 +127,44 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 	return res, count > 0
 }
 
-// turnTo leaves out the slots before now. Where none is taken from now on, the
+// advance drops the slots before now. Where none is reserved from now on, the
 // next one can start at once.
-func (b *BudgetRecord) turnTo(now time.Time, spacing time.Duration) {
+func (b *BudgetRecord) advance(now time.Time, spacing time.Duration) {
 	was := time.Duration(b.Spacing) * time.Microsecond
 	end := b.From.Add(time.Duration(b.slots()) * was)
 	switch {
 	case !end.After(now):
-		b.From, b.Taken = now, nil
+		b.From, b.Reserved = now, nil
 	case was != spacing:
-		// The limit was changed: what was given out by the old one is left alone.
-		b.From, b.Taken = end, nil
+		// The limit was changed: what was given by the old one stays.
+		b.From, b.Reserved = end, nil
 	case b.From.Before(now):
 		past := int((now.Sub(b.From) + spacing - 1) / spacing)
 		b.From = b.From.Add(time.Duration(past) * spacing)
-		b.Taken = shifted(b.Taken, past)
+		b.Reserved = shifted(b.Reserved, past)
 	}
 	b.Spacing = spacing.Microseconds()
 }
 
-// slots is the number of slots up to the last one taken.
+// slots is the number of slots up to the last one reserved.
 func (b *BudgetRecord) slots() int {
-	for n := 8 * len(b.Taken); n > 0; n-- {
-		if b.taken(n - 1) {
+	for n := 8 * len(b.Reserved); n > 0; n-- {
+		if b.reserved(n - 1) {
 			return n
 		}
 	}
 	return 0
 }
 
-func (b *BudgetRecord) taken(n int) bool {
-	return n/8 < len(b.Taken) && b.Taken[n/8]&(1<<(n%8)) != 0
+func (b *BudgetRecord) reserved(n int) bool {
+	return n/8 < len(b.Reserved) && b.Reserved[n/8]&(1<<(n%8)) != 0
 }
 
-func (b *BudgetRecord) take(n int) {
-	for len(b.Taken) <= n/8 {
-		b.Taken = append(b.Taken, 0)
+func (b *BudgetRecord) mark(n int) {
+	for len(b.Reserved) <= n/8 {
+		b.Reserved = append(b.Reserved, 0)
 	}
-	b.Taken[n/8] |= 1 << (n % 8)
+	b.Reserved[n/8] |= 1 << (n % 8)
 }
 
 // first finds the first free slot that starts at or after a time.
@@ -174,7 +172,7 @@ func (b *BudgetRecord) first(at time.Time, spacing time.Duration) (n int, start 
 	if at.After(b.From) {
 		n = int((at.Sub(b.From) + spacing - 1) / spacing)
 	}
-	for b.taken(n) {
+	for b.reserved(n) {
 		n++
 	}
 	return n, b.From.Add(time.Duration(n) * spacing)
@@ -235,92 +233,4 @@ func calendarKey(calendar string) uint64 {
 // out faster than it was asked for.
 func wholeMicros(d time.Duration) time.Duration {
 	return max((d + time.Microsecond - 1).Truncate(time.Microsecond), time.Microsecond)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// How long Google's `quotaExceeded` pauses what it concerns: doubling with each
-// refusal in a row (rule 6.6).
-const (
-	firstPause   = 15 * time.Minute
-	longestPause = 6 * time.Hour
-)
-
-// PauseWrites records that Google refused an event for quotaExceeded, and gives
-// until when all writes pause. Refusals during a pause, of calls that were on
-// their way when it began, do not lengthen it. An account nobody knows does not
-// pause: the time is zero.
-func (s *Store) PauseWrites(ctx context.Context, sub string) (until time.Time, err error) {
-	return s.pause(ctx, sub, func(a *AccountRecord) (*time.Time, *int64) { return &a.PausedUntil, &a.PauseSeconds })
-}
-
-// PauseCreations is PauseWrites for a refusal of making or sharing a calendar,
-// which pauses only that.
-func (s *Store) PauseCreations(ctx context.Context, sub string) (until time.Time, err error) {
-	return s.pause(ctx, sub, func(a *AccountRecord) (*time.Time, *int64) {
-		return &a.CreationsPausedUntil, &a.CreationsPauseSeconds
-	})
-}
-
-func (s *Store) pause(ctx context.Context, sub string, which func(*AccountRecord) (*time.Time, *int64)) (end time.Time, err error) {
-	err = s.b.Transact(ctx, func(tx Tx) error {
-		end = time.Time{}
-		var a AccountRecord
-		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found {
-			return err
-		}
-		until, seconds := which(&a)
-		if tx.Now().Before(*until) {
-			end = *until
-			return nil
-		}
-		length := min(max(firstPause, 2*time.Duration(*seconds)*time.Second), longestPause)
-		*until, *seconds = tx.Now().Add(length), int64(length/time.Second)
-		end = *until
-		return tx.Set(accountRef(sub), &a)
-	})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("record the pause: %w", err)
-	}
-	return end, nil
-}
-
-// WritesWork records that Google took an event's write: the next pause is a
-// first one again. During a pause it changes nothing, for then the write was on
-// its way before the refusal.
-func (s *Store) WritesWork(ctx context.Context, sub string) error {
-	return s.works(ctx, sub, func(a *AccountRecord) (*time.Time, *int64) { return &a.PausedUntil, &a.PauseSeconds })
-}
-
-// CreationsWork is WritesWork for making and sharing calendars.
-func (s *Store) CreationsWork(ctx context.Context, sub string) error {
-	return s.works(ctx, sub, func(a *AccountRecord) (*time.Time, *int64) {
-		return &a.CreationsPausedUntil, &a.CreationsPauseSeconds
-	})
-}
-
-func (s *Store) works(ctx context.Context, sub string, which func(*AccountRecord) (*time.Time, *int64)) error {
-	err := s.b.Transact(ctx, func(tx Tx) error {
-		var a AccountRecord
-		found, err := tx.Get(accountRef(sub), &a)
-		if err != nil || !found {
-			return err
-		}
-		until, seconds := which(&a)
-		if *seconds == 0 || tx.Now().Before(*until) {
-			return nil
-		}
-		*until, *seconds = time.Time{}, 0
-		return tx.Set(accountRef(sub), &a)
-	})
-	if err != nil {
-		return fmt.Errorf("record the pause's end: %w", err)
-	}
-	return nil
 }

@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// DeadLetterRecord is a message that gave up, kept until its key succeeds.
+type DeadLetterRecord struct {
+	ID         string    `firestore:"id" json:"id"`
+	Collection string    `firestore:"collection" json:"collection"`
+	Key        int64     `firestore:"key" json:"key"`
+	Cause      string    `firestore:"cause,omitempty" json:"cause,omitempty"`
+	Attempts   int       `firestore:"attempts,omitempty" json:"attempts,omitempty"`
+	At         time.Time `firestore:"at" json:"at"`
+}
+
+func deadLetterRef(key Key) Ref {
+	return Ref{DeadLetters, string(key.Collection) + "-" + docID(key.ID)}
+}
+
+// RecordDeadLetter records that a message for a key gave up, and marks the key dirty.
+func (s *Store) RecordDeadLetter(ctx context.Context, key Key, cause string, attempts int) error {
+	return s.changeAny(ctx, "record the dead letter of", key, func(tx Tx, rec keyed) (effect, error) {
+		w, now := rec.work(), tx.Now()
+		w.DeadLetter = true
+		w.markDirty(now)
+		// Nobody else brings up a key at rest whose message is gone (rule 1.4).
+		if w.DueAt.IsZero() {
+			w.DueAt = now
+		}
+		ref := deadLetterRef(key)
+		return set, tx.Set(ref, &DeadLetterRecord{ID: ref.ID, Collection: string(key.Collection), Key: key.ID, Cause: cause, Attempts: attempts, At: now})
+	})
+}
+
+// DeadLetters lists what gave up and did not succeed since, the oldest first; limit 0
+// means all.
+func (s *Store) DeadLetters(ctx context.Context, limit int) ([]DeadLetterRecord, error) {
+	return query[DeadLetterRecord](ctx, s, "list dead letters", Query{Collection: DeadLetters, Field: "at", Op: Exists, Limit: limit})
+}
