@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
@@ -22,15 +23,31 @@ import (
 // onBoth runs a behaviour on both stores.
 func onBoth(t *testing.T, o world.Options, behaviour func(t *testing.T, w *world.World)) {
 	t.Helper()
+	inBubbleAndOnFirestore(t, o, behaviour, behaviour)
+}
+
+// inBubbleAndOnFirestore is onBoth with a behaviour of its own on each.
+func inBubbleAndOnFirestore(t *testing.T, o world.Options, embedded, firestore func(t *testing.T, w *world.World)) {
+	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		behaviour(t, world.New(t, o))
+		inBubble(t, o, embedded)
 	})
 	t.Run("firestore", func(t *testing.T) {
 		t.Parallel()
-		onFirestore := o
-		onFirestore.Backend = emulated(t)
-		behaviour(t, world.New(t, onFirestore))
+		o := o
+		o.Backend = emulated(t)
+		firestore(t, world.New(t, o))
+	})
+}
+
+// inBubble runs a behaviour on the embedded store in a bubble, where no wait takes
+// time and none is cut short by a busy machine.
+func inBubble(t *testing.T, o world.Options, behaviour func(t *testing.T, w *world.World)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o.Bubble = true
+		behaviour(t, world.New(t, o))
 	})
 }
 
@@ -415,21 +432,22 @@ func TestNothingIsDeletedWhileTheERPCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := world.New(t, world.Options{})
-			who := withCalendars(t, w, "Olena")[0]
-			task := w.Task(w.Tomorrow(9), who)
-			w.Idle()
-			w.Google.ResetRequests()
-			remove := w.ERP.Inject(fakeerp.Rule{Count: -1, Fault: lie})
-			w.Notify("task.deleted", task)
-			w.Notify("employee.deleted", who)
-			w.Idle()
-			w.WantStarts(who, w.Tomorrow(9))
-			w.WantCalls()
-			remove()
-			if pending, err := w.Store.PendingTasks(t.Context(), 10); err != nil || len(pending) != 1 {
-				t.Errorf("pending %v, %v", pending, err)
-			}
+			inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+				who := withCalendars(t, w, "Olena")[0]
+				task := w.Task(w.Tomorrow(9), who)
+				w.Idle()
+				w.Google.ResetRequests()
+				remove := w.ERP.Inject(fakeerp.Rule{Count: -1, Fault: lie})
+				w.Notify("task.deleted", task)
+				w.Notify("employee.deleted", who)
+				w.Idle()
+				w.WantStarts(who, w.Tomorrow(9))
+				w.WantCalls()
+				remove()
+				if pending, err := w.Store.PendingTasks(t.Context(), 10); err != nil || len(pending) != 1 {
+					t.Errorf("pending %v, %v", pending, err)
+				}
+			})
 		})
 	}
 }
@@ -475,25 +493,26 @@ func TestBeforeSettingsAreConfirmedNothingIsWritten(t *testing.T) {
 // TestADatabaseLostIsRebuiltWithoutADouble shows rule 3.1.
 func TestADatabaseLostIsRebuiltWithoutADouble(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	ids := withCalendars(t, w, "Olena", "Petro")
-	for hour := 8; hour < 12; hour++ {
-		w.Task(w.Tomorrow(hour), ids...)
-	}
-	w.Idle()
-	calendars := []string{w.Calendar(ids[0]), w.Calendar(ids[1])}
-
-	again := w.Again(world.Options{})
-	again.Reconcile()
-	for i, id := range ids {
-		if got := again.Calendar(id); got != calendars[i] {
-			t.Errorf("employee %d: calendar %s, had %s", id, got, calendars[i])
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Olena", "Petro")
+		for hour := 8; hour < 12; hour++ {
+			w.Task(w.Tomorrow(hour), ids...)
 		}
-		again.WantStarts(id, w.Tomorrow(8), w.Tomorrow(9), w.Tomorrow(10), w.Tomorrow(11))
-	}
-	if n := len(again.Google.Requests(fakegoogle.Filter{Writes: true, Method: "calendar.*", Since: again.Since})); n != 0 {
-		t.Errorf("rebuilding wrote %d times", n)
-	}
+		w.Idle()
+		calendars := []string{w.Calendar(ids[0]), w.Calendar(ids[1])}
+
+		again := w.Again(world.Options{})
+		again.Reconcile()
+		for i, id := range ids {
+			if got := again.Calendar(id); got != calendars[i] {
+				t.Errorf("employee %d: calendar %s, had %s", id, got, calendars[i])
+			}
+			again.WantStarts(id, w.Tomorrow(8), w.Tomorrow(9), w.Tomorrow(10), w.Tomorrow(11))
+		}
+		if n := len(again.Google.Requests(fakegoogle.Filter{Writes: true, Method: "calendar.*", Since: again.Since})); n != 0 {
+			t.Errorf("rebuilding wrote %d times", n)
+		}
+	})
 }
 
 func wantNoMailsButShares(t *testing.T, w *world.World, shares int) {

@@ -36,14 +36,9 @@ func with(variable, value string) world.Options {
 // Firestore emulator, judged by what the stand-ins of Google and of the ERP hold afterwards.
 func TestComplaints(t *testing.T) {
 	t.Parallel()
-	// Most of their time they wait, for a pace or the end of a lease: more of them
-	// fit side by side than t.Parallel lets through on a small machine.
-	var running sync.WaitGroup
-	defer running.Wait()
-	places := make(chan struct{}, 7)
 	for _, c := range []complaint{
 		{"01 duplicates: none after a lost answer, a doubled message and a lost database", world.Options{}, noDuplicates},
-		{"02 token revoked: one alarm, nothing deleted while blind, all caught up after the consent", with("LEASE_SECONDS", "6"), tokenRevoked},
+		{"02 token revoked: one alarm, nothing deleted while blind, all caught up after the consent", with("LEASE_SECONDS", lease), tokenRevoked},
 		{"03 old events: what is unwanted goes, remembered or not, and nothing foreign", world.Options{}, oldEventsGo},
 		{"04 nothing is deleted when the source cannot be read: beyond the usual it is held, with one alarm", world.Options{}, unreadableSource},
 		{"05 time zone: one explicit zone, DST gap and overlap, the end of a day is exclusive", world.Options{Settings: `{"midnight_is_all_day":true}`}, timeZones},
@@ -51,9 +46,9 @@ func TestComplaints(t *testing.T) {
 		{"07 delay: seconds from the edit to the event, one poll when the notification is lost", world.Options{}, seconds},
 		{"08 unwanted mail: one invitation a calendar in its whole life and nothing else", world.Options{}, noMail},
 		{"09 recreate: assigned again the same event is back, or another where its id is burnt", world.Options{}, recreated},
-		{"10 says OK but is not: the status shows the oldest change not applied, and whose", with("LEASE_SECONDS", "6"), honestStatus},
-		{"11 undo: a plan with counts, a typed confirmation, a purge of ours alone", with("LEASE_SECONDS", "4"), cleanUndo},
-		{"12 backfill: what was there before comes too, resumed after a kill, with progress and ETA", world.Options{Disconnected: true, Env: map[string]string{"LEASE_SECONDS": "6", "CALENDARS_PER_HOUR": "2"}}, backfill},
+		{"10 says OK but is not: the status shows the oldest change not applied, and whose", with("LEASE_SECONDS", lease), honestStatus},
+		{"11 undo: a plan with counts, a typed confirmation, a purge of ours alone", with("LEASE_SECONDS", lease), cleanUndo},
+		{"12 backfill: what was there before comes too, resumed after a kill, with progress and ETA", world.Options{Disconnected: true, Env: map[string]string{"LEASE_SECONDS": lease, "CALENDARS_PER_HOUR": "2"}}, backfill},
 		{"13 colours: kept by updates, repaired when changed", world.Options{Settings: `{"colors":{"1":11}}`}, coloursStay},
 		{"14 several assignees: one task in many calendars, a failure in one is of that one, nobody twice", world.Options{Settings: `{"include_departments":true}`, Env: short()}, severalAssignees},
 		{"15 not visible on the phone: the card links to adding the calendar", world.Options{}, addLink},
@@ -63,13 +58,10 @@ func TestComplaints(t *testing.T) {
 		{"19 shared key: only the admin's own project and client", world.Options{}, ownClient},
 		{"20 database lost or put back: not one duplicate", world.Options{}, databaseRestored},
 	} {
-		running.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			t.Run(c.name, func(t *testing.T) {
-				c.o.Backend = emulated(t)
-				c.behaviour(t, world.New(t, c.o), c.o)
-			})
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.o.Backend = emulated(t)
+			c.behaviour(t, world.New(t, c.o), c.o)
 		})
 	}
 }
@@ -181,7 +173,7 @@ func unreadableSource(t *testing.T, w *world.World, o world.Options) {
 	w.Task(w.Tomorrow(20), people[0])
 	w.Idle()
 	w.Poll()
-	l := &liar{w: w, outside: t, people: people, tasks: tasks}
+	l := &liar{w: w, people: people, tasks: tasks}
 	before := l.held()
 	for name, fault := range map[string]fakeerp.Fault{
 		"an error": fakeerp.ErrorResult("No access", http.StatusOK), "the login page": fakeerp.HTMLPage(http.StatusOK),

@@ -3,6 +3,7 @@ package functions_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"net"
 	"net/http"
 	"os"
@@ -126,6 +127,12 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		return
+	}
+	// On Firestore tests wait for the emulator, a pace or the end of a lease, most of
+	// their time: more of them fit side by side than a small machine has cores. A number
+	// asked for on the command line is parsed after this, and wins.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
 	}
 	m.Run()
 }

@@ -87,45 +87,47 @@ func TestAbsenceTakesTenEventsADayAndHoldsTheRest(t *testing.T) {
 
 func TestClosingManyTasksIsNeverHeld(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	who := withCalendars(t, w, "Olena")[0]
-	var ids []int64
-	for i := range 15 {
-		ids = append(ids, w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who))
-	}
-	w.Idle()
-	for _, id := range ids {
-		must(t, w.ERP.CloseTask(id))
-	}
-	w.Idle()
-	w.WantStarts(who)
-	held(t, w, 0, 0)
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		who := withCalendars(t, w, "Olena")[0]
+		var ids []int64
+		for i := range 15 {
+			ids = append(ids, w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who))
+		}
+		w.Idle()
+		for _, id := range ids {
+			must(t, w.ERP.CloseTask(id))
+		}
+		w.Idle()
+		w.WantStarts(who)
+		held(t, w, 0, 0)
+	})
 }
 
 func TestAStateThatChangedItsRoleTakesTenEventsADay(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	who := withCalendars(t, w, "Olena")[0]
-	for i := range 14 {
-		w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who)
-	}
-	// Another state keeps the role in the catalogue, so that it is believed.
-	w.ERP.AddState(fakeerp.TaskState{ID: 9, Name: "Fresh", Role: fakeerp.RoleNotCompleted})
-	w.Idle()
-	w.ERP.AddState(fakeerp.TaskState{ID: world.Open, Name: "New", Role: fakeerp.RoleCompleted})
-	w.Again(world.Options{Backend: w.Backend()}) // the catalogue is kept for half a minute
-	w.Reconcile()
-	if n := len(w.Events(who)); n != 4 {
-		t.Errorf("%d events are left, want 4", n)
-	}
-	held(t, w, 4, 0)
-	w.ERP.AddState(fakeerp.TaskState{ID: world.Open, Name: "New", Role: fakeerp.RoleNotCompleted})
-	w.Again(world.Options{Backend: w.Backend()})
-	w.Reconcile()
-	if n := len(w.Events(who)); n != 14 {
-		t.Errorf("%d events after the role is back, want 14", n)
-	}
-	held(t, w, 0, 0)
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		who := withCalendars(t, w, "Olena")[0]
+		for i := range 14 {
+			w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who)
+		}
+		// Another state keeps the role in the catalogue, so that it is believed.
+		w.ERP.AddState(fakeerp.TaskState{ID: 9, Name: "Fresh", Role: fakeerp.RoleNotCompleted})
+		w.Idle()
+		w.ERP.AddState(fakeerp.TaskState{ID: world.Open, Name: "New", Role: fakeerp.RoleCompleted})
+		w.Again(world.Options{Backend: w.Backend()}) // the catalogue is kept for half a minute
+		w.Reconcile()
+		if n := len(w.Events(who)); n != 4 {
+			t.Errorf("%d events are left, want 4", n)
+		}
+		held(t, w, 4, 0)
+		w.ERP.AddState(fakeerp.TaskState{ID: world.Open, Name: "New", Role: fakeerp.RoleNotCompleted})
+		w.Again(world.Options{Backend: w.Backend()})
+		w.Reconcile()
+		if n := len(w.Events(who)); n != 14 {
+			t.Errorf("%d events after the role is back, want 14", n)
+		}
+		held(t, w, 0, 0)
+	})
 }
 
 // TestAMassDismissalIsHeldAndCanBeGotThrough shows rule 4.4.

@@ -179,7 +179,7 @@ func card(t *testing.T, w *world.World, id int64) (status int, body map[string]a
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+"/Notify"+path, nil)
 	must(t, err)
 	req.Header = header
-	res, err := new(http.Client).Do(req)
+	res, err := w.Client().Do(req)
 	must(t, err)
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)

@@ -129,44 +129,45 @@ func TestEveryLostNotificationIsHealedByThePoll(t *testing.T) {
 // and their calendars are then compared with the tasks and not only with the card.
 func TestAMassChangeThatNobodyToldIsHealedByOnePoll(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	// Google takes two writes a second into each calendar.
-	ids := withCalendars(t, w, "Olena", "Petro", "Ivan", "Roman", "Taras", "Mykola", "Oksana", "Iryna", "Vasyl", "Stepan", "Maria", "Hanna")
-	each := 10
-	many := each * len(ids)
-	var tasks []int64
-	w.SetQuiet(true)
-	for i := range many {
-		tasks = append(tasks, w.Task(w.Tomorrow(8).Add(time.Duration(i)*time.Minute), ids[i%len(ids)]))
-	}
-	w.Reconcile()
-	w.Poll()
-	w.Poll()
-	moved := func(id int64, by time.Duration) int {
-		n := 0
-		for _, s := range w.Starts(id) {
-			if !s.Before(w.Tomorrow(8).Add(by)) {
-				n++
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		// Google takes two writes a second into each calendar.
+		ids := withCalendars(t, w, "Olena", "Petro", "Ivan", "Roman", "Taras", "Mykola", "Oksana", "Iryna", "Vasyl", "Stepan", "Maria", "Hanna")
+		each := 10
+		many := each * len(ids)
+		var tasks []int64
+		w.SetQuiet(true)
+		for i := range many {
+			tasks = append(tasks, w.Task(w.Tomorrow(8).Add(time.Duration(i)*time.Minute), ids[i%len(ids)]))
+		}
+		w.Reconcile()
+		w.Poll()
+		w.Poll()
+		moved := func(id int64, by time.Duration) int {
+			n := 0
+			for _, s := range w.Starts(id) {
+				if !s.Before(w.Tomorrow(8).Add(by)) {
+					n++
+				}
+			}
+			return n
+		}
+		for i, id := range tasks {
+			must(t, w.ERP.MoveTask(id, w.Tomorrow(8).Add(time.Duration(i)*time.Minute+10*time.Hour)))
+		}
+		w.Google.ResetRequests()
+		w.Poll()
+		for _, id := range ids {
+			if n := moved(id, 10*time.Hour); n != each {
+				t.Errorf("employee %d: %d of %d events moved", id, n, each)
 			}
 		}
-		return n
-	}
-	for i, id := range tasks {
-		must(t, w.ERP.MoveTask(id, w.Tomorrow(8).Add(time.Duration(i)*time.Minute+10*time.Hour)))
-	}
-	w.Google.ResetRequests()
-	w.Poll()
-	for _, id := range ids {
-		if n := moved(id, 10*time.Hour); n != each {
-			t.Errorf("employee %d: %d of %d events moved", id, n, each)
+		updates := len(w.Google.Requests(fakegoogle.Filter{Method: "calendar.events.update"}))
+		lists := len(w.Google.Requests(fakegoogle.Filter{Method: "calendar.events.list"}))
+		t.Logf("%d tasks moved: %d updates, %d lists of events", many, updates, lists)
+		if updates != many {
+			t.Errorf("%d updates for %d changes", updates, many)
 		}
-	}
-	updates := len(w.Google.Requests(fakegoogle.Filter{Method: "calendar.events.update"}))
-	lists := len(w.Google.Requests(fakegoogle.Filter{Method: "calendar.events.list"}))
-	t.Logf("%d tasks moved: %d updates, %d lists of events", many, updates, lists)
-	if updates != many {
-		t.Errorf("%d updates for %d changes", updates, many)
-	}
+	})
 }
 
 // The ERP of a new installation may have nobody yet, or not be there: the full run
@@ -185,42 +186,43 @@ func TestConnectingToAnERPWithNobodyOrNoAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := world.New(t, world.Options{Quiet: true})
-			if !row.nobody {
-				w.Employee("Olena")
-				w.ERP.Inject(fakeerp.Rule{Count: -1, Fault: row.fault})
-			}
-			full := func() {
-				t.Helper()
-				must(t, w.Deployment.Publisher.Publish(t.Context(), "employee-changes", queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}))
-				w.Idle()
-			}
-			full()
-			if n := refusals(t, w); n != 0 {
-				t.Errorf("%d refused deliveries", n)
-			}
-			put, err := w.Store.PutOff(t.Context())
-			must(t, err)
-			if waits := !put.DueAt.IsZero(); waits != row.waits || waits && put.Cause != "console" {
-				t.Errorf("put off: %+v, want one: %v", put, row.waits)
-			}
-			if !row.nobody {
-				w.ERP.ClearFaults()
-				full() // as Poll publishes it when it is due
-				if put, err := w.Store.PutOff(t.Context()); err != nil || put.Count != 0 {
-					t.Errorf("after it could begin: %+v, %v", put, err)
+			inBubble(t, world.Options{Quiet: true}, func(t *testing.T, w *world.World) {
+				if !row.nobody {
+					w.Employee("Olena")
+					w.ERP.Inject(fakeerp.Rule{Count: -1, Fault: row.fault})
 				}
-				if len(w.Google.Calendars()) < 2 {
-					t.Error("no calendar was made")
+				full := func() {
+					t.Helper()
+					must(t, w.Deployment.Publisher.Publish(t.Context(), "employee-changes", queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}))
+					w.Idle()
 				}
-				return
-			}
-			w.Poll()
-			first := w.Employee("Olena")
-			w.Poll()
-			if w.Calendar(first) == "" {
-				t.Error("the first employee was not found")
-			}
+				full()
+				if n := refusals(t, w); n != 0 {
+					t.Errorf("%d refused deliveries", n)
+				}
+				put, err := w.Store.PutOff(t.Context())
+				must(t, err)
+				if waits := !put.DueAt.IsZero(); waits != row.waits || waits && put.Cause != "console" {
+					t.Errorf("put off: %+v, want one: %v", put, row.waits)
+				}
+				if !row.nobody {
+					w.ERP.ClearFaults()
+					full() // as Poll publishes it when it is due
+					if put, err := w.Store.PutOff(t.Context()); err != nil || put.Count != 0 {
+						t.Errorf("after it could begin: %+v, %v", put, err)
+					}
+					if len(w.Google.Calendars()) < 2 {
+						t.Error("no calendar was made")
+					}
+					return
+				}
+				w.Poll()
+				first := w.Employee("Olena")
+				w.Poll()
+				if w.Calendar(first) == "" {
+					t.Error("the first employee was not found")
+				}
+			})
 		})
 	}
 }
@@ -229,26 +231,27 @@ func TestConnectingToAnERPWithNobodyOrNoAnswer(t *testing.T) {
 // repeated at the next poll, and only at that one.
 func TestANotificationThatOvertookTheCommitIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	who := withCalendars(t, w, "Olena")[0]
-	task := w.Task(w.Tomorrow(9), who)
-	w.Idle()
-	w.Poll()
-	w.Poll()
-	w.ERP.SetCommitDelay(time.Second)
-	told := time.Now()
-	must(t, w.ERP.MoveTask(task, w.Tomorrow(10)))
-	w.Idle()
-	w.WantStarts(who, w.Tomorrow(9))
-	if work := taskWork(t, w, task); work.DueAt.IsZero() || work.Dirty != 0 {
-		t.Fatalf("after a look that found no change: %+v", work)
-	}
-	eventually(t, func() bool { return time.Since(told) > 2*time.Second })
-	w.Poll()
-	w.WantStarts(who, w.Tomorrow(10))
-	if work := taskWork(t, w, task); !work.DueAt.IsZero() {
-		t.Errorf("after the repetition: %+v", work)
-	}
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		who := withCalendars(t, w, "Olena")[0]
+		task := w.Task(w.Tomorrow(9), who)
+		w.Idle()
+		w.Poll()
+		w.Poll()
+		w.ERP.SetCommitDelay(time.Second)
+		told := time.Now()
+		must(t, w.ERP.MoveTask(task, w.Tomorrow(10)))
+		w.Idle()
+		w.WantStarts(who, w.Tomorrow(9))
+		if work := taskWork(t, w, task); work.DueAt.IsZero() || work.Dirty != 0 {
+			t.Fatalf("after a look that found no change: %+v", work)
+		}
+		eventually(t, func() bool { return time.Since(told) > 2*time.Second })
+		w.Poll()
+		w.WantStarts(who, w.Tomorrow(10))
+		if work := taskWork(t, w, task); !work.DueAt.IsZero() {
+			t.Errorf("after the repetition: %+v", work)
+		}
+	})
 }
 
 // refusals counts the deliveries that workers refused.
@@ -268,44 +271,46 @@ func refusals(t *testing.T, w *world.World) int {
 // recorded.
 func TestAChangeBeforeTheFirstPollIsHealed(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}, Settings: `{"delete_guard_percent":100}`})
-	ids := withCalendars(t, w, "Olena", "Petro", "Roman")
-	w.Task(w.Tomorrow(8), ids[0])
-	moved, deleted := w.Task(w.Tomorrow(9), ids[0]), w.Task(w.Tomorrow(10), ids[0])
-	w.Idle()
-	w.WantStarts(ids[0], w.Tomorrow(8), w.Tomorrow(9), w.Tomorrow(10))
-	w.SetQuiet(true)
-	must(t, w.ERP.MoveTask(moved, w.Tomorrow(12)))
-	must(t, w.ERP.DeleteTask(deleted))
-	must(t, w.ERP.SetField(ids[1], world.Binding, ""))
-	came := w.Employee("Ivan")
-	eventually(t, func() bool {
-		w.Poll()
-		starts := w.Starts(ids[0])
-		return len(starts) == 2 && starts[1].Equal(w.Tomorrow(12)) && w.Calendar(ids[1]) == "" && w.Calendar(came) != ""
+	inBubble(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}, Settings: `{"delete_guard_percent":100}`}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Olena", "Petro", "Roman")
+		w.Task(w.Tomorrow(8), ids[0])
+		moved, deleted := w.Task(w.Tomorrow(9), ids[0]), w.Task(w.Tomorrow(10), ids[0])
+		w.Idle()
+		w.WantStarts(ids[0], w.Tomorrow(8), w.Tomorrow(9), w.Tomorrow(10))
+		w.SetQuiet(true)
+		must(t, w.ERP.MoveTask(moved, w.Tomorrow(12)))
+		must(t, w.ERP.DeleteTask(deleted))
+		must(t, w.ERP.SetField(ids[1], world.Binding, ""))
+		came := w.Employee("Ivan")
+		eventually(t, func() bool {
+			w.Poll()
+			starts := w.Starts(ids[0])
+			return len(starts) == 2 && starts[1].Equal(w.Tomorrow(12)) && w.Calendar(ids[1]) == "" && w.Calendar(came) != ""
+		})
+		if w.Calendar(ids[2]) == "" {
+			t.Error("a third person's calendar went")
+		}
 	})
-	if w.Calendar(ids[2]) == "" {
-		t.Error("a third person's calendar went")
-	}
 }
 
 // What came, was told of and got its events, and was deleted before any poll had
 // listed it, of which nobody told, is missed all the same.
 func TestWhatNoPollEverListedDoesNotStay(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}, Settings: `{"delete_guard_percent":100}`})
-	ids := withCalendars(t, w, "Olena", "Petro")
-	w.Task(w.Tomorrow(8), ids...)
-	w.Poll()
-	w.Poll()
-	task, came := w.Task(w.Tomorrow(9), ids[0]), w.Employee("Ivan")
-	w.Idle()
-	w.WantStarts(ids[0], w.Tomorrow(8), w.Tomorrow(9))
-	if w.Calendar(came) == "" {
-		t.Fatal("who came has no calendar")
-	}
-	w.SetQuiet(true)
-	must(t, w.ERP.DeleteTask(task))
-	must(t, w.ERP.DeleteEmployee(came))
-	eventually(t, func() bool { w.Poll(); return len(w.Starts(ids[0])) == 1 && w.Calendar(came) == "" })
+	inBubble(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}, Settings: `{"delete_guard_percent":100}`}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Olena", "Petro")
+		w.Task(w.Tomorrow(8), ids...)
+		w.Poll()
+		w.Poll()
+		task, came := w.Task(w.Tomorrow(9), ids[0]), w.Employee("Ivan")
+		w.Idle()
+		w.WantStarts(ids[0], w.Tomorrow(8), w.Tomorrow(9))
+		if w.Calendar(came) == "" {
+			t.Fatal("who came has no calendar")
+		}
+		w.SetQuiet(true)
+		must(t, w.ERP.DeleteTask(task))
+		must(t, w.ERP.DeleteEmployee(came))
+		eventually(t, func() bool { w.Poll(); return len(w.Starts(ids[0])) == 1 && w.Calendar(came) == "" })
+	})
 }

@@ -42,7 +42,7 @@ func everybody(t *testing.T, w *world.World) {
 // TestAPurgeDeletesEverythingOfOursAndNothingElse shows rule 4.10.
 func TestAPurgeDeletesEverythingOfOursAndNothingElse(t *testing.T) {
 	t.Parallel()
-	onBoth(t, world.Options{Env: map[string]string{"LEASE_SECONDS": "4"}}, func(t *testing.T, w *world.World) {
+	onBoth(t, world.Options{Env: map[string]string{"LEASE_SECONDS": lease}}, func(t *testing.T, w *world.World) {
 		ids := withCalendars(t, w, "Anna", "Bohdan", "Daria", "Fedir", "Halyna")
 		w.Task(w.Tomorrow(9), ids...)
 		w.Idle()

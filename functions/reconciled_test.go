@@ -221,67 +221,69 @@ func TestOfTwoCalendarsWithOneMarkOneGoes(t *testing.T) {
 
 func TestAfterALostDatabaseNothingIsDoubledAndTheLoserGoes(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	ids := withCalendars(t, w, "Olena", "Petro", "Iryna")
-	starts := tasksOf(w, ids[0], 8, 9)
-	w.Idle()
-	night(t, w)
-	var before []string
-	for _, id := range ids {
-		before = append(before, w.Calendar(id))
-	}
-	// Two of one epoch: the smaller id wins, whichever is older.
-	extra := double(t, w, before[0])
-	winner, loser := min(before[0], extra), max(before[0], extra)
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Olena", "Petro", "Iryna")
+		starts := tasksOf(w, ids[0], 8, 9)
+		w.Idle()
+		night(t, w)
+		var before []string
+		for _, id := range ids {
+			before = append(before, w.Calendar(id))
+		}
+		// Two of one epoch: the smaller id wins, whichever is older.
+		extra := double(t, w, before[0])
+		winner, loser := min(before[0], extra), max(before[0], extra)
 
-	again := w.Again(world.Options{})
-	run := night(t, again)
-	t.Logf("from nothing: %+v", run.RunTally)
-	for i, id := range ids {
-		want := before[i]
-		if i == 0 {
-			want = winner
+		again := w.Again(world.Options{})
+		run := night(t, again)
+		t.Logf("from nothing: %+v", run.RunTally)
+		for i, id := range ids {
+			want := before[i]
+			if i == 0 {
+				want = winner
+			}
+			if got := again.Calendar(id); got != want {
+				t.Errorf("employee %d: calendar %s, want %s", id, got, want)
+			}
 		}
-		if got := again.Calendar(id); got != want {
-			t.Errorf("employee %d: calendar %s, want %s", id, got, want)
+		if !gone(t, w, loser) {
+			t.Error("the loser is still there")
 		}
-	}
-	if !gone(t, w, loser) {
-		t.Error("the loser is still there")
-	}
-	again.WantStarts(ids[0], starts...)
-	again.Google.ResetRequests()
-	night(t, again)
-	if n := writesOf(again); n != 0 {
-		t.Errorf("the next run made %d writes", n)
-	}
-	for _, m := range again.Google.Mails() {
-		if m.To != "olena@provider.example" && m.Kind != "share" {
-			t.Errorf("a mail of kind %s to %s", m.Kind, m.To)
+		again.WantStarts(ids[0], starts...)
+		again.Google.ResetRequests()
+		night(t, again)
+		if n := writesOf(again); n != 0 {
+			t.Errorf("the next run made %d writes", n)
 		}
-	}
-	// Olena's calendar may be the double, which was never shared.
-	if n := len(again.Google.Mails()); n > 4 || (winner == before[0] && n != 3) {
-		t.Errorf("%d invitations", n)
-	}
+		for _, m := range again.Google.Mails() {
+			if m.To != "olena@provider.example" && m.Kind != "share" {
+				t.Errorf("a mail of kind %s to %s", m.Kind, m.To)
+			}
+		}
+		// Olena's calendar may be the double, which was never shared.
+		if n := len(again.Google.Mails()); n > 4 || (winner == before[0] && n != 3) {
+			t.Errorf("%d invitations", n)
+		}
+	})
 }
 
 func TestTooManyFurtherCalendarsAreHeld(t *testing.T) {
 	t.Parallel()
-	w := world.New(t, world.Options{})
-	ids := withCalendars(t, w, "Olena", "Petro", "Iryna", "Taras", "Oksana")
-	night(t, w)
-	var extras []string
-	for _, id := range ids {
-		extras = append(extras, double(t, w, w.Calendar(id)))
-	}
-	night(t, w)
-	left := slices.DeleteFunc(slices.Clone(extras), func(c string) bool { return gone(t, w, c) })
-	plan, err := w.Store.Held(t.Context())
-	must(t, err)
-	if len(left) != 2 || plan.Calendars != 2 {
-		t.Errorf("%d further calendars left, %d held; three may go in a day", len(left), plan.Calendars)
-	}
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Olena", "Petro", "Iryna", "Taras", "Oksana")
+		night(t, w)
+		var extras []string
+		for _, id := range ids {
+			extras = append(extras, double(t, w, w.Calendar(id)))
+		}
+		night(t, w)
+		left := slices.DeleteFunc(slices.Clone(extras), func(c string) bool { return gone(t, w, c) })
+		plan, err := w.Store.Held(t.Context())
+		must(t, err)
+		if len(left) != 2 || plan.Calendars != 2 {
+			t.Errorf("%d further calendars left, %d held; three may go in a day", len(left), plan.Calendars)
+		}
+	})
 }
 
 func TestAQuietNightCostsTwoGoogleCallsACalendar(t *testing.T) {

@@ -47,7 +47,7 @@ func TestSecretsAndPeoplesDataAreFoundOnlyWhereTheyBelong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "state.db")
-			backend, err := bolt.Open(path, time.Now)
+			backend, err := bolt.Open(path, time.Now, bolt.NoSync())
 			must(t, err)
 			t.Cleanup(func() { _ = backend.Close() })
 			s := &story{t: t, o: world.Options{Backend: backend, Disconnected: true, Env: env}}
@@ -210,7 +210,7 @@ func (s *story) again() {
 }
 
 func (s *story) keepMessages() {
-	for _, m := range s.w.Deployment.PubSub.Messages() {
+	for _, m := range s.w.Deployment.API.Messages() {
 		attributes, err := json.Marshal(m.Attributes)
 		must(s.t, err)
 		s.messages = append(s.messages, string(m.Data)+string(attributes))
@@ -374,7 +374,7 @@ func newVisitor(t *testing.T, w *world.World) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &visitor{t, w, &http.Client{Jar: onPlainHTTP{jar}, Timeout: 30 * time.Second,
+	return &visitor{t, w, &http.Client{Transport: w.Client().Transport, Jar: onPlainHTTP{jar}, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

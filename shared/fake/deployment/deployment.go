@@ -18,7 +18,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/fake/pubsub"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
 	pubsubqueue "github.com/erp-calendar/erp-calendar/shared/queue/pubsub"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -42,6 +44,8 @@ type Options struct {
 	TaskPushes, EmployeePushes int
 	// MinBackoff and MaxBackoff are the subscriptions'; zero gives Google's figures.
 	MinBackoff, MaxBackoff time.Duration
+	// Bubble opens no port, so that all of this can live in a testing/synctest bubble.
+	Bubble bool
 }
 
 // Deployment is a running one.
@@ -50,11 +54,18 @@ type Deployment struct {
 	Handler http.Handler
 	Config  Config
 	// Cipher seals the refresh token.
-	Cipher  seal.Cipher
-	PubSub  *pubsub.Server
+	Cipher seal.Cipher
+	PubSub *pubsub.Dispatcher
+	// API is Pub/Sub's own, nil in a bubble.
+	API     *pubsub.Server
 	Workers *workers.Workers
 	// Publisher is what the functions publish with.
-	Publisher *pubsubqueue.Publisher
+	Publisher publisher
+}
+
+type publisher interface {
+	queue.Publisher
+	Close() error
 }
 
 const (
@@ -81,7 +92,7 @@ func Start(ctx context.Context, o Options) (*Deployment, error) {
 	// The subscriptions need the functions, the functions the publisher, the publisher
 	// the server: the subscriptions get their functions last.
 	pushed := map[string]*late{SyncTask: {}, SyncEmployee: {}, DeadLetter: {}}
-	if d.PubSub, err = pubsub.Start(ctx, pubsub.Options{
+	if err := d.connect(ctx, o, pubsub.Options{
 		Project: cfg.Project, Now: o.Now, Logger: o.Log,
 		Topics: []string{cfg.Task, cfg.Employee, deadLetters}, Subscriptions: o.subscriptions(cfg, pushed),
 	}); err != nil {
@@ -93,15 +104,50 @@ func Start(ctx context.Context, o Options) (*Deployment, error) {
 	return d, nil
 }
 
-// serve makes the functions and their publisher.
-func (d *Deployment) serve(ctx context.Context, o Options, pushed map[string]*late) error {
-	clientOptions, err := d.PubSub.ClientOptions()
+// connect makes Pub/Sub and its publisher, which are Google's API and client where
+// there are ports.
+func (d *Deployment) connect(ctx context.Context, o Options, options pubsub.Options) (err error) {
+	if o.Bubble {
+		options.IDPrefix = uuid.NewString()[:8] + "-"
+		if d.PubSub, err = pubsub.NewDispatcher(ctx, options); err != nil {
+			return err
+		}
+		d.Publisher = direct{d.PubSub}
+		return nil
+	}
+	if d.API, err = pubsub.Start(ctx, options); err != nil {
+		return err
+	}
+	d.PubSub = d.API.Dispatcher
+	clientOptions, err := d.API.ClientOptions()
 	if err != nil {
-		return err
+		return errors.Join(err, d.API.Close())
 	}
-	if d.Publisher, err = pubsubqueue.New(ctx, d.PubSub.Project(), clientOptions...); err != nil {
-		return err
+	if d.Publisher, err = pubsubqueue.New(ctx, d.API.Project(), clientOptions...); err != nil {
+		return errors.Join(err, d.API.Close())
 	}
+	return nil
+}
+
+// direct publishes without a client and a port.
+type direct struct{ *pubsub.Dispatcher }
+
+// Publish hands over what Google's client would carry.
+func (p direct) Publish(ctx context.Context, topic string, messages ...queue.Message) error {
+	for _, m := range messages {
+		data, attributes, err := m.Encode(topic)
+		if err != nil {
+			return err
+		}
+		if _, err := p.Dispatcher.Publish(topic, pubsub.Message{Data: data, Attributes: attributes}); err != nil {
+			return &failure.Error{Kind: failure.Transient, Op: "publish to " + topic, Err: err, Ambiguous: true}
+		}
+	}
+	return ctx.Err()
+}
+
+// serve makes the functions.
+func (d *Deployment) serve(ctx context.Context, o Options, pushed map[string]*late) error {
 	functions, parts, err := Functions(ctx, d.Config, Deps{
 		Store: o.Store, Cipher: d.Cipher, Publisher: d.Publisher, Transport: o.Transport, NewID: uuid.NewString, Now: o.Now, Log: o.Log,
 	})
@@ -146,9 +192,9 @@ func (o Options) subscriptions(cfg Config, pushed map[string]*late) []pubsub.Sub
 
 // Close ends pushing. The store stays its owner's.
 func (d *Deployment) Close() error {
-	var err error
-	if d.Publisher != nil {
-		err = d.Publisher.Close()
+	err := d.Publisher.Close()
+	if d.API != nil {
+		err = errors.Join(err, d.API.Close())
 	}
 	return errors.Join(err, d.PubSub.Close())
 }

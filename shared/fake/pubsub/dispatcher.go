@@ -130,7 +130,7 @@ func NewDispatcher(ctx context.Context, opts Options) (*Dispatcher, error) {
 func (d *Dispatcher) Publish(topic string, m Message) (id string, err error) {
 	d.mu.Lock()
 	d.lastID++
-	m.ID = strconv.Itoa(d.lastID)
+	m.ID = d.opts.IDPrefix + strconv.Itoa(d.lastID)
 	d.mu.Unlock()
 	m.PublishTime = d.opts.Now()
 	m.Data = slices.Clone(m.Data)

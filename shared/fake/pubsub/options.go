@@ -33,6 +33,9 @@ type Options struct {
 	Topics []string
 	// Subscriptions are all push.
 	Subscriptions []Subscription
+	// IDPrefix begins the ids of messages published without the API, where several
+	// Dispatchers follow each other on one state: Google never gives an id twice.
+	IDPrefix string
 	// Now gives publish times; time.Now where nil.
 	Now func() time.Time
 	// Client pushes to endpoints that are URLs; a client of the Dispatcher's own

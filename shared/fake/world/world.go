@@ -66,6 +66,9 @@ type Options struct {
 	Disconnected bool
 	// Quiet lets no notification reach the product.
 	Quiet bool
+	// Bubble makes a world without sockets, for a testing/synctest bubble; the test's
+	// requests go through Client.
+	Bubble bool
 }
 
 // World is a running one.
@@ -79,6 +82,10 @@ type World struct {
 	Log        *Buffer
 	// Since is when this product was started.
 	Since time.Time
+
+	// transport reaches the URL.
+	transport http.RoundTripper
+	bubble    bool
 
 	mu      sync.Mutex
 	quiet   bool
@@ -118,8 +125,8 @@ func New(t *testing.T, o Options) *World {
 // functions.
 func NewOutside(t *testing.T, o Options) *World {
 	t.Helper()
-	w := &World{T: t, Log: &Buffer{}, quiet: o.Quiet}
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	w := &World{T: t, Log: &Buffer{}, quiet: o.Quiet, bubble: o.Bubble}
+	listener, err := w.listen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,6 +184,25 @@ func NewOutside(t *testing.T, o Options) *World {
 	}
 	return w
 }
+
+// listen gives the world its way in, and its transport. In a bubble, where the clock
+// says 2000, it also waits until 2027: the same hour on every run, no daylight saving
+// time near, and tests' dates of 2030 ahead.
+func (w *World) listen() (net.Listener, error) {
+	if !w.bubble {
+		w.transport = http.DefaultTransport
+		return new(net.ListenConfig).Listen(w.T.Context(), "tcp", "127.0.0.1:0")
+	}
+	<-time.After(time.Until(time.Date(2027, 2, 2, 9, 0, 0, 0, time.UTC)))
+	p := newPipes()
+	transport := &http.Transport{DialContext: p.dial, MaxIdleConnsPerHost: 100}
+	w.transport = transport
+	w.T.Cleanup(transport.CloseIdleConnections)
+	return p, nil
+}
+
+// Client makes requests to the world's URL.
+func (w *World) Client() *http.Client { return &http.Client{Transport: w.transport} }
 
 // Backend is the database the product stands on, to start it again on the same.
 func (w *World) Backend() store.Backend { return w.backend }
@@ -238,7 +264,7 @@ func (w *World) start(o Options) {
 	var err error
 	backend := o.Backend
 	if backend == nil {
-		if backend, err = bolt.Open(filepath.Join(t.TempDir(), "state.db"), time.Now); err != nil {
+		if backend, err = bolt.Open(filepath.Join(t.TempDir(), "state.db"), time.Now, bolt.NoSync()); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = backend.Close() })
@@ -247,11 +273,14 @@ func (w *World) start(o Options) {
 	env := w.Environment(o)
 	d, err := deployment.Start(t.Context(), deployment.Options{
 		Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
-		Store:  w.Store, Transport: http.DefaultTransport, Now: time.Now, Log: logging.New(w.Log, "world-test"),
-		MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Second,
+		Store:  w.Store, Transport: w.transport, Now: time.Now, Log: logging.New(w.Log, "world-test"),
+		MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Second, Bubble: w.bubble,
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if w.bubble { // what came before did not happen at the same time
+		<-time.After(time.Millisecond)
 	}
 	w.Deployment, w.Since = d, time.Now()
 	w.Serve(d.Handler)
@@ -319,7 +348,7 @@ func (w *World) Post(path string, body []byte, header http.Header, want int) []b
 		w.T.Fatal(err)
 	}
 	req.Header = header
-	res, err := new(http.Client).Do(req)
+	res, err := w.Client().Do(req)
 	if err != nil {
 		w.T.Fatal(err)
 	}
