@@ -26,9 +26,10 @@ type Clearing struct {
 }
 
 // Clear deletes the events, each in a pass over its task. It reads no ERP: that they
-// go was decided by an admin who saw how many there are, whatever the ERP says (rule
-// 4.10). remaining counts those whose task another holds, and those changed since the
-// list; they are to be listed and tried again. The first failure ends it.
+// go was decided by an admin who saw how many there are, whatever the ERP says
+// (rules 4.10 and 4.12). remaining counts those whose task another holds, and those
+// changed since the list; they are to be listed and tried again. The first failure
+// ends it.
 func (s *Syncer) Clear(ctx context.Context, c Clearing) (writes, remaining int, err error) {
 	// The highest generation last: it is what is remembered (rule 3.3).
 	slices.SortFunc(c.Events, func(a, b googlecalendar.Event) int {

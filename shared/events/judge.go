@@ -48,7 +48,6 @@ type judgement struct {
 // judge says what is to be done about one event. It calls nobody.
 func judge(k known) judgement {
 	j := judgement{decision: k.decision, asItIs: k.asItIs()}
-	remove := k.decision.Verdict == calendarsync.Remove
 	switch {
 	case k.decision.Verdict == calendarsync.Unknown && troubles(k.decision, k.actual):
 		j.failure = k.decision.Err
@@ -58,11 +57,11 @@ func judge(k known) judgement {
 			j.again = second
 		} else {
 			// The second complete reading, far enough from the first (rule 4.2).
-			remove, j.decision.Verdict = true, calendarsync.Remove
+			j.decision.Verdict = calendarsync.Remove
 		}
 	}
-	j.counted = remove && (!j.absentSince.IsZero() || k.roleChanged())
 	j.action = calendarsync.Step(j.decision, k.actual)
+	j.counted = j.action == calendarsync.Delete && (!j.absentSince.IsZero() || k.roleChanged())
 	switch {
 	case j.action == calendarsync.Nothing:
 		j.forget = k.mapped && j.asItIs.Expired(k.acquiredAt)

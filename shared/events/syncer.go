@@ -72,8 +72,8 @@ type Tenant interface {
 	Installation(ctx context.Context) (store.InstallationRecord, error)
 }
 
-// Waits are how long a lease lasts (rule 1) and how far apart the two readings are
-// that let an absent event go (rule 4.2).
+// Waits are how long a lease lasts, and how far apart the two readings are that let
+// an absent event go (rule 4.2).
 type Waits struct {
 	Lease   time.Duration
 	Absence time.Duration
