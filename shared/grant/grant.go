@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
@@ -53,16 +54,16 @@ type Source struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	// turn is held by the one who reads or refreshes; it guards the rest. A channel,
+	// lock is held by the one who reads or refreshes; it guards the rest. A semaphore,
 	// because who waits for another's call must not wait beyond a deadline of their own.
-	turn    chan struct{}
+	lock    *semaphore.Weighted
 	account store.AccountRecord
 	readAt  time.Time
 	token   *oauth2.Token
 	version int64 // of token
 
-	// ready is the token that was last given, for calls that have their slot already
-	// and must not wait for anybody's reading of the account.
+	// ready is the token given last, for calls that have their slot already and must
+	// not wait for anybody's reading of the account.
 	ready atomic.Pointer[oauth2.Token]
 }
 
@@ -72,27 +73,15 @@ const reread = 10 * time.Second
 
 // New makes a Source; client makes the calls to the token endpoint.
 func New(cfg Config, accounts Accounts, opener Opener, client *http.Client, now func() time.Time, log *slog.Logger) *Source {
-	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log, turn: make(chan struct{}, 1)}
+	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log, lock: semaphore.NewWeighted(1)}
 }
-
-// take waits for the turn; release gives it up.
-func (s *Source) take(ctx context.Context) error {
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return failure.Wrap(failure.Transient, "wait for the account", ctx.Err())
-	}
-}
-
-func (s *Source) release() { <-s.turn }
 
 // Account gives the connected account; kind revoked where there is none.
 func (s *Source) Account(ctx context.Context) (store.AccountRecord, error) {
-	if err := s.take(ctx); err != nil {
-		return store.AccountRecord{}, err
+	if err := s.lock.Acquire(ctx, 1); err != nil {
+		return store.AccountRecord{}, failure.Wrap(failure.Transient, "wait for the account", err)
 	}
-	defer s.release()
+	defer s.lock.Release(1)
 	return s.accountLocked(ctx)
 }
 
@@ -121,10 +110,10 @@ func (s *Source) accountLocked(ctx context.Context) (store.AccountRecord, error)
 // Token gives a valid access token and the account it is for. Kinds: revoked
 // (the grant is dead or there is none), misconfigured, transient.
 func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error) {
-	if err := s.take(ctx); err != nil {
-		return "", store.AccountRecord{}, err
+	if err := s.lock.Acquire(ctx, 1); err != nil {
+		return "", store.AccountRecord{}, failure.Wrap(failure.Transient, "wait for the account", err)
 	}
-	defer s.release()
+	defer s.lock.Release(1)
 	a, err := s.accountLocked(ctx)
 	if err != nil {
 		return "", a, err
@@ -148,8 +137,8 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 	return token.AccessToken, a, nil
 }
 
-// given is the token that the caller asked for before taking a slot; ok is false if it
-// has come of age since, or was refused.
+// given is the token that the caller got before its slot; ok is false if it has
+// expired since, or was refused.
 func (s *Source) given() (token string, ok bool) {
 	ready := s.ready.Load()
 	if ready == nil || !s.now().Add(10*time.Second).Before(ready.Expiry) {
@@ -158,14 +147,16 @@ func (s *Source) given() (token string, ok bool) {
 	return ready.AccessToken, true
 }
 
-// Refused forgets an access token that Google did not take, so that the next
+// Refused forgets an access token that Google did not accept, so that the next
 // one is fresh.
 func (s *Source) Refused(token string) {
 	if ready := s.ready.Load(); ready != nil && ready.AccessToken == token {
 		s.ready.CompareAndSwap(ready, nil)
 	}
-	s.turn <- struct{}{} // its holder's calls have deadlines
-	defer s.release()
+	if s.lock.Acquire(context.Background(), 1) != nil { // its holder's calls have deadlines
+		return
+	}
+	defer s.lock.Release(1)
 	if s.token != nil && s.token.AccessToken == token {
 		s.token = nil
 	}
@@ -176,8 +167,8 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 	const op = "refresh the access token"
 	refresh, err := s.opener.Open(ctx, a.Sealed, seal.Additional(store.SealPath(a.Sub), a.Sub))
 	if err != nil {
-		// KMS says itself what is only a passing fault; what is not sealed for this
-		// place needs a person.
+		// KMS says itself which faults pass; what is not sealed for this place needs a
+		// person.
 		kind := failure.Misconfigured
 		if known, ok := errors.AsType[*failure.Error](err); ok {
 			kind = known.Kind
@@ -201,7 +192,7 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 	}
 	re, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		// The cause may name a URL; only its kind is told on.
+		// The cause may name a URL: only its kind is passed on.
 		return nil, failure.New(failure.Transient, op, "the token endpoint did not answer")
 	}
 	status := 0
@@ -213,7 +204,7 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 		return nil, s.refused(ctx, a)
 	case "invalid_client", "unauthorized_client":
 		if a.ClientRefusedAt.IsZero() {
-			// Poll tells of it, once: instances need not agree who does.
+			// Poll raises the alarm, once: instances need not agree on who does.
 			s.readAt = time.Time{}
 			if err := s.accounts.ClientRefused(ctx, a.Sub); err != nil {
 				s.log.WarnContext(ctx, "could not record that the client is refused", "error", err)

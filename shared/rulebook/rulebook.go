@@ -1,6 +1,6 @@
-// Package rulebook keeps the settings in force and the ERP's catalogue ready for
-// deciding, so that a look at a task costs no extra call to the ERP. It must
-// never hand out a catalogue of which only a part was read.
+// Package rulebook keeps the settings in force and the ERP's catalogue at hand for
+// decisions, so that a pass over a task costs no extra call to the ERP. It must
+// never give a catalogue of which only a part was read.
 package rulebook
 
 import (
@@ -10,15 +10,17 @@ import (
 	"reflect"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
-// kept is how old catalogue and names may get: a change in the ERP or of the
+// cacheFor is how old catalogue and names may get: a change in the ERP or of the
 // settings is in force within a minute (functions/README.md, Settings).
-const kept = 30 * time.Second
+const cacheFor = 30 * time.Second
 
 // SettingsSource gives the settings in force.
 type SettingsSource interface {
@@ -43,97 +45,85 @@ type Source struct {
 	names    NameSource
 	now      func() time.Time
 
-	// turn is held by the one who reads; it guards the rest. A channel, because who
+	// lock is held by the one who reads; it guards the rest. A semaphore, because who
 	// waits for another's call must not wait beyond a deadline of their own.
-	turn   chan struct{}
+	lock   *semaphore.Weighted
 	rules  *calendarsync.Rules
 	readAt time.Time
 }
 
-// New makes a Book.
+// New makes a Source.
 func New(settings SettingsSource, erp ERP, names NameSource, now func() time.Time) *Source {
-	return &Source{settings: settings, erp: erp, names: names, now: now, turn: make(chan struct{}, 1)}
+	return &Source{settings: settings, erp: erp, names: names, now: now, lock: semaphore.NewWeighted(1)}
 }
-
-// take waits for the turn; release gives it up.
-func (b *Source) take(ctx context.Context) error {
-	select {
-	case b.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return failure.Wrap(failure.Transient, "wait for the rules", ctx.Err())
-	}
-}
-
-func (b *Source) release() { <-b.turn }
 
 // Settings gives the settings in force.
-func (b *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
-	return b.settings.Settings(ctx)
+func (s *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
+	return s.settings.Settings(ctx)
 }
 
 // Rules gives the rules in force. Errors are of kind misconfigured (settings) or
 // source (the ERP could not be read, or its clock is not that of time_zone:
 // rule 9.4, every event would be at a wrong hour).
-func (b *Source) Rules(ctx context.Context) (*calendarsync.Rules, error) {
-	if err := b.take(ctx); err != nil {
-		return nil, err
+func (s *Source) Rules(ctx context.Context) (*calendarsync.Rules, error) {
+	if err := s.lock.Acquire(ctx, 1); err != nil {
+		return nil, failure.Wrap(failure.Transient, "wait for the rules", err)
 	}
-	defer b.release()
-	return b.rulesLocked(ctx, false)
+	defer s.lock.Release(1)
+	return s.rulesLocked(ctx, false)
 }
 
-// Knowing gives rules whose catalogue was read after the call began if it does
-// not know a state: the ERP's admin may just have made it, and an unknown state
-// must not count as absence only because our copy is old.
-func (b *Source) Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error) {
-	if err := b.take(ctx); err != nil {
-		return nil, err
+// Knowing is Rules, but reads the catalogue again if it lacks one of the states: the
+// ERP's admin may just have added it, and an unknown state must not count as absence
+// only because our copy is old.
+func (s *Source) Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error) {
+	if err := s.lock.Acquire(ctx, 1); err != nil {
+		return nil, failure.Wrap(failure.Transient, "wait for the rules", err)
 	}
-	defer b.release()
-	rules, err := b.rulesLocked(ctx, false)
+	defer s.lock.Release(1)
+	rules, err := s.rulesLocked(ctx, false)
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range states {
 		if _, ok := rules.Catalogue.States[id]; !ok {
-			return b.rulesLocked(ctx, true)
+			return s.rulesLocked(ctx, true)
 		}
 	}
 	return rules, nil
 }
 
-func (b *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules, error) {
-	s, err := b.settings.Settings(ctx)
+func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rules, error) {
+	inForce, err := s.settings.Settings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
-	old := fresh || b.rules == nil || b.now().Sub(b.readAt) > kept
-	if !old && reflect.DeepEqual(s, b.rules.Settings) {
-		return b.rules, nil
+	old := fresh || s.rules == nil || s.now().Sub(s.readAt) > cacheFor
+	if !old && reflect.DeepEqual(inForce, s.rules.Settings) {
+		return s.rules, nil
 	}
 	var catalogue calendarsync.Catalogue
 	names := map[calendarsync.EmployeeID]string{}
 	if old {
-		if catalogue, err = b.erp.Catalogue(ctx); err != nil {
+		if catalogue, err = s.erp.Catalogue(ctx); err != nil {
 			return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
 		}
 	} else {
-		// A copy: rules handed out before are in use and must not change beneath.
-		catalogue = b.rules.Catalogue
-		maps.Copy(names, b.rules.Names)
+		// A copy: the rules given before are in use and must not change.
+		catalogue = s.rules.Catalogue
+		maps.Copy(names, s.rules.Names)
 	}
-	rules, err := calendarsync.NewRules(s, catalogue, names)
+	rules, err := calendarsync.NewRules(inForce, catalogue, names)
 	if err != nil {
 		return nil, err
 	}
-	if old || s.TimeZone != b.rules.Settings.TimeZone {
-		if err := b.checkClock(ctx, rules.Zone); err != nil {
+	if old || inForce.TimeZone != s.rules.Settings.TimeZone {
+		if err := s.checkClock(ctx, rules.Zone); err != nil {
 			return nil, err
 		}
 	}
 	if rules.Texts.NeedsExecutors {
-		known, err := b.names.Employees(ctx)
+		known, err := s.names.Employees(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read the executors' names: %w", err)
 		}
@@ -141,16 +131,16 @@ func (b *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 			names[calendarsync.EmployeeID(e.ID)] = e.Name
 		}
 	}
-	b.rules = rules
+	s.rules = rules
 	if old {
-		b.readAt = b.now()
+		s.readAt = s.now()
 	}
 	return rules, nil
 }
 
 // checkClock refuses to go on while the ERP's clock is not that of the zone.
-func (b *Source) checkClock(ctx context.Context, zone *time.Location) error {
-	clock, err := b.erp.Clock(ctx)
+func (s *Source) checkClock(ctx context.Context, zone *time.Location) error {
+	clock, err := s.erp.Clock(ctx)
 	if err != nil {
 		return fmt.Errorf("read the ERP's clock: %w", err)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// Keep is how long an instance uses settings without reading them again, so that
+// CacheFor is how long an instance uses settings without reading them again, so that
 // a change is in force within a minute everywhere (functions/README.md).
-const Keep = 30 * time.Second
+const CacheFor = 30 * time.Second
 
 // Store is the part of store.Store that keeps settings.
 type Store interface {
@@ -68,7 +68,7 @@ func NewSource(s Store, defaultsJSON, erpURL string, now func() time.Time) *Sour
 func (s *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
 	start := s.now()
 	s.mu.Lock()
-	if !s.readAt.IsZero() && start.Sub(s.readAt) < Keep && !start.Before(s.readAt) {
+	if !s.readAt.IsZero() && start.Sub(s.readAt) < CacheFor && !start.Before(s.readAt) {
 		defer s.mu.Unlock()
 		return clone(s.kept), s.err
 	}

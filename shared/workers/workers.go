@@ -1,7 +1,7 @@
 // Package workers puts together what SyncTask and SyncEmployee share: the ERP's
-// client, the grant, the budgeted Calendar gateway, the rules in force, and the
-// two that write on their ground, so that deployed functions, the local run and
-// tests work with the very same parts. It must never decide anything itself.
+// client, the grant, the budgeted Calendar gateway, the rules in force and the two
+// Syncers, so that deployed functions, the local run and tests work with the very
+// same parts. It must never decide anything itself.
 package workers
 
 import (
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/erp-calendar/erp-calendar/shared/budget"
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
@@ -88,36 +89,34 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		return nil, err
 	}
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
-	book := rulebook.New(source, erp, d.Store, d.Now)
-	writer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Rules: book, Account: grants, Tenant: d.Store,
+	rules := rulebook.New(source, erp, d.Store, d.Now)
+	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
+		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Tenant: d.Store,
 		NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
-	keeper := calendars.New(calendars.Waits{
+	employeeSyncer := calendars.New(calendars.Waits{
 		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour,
 	}, calendars.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Rules: book, Account: grants, Events: writer,
+		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer,
 		Queue: d.Publisher, Topic: cfg.Employee, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
-	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: writer, Calendars: keeper}, nil
+	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer}, nil
 }
 
-// tokenURL finds the token endpoint by discovery, on first use, and keeps it; a
-// failed discovery is tried again at the next use.
+// tokenURL discovers the token endpoint on first use and remembers it; a failed
+// discovery is tried again at the next use.
 func tokenURL(issuer string, client *http.Client) func(ctx context.Context) (string, error) {
-	// A channel, because who waits for another's call must not wait beyond a
+	// A semaphore, because who waits for another's call must not wait beyond a
 	// deadline of their own.
-	turn := make(chan struct{}, 1)
-	found := ""
+	lock := semaphore.NewWeighted(1)
+	known := ""
 	return func(ctx context.Context) (string, error) {
-		select {
-		case turn <- struct{}{}:
-		case <-ctx.Done():
-			return "", failure.Wrap(failure.Transient, "wait for the discovery document", ctx.Err())
+		if err := lock.Acquire(ctx, 1); err != nil {
+			return "", failure.Wrap(failure.Transient, "wait for the discovery document", err)
 		}
-		defer func() { <-turn }()
-		if found != "" {
-			return found, nil
+		defer lock.Release(1)
+		if known != "" {
+			return known, nil
 		}
 		ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, client), 15*time.Second)
 		defer cancel()
@@ -125,7 +124,7 @@ func tokenURL(issuer string, client *http.Client) func(ctx context.Context) (str
 		if err != nil {
 			return "", fmt.Errorf("read the discovery document: %w", err)
 		}
-		found = provider.Endpoint().TokenURL
-		return found, nil
+		known = provider.Endpoint().TokenURL
+		return known, nil
 	}
 }
