@@ -50,6 +50,13 @@ func (p *probe) create(ctx context.Context) error {
 			p.answer("zone-taken", "refused", "%s: %s", zone, said)
 			continue
 		}
+		if ambiguous(err) {
+			// It may have been made: by its name it is found, and goes on as a calendar
+			// whose insert's answer nobody saw.
+			if p.find(ctx); p.scratch.id != "" {
+				made, err = p.google.do(ctx, request{method: http.MethodGet, path: parts("calendars", p.scratch.id)})
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -61,7 +68,7 @@ func (p *probe) create(ctx context.Context) error {
 			f.Detail += "; " + zone + " is taken"
 		}
 		p.answer("creation", "yes", "one calendar was made; how many may be made in an hour or a day is not tried")
-		p.compareCalendar("in the insert's answer", made, zone)
+		p.compareCalendar("in the answer to its making", made, zone)
 		return nil
 	}
 	return errors.New("no time zone was taken")
@@ -258,10 +265,13 @@ func (p *probe) deletion(ctx context.Context) error {
 		return err
 	}
 	deleted := p.now()
-	_, err := p.google.do(ctx, request{method: http.MethodGet, path: parts("calendars", p.scratch.id)})
-	said, is := errors.AsType[*apiError](err)
-	if !is || said.status != http.StatusNotFound && said.status != http.StatusGone {
-		p.cannot("stale-row", "deleted, the calendar still answers (%v)", err)
+	p.scratch.deleting = true
+	said, err := p.untilGone(ctx)
+	if err != nil {
+		return err
+	}
+	if said == nil {
+		p.cannot("stale-row", "the deletion was accepted, and the calendar answers all the same")
 		return nil
 	}
 	p.scratch.gone = true
@@ -281,6 +291,25 @@ func (p *probe) deletion(ctx context.Context) error {
 		p.answer("stale-row", "dropped later", "after %s, while calendars.get says %d", after, said.status)
 	}
 	return nil
+}
+
+// untilGone asks for the deleted calendar until it is not there, for a minute; nil is
+// one that still answers.
+func (p *probe) untilGone(ctx context.Context) (*apiError, error) {
+	for range 6 {
+		_, err := p.google.do(ctx, request{method: http.MethodGet, path: parts("calendars", p.scratch.id)})
+		said, is := errors.AsType[*apiError](err)
+		switch {
+		case is && (said.status == http.StatusNotFound || said.status == http.StatusGone):
+			return said, nil
+		case err != nil:
+			return nil, err
+		}
+		if err := p.pause(ctx, 10*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 // foldedHow says in words what became of a text.

@@ -17,8 +17,10 @@ type scratch struct {
 	name, id string
 	// tried: an insert was sent whose calendar may exist unheard of.
 	tried bool
-	gone  bool
-	made  time.Time
+	// deleting: a deletion was accepted, or may have been; then 404 means gone.
+	deleting bool
+	gone     bool
+	made     time.Time
 	// rule is the id of the share, "" without one.
 	rule string
 }
@@ -41,6 +43,8 @@ type probe struct {
 	scratch   scratch
 	// met counts what befell the calls: stray 404s by method and form.
 	met map[string]int
+	// lastMet is how long after the creation the last of them came.
+	lastMet time.Duration
 	// asked counts the calls that name the scratch calendar while it exists.
 	asked int
 }
@@ -137,6 +141,7 @@ func (p *probe) existing(ctx context.Context, r request) (object, error) {
 			return out, err
 		}
 		p.met[r.method+" "+redacted(r.path)+" ("+said.form+")"]++
+		p.lastMet = p.now().Sub(p.scratch.made).Round(time.Second)
 		if attempt == 4 {
 			return out, err
 		}
@@ -154,7 +159,7 @@ func (p *probe) tellNotFound(err error) {
 		for what := range p.met {
 			which = append(which, what)
 		}
-		p.answer("not-found", "met", "%d of %d calls: %s", total(p.met), p.asked, sorted(which))
+		p.answer("not-found", "met", "%d of %d calls, the last %s after the creation: %s", total(p.met), p.asked, p.lastMet, sorted(which))
 	case p.asked == 0 && err != nil:
 		p.fails(err, "not-found")
 	default:
@@ -228,9 +233,10 @@ func (p *probe) clean(ctx context.Context) (leftBehind []string) {
 	for attempt := 1; attempt <= 5; attempt++ {
 		_, err := p.google.do(ctx, request{method: http.MethodDelete, path: path})
 		said, is := errors.AsType[*apiError](err)
-		if err == nil || is && said.status == http.StatusGone {
+		if err == nil || is && (said.status == http.StatusGone || said.status == http.StatusNotFound && s.deleting) {
 			return nil
 		}
+		s.deleting = s.deleting || ambiguous(err)
 		if p.pause(ctx, time.Duration(attempt)*5*time.Second) != nil {
 			break
 		}

@@ -178,6 +178,14 @@ func (w Ways) String() string {
 	return strings.Join(names, ", ")
 }
 
+// ChangeWays lets a Google behave otherwise from now on; change is called under the
+// lock. Spells that it adds are not begun: see Begin.
+func (s *Server) ChangeWays(change func(*Ways)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.opt.Ways)
+}
+
 // Met counts how often each way and named fault showed in answers: a way that was set
 // and never met proves nothing.
 func (s *Server) Met() map[string]int {

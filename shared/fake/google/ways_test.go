@@ -1,6 +1,7 @@
 package google
 
 import (
+	"cmp"
 	"encoding/base64"
 	"math/rand/v2"
 	"slices"
@@ -560,6 +561,20 @@ func TestLateLists(t *testing.T) {
 		t.Errorf("listed at once, after half a day, after a day: %v", seen)
 	}
 	w.hasMet(wayListDelay)
+}
+
+func TestWaysChangeInTheMiddle(t *testing.T) {
+	w := newWorld(t)
+	svc := w.api(owner)
+	cal := w.insert(&calendar.Calendar{Summary: "Olena", TimeZone: "Europe/Kyiv"})
+	for _, alias := range []string{"Europe/Kiev", ""} {
+		w.ChangeWays(func(ways *Ways) { ways.ZonesAliased = map[string]string{"Europe/Kyiv": alias} })
+		got, err := svc.Calendars.Get(cal.Id).Do()
+		w.ok(err)
+		if want := cmp.Or(alias, "Europe/Kyiv"); got.TimeZone != want {
+			t.Errorf("it says %s, want %s", got.TimeZone, want)
+		}
+	}
 }
 
 func TestDraw(t *testing.T) {
