@@ -71,7 +71,7 @@ func TestAPurgeFindsCalendarsThatTheStateDoesNotKnow(t *testing.T) {
 	startPurge(b)
 	b.clock.advance(2 * time.Minute)
 	i = b.start(0)
-	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseConsole, "run"))
+	must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, "run"))
 	i.rest()
 	if n := len(b.live(77)) + len(b.live(staff[0])); n != 1 || !b.isLive(foreign.ID) {
 		t.Fatalf("%d calendars of employees are left, want only that of the other installation", n)
@@ -96,7 +96,7 @@ func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
 		t.Fatalf("it ended: %v, %v", ended, err)
 	}
 	i := b.start(0)
-	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseConsole, "run"))
+	must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, "run"))
 	i.rest()
 	if n := len(b.live(staff[0])) + len(b.live(staff[1])); n != 0 {
 		t.Errorf("%d calendars are left", n)
@@ -155,7 +155,7 @@ func TestAStoppedPurgeAfterALostDatabaseLeavesNoFormerAddress(t *testing.T) {
 	b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.delete", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
 	b.clock.advance(2 * time.Minute)
 	i := b.start(0)
-	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseConsole, "run"))
+	must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, "run"))
 	i.employee(queue.CauseConsole, staff...)
 	must(t, b.store.StopPurge(t.Context()))
 	b.google.ClearFaults()
@@ -243,12 +243,12 @@ func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	_, err := b.google.CreateEvent(calendarID, holiday())
 	must(t, err)
 	b.freshStore()
-	must(t, b.start(0).keeper.StartFullRun(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
+	must(t, b.start(0).calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
 	startPurge(b)
 	for range 3 {
 		b.clock.advance(10 * time.Minute)
 		i := b.start(0)
-		must(t, i.keeper.StartFullRun(t.Context(), queue.CauseConsole, b.newID()))
+		must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID()))
 		i.employee(queue.CauseConsole, staff...)
 	}
 	if in, err := b.store.Installation(t.Context()); err != nil || in.Purge.Open() || in.Purge.Kept != 1 {

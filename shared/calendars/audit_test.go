@@ -223,7 +223,7 @@ func TestNothingIsWrittenFromWhatWasReadBeforeTheLease(t *testing.T) {
 				c.before(b, ids[0])
 			}
 			mails := b.shares("olena@provider.example")
-			i.keeper.Store = &between{Store: i.keeper.Store, of: ids[0], happen: func() { c.between(b, ids[0]) }}
+			i.calendars.Store = &between{Store: i.calendars.Store, of: ids[0], happen: func() { c.between(b, ids[0]) }}
 			i.employee(queue.CauseReconcile, ids...)
 			c.check(b, ids[0])
 			if got := b.shares("olena@provider.example"); got != mails {
@@ -258,13 +258,13 @@ func TestWhatAQuietNightCosts(t *testing.T) {
 		b.google.ResetRequests()
 		b.erp.ResetRequests()
 		i.outbox = nil
-		must(t, i.keeper.StartFullRun(t.Context(), queue.CauseReconcile, id))
+		must(t, i.calendars.StartFullRun(t.Context(), queue.CauseReconcile, id))
 		for _, m := range i.outbox {
 			o := calendars.Order{Message: b.newID(), Cause: m.Cause, Run: m.Run}
 			for _, e := range m.IDs {
 				o.Employees = append(o.Employees, calendarsync.EmployeeID(e))
 			}
-			if report, err := i.keeper.Sync(t.Context(), o); err != nil || len(report.Remaining)+len(report.Redelivered) > 0 {
+			if report, err := i.calendars.Sync(t.Context(), o); err != nil || len(report.Remaining)+len(report.Redelivered) > 0 {
 				t.Fatalf("%+v, %v", report, err)
 			}
 		}
@@ -314,19 +314,19 @@ func TestARunCountsEverybodyOnceWhereverItsWorkerDies(t *testing.T) {
 			b := newBench(t)
 			_, ids := b.staffed("Olena", "Petro", "Iryna")
 			starter := b.start(0)
-			must(t, starter.keeper.StartFullRun(t.Context(), queue.CauseReconcile, "night"))
-			must(t, starter.keeper.StartFullRun(t.Context(), queue.CauseReconcile, "night")) // the start comes again
+			must(t, starter.calendars.StartFullRun(t.Context(), queue.CauseReconcile, "night"))
+			must(t, starter.calendars.StartFullRun(t.Context(), queue.CauseReconcile, "night")) // the start comes again
 			m := starter.outbox[0]
 			o := calendars.Order{Message: b.newID(), Cause: m.Cause, Run: m.Run}
 			for _, id := range m.IDs {
 				o.Employees = append(o.Employees, calendarsync.EmployeeID(id))
 			}
 			mortal := b.start(n)
-			_, _ = mortal.keeper.Sync(mortal.ctx, o)
+			_, _ = mortal.calendars.Sync(mortal.ctx, o)
 			survived = mortal.death.state() == nil
 			heir := b.start(0)
 			for tries := 0; ; tries++ {
-				report, err := heir.keeper.Sync(heir.ctx, o)
+				report, err := heir.calendars.Sync(heir.ctx, o)
 				if err == nil && len(report.Redelivered) == 0 {
 					break
 				}
@@ -364,7 +364,7 @@ func TestAMessageOfARunThatComesAgainGoesOnWhereItWas(t *testing.T) {
 	for _, id := range ids {
 		o.Employees = append(o.Employees, calendarsync.EmployeeID(id))
 	}
-	_, err = i.keeper.Sync(t.Context(), o)
+	_, err = i.calendars.Sync(t.Context(), o)
 	must(t, err)
 	for _, r := range b.google.Requests(fakegoogle.Filter{}) {
 		if r.CalendarID != b.calendar(ids[1]) {
@@ -381,8 +381,8 @@ func TestASupersededRunIsLetGo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	i, ids := b.staffed("Olena", "Petro")
-	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseReconcile, "night"))
-	must(t, i.keeper.StartFullRun(t.Context(), queue.CauseConsole, "settings"))
+	must(t, i.calendars.StartFullRun(t.Context(), queue.CauseReconcile, "night"))
+	must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, "settings"))
 	old, now := i.outbox[0], i.outbox[1]
 	b.google.ResetRequests()
 	order := func(m queue.Message) calendars.Order {
@@ -392,12 +392,12 @@ func TestASupersededRunIsLetGo(t *testing.T) {
 		}
 		return o
 	}
-	_, err := i.keeper.Sync(t.Context(), order(old))
+	_, err := i.calendars.Sync(t.Context(), order(old))
 	must(t, err)
 	if n := len(b.google.Requests(fakegoogle.Filter{})); n > 0 {
 		t.Errorf("%d calls for a superseded run", n)
 	}
-	_, err = i.keeper.Sync(t.Context(), order(now))
+	_, err = i.calendars.Sync(t.Context(), order(now))
 	must(t, err)
 	runs, err := b.store.Runs(t.Context(), 5)
 	must(t, err)

@@ -1,5 +1,5 @@
-// Package calendars_test judges the keeper and the event writer together from
-// the state of the stand-ins: on a clock that tests move, on a store and a way to
+// Package calendars_test judges the two syncers, of events and of calendars, together
+// from the state of the stand-ins: on a clock that tests move, on a store and a way to
 // Google that can be cut between any two effects.
 package calendars_test
 
@@ -7,25 +7,24 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/api/calendar/v3"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
-	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/store/bolt"
+	"github.com/erp-calendar/erp-calendar/shared/store/memory"
 )
 
 const (
@@ -58,6 +57,14 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
+}
+
+// bubble runs a test on fake time, where the product waits by itself: between tries of
+// a call, or for a deadline.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, f)
 }
 
 // bench is the world of one test.
@@ -121,11 +128,9 @@ func (b *bench) use(over map[string]any) {
 
 // freshStore begins on an empty database, as after the loss of one.
 func (b *bench) freshStore() {
-	backend, err := bolt.Open(filepath.Join(b.t.TempDir(), "state.db"), b.clock.Now, bolt.NoSync())
-	must(b.t, err)
-	b.t.Cleanup(func() { _ = backend.Close() })
-	b.backend, b.store = backend, store.New(backend)
-	_, err = b.store.Connect(b.t.Context(), store.AccountRecord{Sub: sub, Email: account, ClientID: "client"}, false)
+	b.backend = memory.New(b.clock.Now)
+	b.store = store.New(b.backend)
+	_, err := b.store.Connect(b.t.Context(), store.AccountRecord{Sub: sub, Email: account, ClientID: "client"}, false)
 	must(b.t, err)
 }
 
@@ -306,14 +311,6 @@ func must(t *testing.T, err error) {
 // orderUntil is an order whose time is over at a moment.
 func orderUntil(employee int64, until time.Time) calendars.Order {
 	return calendars.Order{Employees: []calendarsync.EmployeeID{calendarsync.EmployeeID(employee)}, Cause: queue.CauseNotify, Until: until}
-}
-
-// shortLease is a lease whose end a test can wait for.
-const shortLease = 2 * time.Second
-
-// shortWriter is the instance's writer with short leases.
-func (b *bench) shortWriter(i *instance) *events.Syncer {
-	return events.New(events.Waits{Lease: shortLease, Absence: absenceTime}, i.writer.Deps)
 }
 
 // pending counts the employees and tasks with a change not yet applied.

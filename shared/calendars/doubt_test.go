@@ -194,57 +194,59 @@ func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
 // taken; if what is there cannot be read just then, it is not forgotten (found by the
 // simulation: an event that stayed after its task was closed; rule 2.6).
 func TestAnEventUnderATakenIDThatCannotBeReadIsNotForgotten(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	i, staff := b.staffed("Olena")
-	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", LoseResponse: true})
-	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.get", Status: http.StatusForbidden, Reason: "forbidden", Count: 2})
-	task := b.addTask(b.hour(9), staff...)
-	i.task(task)
-	b.want(staff[0], b.hour(9)) // it is there, and nobody knows
-	must(t, b.erp.CloseTask(task))
-	i.task(task)
-	i.rest()
-	b.want(staff[0])
-	b.wantQuiet(staff...)
+	bubble(t, func(t *testing.T) {
+		b := newBench(t)
+		i, staff := b.staffed("Olena")
+		b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", LoseResponse: true})
+		b.google.Inject(fakegoogle.Fault{Method: "calendar.events.get", Status: http.StatusForbidden, Reason: "forbidden", Count: 2})
+		task := b.addTask(b.hour(9), staff...)
+		i.task(task)
+		b.want(staff[0], b.hour(9)) // it is there, and nobody knows
+		must(t, b.erp.CloseTask(task))
+		i.task(task)
+		i.rest()
+		b.want(staff[0])
+		b.wantQuiet(staff...)
+	})
 }
 
 // A deletion that the guard counted goes in that very time or is counted again:
 // otherwise those of a day that Google refused come on top of the next day's (found by
 // the simulation; rule 4.8).
 func TestADeletionThatComesLateIsCountedAgain(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.undecided = true
-	i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Stays")
-	gone := func() int {
-		n := 0
-		for _, id := range staff {
-			if len(b.live(id)) == 0 {
-				n++
+	bubble(t, func(t *testing.T) {
+		b := newBench(t)
+		b.undecided = true
+		i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Stays")
+		gone := func() int {
+			n := 0
+			for _, id := range staff {
+				if len(b.live(id)) == 0 {
+					n++
+				}
 			}
+			return n
 		}
-		return n
-	}
-	b.google.Inject(fakegoogle.Fault{Method: "calendar.calendars.delete", Status: http.StatusServiceUnavailable, Count: -1})
-	must(t, b.erp.DismissEmployee(staff[0]))
-	i.employee(queue.CauseNotify, staff[0])
-	b.clock.advance(23 * time.Hour)
-	b.google.ClearFaults()
-	i.employee(queue.CauseRetry, staff[0])
-	if gone() != 1 {
-		t.Fatalf("%d calendars are gone, want that of the first day", gone())
-	}
-	b.clock.advance(2 * time.Hour)
-	for _, id := range staff[1:4] {
-		must(t, b.erp.DismissEmployee(id))
-	}
-	i = b.start(0)
-	i.employee(queue.CauseNotify, staff[1:4]...)
-	i.rest()
-	if gone() != 3 {
-		t.Errorf("%d calendars went within three hours, 3 may in a day", gone())
-	}
+		b.google.Inject(fakegoogle.Fault{Method: "calendar.calendars.delete", Status: http.StatusServiceUnavailable, Count: -1})
+		must(t, b.erp.DismissEmployee(staff[0]))
+		i.employee(queue.CauseNotify, staff[0])
+		b.clock.advance(23 * time.Hour)
+		b.google.ClearFaults()
+		i.employee(queue.CauseRetry, staff[0])
+		if gone() != 1 {
+			t.Fatalf("%d calendars are gone, want that of the first day", gone())
+		}
+		b.clock.advance(2 * time.Hour)
+		for _, id := range staff[1:4] {
+			must(t, b.erp.DismissEmployee(id))
+		}
+		i = b.start(0)
+		i.employee(queue.CauseNotify, staff[1:4]...)
+		i.rest()
+		if gone() != 3 {
+			t.Errorf("%d calendars went within three hours, 3 may in a day", gone())
+		}
+	})
 }
 
 // A deletion that is told before the ERP shows it is looked for once more: no list of

@@ -145,18 +145,18 @@ func (a accounts) Account(ctx context.Context) (store.AccountRecord, error) {
 
 // instance is one process of the product.
 type instance struct {
-	b      *bench
-	ctx    context.Context
-	death  *death
-	store  *store.Store
-	writer *events.Syncer
-	keeper *calendars.Syncer
-	source *settings.Source
-	outbox []queue.Message
-	google *hooked
+	b         *bench
+	ctx       context.Context
+	death     *death
+	store     *store.Store
+	events    *events.Syncer
+	calendars *calendars.Syncer
+	source    *settings.Source
+	outbox    []queue.Message
+	google    *hooked
 }
 
-// hooked lets a test step in before calls of the writer; nil does nothing.
+// hooked lets a test step in before calls of the event syncer; nil does nothing.
 type hooked struct {
 	*googlecalendar.Gateway
 	before func(call, event string) error
@@ -231,13 +231,13 @@ func (b *bench) start(at int) *instance {
 	erp, err := userside.New(userside.Config{URL: base, Key: "key", AllowHTTP: true}, erpRoad{b.erp}, b.clock.Now)
 	must(b.t, err)
 	source := settings.NewSource(s, b.set, "http://erp.test", b.clock.Now)
-	book := rulebook.New(source, erp, s, b.clock.Now)
+	rules := rulebook.New(source, erp, s, b.clock.Now)
 	i := &instance{b: b, ctx: ctx, death: d, store: s, source: source, google: &hooked{Gateway: gateway}}
-	i.writer = events.New(events.Waits{Lease: leaseTime, Absence: absenceTime}, events.Deps{
-		Store: s, ERP: erp, Google: i.google, Rules: book, Account: accounts{b, s}, Tenant: s, NewID: b.newID, Now: b.clock.Now, Log: log,
+	i.events = events.New(events.Waits{Lease: leaseTime, Absence: absenceTime}, events.Deps{
+		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Tenant: s, NewID: b.newID, Now: b.clock.Now, Log: log,
 	})
-	i.keeper = calendars.New(calendars.Waits{Lease: leaseTime, Intent: intentTime, Absence: absenceTime, CalendarsPerHour: b.perHour}, calendars.Deps{
-		Store: s, ERP: erp, Google: i.google, Rules: book, Account: accounts{b, s}, Events: i.writer, Queue: i, Topic: "employees",
+	i.calendars = calendars.New(calendars.Waits{Lease: leaseTime, Intent: intentTime, Absence: absenceTime, CalendarsPerHour: b.perHour}, calendars.Deps{
+		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Events: i.events, Queue: i, Topic: "employees",
 		NewID: b.newID, Now: b.clock.Now, Log: log,
 	})
 	return i
@@ -252,7 +252,7 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Publish keeps what the keeper publishes.
+// Publish keeps what is published.
 func (i *instance) Publish(_ context.Context, _ string, messages ...queue.Message) error {
 	i.outbox = append(i.outbox, messages...)
 	return nil
@@ -267,7 +267,7 @@ type delivery struct {
 	deleted   bool
 }
 
-// deliver serves a message as the functions do; false: refused.
+// deliver serves a message as the functions do; false: nacked.
 func (i *instance) deliver(d delivery) bool {
 	ok := true
 	if len(d.tasks) > 0 {
@@ -275,7 +275,7 @@ func (i *instance) deliver(d delivery) bool {
 		for _, id := range d.tasks {
 			o.Tasks = append(o.Tasks, calendarsync.TaskID(id))
 		}
-		report, err := i.writer.Sync(i.ctx, o)
+		report, err := i.events.Sync(i.ctx, o)
 		if len(report.Relist) > 0 {
 			i.outbox = append(i.outbox, queue.Message{IDs: report.Relist, Cause: queue.CauseFill})
 		}
@@ -286,7 +286,7 @@ func (i *instance) deliver(d delivery) bool {
 		for _, id := range d.employees {
 			o.Employees = append(o.Employees, calendarsync.EmployeeID(id))
 		}
-		report, err := i.keeper.Sync(i.ctx, o)
+		report, err := i.calendars.Sync(i.ctx, o)
 		for _, id := range report.Remaining {
 			i.outbox = append(i.outbox, queue.Message{IDs: []int64{int64(id)}, Cause: queue.CauseFill})
 		}

@@ -366,7 +366,7 @@ func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
 	}
 	b.freshStore()
 	i = b.start(0)
-	if _, err := i.keeper.Tenant(t.Context()); err != nil {
+	if _, err := i.calendars.Tenant(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.google.ResetRequests()
@@ -400,7 +400,7 @@ func TestAnAuditDuringAPauseDoesNotCountAsOne(t *testing.T) {
 	i.task(task)
 	b.freshStore()
 	i = b.start(0)
-	if _, err := i.keeper.Tenant(t.Context()); err != nil {
+	if _, err := i.calendars.Tenant(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	_, err := b.store.PauseWrites(t.Context(), sub)
@@ -512,7 +512,7 @@ func TestTheOldCalendarStaysUntilTheNewOneIsFilled(t *testing.T) {
 	i.employee(queue.CauseReconcile, ids[0])
 	first := b.calendar(ids[0])
 	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "new@provider.example" }))
-	report, err := i.keeper.Sync(t.Context(), orderUntil(ids[0], b.clock.Now().Add(-time.Second)))
+	report, err := i.calendars.Sync(t.Context(), orderUntil(ids[0], b.clock.Now().Add(-time.Second)))
 	must(t, err)
 	if len(report.Remaining) != 1 {
 		t.Fatalf("left %v", report.Remaining)

@@ -1,7 +1,6 @@
 package calendars_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -208,25 +207,26 @@ func TestTheNextGenerationIsWrittenAheadOfItsUse(t *testing.T) {
 // place, its id is taken, and Google does not show the event: the next id is used,
 // and both were written to (rule 2.5).
 func TestEachIDThatWasTriedKeepsItsRecord(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	i, ids := b.staffed("Olena")
-	task := b.addTask(b.hour(9), ids[0])
-	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", LoseResponse: true})
-	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.get", Status: 404})
-	i.task(task)
-	i.rest()
-	records, err := b.store.RecentActivity(t.Context(), 0)
-	must(t, err)
-	events := b.google.Events(b.calendar(ids[0]))
-	if len(events) != 2 {
-		t.Fatalf("%d events were made, want one of each generation", len(events))
-	}
-	for _, e := range events {
-		if !slices.ContainsFunc(records, func(r store.ActivityRecord) bool { return r.Event == e.Id && r.Result != "" }) {
-			t.Errorf("no record of the write to %s", e.Id)
+	bubble(t, func(t *testing.T) {
+		b := newBench(t)
+		i, ids := b.staffed("Olena")
+		task := b.addTask(b.hour(9), ids[0])
+		b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", LoseResponse: true})
+		b.google.Inject(fakegoogle.Fault{Method: "calendar.events.get", Status: 404})
+		i.task(task)
+		i.rest()
+		records, err := b.store.RecentActivity(t.Context(), 0)
+		must(t, err)
+		events := b.google.Events(b.calendar(ids[0]))
+		if len(events) != 2 {
+			t.Fatalf("%d events were made, want one of each generation", len(events))
 		}
-	}
+		for _, e := range events {
+			if !slices.ContainsFunc(records, func(r store.ActivityRecord) bool { return r.Event == e.Id && r.Result != "" }) {
+				t.Errorf("no record of the write to %s", e.Id)
+			}
+		}
+	})
 }
 
 func TestAnIDThatIsTakenByAnotherMarkIsLeftToIt(t *testing.T) {
@@ -469,27 +469,23 @@ func TestALostLeaseSettlesNothing(t *testing.T) {
 // An ERP that hangs costs no more than the time before the lease's end, and the
 // key is recorded with the time of its next look.
 func TestAHangingERPIsRecordedBeforeTheLeaseEnds(t *testing.T) {
-	t.Parallel()
-	b, i, who, task := withTask(t)
-	b.erp.Inject(fakeerp.Rule{Cat: "task", Action: "show", Count: -1, Fault: fakeerp.Hang()})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	short := b.start(0)
-	short.writer = b.shortWriter(short)
-	began := time.Now()
-	if !short.deliver(delivery{id: b.newID(), tasks: []int64{task}, cause: queue.CauseNotify}) {
-		t.Fatal("refused, though it could be recorded")
-	}
-	if took := time.Since(began); took > shortLease {
-		t.Errorf("took %v of a lease of %v", took, shortLease)
-	}
-	rec := b.taskRecord(task)
-	if rec.Failure == nil || rec.Failure.Kind != failure.Source || rec.DueAt.IsZero() || rec.Dirty == 0 || rec.LeaseToken != "" {
-		t.Fatalf("recorded: %+v", rec.Work)
-	}
-	_ = ctx
-	b.erp.ClearFaults()
-	i.rest()
-	b.want(who, b.hour(9))
-	b.wantQuiet(who)
+	bubble(t, func(t *testing.T) {
+		b, i, who, task := withTask(t)
+		b.erp.Inject(fakeerp.Rule{Cat: "task", Action: "show", Count: -1, Fault: fakeerp.Hang()})
+		began := time.Now()
+		if !i.deliver(delivery{id: b.newID(), tasks: []int64{task}, cause: queue.CauseNotify}) {
+			t.Fatal("nacked, though it could be recorded")
+		}
+		if took := time.Since(began); took > leaseTime {
+			t.Errorf("took %v of a lease of %v", took, leaseTime)
+		}
+		rec := b.taskRecord(task)
+		if rec.Failure == nil || rec.Failure.Kind != failure.Source || rec.DueAt.IsZero() || rec.Dirty == 0 || rec.LeaseToken != "" {
+			t.Fatalf("recorded: %+v", rec.Work)
+		}
+		b.erp.ClearFaults()
+		i.rest()
+		b.want(who, b.hour(9))
+		b.wantQuiet(who)
+	})
 }

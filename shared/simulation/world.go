@@ -21,6 +21,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/simulation/audit"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/memory"
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
 
@@ -120,8 +121,8 @@ func open(ctx context.Context, env environment, seed uint64, defect Defect, log 
 	})
 	w.populate()
 	if !w.realClock {
-		memory := NewMemory(time.Now)
-		w.memory, w.wipe = memory, memory.Wipe
+		backend := memory.New(time.Now)
+		w.memory, w.wipe = backend, backend.Wipe
 	}
 	if err := w.subscribe(); err != nil {
 		return nil, err

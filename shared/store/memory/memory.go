@@ -1,4 +1,7 @@
-package simulation
+// Package memory keeps documents in memory: the backend of shared/store for simulations
+// and tests, which behaves as Firestore does under contention. It must never be laxer
+// than Firestore.
+package memory
 
 import (
 	"cmp"
@@ -17,11 +20,10 @@ import (
 // fails means that another transaction was committed.
 const maxTries = 30
 
-// Memory is a store.Backend in memory that behaves as Firestore does under
-// contention: transactions run side by side, see one state of the database, and
-// are committed only if what they read is still so; otherwise they are run
-// again. Unlike the embedded store nothing makes them wait for each other.
-type Memory struct {
+// Backend is a store.Backend in memory. Transactions run side by side, see one state
+// of the database, and are committed only if what they read is still so; otherwise
+// they are run again. Unlike the embedded store nothing makes them wait for each other.
+type Backend struct {
 	clock *document.Clock
 
 	mu      sync.Mutex
@@ -29,7 +31,7 @@ type Memory struct {
 	version int64
 }
 
-var _ store.Backend = (*Memory)(nil)
+var _ store.Backend = (*Backend)(nil)
 
 // versioned is a document as one transaction wrote it; its tree never changes.
 type versioned struct {
@@ -37,32 +39,32 @@ type versioned struct {
 	version int64
 }
 
-// NewMemory makes an empty backend whose clock is now.
-func NewMemory(now func() time.Time) *Memory {
-	return &Memory{clock: document.NewClock(now), docs: map[store.Collection]map[string]versioned{}}
+// New makes an empty backend whose clock is now.
+func New(now func() time.Time) *Backend {
+	return &Backend{clock: document.NewClock(now), docs: map[store.Collection]map[string]versioned{}}
 }
 
 // Close does nothing.
-func (*Memory) Close() error { return nil }
+func (*Backend) Close() error { return nil }
 
 // Wipe loses every document, as a database restored empty.
-func (m *Memory) Wipe() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.docs = map[store.Collection]map[string]versioned{}
-	m.version++
+func (b *Backend) Wipe() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.docs = map[store.Collection]map[string]versioned{}
+	b.version++
 }
 
 // Now gives the backend's clock.
-func (m *Memory) Now(ctx context.Context) (time.Time, error) {
+func (b *Backend) Now(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, failure.Wrap(failure.Transient, "read the store's clock", err)
 	}
-	return m.clock.Now(), nil
+	return b.clock.Now(), nil
 }
 
 // Get reads one document.
-func (m *Memory) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
+func (b *Backend) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
 	if err := document.Check(ref); err != nil {
 		return false, err
 	}
@@ -70,14 +72,14 @@ func (m *Memory) Get(ctx context.Context, ref store.Ref, into any) (bool, error)
 	if err := ctx.Err(); err != nil {
 		return false, failure.Wrap(failure.Transient, op, err)
 	}
-	m.mu.Lock()
-	tree := m.docs[ref.Collection][ref.ID].tree
-	m.mu.Unlock()
+	b.mu.Lock()
+	tree := b.docs[ref.Collection][ref.ID].tree
+	b.mu.Unlock()
 	return document.Read(ref, tree, into)
 }
 
 // Query answers from one moment.
-func (m *Memory) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
+func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
 	s, err := document.Select(q)
 	if err != nil {
 		return nil, err
@@ -86,13 +88,13 @@ func (m *Memory) Query(ctx context.Context, q store.Query) ([]store.Document, er
 		return nil, failure.Wrap(failure.Transient, document.Describe(q), err)
 	}
 	var found []candidate
-	m.mu.Lock()
-	for id, d := range m.docs[q.Collection] {
+	b.mu.Lock()
+	for id, d := range b.docs[q.Collection] {
 		if c, ok := selected(s, id, d.tree); ok {
 			found = append(found, c)
 		}
 	}
-	m.mu.Unlock()
+	b.mu.Unlock()
 	slices.SortFunc(found, func(a, b candidate) int {
 		c := cmp.Or(compare(a.value, b.value), strings.Compare(a.id, b.id))
 		if s.Descending {
@@ -178,13 +180,13 @@ func compare(a, b any) int {
 }
 
 // Transact runs f until what it read is still so at its commit.
-func (m *Memory) Transact(ctx context.Context, f func(tx store.Tx) error) error {
+func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error {
 	const op = "transaction"
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
 			return failure.Wrap(failure.Transient, op, err)
 		}
-		t := &try{ctx: ctx, m: m, reads: map[store.Ref]int64{}}
+		t := &try{ctx: ctx, b: b, reads: map[store.Ref]int64{}}
 		writes, err := document.NewTx(t.read).Run(f)
 		if t.torn {
 			continue
@@ -195,42 +197,42 @@ func (m *Memory) Transact(ctx context.Context, f func(tx store.Tx) error) error 
 		if err != nil {
 			return err
 		}
-		if m.commit(t.reads, writes) {
+		if b.commit(t.reads, writes) {
 			return nil
 		}
 	}
 	return failure.Wrap(failure.Transient, op, store.ErrContention)
 }
 
-func (m *Memory) commit(reads map[store.Ref]int64, writes []document.Write) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.current(reads) {
+func (b *Backend) commit(reads map[store.Ref]int64, writes []document.Write) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.current(reads) {
 		return false
 	}
 	if len(writes) == 0 {
 		return true
 	}
-	m.version++
+	b.version++
 	for _, w := range writes {
-		docs := m.docs[w.Ref.Collection]
+		docs := b.docs[w.Ref.Collection]
 		if docs == nil {
 			docs = map[string]versioned{}
-			m.docs[w.Ref.Collection] = docs
+			b.docs[w.Ref.Collection] = docs
 		}
 		if w.Tree == nil {
 			delete(docs, w.Ref.ID)
 		} else {
-			docs[w.Ref.ID] = versioned{w.Tree, m.version}
+			docs[w.Ref.ID] = versioned{w.Tree, b.version}
 		}
 	}
 	return true
 }
 
 // current reports whether everything read is still so. The lock is held.
-func (m *Memory) current(reads map[store.Ref]int64) bool {
+func (b *Backend) current(reads map[store.Ref]int64) bool {
 	for ref, version := range reads {
-		if m.docs[ref.Collection][ref.ID].version != version {
+		if b.docs[ref.Collection][ref.ID].version != version {
 			return false
 		}
 	}
@@ -240,7 +242,7 @@ func (m *Memory) current(reads map[store.Ref]int64) bool {
 // try is one try of a transaction.
 type try struct {
 	ctx   context.Context
-	m     *Memory
+	b     *Backend
 	reads map[store.Ref]int64 // versions; 0: there was none
 	// torn: what was read together never was so, and the try is over.
 	torn bool
@@ -250,12 +252,12 @@ func (t *try) read(ref store.Ref, op string) (document.Tree, time.Time, error) {
 	if err := t.ctx.Err(); err != nil {
 		return nil, time.Time{}, failure.Wrap(failure.Transient, op, err)
 	}
-	t.m.mu.Lock()
-	defer t.m.mu.Unlock()
-	if t.torn = !t.m.current(t.reads); t.torn {
+	t.b.mu.Lock()
+	defer t.b.mu.Unlock()
+	if t.torn = !t.b.current(t.reads); t.torn {
 		return nil, time.Time{}, failure.Wrap(failure.Transient, op, store.ErrContention)
 	}
-	d := t.m.docs[ref.Collection][ref.ID]
+	d := t.b.docs[ref.Collection][ref.ID]
 	t.reads[ref] = d.version
-	return d.tree, t.m.clock.Now(), nil
+	return d.tree, t.b.clock.Now(), nil
 }
