@@ -1,7 +1,9 @@
 package docstest_test
 
 import (
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +16,8 @@ var (
 	named = regexp.MustCompile("`((?:[a-z0-9]+/)*[a-z0-9]+)\\.([A-Z]\\w+)`")
 	cases = regexp.MustCompile("(?s)`((?:[a-z0-9]+/)*[a-z0-9]+)\\.(Test\\w+)`\\s+\\((\"[^)]*\")\\)")
 	case1 = regexp.MustCompile(`"([^"]+)"`)
+	// filePath is a file or folder named in a document.
+	filePath = regexp.MustCompile("`(?:\\./)?((?:functions|shared|scripts|terraform|\\.github)/[\\w.-]+(?:/[\\w.-]+)*)/?`")
 )
 
 // sources joins the Go files of each folder.
@@ -62,6 +66,11 @@ func TestNamesInDocumentsExist(t *testing.T) {
 			}
 			if len(folders) == 0 && strings.HasPrefix(m[2], "Test") {
 				f.add("%s names %s.%s: there is no such package", name, m[1], m[2])
+			}
+		}
+		for _, m := range filePath.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil && path.Ext(m[1]) != ".tfvars" { // each makes their own
+				f.add("%s names %s, which is not there", name, m[1])
 			}
 		}
 		for _, m := range cases.FindAllStringSubmatch(text, -1) {

@@ -28,7 +28,7 @@ func (k Key) String() string { return fmt.Sprintf("%s/%d", k.Collection, k.ID) }
 func (k Key) ref() Ref { return Ref{k.Collection, docID(k.ID)} }
 
 // Work is what every key carries: its lease, its dirty counter, when Poll has to
-// publish it again, and what went wrong last (rules 1 and 7.2).
+// publish it again, and what went wrong last (rules 1.3, 1.4 and 7.2).
 type Work struct {
 	// Dirty counts the notifications that no pass has applied yet, those of the pass
 	// under way included; 0 means that everything known was applied.
@@ -51,7 +51,7 @@ type Work struct {
 }
 
 // Failure is a recorded fault of a key: never a body, only kind, status, reason
-// and our own sentence (rule 10).
+// and our own sentence (rule 10.2).
 type Failure struct {
 	Kind    failure.Kind `firestore:"kind" json:"kind"`
 	Status  int          `firestore:"status,omitempty" json:"status,omitempty"`
