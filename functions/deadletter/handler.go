@@ -48,8 +48,7 @@ func New(cfg Config, deps Deps) http.Handler {
 }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
-	err := h.take(r)
-	if err != nil {
+	if err := h.recordAll(r); err != nil {
 		h.Log.ErrorContext(r.Context(), "dead letter not recorded", "error", err)
 		serve.Problem(w, http.StatusServiceUnavailable, "Not recorded", "The message was not recorded; send it again.")
 		return
@@ -57,15 +56,15 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (h *handler) take(r *http.Request) error {
+func (h *handler) recordAll(r *http.Request) error {
 	ctx := r.Context()
 	push, err := queue.ReadPush(r)
 	if err != nil && !failure.Is(err, failure.Invalid) {
 		return err
 	}
 	source, attempts := push.DeadLetter()
-	// alarm ends the matter: refused again and again, the message would only come
-	// back here until Pub/Sub's retention drops it in silence.
+	// An alarm ends the matter: nacked, the message would only come back here until
+	// Pub/Sub's retention drops it without a trace.
 	alarm := func(why string, attrs ...any) error {
 		incident := push.ID
 		if incident == "" {
@@ -108,8 +107,8 @@ func (h *handler) record(ctx context.Context, key store.Key, cause queue.Cause, 
 	return h.Store.RecordDeadLetter(ctx, key, string(cause), attempts)
 }
 
-// endPart lets the full run that the message belonged to come to its end: its
-// employees are done with a failure, and their keys come up by themselves.
+// endPart lets the full run that the message belonged to end: its employees count as
+// failed, and their keys become due by themselves.
 func (h *handler) endPart(ctx context.Context, d queue.Delivery) error {
 	if d.Run == "" {
 		return nil
@@ -124,9 +123,9 @@ func (h *handler) endPart(ctx context.Context, d queue.Delivery) error {
 	return err
 }
 
-// keyOf tells tasks' messages from employees': by the topic they were published
+// keyOf tells tasks' messages from employees': by the topic that they were published
 // to, which our publisher notes, or else by the name of the subscription that gave
-// up. nil: neither tells.
+// up. nil: by neither.
 func (h *handler) keyOf(topic, subscription string) func(int64) store.Key {
 	task, employee := short(h.cfg.TaskTopic), short(h.cfg.EmployeeTopic)
 	switch topic {

@@ -1,5 +1,5 @@
 // Package syncemployee is the function SyncEmployee: it makes employees'
-// calendars right, fills and audits them, on the bulk lane. It must never answer
+// calendars right and fills them, on the bulk lane. It must never answer
 // 2xx for a message of which something could neither be done nor recorded.
 package syncemployee
 
@@ -16,8 +16,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
-// atMost is how long one message is worked on before the rest is left to a
-// message of its own (rule 7.3).
+// atMost is how long one message is worked on before the rest gets a message of its
+// own (rule 7.3).
 const atMost = 240 * time.Second
 
 // Config is what the function reads from its environment.
@@ -33,7 +33,7 @@ type Syncer interface {
 type Deps struct {
 	Calendars Syncer
 	Publisher queue.Publisher
-	// Forget drops settings read before, where an admin has just changed them.
+	// Forget drops cached settings where an admin has just changed them.
 	Forget func()
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -50,46 +50,55 @@ func New(cfg Config, deps Deps) http.Handler {
 			err = some(ctx, cfg, deps, d)
 		}
 		if err == nil {
-			deps.Log.InfoContext(ctx, "employees looked at", "message", d.ID, "employees", len(d.IDs), "all", d.All, "cause", d.Cause, "lane", d.Lane)
+			deps.Log.InfoContext(ctx, "employees synced", "message", d.ID, "employees", len(d.IDs), "all", d.All, "cause", d.Cause, "lane", d.Lane)
 		}
 		return err
 	})
 }
 
+// some works on the employees that a message names.
 func some(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
 	ids := make([]calendarsync.EmployeeID, len(d.IDs))
 	for i, id := range d.IDs {
 		ids[i] = calendarsync.EmployeeID(id)
 	}
-	until := deps.Now().Add(atMost)
-	if deadline, ok := ctx.Deadline(); ok {
-		// A shorter time-out of the platform leaves room for the last employee.
-		if left := time.Until(deadline); left < atMost+time.Minute {
-			until = deps.Now().Add(left * 3 / 5)
-		}
-	}
 	report, err := deps.Calendars.Sync(ctx, calendars.Order{
-		Employees: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted, Run: d.Run, Until: until,
+		Employees: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted, Run: d.Run, Until: deps.Now().Add(share(ctx)),
 	})
 	if err != nil {
 		return err
 	}
 	if len(report.Remaining) > 0 {
-		rest := make([]int64, len(report.Remaining))
-		for i, id := range report.Remaining {
-			rest[i] = int64(id)
-		}
-		cause := d.Cause
-		if cause == queue.CauseNotify || cause == queue.CausePoll {
-			cause = queue.CauseFill
-		}
-		next := queue.Message{IDs: rest, Cause: cause, Deleted: d.Deleted, Lane: queue.LaneBulk, Run: d.Run}
-		if err := deps.Publisher.Publish(ctx, cfg.EmployeeTopic, next); err != nil {
+		if err := deps.Publisher.Publish(ctx, cfg.EmployeeTopic, rest(d, report.Remaining)); err != nil {
 			return err
 		}
 	}
 	if len(report.Redelivered) > 0 {
-		return failure.New(failure.Transient, "look at the employees", "the lease taken for this message still lives")
+		return failure.New(failure.Transient, "sync the employees", "the lease acquired for this message still lives")
 	}
 	return nil
+}
+
+// share is how long employees are begun: atMost, or less where the platform's time-out
+// is shorter, so that there is time for the last one.
+func share(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		if remaining := time.Until(deadline); remaining < atMost+time.Minute {
+			return remaining * 3 / 5
+		}
+	}
+	return atMost
+}
+
+// rest is the message for the employees of d that there was no time for.
+func rest(d queue.Delivery, employees []calendarsync.EmployeeID) queue.Message {
+	ids := make([]int64, len(employees))
+	for i, id := range employees {
+		ids[i] = int64(id)
+	}
+	cause := d.Cause
+	if cause == queue.CauseNotify || cause == queue.CausePoll {
+		cause = queue.CauseFill
+	}
+	return queue.Message{IDs: ids, Cause: cause, Deleted: d.Deleted, Lane: queue.LaneBulk, Run: d.Run}
 }

@@ -27,7 +27,7 @@ type Syncer interface {
 type Deps struct {
 	Events    Syncer
 	Publisher queue.Publisher
-	// Forget drops settings read before, where an admin has just changed them.
+	// Forget drops cached settings where an admin has just changed them.
 	Forget func()
 	Log    *slog.Logger
 }
@@ -46,7 +46,7 @@ func New(cfg Config, deps Deps) http.Handler {
 		if err != nil {
 			return err
 		}
-		deps.Log.InfoContext(ctx, "tasks looked at", "message", d.ID, "tasks", len(ids), "cause", d.Cause, "lane", d.Lane,
+		deps.Log.InfoContext(ctx, "tasks synced", "message", d.ID, "tasks", len(ids), "cause", d.Cause, "lane", d.Lane,
 			"writes", report.Writes, "failed", report.Failed)
 		if len(report.Relist) > 0 {
 			relist := queue.Message{IDs: report.Relist, Cause: queue.CauseFill, Lane: queue.LaneBulk}
@@ -55,7 +55,7 @@ func New(cfg Config, deps Deps) http.Handler {
 			}
 		}
 		if len(report.Redelivered) > 0 {
-			return failure.New(failure.Transient, "look at the tasks", "the lease taken for this message still lives")
+			return failure.New(failure.Transient, "sync the tasks", "the lease acquired for this message still lives")
 		}
 		return nil
 	})
