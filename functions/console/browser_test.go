@@ -131,7 +131,7 @@ func (w *world) populate() {
 	if err := w.store.RecordDeadLetter(w.t.Context(), store.TaskKey(90), "poll", 100); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.SavePoll(w.t.Context(), "tasks", store.PollRecord{}); err != nil {
+	if err := w.store.SaveTaskPoll(w.t.Context(), store.TaskPollRecord{}); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := w.store.StartRun(w.t.Context(), "run-1", "reconcile", []int{1}); err != nil {

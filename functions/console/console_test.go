@@ -395,7 +395,7 @@ func TestStatusJSON(t *testing.T) {
 			}
 		}, nil)
 	}
-	if err := w.store.SavePoll(t.Context(), "tasks", store.PollRecord{}); err != nil {
+	if err := w.store.SaveTaskPoll(t.Context(), store.TaskPollRecord{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.store.StartRun(t.Context(), "run-1", "reconcile", []int{1}); err != nil {

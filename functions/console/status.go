@@ -73,7 +73,7 @@ func (h *handler) overview(ctx context.Context) (overview, error) {
 		return err
 	})
 	g.Go(func() error {
-		poll, _, err := h.Store.Poll(ctx, "tasks")
+		poll, _, err := h.Store.TaskPoll(ctx)
 		o.lastPoll = poll.RanAt
 		return err
 	})

@@ -31,7 +31,7 @@ type statusStore interface {
 	// RecentActivity lists announced writes, the latest first.
 	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	// Poll reads what Poll remembers under a name; found is false before its first time.
-	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
+	TaskPoll(ctx context.Context) (rec store.TaskPollRecord, found bool, err error)
 	// LastRun reads the latest full run of a cause; found is false before the first.
 	LastRun(ctx context.Context, cause string) (run store.RunRecord, found bool, err error)
 	// Runs lists full runs of any cause, the latest first.

@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// RecordAlarms is the name of the poll record that keeps open incidents.
-	RecordAlarms = "alarms"
 	// expiryNotice is how long before a grant expires its alarm is raised (rule 7.5).
 	expiryNotice = 48 * time.Hour
 )
@@ -41,11 +39,11 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err := p.lostGrant(ctx); err != nil {
 		return err
 	}
-	rec, _, err := p.Store.Poll(ctx, RecordAlarms)
+	raised, err := p.Store.Alarms(ctx)
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
-	open := maps.Clone(rec.Alarms)
+	open := maps.Clone(raised)
 	if open == nil {
 		open = map[string]string{}
 	}
@@ -60,11 +58,10 @@ func (p *poll) alarms(ctx context.Context) error {
 			delete(open, kind)
 		}
 	}
-	if maps.Equal(open, rec.Alarms) || (len(open) == 0 && len(rec.Alarms) == 0) {
+	if maps.Equal(open, raised) {
 		return nil
 	}
-	rec.Alarms = open
-	if err := p.Store.SavePoll(ctx, RecordAlarms, rec); err != nil {
+	if err := p.Store.SaveAlarms(ctx, open); err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
 	return nil

@@ -23,7 +23,7 @@ const lateRecord = 10 * time.Minute
 // missing in two, and whose card a pass meanwhile read otherwise than it is now. The
 // first poll only remembers: there, everybody is the fill's business.
 func (p *poll) employees(ctx context.Context) error {
-	rec, found, err := p.remembered(ctx, RecordEmployees)
+	rec, found, err := remembered(ctx, p.Store.EmployeePoll)
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
@@ -37,7 +37,7 @@ func (p *poll) employees(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
-	next := store.PollRecord{Hashes: make(map[string]string, len(readings)), Before: p.now}
+	next := store.EmployeePollRecord{Hashes: make(map[string]string, len(readings)), Before: p.now}
 	if p.unknown != nil {
 		next.Before = rec.Before
 	}
@@ -77,7 +77,7 @@ func (p *poll) employees(ctx context.Context) error {
 	if found && len(seen) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
 		return trouble // at rest: nothing to write
 	}
-	if err := p.remember(ctx, RecordEmployees, next); err != nil {
+	if err := remember(ctx, p.Store.SaveEmployeePoll, next); err != nil {
 		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
 	}
 	return trouble
@@ -100,7 +100,7 @@ func (p *poll) seen(ctx context.Context, before time.Time) (map[int64]string, er
 }
 
 // differing gives whose card in the present list is not as a pass read it last.
-func (p *poll) differing(seen map[int64]string, rec, next store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading, found bool) []int64 {
+func (p *poll) differing(seen map[int64]string, rec, next store.EmployeePollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading, found bool) []int64 {
 	var out []int64
 	for id, digest := range seen {
 		name := strconv.FormatInt(id, 10)
@@ -129,7 +129,7 @@ func (p *poll) differing(seen map[int64]string, rec, next store.PollRecord, read
 // gone gives who is missing for the second time, and keeps what is known of those
 // who are missing for the first: one list may lack somebody for a moment, or half
 // of everybody.
-func (p *poll) gone(ctx context.Context, rec store.PollRecord, next *store.PollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) ([]int64, error) {
+func (p *poll) gone(ctx context.Context, rec store.EmployeePollRecord, next *store.EmployeePollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) ([]int64, error) {
 	var missing, gone []int64
 	for name := range rec.Hashes {
 		id, err := strconv.ParseInt(name, 10, 64)

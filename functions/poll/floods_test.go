@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/erp-calendar/erp-calendar/functions/poll"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -40,7 +39,7 @@ func TestAMassChangeStartsOneFullRun(t *testing.T) {
 	for range 4 {
 		w.must("at rest", nil)
 	}
-	rec, _, err := w.store.Poll(t.Context(), poll.RecordTasks)
+	rec, _, err := w.store.TaskPoll(t.Context())
 	if err != nil || len(rec.Flood) != 0 {
 		t.Errorf("%d bytes are kept of the flood, %v", len(rec.Flood), err)
 	}

@@ -33,12 +33,6 @@ const (
 	maxLive = 100
 )
 
-// The names under which Poll remembers; the console reads the tasks' one.
-const (
-	RecordTasks     = "tasks"
-	RecordEmployees = "employees"
-)
-
 // Config is what the function has to know.
 type Config struct{ TaskTopic, EmployeeTopic string }
 

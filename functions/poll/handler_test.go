@@ -284,7 +284,7 @@ func TestAChangeInTheSecondOfThePoll(t *testing.T) {
 func TestTheWatermarkWaitsForThePublishing(t *testing.T) {
 	w := newWorld(t)
 	w.must("first", nil)
-	before, _, err := w.store.Poll(t.Context(), poll.RecordTasks)
+	before, _, err := w.store.TaskPoll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestTheWatermarkWaitsForThePublishing(t *testing.T) {
 			t.Fatalf("answered %d while nothing could be published", code)
 		}
 	}
-	after, _, err := w.store.Poll(t.Context(), poll.RecordTasks)
+	after, _, err := w.store.TaskPoll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -614,7 +614,7 @@ func TestOverlapAroundAZoneChange(t *testing.T) {
 		w := newWorld(t)
 		w.now = c.now.Add(-10 * time.Minute)
 		w.must("first", nil)
-		rec, _, err := w.store.Poll(t.Context(), poll.RecordTasks)
+		rec, _, err := w.store.TaskPoll(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,11 +34,25 @@ func (m *mortal) effect() error {
 	return nil
 }
 
-func (m *mortal) SavePoll(ctx context.Context, what string, rec store.PollRecord) error {
+func (m *mortal) SaveTaskPoll(ctx context.Context, rec store.TaskPollRecord) error {
 	if err := m.effect(); err != nil {
 		return err
 	}
-	return m.Store.SavePoll(ctx, what, rec)
+	return m.Store.SaveTaskPoll(ctx, rec)
+}
+
+func (m *mortal) SaveEmployeePoll(ctx context.Context, rec store.EmployeePollRecord) error {
+	if err := m.effect(); err != nil {
+		return err
+	}
+	return m.Store.SaveEmployeePoll(ctx, rec)
+}
+
+func (m *mortal) SaveAlarms(ctx context.Context, alarms map[string]string) error {
+	if err := m.effect(); err != nil {
+		return err
+	}
+	return m.Store.SaveAlarms(ctx, alarms)
 }
 
 func (m *mortal) RunSent(ctx context.Context, due time.Time) error {

@@ -93,14 +93,14 @@ func (p *poll) send(ctx context.Context, topic string, messages ...queue.Message
 	return nil
 }
 
-func (p *poll) remembered(ctx context.Context, what string) (store.PollRecord, bool, error) {
+func remembered[T any](ctx context.Context, read func(context.Context) (T, bool, error)) (T, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	return p.Store.Poll(ctx, what)
+	return read(ctx)
 }
 
-func (p *poll) remember(ctx context.Context, what string, rec store.PollRecord) error {
+func remember[T any](ctx context.Context, save func(context.Context, T) error, rec T) error {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	return p.Store.SavePoll(ctx, what, rec)
+	return save(ctx, rec)
 }

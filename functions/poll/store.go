@@ -46,10 +46,16 @@ type dueStore interface {
 
 // memoryStore keeps what the next poll compares with.
 type memoryStore interface {
-	// Poll reads what is remembered under a name; found is false before the first SavePoll.
-	Poll(ctx context.Context, what string) (rec store.PollRecord, found bool, err error)
-	// SavePoll replaces it and dates it by the store's clock.
-	SavePoll(ctx context.Context, what string, rec store.PollRecord) error
+	// TaskPoll reads what is remembered of tasks; found is false before the first poll.
+	TaskPoll(ctx context.Context) (rec store.TaskPollRecord, found bool, err error)
+	// SaveTaskPoll replaces it and dates it by the store's clock.
+	SaveTaskPoll(ctx context.Context, rec store.TaskPollRecord) error
+	// EmployeePoll and SaveEmployeePoll are the same for employees.
+	EmployeePoll(ctx context.Context) (rec store.EmployeePollRecord, found bool, err error)
+	SaveEmployeePoll(ctx context.Context, rec store.EmployeePollRecord) error
+	// Alarms reads the incidents raised and not ended, by kind; SaveAlarms replaces them.
+	Alarms(ctx context.Context) (map[string]string, error)
+	SaveAlarms(ctx context.Context, alarms map[string]string) error
 }
 
 // taskStore says which tasks have events, and whom a task concerns.

@@ -39,7 +39,7 @@ const (
 // tasks publishes the tasks that changed since the watermark and those that
 // vanished, then remembers how far it got.
 func (p *poll) tasks(ctx context.Context) error {
-	rec, found, err := p.remembered(ctx, RecordTasks)
+	rec, found, err := remembered(ctx, p.Store.TaskPoll)
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
@@ -51,7 +51,7 @@ func (p *poll) tasks(ctx context.Context) error {
 		return fmt.Errorf("poll: %w", err)
 	}
 	p.clock = &clock
-	next := store.PollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second), Before: p.now}
+	next := store.TaskPollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second), Before: p.now}
 	if p.unknown != nil {
 		next.Before = rec.Before
 	}
@@ -80,7 +80,7 @@ func (p *poll) tasks(ctx context.Context) error {
 	if p.sum.Missing, err = p.publishTasks(ctx, gone, nil); err != nil {
 		return errors.Join(trouble, err)
 	}
-	if err := p.remember(ctx, RecordTasks, next); err != nil {
+	if err := remember(ctx, p.Store.SaveTaskPoll, next); err != nil {
 		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
 	}
 	return trouble
@@ -123,7 +123,7 @@ func (p *poll) mapped(ctx context.Context) ([]byte, error) {
 // listChanged lists what changed since the watermark, less the overlap. inList
 // gets all of it; what a full run was started for is given only if it changed
 // since that moment.
-func (p *poll) listChanged(ctx context.Context, rec store.PollRecord, next *store.PollRecord, watermark time.Time, clock userside.Clock, inList map[int64]bool) ([]calendarsync.TaskID, error) {
+func (p *poll) listChanged(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, watermark time.Time, clock userside.Clock, inList map[int64]bool) ([]calendarsync.TaskID, error) {
 	list := func(from time.Time) ([]calendarsync.TaskID, error) {
 		ids, err := p.ERP.ListTasks(ctx, userside.TaskFilter{ChangedFrom: calendarsync.LocalTime{Wall: from}})
 		if err != nil {
@@ -169,7 +169,7 @@ func (p *poll) listChanged(ctx context.Context, rec store.PollRecord, next *stor
 
 // overlap is the long one when the ERP's offset has changed since the last poll,
 // or the zone of the settings changes within that time of now.
-func (p *poll) overlap(rec store.PollRecord, clock userside.Clock) time.Duration {
+func (p *poll) overlap(rec store.TaskPollRecord, clock userside.Clock) time.Duration {
 	if int(clock.Offset/time.Second) != rec.Offset {
 		return overlapAtZoneChange
 	}
@@ -187,7 +187,7 @@ func (p *poll) overlap(rec store.PollRecord, clock userside.Clock) time.Duration
 
 // changed publishes the listed tasks whose date.update is another than at the last
 // poll, and gives those to compare with at the next. erpCtx bounds the reading.
-func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, before map[string]string, next *store.PollRecord, clock userside.Clock) (map[string]string, error) {
+func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, before map[string]string, next *store.TaskPollRecord, clock userside.Clock) (map[string]string, error) {
 	updated := map[string]string{}
 	if len(ids) > maxShown {
 		// The overlap lists them at the next polls, too, and one full run is enough.
@@ -333,7 +333,7 @@ func settled(updated string, now time.Time) bool {
 // poll. An id must be missing in two polls, because a task moves through the ERP's
 // lists while they are read; one that is listed as changed when it is first missing
 // was published as changed.
-func (p *poll) vanished(ctx context.Context, rec store.PollRecord, next *store.PollRecord, inList map[int64]bool) ([]int64, error) {
+func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, inList map[int64]bool) ([]int64, error) {
 	catalogue, err := p.ERP.States(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("poll: %w", err)

@@ -50,7 +50,7 @@ func (r *world) oldSignIn() {
 
 // pollLongAgo lets the doctor look an hour after a poll.
 func (r *world) pollLongAgo() {
-	r.must(r.store.SavePoll(r.t.Context(), "tasks", store.PollRecord{}))
+	r.must(r.store.SaveTaskPoll(r.t.Context(), store.TaskPollRecord{}))
 	r.wrapDatabase(func(b store.Backend) store.Backend { return hourLater{b} })
 }
 
@@ -70,7 +70,7 @@ type hourLater struct{ store.Backend }
 
 func (b hourLater) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
 	found, err := b.Backend.Get(ctx, ref, into)
-	if rec, is := into.(*store.PollRecord); is && found {
+	if rec, is := into.(*store.TaskPollRecord); is && found {
 		rec.RanAt = rec.RanAt.Add(-time.Hour)
 	}
 	return found, err

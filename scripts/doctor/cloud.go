@@ -135,7 +135,7 @@ func (d *doctor) checkTTL(ctx context.Context) verdict {
 }
 
 func (d *doctor) checkPoll(ctx context.Context) verdict {
-	rec, found, err := d.state.Poll(ctx, "tasks")
+	rec, found, err := d.state.TaskPoll(ctx)
 	switch {
 	case err != nil:
 		return bad("Run the doctor again.", "what Poll remembers could not be read (%s)", kindWords(err))

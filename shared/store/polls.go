@@ -5,16 +5,14 @@ import (
 	"time"
 )
 
-// PollRecord is what Poll remembers between its runs.
-type PollRecord struct {
+// TaskPollRecord is what Poll remembers of tasks from one poll to the next.
+type TaskPollRecord struct {
 	// Watermark is the ERP's wall clock up to which changes are published, as the
 	// ERP spells dates ("2006-01-02 15:04:05").
 	Watermark string    `firestore:"watermark,omitempty" json:"watermark,omitempty"`
 	RanAt     time.Time `firestore:"ran_at,omitempty" json:"ran_at,omitzero"`
-	// Offset is the ERP's UTC offset in seconds at the last run.
+	// Offset is the ERP's UTC offset in seconds at the last poll.
 	Offset int `firestore:"offset,omitempty" json:"offset,omitempty"`
-	// Alarms are the incidents that Poll has raised and not ended, by kind.
-	Alarms map[string]string `firestore:"alarms,omitempty" json:"alarms,omitempty"`
 	// Shown is the compact set of the ids of tasks in shown states; Missing those
 	// that the last poll lacked for the first time.
 	Shown   []byte  `firestore:"shown,omitempty" json:"shown,omitempty"`
@@ -28,22 +26,70 @@ type PollRecord struct {
 	Changed map[string]string `firestore:"changed,omitempty" json:"changed,omitempty"`
 	// Before is the database's time before what is remembered was listed.
 	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
-	// Hashes maps employee ids to a hash of what matters of their card.
-	Hashes map[string]string `firestore:"hashes,omitempty" json:"hashes,omitempty"`
 }
 
-func pollRef(what string) Ref { return Ref{Polls, what} }
-
-// Poll reads what Poll remembers under a name ("tasks", "employees").
-func (s *Store) Poll(ctx context.Context, what string) (rec PollRecord, found bool, err error) {
-	return get[PollRecord](ctx, s, "read poll "+what, pollRef(what))
+// EmployeePollRecord is what Poll remembers of employees from one poll to the next.
+type EmployeePollRecord struct {
+	RanAt time.Time `firestore:"ran_at,omitempty" json:"ran_at,omitzero"`
+	// Hashes maps employee ids to a hash of what matters of their card; Missing are
+	// those that the last poll lacked for the first time.
+	Hashes  map[string]string `firestore:"hashes,omitempty" json:"hashes,omitempty"`
+	Missing []int64           `firestore:"missing,omitempty" json:"missing,omitempty"`
+	// Before is the database's time before what is remembered was listed.
+	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
 }
 
-// SavePoll stores what Poll remembers, at the database's time.
-func (s *Store) SavePoll(ctx context.Context, what string, rec PollRecord) error {
-	return change(ctx, s, "save poll "+what, pollRef(what), func(stored *PollRecord, _ bool, now time.Time) effect {
+// AlarmsRecord is what Poll remembers of alarms from one poll to the next.
+type AlarmsRecord struct {
+	RanAt time.Time `firestore:"ran_at,omitempty" json:"ran_at,omitzero"`
+	// Alarms are the incidents that Poll has raised and not ended, by kind.
+	Alarms map[string]string `firestore:"alarms,omitempty" json:"alarms,omitempty"`
+}
+
+func taskPollRef() Ref     { return Ref{Polls, "tasks"} }
+func employeePollRef() Ref { return Ref{Polls, "employees"} }
+func alarmsRef() Ref       { return Ref{Polls, "alarms"} }
+
+// TaskPoll reads what Poll remembers of tasks; found is false before the first poll.
+func (s *Store) TaskPoll(ctx context.Context) (rec TaskPollRecord, found bool, err error) {
+	return get[TaskPollRecord](ctx, s, "read the poll of tasks", taskPollRef())
+}
+
+// SaveTaskPoll replaces what Poll remembers of tasks, dated by the database's clock.
+func (s *Store) SaveTaskPoll(ctx context.Context, rec TaskPollRecord) error {
+	return change(ctx, s, "save the poll of tasks", taskPollRef(), func(stored *TaskPollRecord, _ bool, now time.Time) effect {
 		*stored = rec
 		stored.RanAt = now
+		return set
+	})
+}
+
+// EmployeePoll reads what Poll remembers of employees; found is false before the
+// first poll.
+func (s *Store) EmployeePoll(ctx context.Context) (rec EmployeePollRecord, found bool, err error) {
+	return get[EmployeePollRecord](ctx, s, "read the poll of employees", employeePollRef())
+}
+
+// SaveEmployeePoll replaces what Poll remembers of employees, dated by the database's
+// clock.
+func (s *Store) SaveEmployeePoll(ctx context.Context, rec EmployeePollRecord) error {
+	return change(ctx, s, "save the poll of employees", employeePollRef(), func(stored *EmployeePollRecord, _ bool, now time.Time) effect {
+		*stored = rec
+		stored.RanAt = now
+		return set
+	})
+}
+
+// Alarms reads the incidents that Poll has raised and not ended, by kind.
+func (s *Store) Alarms(ctx context.Context) (map[string]string, error) {
+	rec, _, err := get[AlarmsRecord](ctx, s, "read the open alarms", alarmsRef())
+	return rec.Alarms, err
+}
+
+// SaveAlarms replaces the incidents that Poll has raised and not ended.
+func (s *Store) SaveAlarms(ctx context.Context, alarms map[string]string) error {
+	return change(ctx, s, "save the open alarms", alarmsRef(), func(rec *AlarmsRecord, _ bool, now time.Time) effect {
+		*rec = AlarmsRecord{RanAt: now, Alarms: alarms}
 		return set
 	})
 }

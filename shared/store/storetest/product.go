@@ -262,40 +262,44 @@ func equal[T any](r *rig, what string, got, want T) {
 
 // state is all that the database holds.
 type state struct {
-	Settings     []store.SettingsRecord
-	Installation []store.InstallationRecord
-	Accounts     []store.AccountRecord
-	Employees    []store.EmployeeRecord
-	Tasks        []store.TaskRecord
-	SignIns      []store.SignInRecord
-	Tickets      []store.TicketRecord
-	DeadLetters  []store.DeadLetterRecord
-	Activity     []store.ActivityRecord
-	Polls        []store.PollRecord
-	Runs         []store.RunRecord
-	RunParts     []store.RunPart
-	Budgets      []store.BudgetRecord
-	Creations    []store.CreationsRecord
+	Settings      []store.SettingsRecord
+	Installation  []store.InstallationRecord
+	Accounts      []store.AccountRecord
+	Employees     []store.EmployeeRecord
+	Tasks         []store.TaskRecord
+	SignIns       []store.SignInRecord
+	Tickets       []store.TicketRecord
+	DeadLetters   []store.DeadLetterRecord
+	Activity      []store.ActivityRecord
+	TaskPolls     []store.TaskPollRecord
+	EmployeePolls []store.EmployeePollRecord
+	Alarms        []store.AlarmsRecord
+	Runs          []store.RunRecord
+	RunParts      []store.RunPart
+	Budgets       []store.BudgetRecord
+	Creations     []store.CreationsRecord
 }
 
 // state reads the whole database past the Store.
 func (r *rig) state() state {
 	r.Helper()
 	return state{
-		Settings:     all[store.SettingsRecord](r, store.Settings),
-		Installation: all[store.InstallationRecord](r, store.Installation),
-		Accounts:     all[store.AccountRecord](r, store.Accounts),
-		Employees:    all[store.EmployeeRecord](r, store.Employees),
-		Tasks:        all[store.TaskRecord](r, store.Tasks),
-		SignIns:      all[store.SignInRecord](r, store.SignIns),
-		Tickets:      all[store.TicketRecord](r, store.Tickets),
-		DeadLetters:  all[store.DeadLetterRecord](r, store.DeadLetters),
-		Activity:     all[store.ActivityRecord](r, store.Activity),
-		Polls:        all[store.PollRecord](r, store.Polls),
-		Runs:         all[store.RunRecord](r, store.Runs),
-		RunParts:     all[store.RunPart](r, store.RunParts),
-		Budgets:      all[store.BudgetRecord](r, store.Budgets),
-		Creations:    all[store.CreationsRecord](r, store.Creations),
+		Settings:      all[store.SettingsRecord](r, store.Settings),
+		Installation:  all[store.InstallationRecord](r, store.Installation),
+		Accounts:      all[store.AccountRecord](r, store.Accounts),
+		Employees:     all[store.EmployeeRecord](r, store.Employees),
+		Tasks:         all[store.TaskRecord](r, store.Tasks),
+		SignIns:       all[store.SignInRecord](r, store.SignIns),
+		Tickets:       all[store.TicketRecord](r, store.Tickets),
+		DeadLetters:   all[store.DeadLetterRecord](r, store.DeadLetters),
+		Activity:      all[store.ActivityRecord](r, store.Activity),
+		TaskPolls:     all[store.TaskPollRecord](r, store.Polls),
+		EmployeePolls: all[store.EmployeePollRecord](r, store.Polls),
+		Alarms:        all[store.AlarmsRecord](r, store.Polls),
+		Runs:          all[store.RunRecord](r, store.Runs),
+		RunParts:      all[store.RunPart](r, store.RunParts),
+		Budgets:       all[store.BudgetRecord](r, store.Budgets),
+		Creations:     all[store.CreationsRecord](r, store.Creations),
 	}
 }
 

@@ -92,28 +92,47 @@ func ticketOnce(r *rig) {
 }
 
 func pollRecords(r *rig) {
-	_, found, err := r.s.Poll(r.ctx, "tasks")
+	_, found, err := r.s.TaskPoll(r.ctx)
 	r.must(err)
 	equal(r, "found before", found, false)
-	rec := store.PollRecord{
+	tasks := store.TaskPollRecord{
 		Watermark: "2026-03-01 10:00:00", RanAt: time.Unix(1, 0), Offset: 7200, Shown: []byte{1, 0, 255}, Missing: []int64{3, 4},
-		Changed: map[string]string{"17": "2026-03-01 09:59:59"}, Hashes: map[string]string{"5": "h"},
+		Flood: []byte{2}, FloodedAt: r.began.Add(-time.Hour), Changed: map[string]string{"17": "2026-03-01 09:59:59"}, Before: r.began,
 	}
-	r.must(r.s.SavePoll(r.ctx, "tasks", rec))
-	rec.RanAt = r.began // the database's time, not the caller's
-	got, found, err := r.s.Poll(r.ctx, "tasks")
+	r.must(r.s.SaveTaskPoll(r.ctx, tasks))
+	tasks.RanAt = r.began // the database's time, not the caller's
+	gotTasks, found, err := r.s.TaskPoll(r.ctx)
 	r.must(err)
 	equal(r, "found", found, true)
-	equal(r, "poll of tasks", got, rec)
-	if _, found, err := r.s.Poll(r.ctx, "employees"); found || err != nil {
+	equal(r, "poll of tasks", gotTasks, tasks)
+
+	// Each has a document of its own.
+	if _, found, err := r.s.EmployeePoll(r.ctx); found || err != nil {
 		r.Errorf("poll of employees: found %v, error %v", found, err)
 	}
+	employees := store.EmployeePollRecord{RanAt: time.Unix(1, 0), Hashes: map[string]string{"5": "h"}, Missing: []int64{6}, Before: r.began}
+	r.must(r.s.SaveEmployeePoll(r.ctx, employees))
+	employees.RanAt = r.began
+	gotEmployees, found, err := r.s.EmployeePoll(r.ctx)
+	r.must(err)
+	equal(r, "found", found, true)
+	equal(r, "poll of employees", gotEmployees, employees)
+	alarms, err := r.s.Alarms(r.ctx)
+	r.must(err)
+	equal(r, "no alarms", alarms, nil)
+	r.must(r.s.SaveAlarms(r.ctx, map[string]string{"quota": "id"}))
+	alarms, err = r.s.Alarms(r.ctx)
+	r.must(err)
+	equal(r, "alarms", alarms, map[string]string{"quota": "id"})
 
 	r.b.advance(time.Minute)
-	r.must(r.s.SavePoll(r.ctx, "tasks", store.PollRecord{Watermark: "2026-03-01 10:01:00"}))
-	got, _, err = r.s.Poll(r.ctx, "tasks")
+	r.must(r.s.SaveTaskPoll(r.ctx, store.TaskPollRecord{Watermark: "2026-03-01 10:01:00"}))
+	gotTasks, _, err = r.s.TaskPoll(r.ctx)
 	r.must(err)
-	equal(r, "nothing of the poll before", got, store.PollRecord{Watermark: "2026-03-01 10:01:00", RanAt: r.b.now()})
+	equal(r, "nothing of the poll before", gotTasks, store.TaskPollRecord{Watermark: "2026-03-01 10:01:00", RanAt: r.b.now()})
+	gotEmployees, _, err = r.s.EmployeePoll(r.ctx)
+	r.must(err)
+	equal(r, "the other poll", gotEmployees, employees)
 }
 
 func putOffRuns(r *rig) {

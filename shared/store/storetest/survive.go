@@ -359,8 +359,14 @@ func methods() []method {
 		{name: "RecordDeadLetter", prepare: simple(func(r *rig) (any, error) {
 			return nil, r.s.RecordDeadLetter(r.ctx, store.TaskKey(70), "notify", 100)
 		}), lostState: dirtier},
-		{name: "SavePoll", prepare: simple(func(r *rig) (any, error) {
-			return nil, r.s.SavePoll(r.ctx, "tasks", store.PollRecord{Watermark: "w", Missing: []int64{1}})
+		{name: "SaveTaskPoll", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.SaveTaskPoll(r.ctx, store.TaskPollRecord{Watermark: "w", Missing: []int64{1}})
+		})},
+		{name: "SaveEmployeePoll", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.SaveEmployeePoll(r.ctx, store.EmployeePollRecord{Hashes: map[string]string{"5": "h"}})
+		})},
+		{name: "SaveAlarms", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.SaveAlarms(r.ctx, map[string]string{"quota": "id"})
 		})},
 		// Put off twice: a minute more does no harm.
 		{name: "PutOffRun", lostResult: began.Add(2 * time.Minute), prepare: simple(func(r *rig) (any, error) {
