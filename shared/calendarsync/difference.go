@@ -1,11 +1,5 @@
 package calendarsync
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-)
-
 // Action is what has to be done to one event.
 type Action int
 
@@ -92,22 +86,4 @@ func Step(d Decision, a Actual) Action {
 		}
 	}
 	return Nothing
-}
-
-// Change is one action on one key.
-type Change[K cmp.Ordered] struct {
-	Key    K
-	Action Action
-}
-
-// Difference lists, in the order of keys, what turns what is there into what
-// ought to be. Keys without a decision are left alone.
-func Difference[K cmp.Ordered](decisions map[K]Decision, actual map[K]Actual) []Change[K] {
-	var out []Change[K]
-	for _, k := range slices.Sorted(maps.Keys(decisions)) {
-		if a := Step(decisions[k], actual[k]); a != Nothing {
-			out = append(out, Change[K]{k, a})
-		}
-	}
-	return out
 }

@@ -1,7 +1,6 @@
 package calendarsync_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -101,21 +100,6 @@ func TestDriftIsWhatSomebodyChanged(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 		})
-	}
-}
-
-func TestDifferenceIsOrderedAndLeavesTheRestAlone(t *testing.T) {
-	ev := timedEvent()
-	decisions := map[int]Decision{9: {Verdict: Keep, Event: ev}, 1: {Verdict: Remove}, 5: {Verdict: Keep, Event: ev}, 3: {Verdict: Absent}}
-	actual := map[int]Actual{1: {Presence: Live}, 3: {Presence: Live}, 4: {Presence: Live, Sent: "undecided"}, 9: {Presence: Live, Sent: "old"}}
-	want := []Change[int]{{1, Delete}, {5, Insert}, {9, Update}}
-	for range 50 { // map order differs from turn to turn
-		if got := Difference(decisions, actual); !slices.Equal(got, want) {
-			t.Fatalf("changes %v, want %v", got, want)
-		}
-	}
-	if got := Difference(nil, actual); len(got) != 0 {
-		t.Errorf("without any decision: %v", got)
 	}
 }
 

@@ -73,9 +73,6 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Addr is host:port of the API, as PUBSUB_EMULATOR_HOST wants it.
-func (s *Server) Addr() string { return s.addr }
-
 // Project is the project that short names belong to.
 func (s *Server) Project() string { return s.opts.Project }
 

@@ -58,10 +58,6 @@ type Option func(*options)
 // and local runs whose state can be made again.
 func NoSync() Option { return func(o *options) { o.noSync = true } }
 
-// LockTimeout is how long Open waits for another process to let go of the file;
-// 3 s without it.
-func LockTimeout(d time.Duration) Option { return func(o *options) { o.lockTimeout = d } }
-
 // Open opens the file at path (mode 0600), or makes it, and purges expired
 // documents. now is the database's clock. A file in use by another process is a
 // failure.Misconfigured.
