@@ -180,8 +180,9 @@ func (p *probe) readBack(ctx context.Context) error {
 	var foreign []string
 	for _, r := range items(rules) {
 		scope := inner(r, "scope")
-		// Google lists the calendar itself among its owners.
-		if !strings.EqualFold(text(scope, "value"), p.account) && !strings.EqualFold(text(scope, "value"), p.scratch.id) {
+		// The owner's, which Google may spell otherwise, and the calendar's own, which it
+		// lists among its owners.
+		if text(r, "role") != "owner" {
 			foreign = append(foreign, text(scope, "type")+" as "+text(r, "role"))
 		}
 	}

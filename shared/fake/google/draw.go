@@ -62,7 +62,7 @@ func Draw(r *rand.Rand, span time.Duration, zone, domain string) Ways {
 	if d.one(4) {
 		w.ListDelayUpTo = d.of(2*time.Minute, 2*time.Hour, 24*time.Hour)
 	}
-	for range r.IntN(3) {
+	for range r.IntN(4) {
 		spell := DrawSpell(r)
 		spell.After = time.Duration(r.Int64N(int64(max(span, 1))))
 		w.Spells = append(w.Spells, spell)
@@ -82,11 +82,13 @@ func DrawSpell(r *rand.Rand) Spell {
 		if d.one(2) {
 			methods = [][]string{
 				{"calendar.calendars.get"}, {"calendar.events.list"}, {"calendar.events.insert"}, {"calendar.acl.*"}, {"calendar.events.*"},
-				{"calendar.calendars.get", "calendar.events.list"},
-			}[r.IntN(6)]
+				{"calendar.calendars.get", "calendar.events.list"}, {"calendar.calendarList.list"},
+			}[r.IntN(7)]
 		}
 		spell = NotFoundSpell(body, methods...)
-		spell.OneCalendarIn = r.IntN(4) // 0 and 1: all of the account
+		if len(methods) == 0 || methods[0] != "calendar.calendarList.list" { // which names no calendar
+			spell.OneCalendarIn = r.IntN(4) // 0 and 1: all of the account
+		}
 	case 4, 5:
 		spell = AccountRefusal([]string{"accessNotConfigured", "notACalendarUser", "dailyLimitExceeded"}[r.IntN(3)])
 		if spell.Reason == "accessNotConfigured" && d.one(2) {

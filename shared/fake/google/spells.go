@@ -52,10 +52,11 @@ func NotFoundSpell(body BodyForm, methods ...string) Spell {
 	if body == BodyDefault {
 		name += "json"
 	}
-	if len(methods) == 0 {
+	everywhere := len(methods) == 0
+	if everywhere {
 		methods = []string{"calendar.calendars.*", "calendar.events.*", "calendar.acl.*"}
 	}
-	return Spell{Fault: Fault{Name: name, Methods: methods, NamesCalendar: true, Count: -1, Status: http.StatusNotFound, Message: "Not Found", Body: body}}
+	return Spell{Fault: Fault{Name: name, Methods: methods, NamesCalendar: everywhere, Count: -1, Status: http.StatusNotFound, Message: "Not Found", Body: body}}
 }
 
 // AccountRefusal answers 403 with a reason on every method of the Calendar API. G10:

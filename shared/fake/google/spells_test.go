@@ -87,6 +87,10 @@ func TestASpellOfChosenMethodsAndCalendars(t *testing.T) {
 		_, err = svc.Acl.List(cal).Do()
 		w.ok(err)
 	}
+	w.Begin(NotFoundSpell(BodyEmpty, "calendar.calendarList.list"))
+	if _, err := svc.CalendarList.List().Do(); err == nil {
+		t.Error("the account's list answers")
+	}
 	if lost < 3 || lost > 20 {
 		t.Errorf("%d of 30 calendars, want about 10", lost)
 	}
