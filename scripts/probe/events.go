@@ -209,9 +209,11 @@ func (p *probe) cancelled(ctx context.Context) error {
 	case err == nil && text(back, "status") == "confirmed":
 		p.answer("revival", "yes", "by events.update with status confirmed")
 	case err == nil:
-		p.answer("revival", "no", "the answer says %s", text(back, "status"))
-	case is && said.status < 500 && said.status != http.StatusTooManyRequests:
-		p.answer("revival", "no", "%s", said)
+		p.answer("revival", "refused otherwise", "the answer is no error, and says %s", text(back, "status"))
+	case is && (said.status == http.StatusForbidden && said.reason != "quotaExceeded" || said.status == http.StatusNotFound || said.status == http.StatusGone):
+		p.answer("revival", "refused", "%s; the product goes on with another id", said)
+	case is && said.status == http.StatusBadRequest:
+		p.answer("revival", "refused otherwise", "%s", said)
 	default:
 		return err
 	}

@@ -429,6 +429,8 @@ func TestWhatWasMadeIsRemoved(t *testing.T) {
 		"errors that pass":              {google.Fault{Method: "calendar.*", Nth: 4, Count: 2, Status: 503}, 0},
 		"a rate limit":                  {google.Fault{Method: "calendar.*", Nth: 9, Count: 3, Status: 403, Reason: "rateLimitExceeded"}, 0},
 		"the deletion fails at first":   {google.Fault{Method: "calendar.calendars.delete", Count: 6, Status: 500}, 2},
+		"an event does not live again":  {google.Fault{Method: "calendar.events.update", Nth: 13, Status: 400, Reason: "invalid"}, 1},
+		"another id has to do":          {google.Fault{Method: "calendar.events.update", Nth: 13, Status: 403, Reason: "forbidden"}, 0},
 		"nothing can be read":           {google.Fault{Method: "calendar.events.get", Count: -1, Status: 404}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

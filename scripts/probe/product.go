@@ -54,9 +54,9 @@ func questions() []question {
 		}},
 		{id: "mark", row: "G5", asks: "Is the mark found in the description that comes back?", standIn: "found", harm: map[string]string{
 			"found":           "",
-			"lost in answers": "the mark is taken for removed and written anew",
-			"lost in lists":   "the mark is written anew every night, and after a lost database every calendar is made a second time",
-			"lost everywhere": "the mark is written anew every night, and after a lost database every calendar is made a second time",
+			"lost in answers": "a calendar that is to be deleted stays, and one that is renamed gets a second mark",
+			"lost in lists":   "after a lost database every calendar is made a second time",
+			"lost everywhere": "the mark is written anew every night; after a lost database every calendar is made a second time",
 		}},
 		{id: "share", row: "G6", asks: "What becomes of a share with an address outside the domain?", standIn: "as asked", harm: map[string]string{
 			"as asked": "",
@@ -74,7 +74,7 @@ func questions() []question {
 		}},
 		{id: "address", row: "G8", asks: "Is the address of a share given back as sent?", standIn: asSent, harm: map[string]string{
 			asSent:      "",
-			"respelled": "after a lost database the share is not known again: the calendar is replaced",
+			"respelled": "after a lost database the share is not known again: people are invited once more",
 			"group":     "after a lost database the share is not known again: the group is invited once more",
 		}},
 		{id: "invitation", row: "G8", asks: "Is a share listed before it is accepted?", standIn: "listed", harm: map[string]string{
@@ -107,7 +107,8 @@ func questions() []question {
 			"its fields": "", "its id": "", "nothing": "",
 		}},
 		{id: "revival", row: "G12", asks: "Can a cancelled event be written again under its id?", standIn: "yes", harm: map[string]string{
-			"yes": "", "no": "",
+			"yes": "", "refused": "",
+			"refused otherwise": "a task that comes back gets no event again",
 		}},
 		{id: "reach", row: "G13", asks: "Are calendars of an earlier consent within reach?", standIn: "yes", harm: map[string]string{
 			"yes": "",
@@ -116,7 +117,7 @@ func questions() []question {
 		{id: "length", row: "G14", asks: "Are the longest texts that the product writes taken whole, in characters of two UTF-16 units?", standIn: "yes", harm: map[string]string{
 			"yes":     "",
 			"refused": "tasks with very long texts get no event",
-			"cut":     "tasks with very long texts are written anew every night",
+			"cut":     "the end of very long texts is missing, and with it the link to the task",
 		}},
 		{id: "listed", row: "G15", asks: "How soon is a new calendar listed?", standIn: "at once", harm: map[string]string{
 			"at once":             "",
