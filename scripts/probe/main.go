@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -66,7 +67,8 @@ kept it from being found out). With -json:
 Every question is there in every run, in the same order; ids and answers are stable.
 
 Exit status: 0 right as far as was seen, 1 the product would be wrong, 2 something
-could not be found out or removed, or wrong usage.
+could not be found out or removed, or wrong usage. "go run" prints it and ends with 1
+itself: build the command where a script is to tell them apart.
 
 Flags:
 `
@@ -127,6 +129,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 	env, account, err := environmentOf(ctx, with.lookup)
 	if err != nil {
 		_, _ = fmt.Fprintf(errs, "probe: %v\n", err)
+		return 2
+	}
+	if strings.EqualFold(o.share, account) {
+		// Besides, taking back its consent would end the installation's own.
+		_, _ = fmt.Fprintln(errs, "probe: -share is the central account itself; give another address")
 		return 2
 	}
 	p := newProbe()

@@ -489,6 +489,14 @@ func TestNothingOfTheInstallationEnds(t *testing.T) {
 	}
 }
 
+func TestTheCentralAccountIsNoSecondAddress(t *testing.T) {
+	r := newRig(t)
+	var errs bytes.Buffer
+	if code := run(t.Context(), []string{"-share", strings.ToUpper(account), "-reader"}, io.Discard, &errs, surroundings{lookup: r.lookup}); code != 2 || !strings.Contains(errs.String(), "central account itself") {
+		t.Errorf("exit %d, %s", code, errs.Bytes())
+	}
+}
+
 func TestCommandLine(t *testing.T) {
 	none := func(string) (string, bool) { return "", false }
 	for _, row := range []struct {
