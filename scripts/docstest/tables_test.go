@@ -133,9 +133,10 @@ func TestEveryVariableIsInTheTable(t *testing.T) {
 	f.report(t)
 }
 
-func TestEverySettingIsInTheTable(t *testing.T) {
+func TestEverySettingIsInTheTableAndInTheForm(t *testing.T) {
 	t.Parallel()
-	rows := table(section(t, read(t)[contractFile], "Settings"))
+	files := read(t)
+	rows, form := table(section(t, files[contractFile], "Settings")), sources(files)["functions/console"]
 	delete(rows, "Field")
 	text, err := json.Marshal(calendarsync.DefaultSettings())
 	if err != nil {
@@ -157,6 +158,9 @@ func TestEverySettingIsInTheTable(t *testing.T) {
 			if want := fmt.Sprintf("`%v`", v); row[1] != want {
 				f.add("%s: the default is %s, not %s", field, want, row[1])
 			}
+		}
+		if !strings.Contains(form, `{Name: "`+field+`"`) {
+			f.add("%s is not in the console's form", field)
 		}
 		if slices.Contains(settings.Missing(calendarsync.DefaultSettings()), field) != (row[1] == "required") {
 			f.add("%s: required or not?", field)
