@@ -111,7 +111,7 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	defer stop()
-	for _, phase := range []func(context.Context) error{b.whole, b.realLimit, b.audit, b.polls, b.burst, b.pages, b.small, b.deadLetters, b.end} {
+	for _, phase := range []func(context.Context) error{b.whole, b.realLimit, b.nightly, b.polls, b.burst, b.pages, b.small, b.deadLetters, b.end} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

@@ -41,9 +41,9 @@ type spec struct {
 // status is what a process of the product tells of itself.
 type status struct {
 	Operations operations
-	// Outstanding messages; Refused pushes so far, which came or will come again.
-	Outstanding, Refused int
-	Memory               memory
+	// Outstanding messages; Nacked pushes so far, which came or will come again.
+	Outstanding, Nacked int
+	Memory              memory
 	// Log counts warnings and errors by their message.
 	Log map[string]int
 }
@@ -106,7 +106,7 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 		st := status{Operations: c.operations(), Outstanding: p.PubSub.Outstanding(), Memory: peak(), Log: warnings.counts()}
 		for _, name := range []string{"sync-task", "sync-employee"} {
 			if n, err := p.PubSub.Counts(name); err == nil {
-				st.Refused += n.Nacked
+				st.Nacked += n.Nacked
 			}
 		}
 		_ = json.NewEncoder(w).Encode(st) // the asker may be gone
@@ -147,11 +147,11 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(server.Close(), p.Close())
 }
 
-// watchMemory looks every 50 ms and gives the most there was.
+// watchMemory measures every 50 ms and gives the most there was.
 func watchMemory(ctx context.Context) func() memory {
 	var mu sync.Mutex
 	var most memory
-	look := func() {
+	measure := func() {
 		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		metrics.Read(sample)
 		hwm, anonymous := resident()
@@ -164,7 +164,7 @@ func watchMemory(ctx context.Context) func() memory {
 		t := time.NewTicker(50 * time.Millisecond)
 		defer t.Stop()
 		for {
-			look()
+			measure()
 			select {
 			case <-ctx.Done():
 				return
@@ -173,7 +173,7 @@ func watchMemory(ctx context.Context) func() memory {
 		}
 	}()
 	return func() memory {
-		look()
+		measure()
 		mu.Lock()
 		defer mu.Unlock()
 		return most

@@ -43,8 +43,8 @@ type subject struct {
 	tasks    []int64
 }
 
-// look finds the complete calendars and reports whether all are.
-func (c *changer) look() (all bool) {
+// refresh finds the complete calendars and reports whether all are.
+func (c *changer) refresh() (all bool) {
 	of, _ := c.b.judge.calendars()
 	var found []subject
 	all = true

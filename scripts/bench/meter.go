@@ -112,8 +112,8 @@ func (m *meter) reset() {
 	m.events, m.rules = 0, 0
 }
 
-// audited is how many calendars were looked into, events and rules.
-func (m *meter) audited() int {
+// listed is how many calendars were listed, both events and rules.
+func (m *meter) listed() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return min(m.events, m.rules)

@@ -41,7 +41,7 @@ func (b *bench) beside(ctx context.Context, p *process, c *changer, every time.D
 	})
 	others.Go(func() {
 		for pause(until, time.Second) == nil {
-			c.look()
+			c.refresh()
 		}
 	})
 	err := f()
@@ -98,7 +98,7 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 		if err := p.publish(ctx, order); err != nil {
 			return err
 		}
-		for !c.look() {
+		for !c.refresh() {
 			if time.Since(began) > patience {
 				n, example := b.judge.wrong()
 				return fmt.Errorf("the first fill is not done after %s: %d faults, such as: %s", patience, n, example)
@@ -156,8 +156,8 @@ func (b *bench) night(ctx context.Context, p *process, c *changer) error {
 		if err := p.run(ctx, deployment.Reconcile); err != nil {
 			return err
 		}
-		// Live changes are messages too: done is when each calendar was looked into.
-		for b.meter.audited() < b.employees {
+		// Live changes are messages, too: it is done when each calendar was listed.
+		for b.meter.listed() < b.employees {
 			if time.Since(began) > patience {
 				return fmt.Errorf("the nightly run is not done after %s", patience)
 			}
@@ -192,7 +192,7 @@ func (b *bench) night(ctx context.Context, p *process, c *changer) error {
 // single makes changes one after another while nothing else happens.
 func (b *bench) single(ctx context.Context, p *process, c *changer) error {
 	const n = 30
-	c.look()
+	c.refresh()
 	before, err := p.rest(ctx, patience)
 	if err != nil {
 		return err
@@ -224,7 +224,7 @@ func (b *bench) single(ctx context.Context, p *process, c *changer) error {
 	return nil
 }
 
-// realLimit audits some calendars at Google's own limit, unscaled, with live changes
+// realLimit reconciles some calendars at Google's own limit, unscaled, with live changes
 // beside it.
 func (b *bench) realLimit(ctx context.Context) error {
 	n := min(b.employees, int(b.real.Seconds()*perMinute/60*0.97/2))
@@ -236,16 +236,16 @@ func (b *bench) realLimit(ctx context.Context) error {
 		return err
 	}
 	c := &changer{b: b, moving: map[int64]bool{}, moves: 10000}
-	c.look()
+	c.refresh()
 	began := b.begin()
 	var done calls
 	live, _, err := b.beside(ctx, p, c, time.Second, func() error {
 		if err := p.publish(ctx, command{Employees: true, IDs: b.employeeIDs()[:n], Size: messageSize, Cause: queue.CauseReconcile, Lane: queue.LaneBulk}); err != nil {
 			return err
 		}
-		for b.meter.audited() < n {
+		for b.meter.listed() < n {
 			if time.Since(began) > patience {
-				return fmt.Errorf("an audit of %d calendars is not done after %s", n, patience)
+				return fmt.Errorf("the reconcile of %d calendars is not done after %s", n, patience)
 			}
 			if err := pause(ctx, 100*time.Millisecond); err != nil {
 				return err
@@ -260,15 +260,15 @@ func (b *bench) realLimit(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, p.end())
 	}
-	b.say("Unscaled, at Google's own %d/min and with 2 + 10 instances: %d calendars audited", perMinute, n)
+	b.say("Unscaled, at Google's own %d/min and with 2 + 10 instances: %d calendars reconciled", perMinute, n)
 	b.say("  took                      %.1f s; budget used %.1f %%", done.took.Seconds(), 100*done.used(perMinute))
 	b.sayLatency("it", live)
 	b.say("")
 	return b.finish(ctx, p, "all of them, unscaled")
 }
 
-// audit is the nightly run alone, in one instance of SyncEmployee.
-func (b *bench) audit(ctx context.Context) error {
+// nightly is the nightly run alone, in one instance of SyncEmployee.
+func (b *bench) nightly(ctx context.Context) error {
 	p, err := b.process(ctx, limitOf(b), taskConcurrency, employeeConcurent, deployment.SyncEmployee)
 	if err != nil {
 		return err
@@ -303,7 +303,7 @@ func (b *bench) polls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The changes of the last phases are taken up first.
+	// This poll brings the changes of the last phases.
 	if err := p.run(ctx, deployment.Poll); err != nil {
 		return errors.Join(err, p.end())
 	}
@@ -347,7 +347,7 @@ func (b *bench) polls(ctx context.Context) error {
 	return b.finish(ctx, p, deployment.Poll)
 }
 
-// edit changes tasks without telling and without a trace in their events.
+// edit changes tasks without a notification and without an effect on their events.
 func (b *bench) edit(n int) error {
 	for _, t := range b.erp.Tasks()[:max(0, n)] {
 		if err := b.erp.UpdateTask(t.ID, func(t *fakeerp.Task) { t.DeadlineHours++ }); err != nil {
@@ -393,7 +393,7 @@ func (b *bench) burst(ctx context.Context) error {
 	}
 	done := b.callsSince(began)
 	b.say("%d tasks moved at once, one instance of SyncTask alone", len(ids))
-	b.say("  took                      %.1f s; budget used %.1f %%; refused messages %d", done.took.Seconds(), 100*done.used(limitOf(b)), after.Refused-before.Refused)
+	b.say("  took                      %.1f s; budget used %.1f %%; nacked messages %d", done.took.Seconds(), 100*done.used(limitOf(b)), after.Nacked-before.Nacked)
 	b.sayCalls(done, events, ceil(len(ids), 10))
 	b.sayOperations(after.Operations.minus(before.Operations), len(ids), "change")
 	b.say("")

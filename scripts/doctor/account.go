@@ -23,7 +23,7 @@ const (
 	googlePerMinute, googleCalendars = 600, 60
 	// slowPerMinute is a budget with which a fill of 200 people takes hours.
 	slowPerMinute = 60
-	// soon is how long before its end a grant is alarmed of (rule 7.5).
+	// soon is how long before a grant's end its alarm is raised (rule 7.5).
 	soon = 48 * time.Hour
 )
 
@@ -110,8 +110,8 @@ func (d *doctor) checkExpiry(context.Context) verdict {
 	return warn(testingCure, "the grant ends in %s, because the consent screen is in Testing", duration(left))
 }
 
-// readOnlyAccounts keeps what grant would record of a grant out of the store: that
-// it was refused, or works, is the functions' to say.
+// readOnlyAccounts keeps out of the store what package grant would record: that a
+// grant was refused, or works, is for the functions to say.
 type readOnlyAccounts struct{ *store.Store }
 
 func (readOnlyAccounts) GrantRefused(context.Context, string, int64, string, time.Duration) (bool, error) {

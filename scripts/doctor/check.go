@@ -18,7 +18,7 @@ const (
 	unchecked state = "not-checked"
 )
 
-// verdict is what a check found.
+// verdict is what a check came to.
 type verdict struct {
 	State state
 	// Text is one sentence; Cure is what to do, empty where nothing has to be done.
@@ -44,7 +44,7 @@ func notChecked(cure, format string, args ...any) verdict {
 	return verdict{State: unchecked, Text: fmt.Sprintf(format, args...), Cure: cure}
 }
 
-// check is one thing to look at.
+// check is one thing to examine.
 type check struct {
 	// id is stable: machines know the check by it.
 	id, group, title string
@@ -95,7 +95,7 @@ func examine(ctx context.Context, checks []check, now func() time.Time) []findin
 			f.ID, f.Group, f.Title = c.id, c.group, c.title
 			for _, need := range c.needs {
 				if n := found[place[need]]; n.State == fault || n.State == unchecked {
-					// The first cause is told, not the last link of a chain.
+					// The first cause is shown, not the last link of a chain.
 					root := n
 					if n.Because != "" {
 						root = found[place[n.Because]]

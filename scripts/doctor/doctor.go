@@ -27,7 +27,7 @@ type surroundings struct {
 	cipher    func(ctx context.Context, cfg config.TokenKey) (seal.Cipher, error)
 }
 
-// topicReader looks at topics without publishing; queue/pubsub's Publisher is one.
+// topicReader reads topics without publishing; queue/pubsub's Publisher is one.
 type topicReader interface {
 	TopicExists(ctx context.Context, name string) error
 	Close() error
@@ -101,7 +101,7 @@ const (
 	groupCloud       = "Google Cloud project"
 )
 
-// checks lists everything that is looked at. What a check waits for stands before
+// checks lists everything that is examined. What a check waits for stands before
 // it in the list of dependencies, not necessarily on the page: the report keeps
 // this order.
 func (d *doctor) checks() []check {

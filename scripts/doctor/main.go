@@ -1,5 +1,5 @@
-// Command doctor examines an installation and says, for each thing it looked at,
-// what it found and what to do about it. It is given the functions' environment
+// Command doctor examines an installation and says, for each thing it checked, how
+// it is and what to do about it. It is given the functions' environment
 // (README, Configuration), and asks the ERP, Google and the project's Firestore,
 // Pub/Sub and KMS:
 //
@@ -122,7 +122,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 		Doctor: 1, At: with.now().UTC().Truncate(time.Second), Checks: examine(ctx, d.checks(), with.now),
 	}
 	if ctx.Err() != nil {
-		// What was cut off looks like a fault of the other side.
+		// A check that was cut off looks like a fault of the other side.
 		_, _ = fmt.Fprintln(errs, "doctor: interrupted")
 		return 1
 	}

@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// report is everything that was found; its JSON is what -json prints.
+// report is all findings; its JSON is what -json prints.
 type report struct {
 	// Doctor is the version of this form.
 	Doctor int       `json:"doctor"`
 	At     time.Time `json:"at"`
-	// OK tells that there is no fault.
+	// OK: there is no fault.
 	OK bool `json:"ok"`
 	// RedirectURI is what must be registered at the OAuth client, "" if unknown.
 	RedirectURI string    `json:"redirect_uri"`

@@ -14,7 +14,7 @@ import (
 )
 
 // unreached says by an error's type why no answer came, and what to do. Texts of
-// errors are never told on: they may quote an address or what was sent.
+// errors are never passed on: they may quote an address or what was sent.
 func unreached(err error) (why, cure string) {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError

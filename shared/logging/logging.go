@@ -177,7 +177,8 @@ func hex16(n uint64) string {
 	return "0000000000000000"[len(s):] + s
 }
 
-// Into gives code that is only handed a context (a function's connecting) the logger.
+// Into puts the logger into ctx, for code that gets only a context: a function's
+// serve.Connect.
 func Into(ctx context.Context, l *slog.Logger) context.Context {
 	return context.WithValue(ctx, loggerKey{}, l)
 }

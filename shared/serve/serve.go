@@ -58,7 +58,7 @@ func Timeout(lookup func(string) (string, bool)) time.Duration {
 	return whole - min(margin, whole/10)
 }
 
-// New is OnFirstRequest with its surroundings given.
+// New is OnFirstRequest with logger and time-out passed in.
 func New(name string, logger *slog.Logger, timeout time.Duration, connect Connect) http.HandlerFunc {
 	l := &lazy{name: name, logger: logger, connect: connect}
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -229,7 +229,7 @@ func JSON(w http.ResponseWriter, status int, v any) { write(w, status, "applicat
 func write(w http.ResponseWriter, status int, mediaType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		// Only a type that cannot be encoded at all, which a test of its handler shows.
+		// Only a type that can never be encoded, which its handler's test shows.
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}

@@ -121,7 +121,7 @@ func checkTaskURL(f *Faults, address string) {
 }
 
 // checkTemplates runs each template on a sample by itself, so that a fault is
-// told at its own field.
+// reported at its own field.
 func checkTemplates(f *Faults, s calendarsync.Settings) {
 	for _, one := range []struct {
 		field, text string

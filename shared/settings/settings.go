@@ -1,7 +1,7 @@
-// Package settings reads, checks, keeps and hands out what an admin decides
+// Package settings reads, checks and keeps what an admin decides
 // (functions/README.md, Settings): strict JSON in, calendarsync.Settings out, with every
 // fault named by its field. It must never guess a value that has no default: a
-// missing time zone or role list is reported, and nothing is written until then.
+// missing time zone or role list is reported, and nothing is written until it is set.
 package settings
 
 import (

@@ -41,7 +41,7 @@ type Saved struct {
 // Ready reports whether the settings are complete and sound.
 func (s Saved) Ready() bool { return len(s.Missing) == 0 && len(s.Faults) == 0 }
 
-// Source hands out the settings in force. It is safe for concurrent use.
+// Source gives the settings in force. It is safe for concurrent use.
 type Source struct {
 	store    Store
 	defaults []byte
@@ -52,7 +52,7 @@ type Source struct {
 	kept   calendarsync.Settings
 	err    error
 	readAt time.Time
-	// age grows when what was read is dropped: a read under way then is not kept.
+	// age grows with each Forget: what was being read then is not kept.
 	age int
 }
 
@@ -154,8 +154,8 @@ func (s *Source) Save(ctx context.Context, next calendarsync.Settings, by string
 	return nil
 }
 
-// Forget drops what was read before, so that the next Settings reads anew: for a
-// worker that hears of a change sooner than its copy grows old.
+// Forget drops the cache, so that the next Settings reads anew: for a worker that
+// hears of a change before its copy expires.
 func (s *Source) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Purpose says what a sign-in or a ticket is for; one is never taken for the other.
+// Purpose says what a sign-in or a ticket is for; neither is accepted for the other.
 type Purpose string
 
 // The purposes.
@@ -47,7 +47,7 @@ func WellFormed(value string) bool {
 	return err == nil && len(b) == sha256.Size
 }
 
-// Matches tells in constant time whether hash is that of value.
+// Matches reports, in constant time, whether hash is that of value.
 func Matches(value, hash string) bool {
 	return subtle.ConstantTimeCompare([]byte(Hash(value)), []byte(hash)) == 1
 }

@@ -114,8 +114,8 @@ type Verifier struct {
 	now   func() time.Time
 }
 
-// NewVerifier makes a Verifier. A key that is none (ParseKey makes no such) fits
-// nothing, and without keys everything is refused.
+// NewVerifier makes a Verifier. A zero Key (ParseKey makes none) matches nothing, and
+// without keys every request fails.
 func NewVerifier(keys []Key, now func() time.Time) *Verifier {
 	v := &Verifier{now: now}
 	for _, k := range keys {
@@ -130,8 +130,8 @@ func NewVerifier(keys []Key, now func() time.Time) *Verifier {
 	return v
 }
 
-// Verify reports whether payload was signed with one of the keys within the
-// tolerance; a refusal is an *Error.
+// Verify checks that payload was signed with one of the keys within the tolerance;
+// otherwise the error is an *Error.
 func (v *Verifier) Verify(headers http.Header, payload []byte) error {
 	for _, name := range []string{HeaderID, HeaderTimestamp, HeaderSignature} {
 		if headers.Get(name) == "" {

@@ -92,9 +92,9 @@ func (p *Publisher) Publish(ctx context.Context, topic string, messages ...queue
 	return nil
 }
 
-// TopicExists looks whether a topic is there, without publishing to it. Kind
+// TopicExists checks for a topic without publishing to it. The error is of kind
 // misconfigured with Reason "NotFound" where it is not, with "PermissionDenied"
-// where the caller may not look (the publisher role alone does not allow it).
+// where the caller may not ask (the publisher role alone does not allow it).
 func (p *Publisher) TopicExists(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -83,8 +83,8 @@ func (c *Cipher) Open(ctx context.Context, sealed, additional []byte) ([]byte, e
 		AdditionalAuthenticatedDataCrc32C: checksum(additional),
 	})
 	if status.Code(err) == codes.InvalidArgument {
-		// Also KMS's answer to a checksum that does not fit; the caller's next try
-		// tells, and nothing is concluded from a single ErrOpen.
+		// KMS answers so to a wrong checksum, too: a single ErrOpen proves nothing, and
+		// the caller tries again.
 		return nil, fmt.Errorf("%s: %w", op, seal.ErrOpen)
 	}
 	if err != nil {
