@@ -78,7 +78,7 @@ func TestJudgeSeesFaults(t *testing.T) {
 	if n != 2 || !strings.Contains(example, "has no calendar") {
 		t.Errorf("without calendars: %d faults, such as %q; want one for each of two employees", n, example)
 	}
-	if all := (&changer{b: &bench{judge: j, own: map[int64]own{10: {wanted: 1}}}}).look(); all {
+	if all := (&changer{b: &bench{judge: j, own: map[int64]own{10: {wanted: 1}}}}).refresh(); all {
 		t.Error("an employee without a calendar counts as complete")
 	}
 }
