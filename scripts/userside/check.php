@@ -7,13 +7,14 @@
  * It changes nothing, here or there: the signature is proven by asking for the calendar
  * card of employee 1, which Notify answers (200, or 404 for "unknown") when it is right
  * and refuses (401) when it is not; both are tried. Exit code 0 when all is well, 1
- * otherwise. It never shows the secret.
+ * otherwise. It never shows the secret. With --handlers it prints
+ * the literal lines for an ERP that scans its handlers.
  */
 
 namespace ErpCalendar;
 
 if (PHP_SAPI !== 'cli') {
-    exit(1); // it tells too much for a web page
+    exit(1); // it shows too much for a web page
 }
 ini_set('display_errors', 'stderr');
 require_once __DIR__ . '/lib/load.php';
@@ -24,22 +25,50 @@ final class Check
 
     private function ok($what)
     {
-        echo "ok    $what\n";
+        echo 'ok    ' . plain($what) . "\n";
     }
 
     private function warn($what, $cure)
     {
-        echo "warn  $what\n      -> $cure\n";
+        echo 'warn  ' . plain($what) . "\n      -> " . plain($cure) . "\n";
     }
 
     private function bad($what, $cure)
     {
         $this->bad++;
-        echo "BAD   $what\n      -> $cure\n";
+        echo 'BAD   ' . plain($what) . "\n      -> " . plain($cure) . "\n";
+    }
+
+    private function more($what)
+    {
+        echo '      ' . plain($what) . "\n";
+    }
+
+    /** Prints the literal lines that an ERP needs which scans its handlers. */
+    public function handlers()
+    {
+        $config = $this->config();
+        if ($config === null || !$this->directory($config)) {
+            return 1;
+        }
+        echo "\n";
+        foreach (Events::known(new Spool($config))['exist'] + ['TASK_CREATED' => true] as $name => $taken) {
+            if ($taken && preg_match('/^[A-Z][A-Z0-9_]*$/D', $name)) {
+                echo self::line($name), "\n";
+            }
+        }
+        return $this->bad === 0 ? 0 : 1;
+    }
+
+    private static function line($name)
+    {
+        $file = var_export(__DIR__ . '/events-v2.php', true);
+        return "internal_event(CustomEvent::$name, static function (\$event) { if (@is_readable($file)) { include_once $file; erp_calendar_event('$name', \$event); } return true; });";
     }
 
     public function run()
     {
+        $this->ok('connector ' . VERSION);
         $this->php();
         $this->functions();
         $config = $this->config();
@@ -48,6 +77,7 @@ final class Check
             $spool = new Spool($config);
             if ($this->directory($config)) {
                 $this->spool($spool, $config);
+                $this->events($spool);
             }
             if ($transport && $this->name($config)) {
                 $this->notify($config);
@@ -74,7 +104,7 @@ final class Check
         }
     }
 
-    /** The command line may have another php.ini than the web server; what is told here is worth telling anyway. */
+    /** The command line may have another php.ini than the web server. */
     private function functions()
     {
         $needed = ['flock', 'fopen', 'fwrite', 'ftruncate', 'fstat', 'random_bytes', 'register_shutdown_function', 'set_error_handler', 'parse_url'];
@@ -82,7 +112,7 @@ final class Check
             return !function_exists($function);
         });
         if ($gone !== []) {
-            $this->bad('PHP lacks ' . implode(', ', $gone), 'take them out of disable_functions in php.ini, of the web server too');
+            $this->bad('PHP lacks ' . implode(', ', $gone), 'remove them from disable_functions in php.ini, also in the web server\'s');
         }
     }
 
@@ -140,15 +170,19 @@ final class Check
     private function directory(Config $config)
     {
         $dir = $config->spool;
-        $make = "install -d -m 0700 -o www-data $dir";
-        if (!is_dir($dir)) {
-            $this->bad("spool: the directory $dir is not there", $make);
+        if (is_link($dir)) {
+            $this->bad("spool: $dir is a link", 'name the directory itself in the configuration (spool)');
             return false;
         }
+        if (!is_dir($dir)) {
+            $this->bad("spool: the directory $dir is not there", "install -d -m 0700 -o www-data $dir");
+            return false;
+        }
+        $links = $this->links($dir);
         if (function_exists('posix_geteuid') && fileowner($dir) !== posix_geteuid()) {
             $owner = function_exists('posix_getpwuid') ? posix_getpwuid(fileowner($dir)) : false;
             $name = is_array($owner) ? $owner['name'] : '#' . fileowner($dir);
-            $this->bad("spool: $dir belongs to $name, and this check runs as somebody else", "sudo -u $name php " . __FILE__ . '; if that is not the web server\'s user: chown it');
+            $this->bad("spool: $dir belongs to $name, and this check runs as somebody else", "sudo -u $name php " . __FILE__ . '; if that is not the web server\'s user, make the directory anew for that user');
             return false;
         }
         $mode = fileperms($dir) & 0777;
@@ -159,14 +193,14 @@ final class Check
             $this->bad("spool: $dir cannot be written", "chmod 0700 $dir; look whether its disk is mounted read-only");
             return false;
         }
-        $sound = true;
-        foreach (['spool', 'state', 'deliver', 'pause', 'corrupt'] as $name) {
+        $sound = !in_array('spool', $links, true);
+        foreach (array_diff(['spool', 'state', 'events', 'deliver', 'pause', 'corrupt'], $links) as $name) {
             $file = "$dir/$name";
             if (!file_exists($file)) {
                 continue;
             }
             if (!is_file($file) || !is_readable($file) || !is_writable($file)) {
-                $this->bad("spool: $file cannot be read and written by this user", "chown --reference=$dir $file && chmod 0600 $file");
+                $this->bad("spool: $file cannot be read and written by this user", "chown -h --reference=$dir $file && chmod 0600 $file");
                 $sound = $sound && $name !== 'spool';
             } elseif (fileperms($file) & 0077) {
                 $this->bad("spool: $file is open to others", "chmod 0600 $file");
@@ -181,6 +215,63 @@ final class Check
         return $sound;
     }
 
+    /**
+     * Names what in the directory is a link or has another name elsewhere. The cure is never
+     * to give such a file to somebody: that would give away what it leads to.
+     */
+    private function links($dir)
+    {
+        $names = quietly(static function () use ($dir) {
+            return scandir($dir);
+        });
+        $links = [];
+        foreach (is_array($names) ? array_diff($names, ['.', '..']) : [] as $name) {
+            $file = "$dir/$name";
+            $stat = quietly(static function () use ($file) {
+                return lstat($file);
+            });
+            if (is_link($file)) {
+                $what = 'is a link, which the connector never follows';
+            } elseif (is_array($stat) && !is_dir($file) && $stat['nlink'] > 1) {
+                $what = 'has another name elsewhere, so the connector does not touch it';
+            } else {
+                continue;
+            }
+            $links[] = $name;
+            $this->bad("spool: $file $what", 'find out who made it, then remove it: rm ' . escapeshellarg($file));
+        }
+        return $links;
+    }
+
+    private function events(Spool $spool)
+    {
+        $known = Events::known($spool);
+        $exist = count($known['exist']);
+        $taken = count(array_filter($known['exist']));
+        $scans = 'an ERP that scans its handlers has a file var/cache/CustomEvents/handlers.v2.cache.php: it needs the lines that php check.php --handlers prints, and that file deleted after each edit';
+        if ($exist === 0 && $known['came'] === []) {
+            $this->warn('events: the ERP has never called the connector', "put the lines of README.md into the ERP; $scans");
+            return;
+        }
+        if ($known['came'] === []) {
+            $this->warn("events: $exist exist in this ERP, $taken are taken, none has come yet", "change a task in the ERP; $scans");
+        } else {
+            $this->ok("events: $exist exist in this ERP, $taken are taken, the last one came " . self::age(time() - max(array_column($known['came'], 0))) . ' ago');
+        }
+        $names = array_keys($known['exist'] + $known['came']);
+        sort($names);
+        foreach ($names as $name) {
+            $words = isset($known['exist'][$name]) ? ($known['exist'][$name] ? 'taken' : 'left alone') : 'not of the class';
+            if (isset($known['came'][$name])) {
+                list($at, $ids) = $known['came'][$name];
+                $words .= ', came ' . self::age(time() - $at) . ' ago with ' . ($ids === 1 ? '1 id' : "$ids ids") . ', its handler returned true';
+            } elseif (!empty($known['exist'][$name])) {
+                $words .= ', has never come';
+            }
+            $this->more("$name: $words");
+        }
+    }
+
     private function spool(Spool $spool, Config $config)
     {
         list($n, $ids, $oldest, $bytes) = $spool->length();
@@ -190,12 +281,12 @@ final class Check
         if ($n === 0) {
             $this->ok('spool: empty' . (isset($state['accepted_at']) ? ', the last delivery from it was ' . self::age($now - $state['accepted_at']) . ' ago' : ''));
         } elseif ($now - $oldest > 300) {
-            $this->bad("spool: $n notifications ($ids ids) wait, the oldest for " . self::age($now - $oldest) . $last, 'see what is said of the cron job and of Notify here');
+            $this->bad("spool: $n notifications ($ids ids) wait, the oldest for " . self::age($now - $oldest) . $last, 'see what this check says of the cron job and of Notify');
         } else {
             $this->ok("spool: $n notifications ($ids ids) wait, the oldest for " . self::age($now - $oldest) . $last);
         }
         if ($bytes > 0.8 * $config->maxBytes) {
-            $this->bad(sprintf('spool: %d of at most %d bytes are taken', $bytes, $config->maxBytes), 'what does not fit is dropped: bring the delivery into order, or raise spool_max_bytes');
+            $this->bad(sprintf('spool: %d of at most %d bytes are taken', $bytes, $config->maxBytes), 'what does not fit is dropped: get the delivery working, or raise spool_max_bytes');
         }
         $alive = isset($state['delivering_at']) ? $now - $state['delivering_at'] : null;
         if ($alive === null || $alive > 180) {
@@ -267,7 +358,7 @@ final class Check
         $this->ok('Notify: ' . $config->url . ' is reached' . (stripos($config->url, 'https') === 0 ? ', its certificate is right' : ' (without TLS)'));
         $skew = $this->clock($answer['date'], $before, $after);
         $problem = Client::problem($answer);
-        if (($status === 200 || ($status === 404 && $problem !== null)) && $this->refusesOthers($config)) {
+        if (($status === 200 || ($status === 404 && $problem !== null)) && $this->rejectsOthers($config)) {
             $this->ok('Notify: the signature is accepted');
         } elseif ($status === 503 && $problem !== null) {
             $this->warn('Notify: the signature is accepted, but its store could not be read', 'look at the log of Notify');
@@ -278,8 +369,8 @@ final class Check
         }
     }
 
-    /** Whether a wrong signature is refused there: then the answer to ours says that ours is right. */
-    private function refusesOthers(Config $config)
+    /** Whether a wrong signature is rejected there: only then does the answer to ours prove it right. */
+    private function rejectsOthers(Config $config)
     {
         $answer = quietly(static function () use ($config) {
             return (new Client($config))->card(1, 15, true);
@@ -338,4 +429,4 @@ final class Check
     }
 }
 
-exit((new Check())->run());
+exit(in_array('--handlers', $argv, true) ? (new Check())->handlers() : (new Check())->run());

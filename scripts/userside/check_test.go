@@ -54,7 +54,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 			s.chmod(s.spool()+"/spool", 0o644)
 			s.later(func() { s.chmod(s.spool()+"/spool", 0o600) })
 		}, "spool/spool is open to others", "chmod 0600"},
-		"spool is a folder": {func(s *site, _ *notifier) { s.mkdir(s.spool() + "/spool") }, "cannot be read and written", "chown --reference"},
+		"spool is a folder": {func(s *site, _ *notifier) { s.mkdir(s.spool() + "/spool") }, "cannot be read and written", "chown -h --reference"},
 		"cron is dead":      {func(s *site, _ *notifier) { s.remove(s.spool() + "/state") }, "deliver.php has never run", "/etc/cron.d/erp-calendar"},
 		"cron died": {func(s *site, _ *notifier) {
 			s.write(s.spool()+"/state", fmt.Sprintf(`{"delivering_at":%d}`, time.Now().Add(-3*time.Hour).Unix()))

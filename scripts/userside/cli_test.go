@@ -1,7 +1,6 @@
 package userside_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
@@ -26,30 +25,5 @@ func TestLongScript(t *testing.T) {
 	}
 	if !strings.Contains(s.read("spool"), `"ids":[8]`) {
 		t.Errorf("the spool holds %q", s.read("spool"))
-	}
-}
-
-// A script that root runs leaves files that the web server can write.
-func TestScriptOfRoot(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Log("not root: nothing to see")
-		return
-	}
-	s := newSite(t, nobody(t), sockets())
-	const somebody = 65534
-	if err := os.Chown(s.spool(), somebody, somebody); err != nil {
-		t.Fatal(err)
-	}
-	s.run("-r", `include "legacy.php"; erp_calendar_api_function("task_state_change", 6);`)
-	out, code := s.run("-r", `foreach (glob($argv[1] . "/*") as $f) { echo basename($f), fileowner($f) === 65534 ? "" : " of another", "\n"; }`, s.spool())
-	if code != 0 || strings.Contains(out, "of another") || !strings.Contains(out, "spool\n") || !strings.Contains(out, "state\n") || !strings.Contains(out, "pause\n") {
-		t.Errorf("the spool's files:\n%s", out)
-	}
-	for _, script := range []string{"deliver.php", "check.php"} {
-		out, code := s.run(script)
-		if code != 1 || !strings.Contains(out, "own") && !strings.Contains(out, "belongs to") {
-			t.Errorf("%s of another user ended with %d and said\n%s", script, code, out)
-		}
 	}
 }

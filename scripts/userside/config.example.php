@@ -20,7 +20,7 @@ return [
     'spool_max_hours' => 72, // the nightly run has long found what is older
     // 'ca_file' => '/etc/ssl/private-ca.pem', // when Notify is behind an authority of your own
 
-    // More events than those known by their names (README.md, "Events"):
+    // Events that need a field or a type of their own (README.md, "Events"):
     //   name => [task.changed | task.deleted | employee.changed | employee.deleted, field],
     //   name => false to leave one out.
     'events' => [

@@ -33,8 +33,13 @@ func TestAccepted(t *testing.T) {
 		{"TASK_COMMENT_DELETED", map[string][]int64{"tasks": {7, 9}}}, // vouches for no task's absence
 		{"EMPLOYEE_CHANGED", map[string][]int64{"employees": {7, 9}}},
 		{"EMPLOYEE_DELETED", map[string][]int64{"employees deleted": {7, 9}}},
-		{"OWN_THING", map[string][]int64{"tasks": {7, 9}}}, // named by the configuration
+		{"OWN_THING", map[string][]int64{"tasks": {7, 9}}},         // named by the configuration
+		{"TASK_STATE_CHANGE", map[string][]int64{"tasks": {7, 9}}}, // named otherwise than TASK_CREATED
+		{"COMMENT_ADD", map[string][]int64{"tasks": {7, 9}}},       // of something else, with a task
 		{"TASK_CHANGE_BEFORE", nil},
+		{"TASK_FORM_VALIDATE", nil},
+		{"TASK_LIST_FILTER", nil},
+		{"CUSTOMER_STATUS_CHANGE_BEFORE", nil},
 		{"CUSTOMER_CARD_PRIMARY_CONTENT_RENDER", nil},
 		{"task_state_change", map[string][]int64{"tasks": {7, 9}}},
 		{"task_state_change_before", map[string][]int64{"tasks": {7, 9}}},

@@ -5,21 +5,21 @@
  *     * * * * * www-data php /opt/erp-calendar/deliver.php --for=58
  *
  * Without --for it delivers what is there and ends. With it, it stays that many seconds and
- * takes what comes within a quarter of a second; so under Apache's module too a change is
- * in the calendar seconds later. Only one runs at a time. It prints nothing unless its
- * installation is at fault; exit code 1 when something was left undelivered.
+ * delivers what comes within a quarter of a second, so that a change is in the calendar
+ * seconds later under Apache's module, too. Only one runs at a time. It prints nothing
+ * unless its installation is at fault; the exit code is 1 when something is undelivered.
  */
 
 namespace ErpCalendar;
 
 if (PHP_SAPI !== 'cli') {
-    exit(1); // it has no business behind a web server
+    exit(1); // not for web servers
 }
 ini_set('display_errors', 'stderr');
 require_once __DIR__ . '/lib/load.php';
 
-/** Between two looks at an empty spool, microseconds. */
-const LOOK = 250000;
+/** How often an empty spool is checked, microseconds. */
+const INTERVAL = 250000;
 /** One notification takes no longer than this, seconds: an instance may have to start. */
 const PATIENT = 10;
 /** One pass through the spool may take this long, seconds, also when --for is over. */
@@ -34,15 +34,15 @@ exit((static function (array $args) {
         }
         $for = (int) $m[1];
     }
-    // Without usleep (disable_functions) it could only wait by turning in circles.
+    // Without usleep (disable_functions) it could only wait in a busy loop.
     $end = microtime(true) + (function_exists('usleep') ? $for : 0);
     try {
         $config = Config::get();
         if (function_exists('posix_geteuid') && is_dir($config->spool) && fileowner($config->spool) !== posix_geteuid()) {
-            throw new Fault('this user does not own ' . $config->spool . ': files it makes there would be closed to the web server');
+            throw new Fault('this user does not own ' . $config->spool . ': run it as the web server\'s user');
         }
         $spool = new Spool($config);
-        // The run before may be waiting for its last answer.
+        // The one before may still be waiting for its last answer.
         $lock = quietly(static function () use ($spool, $for) {
             return ['lock' => $spool->claim($for > 0 ? min($for, PATIENT + 2) : 0)];
         });
@@ -54,7 +54,7 @@ exit((static function (array $args) {
         }
         return run($spool, new Client($config), $end);
     } catch (\Throwable $e) {
-        fwrite(STDERR, 'erp-calendar: ' . words($e) . "; see: php check.php\n");
+        fwrite(STDERR, 'erp-calendar: ' . plain(words($e)) . "; see: php check.php\n");
         return 1;
     }
 })($argv));
@@ -77,15 +77,15 @@ function run(Spool $spool, Client $client, $end)
         }, static function ($e) use (&$said) {
             if (!$said) {
                 $said = true;
-                fwrite(STDERR, 'erp-calendar: ' . words($e) . "; see: php check.php\n");
+                fwrite(STDERR, 'erp-calendar: ' . plain(words($e)) . "; see: php check.php\n");
             }
         });
         $failed = $result === null || $result[1] !== '';
         // While Notify is down: 1, 2, 4 ... 30 s.
         $rest = $failed ? min(30, max(1, 2 * $rest)) : 0;
-        if (microtime(true) + $rest + LOOK / 1e6 >= $end) {
+        if (microtime(true) + $rest + INTERVAL / 1e6 >= $end) {
             return $failed || $spool->length()[0] > 0 ? 1 : 0;
         }
-        usleep((int) ($rest * 1e6) ?: LOOK);
+        usleep((int) ($rest * 1e6) ?: INTERVAL);
     }
 }

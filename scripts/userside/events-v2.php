@@ -8,18 +8,17 @@
  *     }
  *
  * CustomEvent::class is written there and not here because only that file knows which
- * namespace it imports the class from.
+ * namespace it imports the class from. An ERP that scans handlers.php instead of running it
+ * needs one literal line per event: handlers-v2.static.php.
  */
 
 if (!function_exists('erp_calendar_events')) {
     /**
-     * Registers a handler for each event that tells of a task or an employee. The list of
-     * UserSide's events is not public and differs between versions, so what is taken is
-     * every constant that exists and is named for something that has happened: TASK_ or
-     * EMPLOYEE_ first, a past participle last (TASK_CREATED, TASK_EMPLOYEE_ADDED). Others,
-     * such as ..._BEFORE or ..._RENDER, are not touched: a handler's answer may mean
-     * something there. The configuration's 'events' adds some and takes others out. One
-     * needless notification costs nothing (the task is read again and found unchanged).
+     * Registers a handler for every event of the class but those that end in _BEFORE,
+     * _RENDER, _VALIDATE or _FILTER, whose handlers' answers mean something. The list of
+     * UserSide's events is not public and differs between versions; one needless
+     * notification costs nothing (the task is read again and found unchanged). The
+     * configuration's 'events' adds some and leaves others out.
      *
      * @param string   $class    the class of the events' constants
      * @param callable $register internal_event, under its full name when it is in a namespace
@@ -39,5 +38,27 @@ if (!function_exists('erp_calendar_events')) {
         } finally {
             restore_error_handler();
         }
+    }
+
+    /**
+     * Notes one event, for a literal line per event (handlers-v2.static.php). Returns true,
+     * which lets the ERP go on, whatever happens.
+     */
+    function erp_calendar_event($name, $event = null)
+    {
+        set_error_handler(static function () {
+            return true;
+        });
+        try {
+            include_once __DIR__ . '/lib/load.php';
+            \ErpCalendar\Adapter::event($name, $event);
+        } catch (\Throwable $e) {
+            if (function_exists('error_log')) {
+                error_log('erp-calendar connector: an event was not noted (' . get_class($e) . ' in ' . basename($e->getFile()) . ' line ' . $e->getLine() . ')');
+            }
+        } finally {
+            restore_error_handler();
+        }
+        return true;
     }
 }

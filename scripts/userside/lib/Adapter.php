@@ -5,7 +5,7 @@ namespace ErpCalendar;
 
 final class Adapter
 {
-    /** Where the ids are, by the event's subject; the first that is there counts. */
+    /** Where an event's ids are, by its subject; the first field that is there counts. */
     const FIELDS = ['TASK' => ['task_id', 'taskId'], 'EMPLOYEE' => ['employee_id', 'employeeId', 'staff_id']];
 
     /**
@@ -18,6 +18,9 @@ final class Adapter
         'task_state_change' => ['task.changed', 'taskId'],
     ];
 
+    /** Events that run before something happens or make part of a page: what their handlers answer counts. */
+    const LEFT_ALONE = '/_(BEFORE|RENDER|VALIDATE|FILTER)$/Di';
+
     /** Registers handlers for Custom Events v2. */
     public static function register($class, $register)
     {
@@ -25,44 +28,66 @@ final class Adapter
             note('no event is listened to: there is no function to register handlers with');
             return;
         }
-        $wanted = self::byName($class);
-        foreach (self::configured('events') as $name => $to) {
-            unset($wanted[$name]);
-            if ($to !== false) {
-                $wanted[$name] = [$to[0], [$to[1]]];
-            }
-        }
-        foreach ($wanted as $name => $to) {
+        $exist = [];
+        foreach (self::names($class) as $name) {
             $constant = strpos($name, '::') === false ? $class . '::' . $name : $name;
             if (!defined($constant)) {
                 continue;
             }
-            list($type, $fields) = $to;
-            quietly(static function () use ($register, $constant, $type, $fields) {
-                $register(constant($constant), static function ($event = null) use ($type, $fields) {
-                    quietly(static function () use ($event, $type, $fields) {
-                        Connector::record($type, Adapter::field($event, $fields));
+            $exist[$name] = self::target($name) !== null ? 1 : 0;
+            if ($exist[$name] === 1) {
+                quietly(static function () use ($register, $constant, $name) {
+                    $register(constant($constant), static function ($event = null) use ($name) {
+                        return Adapter::event($name, $event);
                     });
-                    return true; // the ERP's word for "fine"
                 });
-            });
+            }
         }
+        Events::exist($exist);
     }
 
-    /** Constants of the class that are named for something that has happened. */
-    private static function byName($class)
+    /** One of Custom Events v2; true is the ERP's word for "fine", and the answer always. */
+    public static function event($name, $event)
     {
-        $wanted = [];
+        quietly(static function () use ($name, $event) {
+            $to = self::target($name);
+            Events::came($name, $to === null ? 0 : Connector::record($to[0], self::field($event, $to[1])));
+        });
+        return true;
+    }
+
+    /** The constants of the class, and what the configuration names besides. */
+    private static function names($class)
+    {
+        $names = [];
         if (class_exists($class) || interface_exists($class)) {
             foreach (array_keys((new \ReflectionClass($class))->getConstants()) as $name) {
-                if (preg_match('/^(TASK|EMPLOYEE)_([A-Z0-9]+_)*[A-Z]+ED$/D', $name, $m)) {
-                    // Only the thing's own deletion vouches for an absence, not e.g. a comment's.
-                    $end = in_array($name, [$m[1] . '_DELETED', $m[1] . '_REMOVED'], true) ? '.deleted' : '.changed';
-                    $wanted[$name] = [strtolower($m[1]) . $end, self::FIELDS[$m[1]]];
+                if (preg_match('/^[A-Z][A-Z0-9]*_[A-Z0-9_]+$/D', $name)) {
+                    $names[] = $name;
                 }
             }
         }
-        return $wanted;
+        return array_unique(array_merge($names, array_keys(self::configured('events'))));
+    }
+
+    /**
+     * What an event makes: [type of notification, fields that may hold the id]; null where it
+     * is not taken. An event that is neither a task's nor an employee's is taken for the
+     * task that it may name; the employee it names is mostly the one who clicked.
+     */
+    private static function target($name)
+    {
+        $configured = self::configured('events');
+        if (isset($configured[$name])) {
+            return $configured[$name] === false ? null : [$configured[$name][0], [$configured[$name][1]]];
+        }
+        if (preg_match(self::LEFT_ALONE, $name)) {
+            return null;
+        }
+        $subject = strncmp($name, 'EMPLOYEE_', 9) === 0 ? 'EMPLOYEE' : 'TASK';
+        // Only the thing's own deletion vouches for an absence, not e.g. a comment's.
+        $end = in_array($name, [$subject . '_DELETED', $subject . '_REMOVED'], true) ? '.deleted' : '.changed';
+        return [strtolower($subject) . $end, self::FIELDS[$subject]];
     }
 
     /** The configuration's names; none while it is at fault, which the end of a request will note. */
@@ -108,25 +133,40 @@ final class Adapter
             return;
         }
         $known = self::configured('legacyEvents') + self::LEGACY;
-        if (empty($known[$name])) {
+        $to = isset($known[$name]) ? $known[$name] : null;
+        if ($to === null && strncmp($name, 'task_', 5) === 0 && !preg_match(self::LEFT_ALONE, $name)) {
+            // Not known by name: only an id that is named counts.
+            $named = self::named($args, self::FIELDS['TASK']);
+            Events::came($name, $named === null ? 0 : Connector::record('task.changed', $named));
             return;
         }
-        list($type, $where) = $known[$name];
+        Events::came($name, is_array($to) ? Connector::record($to[0], self::legacyID($args, $to[1])) : 0);
+    }
+
+    /** The id of a legacy event that is known by name: at a position, by its name, or else the first value. */
+    private static function legacyID(array $args, $where)
+    {
         if (is_int($where)) {
-            Connector::record($type, isset($args[$where]) ? $args[$where] : null);
-            return;
+            return isset($args[$where]) ? $args[$where] : null;
         }
+        $named = self::named($args, [$where]);
+        if ($named !== null) {
+            return $named;
+        }
+        // Without names the id comes first (shared/userside/README.md).
+        $first = is_array($args[1]) ? reset($args[1]) : $args[1];
+        return is_array($first) ? null : $first;
+    }
+
+    /** The first value that one of the arguments has under one of the names. */
+    private static function named(array $args, array $fields)
+    {
         foreach ($args as $arg) {
-            if (is_array($arg) || is_object($arg)) {
-                $value = self::field($arg, [$where]);
-                if ($value !== null) {
-                    Connector::record($type, $value);
-                    return;
-                }
+            $value = is_array($arg) || is_object($arg) ? self::field($arg, $fields) : null;
+            if ($value !== null) {
+                return $value;
             }
         }
-        // Without names the id comes first: shared/userside/README.md lists it so.
-        $first = is_array($args[1]) ? reset($args[1]) : $args[1];
-        Connector::record($type, is_array($first) ? null : $first);
+        return null;
     }
 }

@@ -95,6 +95,7 @@ final class Client
         $options = [
             CURLOPT_CUSTOMREQUEST => $method,
             CURLOPT_HTTPHEADER => $headers,
+            CURLOPT_USERAGENT => 'erp-calendar-connector/' . VERSION,
             CURLOPT_TIMEOUT_MS => max(1, (int) ($seconds * 1000)),
             CURLOPT_CONNECTTIMEOUT_MS => max(1, (int) ($seconds * 1000)),
             CURLOPT_NOSIGNAL => true, // timeouts under one second need it
@@ -167,7 +168,7 @@ final class Client
             $show = isset($parts['port']) ? "$host:$port" : $host;
             $target = (isset($parts['path']) ? $parts['path'] : '') . $path;
             $length = $method === 'POST' ? 'Content-Length: ' . strlen($body) . "\r\n" : '';
-            $request = "$method $target HTTP/1.1\r\nHost: $show\r\nUser-Agent: erp-calendar-connector\r\nAccept: application/json\r\n"
+            $request = "$method $target HTTP/1.1\r\nHost: $show\r\nUser-Agent: erp-calendar-connector/" . VERSION . "\r\nAccept: application/json\r\n"
                 . implode("\r\n", $headers) . "\r\n{$length}Connection: close\r\n\r\n$body";
             return self::converse($socket, $request, $deadline);
         } finally {

@@ -7,6 +7,9 @@
 
 namespace ErpCalendar;
 
+/** The connector's version; every request to Notify carries it. */
+const VERSION = '1.1';
+
 /** A fault that may be told as it stands: its text never holds a value of the configuration. */
 final class Fault extends \RuntimeException
 {
@@ -49,8 +52,17 @@ function note($line)
     static $said = false;
     if (!$said) {
         $said = true;
-        call('error_log', 'erp-calendar connector: ' . $line);
+        call('error_log', 'erp-calendar connector: ' . plain($line));
     }
+}
+
+/** A text without characters that move the cursor or turn the direction of a terminal's line. */
+function plain($text)
+{
+    if (!preg_match('//u', $text)) {
+        $text = preg_replace('/[\x80-\xff]/', '?', $text);
+    }
+    return (string) preg_replace('/[\x{0}-\x{1f}\x{7f}-\x{9f}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]/u', '?', $text);
 }
 
 /** What can be told of a failure: our own words, or only where it was. */

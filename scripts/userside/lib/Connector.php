@@ -11,7 +11,7 @@ final class Connector
 {
     /** All sending of one request together ends after this many seconds. */
     const SECONDS = 1.0;
-    /** A long script of the ERP (import, daemon) hands over what it has after this many seconds. */
+    /** A long script of the ERP (import, daemon) spools what it has after this many seconds. */
     const LONG = 2.0;
 
     /** @var array type => [id => true] */
@@ -19,12 +19,12 @@ final class Connector
     private static $registered = false;
     private static $since = 0.0;
 
-    /** Notes ids of one type; takes whatever an event gave. */
+    /** Notes ids of one type, from whatever an event gave; returns how many. */
     public static function record($type, $value)
     {
         $ids = Notification::ids($value);
         if ($ids === [] || !in_array($type, Notification::TYPES, true)) {
-            return;
+            return 0;
         }
         if (self::$ids === []) {
             self::$since = microtime(true);
@@ -32,16 +32,23 @@ final class Connector
         foreach ($ids as $id) {
             self::$ids[$type][$id] = true;
         }
+        self::atEnd();
+        if (PHP_SAPI === 'cli' && microtime(true) - self::$since > self::LONG) {
+            self::spool();
+        }
+        return count($ids);
+    }
+
+    /** Has this request end with ended(). */
+    public static function atEnd()
+    {
         if (!self::$registered) {
             self::$registered = true;
             register_shutdown_function([self::class, 'ending']);
         }
-        if (PHP_SAPI === 'cli' && microtime(true) - self::$since > self::LONG) {
-            self::spool();
-        }
     }
 
-    /** The end of the request, but other shutdown functions may still print: go behind them. */
+    /** The request has ended, but other shutdown functions may still print: run after them. */
     public static function ending()
     {
         register_shutdown_function([self::class, 'ended']);
@@ -52,21 +59,26 @@ final class Connector
     {
         quietly(static function () {
             $finished = self::finishPage();
-            if ($finished || PHP_SAPI === 'cli') {
+            if (self::$ids === []) {
+                // An event came, but no id in it.
+            } elseif ($finished || PHP_SAPI === 'cli') {
                 self::send();
             } else {
-                // Apache's module and PHP's own server hand the page over only after we
-                // return. Even where a flush would do, compression and buffers of the ERP
-                // decide when the browser has all of it. So no call out: the spool is
-                // written in a fraction of a millisecond, and deliver.php sends it.
+                // Apache's module and PHP's own server send the page only after we return.
+                // Even where a flush would do, the ERP's buffers and compression decide when
+                // the browser has all of it. So no call is made: the spool is written in a
+                // fraction of a millisecond, and deliver.php sends it.
                 self::spool();
             }
         }, static function ($e) {
             note('nothing was sent (' . words($e) . '); the poll will find what changed');
         });
+        quietly(static function () {
+            Events::save(new Spool(Config::get()));
+        });
     }
 
-    /** Gives the page to the browser where PHP can do that; reports whether it did. */
+    /** Sends the page to the browser where PHP can do that before it ends; reports whether it did. */
     private static function finishPage()
     {
         foreach (['fastcgi_finish_request', 'litespeed_finish_request'] as $finish) {
@@ -83,7 +95,8 @@ final class Connector
         return false;
     }
 
-    private static function take()
+    /** The notifications of what was noted so far, which is then forgotten. */
+    private static function collect()
     {
         $all = [];
         foreach (self::$ids as $type => $ids) {
@@ -95,26 +108,30 @@ final class Connector
 
     private static function spool()
     {
-        (new Spool(Config::get()))->keep(self::take(), PHP_SAPI === 'cli' ? Spool::LONG_PATIENCE : Spool::PATIENCE);
+        $spool = new Spool(Config::get());
+        $spool->keep(self::collect(), PHP_SAPI === 'cli' ? Spool::LONG_PATIENCE : Spool::PATIENCE);
+        if (PHP_SAPI === 'cli') {
+            Events::save($spool); // this script may run for days
+        }
     }
 
     private static function send()
     {
         $config = Config::get();
         $spool = new Spool($config);
-        $left = self::take();
+        $unsent = self::collect();
         $deadline = microtime(true) + self::SECONDS;
         if (!$spool->paused()) {
             $client = new Client($config);
             $skipped = [];
-            while ($left !== [] && microtime(true) < $deadline) {
-                list($outcome, $words) = $client->send($left[0], $deadline - microtime(true));
+            while ($unsent !== [] && microtime(true) < $deadline) {
+                list($outcome, $words) = $client->send($unsent[0], $deadline - microtime(true));
                 if ($outcome === Client::LATER) {
                     $spool->pause();
                     $spool->attempted(false, $words);
                     break;
                 }
-                $n = array_shift($left);
+                $n = array_shift($unsent);
                 if ($outcome === Client::SKIP) {
                     $skipped[] = $n;
                 } elseif ($outcome === Client::REFUSED) {
@@ -122,10 +139,10 @@ final class Connector
                     $spool->attempted(false, $words);
                 }
             }
-            $left = array_merge($skipped, $left);
+            $unsent = array_merge($skipped, $unsent);
         }
-        if ($left !== []) {
-            $spool->keep($left, Spool::LONG_PATIENCE); // nobody waits any more
+        if ($unsent !== []) {
+            $spool->keep($unsent, Spool::LONG_PATIENCE); // the page is out
         }
     }
 }

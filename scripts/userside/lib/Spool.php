@@ -5,15 +5,20 @@
  *
  *   spool     one line per notification; one that is done with begins with # instead of {
  *   state     what happened: counts of what was lost and why, the last delivery
- *   corrupt   lines that were none of ours, for a person to look at
+ *   events    which events the ERP has, and when they came (Events)
+ *   corrupt   damaged lines, for a person to look at
  *   pause     its time: until then requests do not call Notify but only spool
  *   deliver   the lock that makes deliver.php run once
  *
  * Writers append under a lock of the file that they hold for microseconds; the one
- * deliverer reads without a lock and marks in place, and takes the lock only to tidy up.
+ * deliverer reads without a lock and marks in place, and locks the file only to tidy up.
  * Both marks and state overwrite bytes that are already there, so that a full disk stops
  * new lines but neither delivery nor the counts. Nothing here is ever renamed: a writer
- * that waits for the lock has the right file in its hands.
+ * that waits for the lock has the right file open.
+ *
+ * All of it is done as the directory's owner, the web server's user, and never through a
+ * link: that user can put links into the directory, and a script of the ERP that root runs
+ * must not follow them.
  */
 
 namespace ErpCalendar;
@@ -22,11 +27,12 @@ final class Spool
 {
     /** How long requests leave Notify alone after a failure, seconds. */
     const PAUSE = 30;
-    /** A writer for whom the page waits has this long to get the lock, seconds, which others hold for microseconds. */
+    /** How long a writer waits for the lock while the page waits for it, seconds; others hold it for microseconds. */
     const PATIENCE = 0.25;
-    /** And a writer for whom nobody waits. */
+    /** And how long once the page is out. */
     const LONG_PATIENCE = 2.0;
     const STATE_BYTES = 2048;
+    const EVENTS_BYTES = 65536;
     const CORRUPT_MOST = 65536;
 
     private $dir;
@@ -45,21 +51,90 @@ final class Spool
         return $this->dir . '/' . $name;
     }
 
-    /** Opens a file that is made readable by its owner only. */
+    /** Runs $do as the user who owns the directory; throws Fault where that cannot be. */
+    private function asOwner($do)
+    {
+        $dir = self::stat($this->dir);
+        if ($dir === null || ($dir['mode'] & 0170000) !== 0040000) {
+            throw new Fault($this->dir . ' is not there, or no directory of its own');
+        }
+        $user = self::user();
+        if ($user === $dir['uid']) {
+            return $do();
+        }
+        if ($user !== 0 || !function_exists('posix_seteuid') || !function_exists('posix_setegid')) {
+            throw new Fault($this->dir . ' belongs to another user than this process');
+        }
+        $group = posix_getegid();
+        try {
+            if (!posix_setegid($dir['gid']) || !posix_seteuid($dir['uid'])) {
+                throw new Fault($this->dir . ' belongs to another user than this process');
+            }
+            return $do();
+        } finally {
+            posix_seteuid(0);
+            posix_setegid($group);
+        }
+    }
+
+    /** The user id that this process works as. */
+    private static function user()
+    {
+        if (function_exists('posix_geteuid')) {
+            return posix_geteuid();
+        }
+        $f = tmpfile(); // a file that this process makes belongs to its user
+        if ($f === false) {
+            throw new Fault('which user this is cannot be found out: install PHP\'s posix extension');
+        }
+        $uid = fstat($f)['uid'];
+        fclose($f);
+        return $uid;
+    }
+
+    /** What is at a path, also of a link itself; null: nothing. */
+    private static function stat($path)
+    {
+        clearstatcache(true, $path);
+        $stat = quietly(static function () use ($path) {
+            return lstat($path); // warns where there is nothing
+        });
+        return is_array($stat) ? $stat : null;
+    }
+
+    /** Whether a path is there: as a file of its own, not a link or one with several names. */
+    private function exists($name)
+    {
+        $path = $this->file($name);
+        $stat = self::stat($path);
+        if ($stat === null) {
+            return false;
+        }
+        if (($stat['mode'] & 0170000) !== 0100000 || $stat['nlink'] > 1) {
+            throw new Fault("$path cannot be read and written by this user: it is a link or no file");
+        }
+        return true;
+    }
+
+    /** Opens a file; a new one is readable by its owner only. */
     private function open($name, $mode)
     {
         $path = $this->file($name);
-        $new = !file_exists($path);
-        $f = fopen($path, $mode);
-        if ($f === false) {
-            throw new Fault("$path cannot be written by this user");
+        $this->exists($name);
+        $mask = umask(0077);
+        try {
+            $f = fopen($path, $mode);
+        } finally {
+            umask($mask);
         }
-        if ($new) {
-            call('chmod', $path, 0600); // still empty, and in a directory of the owner's
-            if (fileowner($path) !== fileowner($this->dir)) {
-                // A script of the ERP that root runs must not shut the web server out.
-                call('chown', $path, fileowner($this->dir));
-            }
+        if ($f === false) {
+            throw new Fault("$path cannot be read and written by this user");
+        }
+        // Whoever may write into the directory may have changed it meanwhile.
+        $opened = fstat($f);
+        if ($this->exists($name) && ($now = self::stat($path)) !== null && ($now['ino'] !== $opened['ino'] || $now['dev'] !== $opened['dev'])) {
+            fclose($f);
+            throw new Fault("$path was exchanged while it was opened");
         }
         return $f;
     }
@@ -84,20 +159,22 @@ final class Spool
     {
         $lost = ['full' => 0, 'unwritten' => 0];
         try {
-            $f = $this->open('spool', 'c+b');
-            try {
-                if (!self::lock($f, $patience)) {
-                    throw new Fault($this->file('spool') . ' stayed locked');
-                }
-                foreach ($notifications as $n) {
-                    $how = $this->append($f, $n->line());
-                    if ($how !== '') {
-                        $lost[$how] += count($n->ids);
+            $this->asOwner(function () use ($notifications, $patience, &$lost) {
+                $f = $this->open('spool', 'c+b');
+                try {
+                    if (!self::lock($f, $patience)) {
+                        throw new Fault($this->file('spool') . ' stayed locked');
                     }
+                    foreach ($notifications as $n) {
+                        $how = $this->append($f, $n->line());
+                        if ($how !== '') {
+                            $lost[$how] += count($n->ids);
+                        }
+                    }
+                } finally {
+                    fclose($f); // and unlocks
                 }
-            } finally {
-                fclose($f); // and unlocks
-            }
+            });
         } catch (\Throwable $e) {
             foreach ($notifications as $n) {
                 $lost['unwritten'] += count($n->ids);
@@ -146,23 +223,27 @@ final class Spool
     /** Whether requests should leave Notify alone for now. */
     public function paused()
     {
-        $path = $this->file('pause');
-        clearstatcache(true, $path);
-        $at = is_file($path) ? (int) filemtime($path) : 0;
-        $age = time() - $at;
-        return $at > 0 && $age >= 0 && $age < self::PAUSE; // a time ahead is a clock set back: no pause
+        return (bool) quietly(function () {
+            return $this->asOwner(function () {
+                $at = $this->exists('pause') ? (int) filemtime($this->file('pause')) : 0;
+                $age = time() - $at;
+                return $at > 0 && $age >= 0 && $age < self::PAUSE; // in the future: the clock was set back
+            });
+        });
     }
 
     public function pause()
     {
-        $f = $this->open('pause', 'c');
-        fwrite($f, "\n"); // its time is what counts
-        fclose($f);
+        $this->asOwner(function () {
+            $f = $this->open('pause', 'c');
+            fwrite($f, "\n"); // its time is what counts
+            fclose($f);
+        });
     }
 
     private function resume()
     {
-        if (is_file($this->file('pause'))) {
+        if ($this->exists('pause')) {
             unlink($this->file('pause'));
         }
     }
@@ -200,49 +281,78 @@ final class Spool
         });
     }
 
-    /** Reads the state; with $change, changes it in place. Failing is silent: counts are a help, not a duty. */
+    /** Reads the state; with $change, changes it in place. Failing is silent: counts help, but nothing depends on them. */
     public function state($change = null)
     {
-        return (array) quietly(function () use ($change) {
-            if ($change === null && !is_file($this->file('state'))) {
-                return [];
-            }
-            $f = $change === null ? fopen($this->file('state'), 'rb') : $this->open('state', 'c+b');
-            try {
-                if ($change !== null && !self::lock($f, self::PATIENCE)) {
-                    return [];
-                }
-                $state = json_decode(trim((string) fread($f, self::STATE_BYTES)), true);
-                $state = is_array($state) ? $state : [];
-                if ($change !== null) {
-                    $state = $change($state);
-                    rewind($f);
-                    self::write($f, str_pad(json_encode($state), self::STATE_BYTES - 1) . "\n");
-                }
-                return $state;
-            } finally {
-                fclose($f);
-            }
+        return $this->record('state', self::STATE_BYTES, $change);
+    }
+
+    /** Reads what is known of events; with $change, changes it. */
+    public function events($change = null)
+    {
+        return $this->record('events', self::EVENTS_BYTES, $change);
+    }
+
+    /** How many seconds ago the events were written; null: never, or they cannot be read. */
+    public function eventsAge()
+    {
+        return quietly(function () {
+            return $this->asOwner(function () {
+                return $this->exists('events') ? time() - self::stat($this->file('events'))['mtime'] : null;
+            });
         });
     }
 
-    /** Takes the deliverer's lock; null when another has it after $patience seconds. */
+    /** Reads a file that holds one JSON object of at most $bytes, padded; with $change, changes it in place. */
+    private function record($name, $bytes, $change)
+    {
+        return (array) quietly(function () use ($name, $bytes, $change) {
+            return $this->asOwner(function () use ($name, $bytes, $change) {
+                if ($change === null && !$this->exists($name)) {
+                    return [];
+                }
+                $f = $this->open($name, $change === null ? 'rb' : 'c+b');
+                try {
+                    if ($change !== null && !self::lock($f, self::PATIENCE)) {
+                        return [];
+                    }
+                    $values = json_decode(trim((string) stream_get_contents($f, $bytes)), true);
+                    $values = is_array($values) ? $values : [];
+                    if ($change !== null) {
+                        $values = $change($values);
+                        $text = json_encode($values);
+                        if (is_string($text) && strlen($text) < $bytes) {
+                            // Padded, so that most changes need no new room on the disk.
+                            $size = min($bytes, 4096 * (1 + intdiv(strlen($text), 4096)));
+                            rewind($f);
+                            self::write($f, str_pad($text, $size - 1) . "\n") && ftruncate($f, $size);
+                        }
+                    }
+                    return $values;
+                } finally {
+                    fclose($f);
+                }
+            });
+        });
+    }
+
+    /** Gets the deliverer's lock; null when another still holds it after $patience seconds. */
     public function claim($patience)
     {
-        $f = $this->open('deliver', 'c');
-        if (!self::lock($f, $patience)) {
-            fclose($f);
-            return null;
-        }
-        return $f;
+        return $this->asOwner(function () use ($patience) {
+            $f = $this->open('deliver', 'c');
+            if (!self::lock($f, $patience)) {
+                fclose($f);
+                return null;
+            }
+            return $f;
+        });
     }
 
     /** Whether there may be something to deliver. */
-    public function waiting()
+    private function waiting()
     {
-        $path = $this->file('spool');
-        clearstatcache(true, $path);
-        return file_exists($path) && filesize($path) > 0;
+        return $this->exists('spool') && self::stat($this->file('spool'))['size'] > 0;
     }
 
     /**
@@ -255,13 +365,14 @@ final class Spool
      */
     public function deliver($send, $deadline)
     {
-        if (!$this->waiting()) {
-            return [0, ''];
-        }
-        $f = fopen($this->file('spool'), 'r+b');
-        if ($f === false) {
-            throw new Fault($this->file('spool') . ' cannot be read and written by this user');
-        }
+        return $this->asOwner(function () use ($send, $deadline) {
+            return $this->waiting() ? $this->deliverLines($send, $deadline) : [0, ''];
+        });
+    }
+
+    private function deliverLines($send, $deadline)
+    {
+        $f = $this->open('spool', 'r+b');
         $accepted = 0;
         $failure = '';
         $untidy = false;
@@ -275,7 +386,7 @@ final class Spool
                 }
                 if (substr($line, -1) !== "\n") {
                     $untidy = true;
-                    break; // a writer is at it, or died: tidy() looks under the lock
+                    break; // its writer is not done, or died: tidy() finds out under the lock
                 }
                 $here = $at;
                 $at += strlen($line);
@@ -342,24 +453,24 @@ final class Spool
         rewind($f);
         $text = (string) stream_get_contents($f, $size);
         if ($text !== '' && substr($text, -1) !== "\n") {
-            // No writer is there while we hold the lock: this one's died.
+            // No writer is at work while we hold the lock: this one died.
             $torn = (int) strrpos("\n" . $text, "\n");
             $this->aside(substr($text, $torn));
             $text = substr($text, 0, $torn);
             ftruncate($f, $torn);
         }
-        $left = '';
+        $undelivered = '';
         foreach (explode("\n", $text) as $line) {
             if ($line !== '' && $line[0] !== '#') {
-                $left .= $line . "\n";
+                $undelivered .= $line . "\n";
             }
         }
-        if ($left === '') {
+        if ($undelivered === '') {
             ftruncate($f, 0);
-        } elseif (strlen($left) < strlen($text) / 2) {
+        } elseif (strlen($undelivered) < strlen($text) / 2) {
             rewind($f);
-            if (self::write($f, $left)) {
-                ftruncate($f, strlen($left));
+            if (self::write($f, $undelivered)) {
+                ftruncate($f, strlen($undelivered));
             }
         }
         flock($f, LOCK_UN);
@@ -380,20 +491,22 @@ final class Spool
     /** What waits: [notifications, ids, time of the oldest or 0, bytes of the file]. */
     public function length()
     {
-        $n = $ids = $oldest = $bytes = 0;
-        $f = is_file($this->file('spool')) ? fopen($this->file('spool'), 'rb') : false;
-        if ($f !== false) {
-            $bytes = fstat($f)['size'];
-            while (($line = fgets($f)) !== false) {
-                $one = $line[0] === '#' ? null : Notification::parse($line);
-                if ($one !== null) {
-                    $n++;
-                    $ids += count($one->ids);
-                    $oldest = $oldest === 0 ? $one->at : min($oldest, $one->at);
+        return $this->asOwner(function () {
+            $n = $ids = $oldest = $bytes = 0;
+            if ($this->exists('spool')) {
+                $f = $this->open('spool', 'rb');
+                $bytes = fstat($f)['size'];
+                while (($line = fgets($f)) !== false) {
+                    $one = $line[0] === '#' ? null : Notification::parse($line);
+                    if ($one !== null) {
+                        $n++;
+                        $ids += count($one->ids);
+                        $oldest = $oldest === 0 ? $one->at : min($oldest, $one->at);
+                    }
                 }
+                fclose($f);
             }
-            fclose($f);
-        }
-        return [$n, $ids, $oldest, $bytes];
+            return [$n, $ids, $oldest, $bytes];
+        });
     }
 }

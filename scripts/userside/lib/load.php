@@ -1,7 +1,7 @@
 <?php
 /** Loads the library; each file once. */
 
-foreach (['Config', 'Client', 'Spool', 'Connector', 'Adapter'] as $erpCalendarFile) {
+foreach (['Config', 'Client', 'Spool', 'Events', 'Connector', 'Adapter'] as $erpCalendarFile) {
     include_once __DIR__ . '/' . $erpCalendarFile . '.php';
 }
 unset($erpCalendarFile);
