@@ -1,0 +1,529 @@
+package events_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/api/calendar/v3"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// Rules 4.1 and 4.2: evidence deletes at once, absence only in two readings far enough
+// apart, and with a recovery in between not at all.
+func TestEvidenceDeletesAtOnceAndAbsenceOnlyTwice(t *testing.T) {
+	type change = func(*calendarsync.Task)
+	for name, row := range map[string]struct {
+		change change // nil: the ERP lacks the task
+		absent bool
+	}{
+		"another state":    {func(t *calendarsync.Task) { t.State = calendarsync.Say(hidden) }, false},
+		"undated":          {func(t *calendarsync.Task) { t.Start = calendarsync.Say(calendarsync.LocalTime{}) }, false},
+		"reassigned":       {func(t *calendarsync.Task) { t.Executors = calendarsync.Say([]calendarsync.EmployeeID{5}) }, false},
+		"task missing":     {nil, true},
+		"executors absent": {func(t *calendarsync.Task) { t.Executors = calendarsync.Given[[]calendarsync.EmployeeID]{} }, true},
+		"date absent":      {func(t *calendarsync.Task) { t.Start = calendarsync.Given[calendarsync.LocalTime]{} }, true},
+		"state absent":     {func(t *calendarsync.Task) { t.State = calendarsync.Given[calendarsync.StateID]{} }, true},
+		"unknown state":    {func(t *calendarsync.Task) { t.State = calendarsync.Say(calendarsync.StateID(77)) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				vanish := func() {
+					if row.change == nil {
+						w.deleted(7)
+					} else {
+						w.says(7, 9, []calendarsync.EmployeeID{4}, row.change)
+					}
+				}
+				vanish()
+				w.sync(7)
+				if !row.absent {
+					w.want(4)
+					w.open(7, 9, 4)
+					w.sync(7)
+					w.want(4, 9)
+					w.wantQuiet(4)
+					return
+				}
+				w.want(4, 9)
+				since := w.mapping(7, 4).AbsentSince
+				if since.IsZero() {
+					t.Fatal("no absence is recorded")
+				}
+				time.Sleep(absenceTime - time.Minute)
+				w.sync(7)
+				w.want(4, 9)
+				if got := w.mapping(7, 4).AbsentSince; !got.Equal(since) {
+					t.Fatalf("absent since %v, then %v", since, got)
+				}
+				w.open(7, 9, 4)
+				w.sync(7)
+				if !w.mapping(7, 4).AbsentSince.IsZero() {
+					t.Fatal("the absence outlived the recovery")
+				}
+				w.rest()
+				vanish()
+				began := time.Now()
+				w.sync(7)
+				w.want(4, 9)
+				w.rest()
+				w.want(4)
+				if took := time.Since(began); took < absenceTime {
+					t.Errorf("gone after %v", took)
+				}
+				w.open(7, 9, 4)
+				w.sync(7)
+				w.want(4, 9)
+				w.rest()
+				w.wantQuiet(4)
+			})
+		})
+	}
+}
+
+// Rule 4.1: a signed deletion together with a reading that lacks the task is evidence,
+// also where the ERP has no task left.
+func TestASignedDeletionIsEvidence(t *testing.T) {
+	for name, reading := range map[string]calendarsync.TaskReading{
+		"others are there": {Absent: calendarsync.ProofKnownID}, "none is left": {Absent: calendarsync.ProofEmptyList},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				w.erp.tasks[7] = reading
+				w.serve(events.Order{Tasks: []calendarsync.TaskID{7}, Cause: queue.CauseNotify, Deleted: true})
+				w.want(4)
+				w.rest()
+				w.wantQuiet(4)
+			})
+		})
+	}
+}
+
+// Rule 4.1: an ERP that has no tasks at all, one that is not believable, and an answer
+// that lacks the task prove nothing.
+func TestWhatCannotBeBelievedDeletesNothing(t *testing.T) {
+	for name, reading := range map[string]calendarsync.TaskReading{
+		"no tasks at all": {Absent: calendarsync.ProofEmptyList},
+		"not believable":  {Invalid: failure.New(failure.SourceInvalid, "read task 7", "")},
+		"left out":        {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				w.erp.tasks[7] = reading
+				for range 5 {
+					w.sync(7)
+					time.Sleep(absenceTime)
+				}
+				w.want(4, 9)
+				if f := w.record(7).Failure; f == nil || f.Kind != failure.SourceInvalid {
+					t.Errorf("recorded as %+v", f)
+				}
+				w.open(7, 9, 4)
+				w.rest()
+				w.want(4, 9)
+				w.wantQuiet(4)
+			})
+		})
+	}
+}
+
+// Rule 4.1: an adopted event does not say why it is there, so that divisions left out
+// are no evidence against it.
+func TestAnAdoptedEventMayHaveComeByADivision(t *testing.T) {
+	in(t, func(w *world) {
+		w.withEvent()
+		lease, _, err := w.store.AcquireTask(t.Context(), 7, store.Claim{TTL: leaseTime, Token: "forget"})
+		w.must(err)
+		_, err = w.store.SettleTask(t.Context(), &lease, store.TaskOutcome{Mappings: map[int64]*store.Mapping{4: nil}})
+		w.must(err)
+		w.says(7, 9, nil, func(t *calendarsync.Task) { t.Divisions = calendarsync.Given[[]calendarsync.DivisionID]{} })
+		w.audit(4)
+		w.want(4, 9)
+		if w.mapping(7, 4).AbsentSince.IsZero() {
+			t.Error("no absence is recorded")
+		}
+	})
+}
+
+// Rule 4.2: it is the readings that are ten minutes apart, not the leases around them.
+func TestAbsenceIsCountedFromTheReading(t *testing.T) {
+	const slow = 40 * time.Second
+	in(t, func(w *world) {
+		w.withEvent()
+		w.deleted(7)
+		w.erp.before = func(context.Context) error { time.Sleep(slow); return nil }
+		began := time.Now()
+		w.sync(7)
+		w.erp.before = nil
+		time.Sleep(absenceTime - slow + time.Second) // ten minutes after the lease
+		if time.Since(began) < absenceTime {
+			t.Fatal("too early to tell")
+		}
+		w.sync(7)
+		w.want(4, 9)
+		time.Sleep(slow)
+		w.sync(7)
+		w.want(4)
+	})
+}
+
+// Rule 4.2: two readings that lack different things are each a first one.
+func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
+	in(t, func(w *world) {
+		w.withEvent()
+		w.says(7, 9, nil, func(t *calendarsync.Task) { t.Executors = calendarsync.Given[[]calendarsync.EmployeeID]{} })
+		w.sync(7)
+		time.Sleep(absenceTime + time.Minute)
+		w.deleted(7)
+		w.sync(7)
+		w.want(4, 9)
+		time.Sleep(absenceTime + time.Minute)
+		w.sync(7)
+		w.want(4)
+	})
+}
+
+// many gives an employee, 4, one event an hour of the day.
+func (w *world) many() (ids []calendarsync.TaskID) {
+	w.t.Helper()
+	w.hire(4)
+	for h := range 24 {
+		w.open(calendarsync.TaskID(100+h), h, 4)
+		ids = append(ids, calendarsync.TaskID(100+h))
+	}
+	w.sync(ids...)
+	time.Sleep(time.Minute)
+	return ids
+}
+
+func (w *world) alarms() int { return strings.Count(w.log.String(), `"alarm":"deletions-held"`) }
+
+// Rules 4.3, 4.4 and 4.5: absence takes ten events a day; the rest is held under one
+// alarm, while what is not held goes on, and goes once an admin has confirmed it.
+func TestAbsenceTakesTenEventsADayAndHoldsTheRest(t *testing.T) {
+	in(t, func(w *world) {
+		ids := w.many()
+		w.hire(5, 20)
+		for _, id := range ids[:20] {
+			w.says(id, 9, nil, func(t *calendarsync.Task) { t.Executors = calendarsync.Given[[]calendarsync.EmployeeID]{} })
+		}
+		w.sync(ids...)
+		w.rest()
+		if n := len(w.live(4)); n != 14 || w.alarms() != 1 {
+			t.Fatalf("%d events, want 14; %d alarms", n, w.alarms())
+		}
+		plan, err := w.store.Held(t.Context())
+		if err != nil || plan.Events != 10 {
+			t.Fatalf("%d events are held: %v", plan.Events, err)
+		}
+		held := calendarsync.TaskID(plan.Keys[0].ID)
+		if m := w.mapping(held, 4); m.HeldFor != string(calendarsync.ReasonStaffMissing) || m.AbsentSince.IsZero() {
+			t.Errorf("held as %+v", m)
+		}
+		// Another's event of the same task comes all the same (rule 4.4).
+		w.says(held, 9, nil, func(t *calendarsync.Task) {
+			t.Executors, t.Divisions = calendarsync.Given[[]calendarsync.EmployeeID]{}, calendarsync.Say([]calendarsync.DivisionID{20})
+		})
+		w.sync(held)
+		if here, there := len(w.live(4)), len(w.live(5)); here != 14 || there != 1 {
+			t.Errorf("%d and %d events, want 14 and 1", here, there)
+		}
+		// One recovers, the others are confirmed (rule 4.5).
+		w.open(held, 9, 4)
+		w.sync(held)
+		if m := w.mapping(held, 4); !m.HeldSince.IsZero() || m.HeldFor != "" {
+			t.Errorf("still held: %+v", m)
+		}
+		for _, k := range plan.Keys[1:] {
+			w.must(w.store.Allow(t.Context(), k.Key))
+		}
+		w.rest()
+		if n := len(w.live(4)); n != 5 || w.alarms() != 1 {
+			t.Errorf("%d events, want 5; %d alarms", n, w.alarms())
+		}
+		w.wantQuiet(4)
+	})
+}
+
+// Rule 4.5: a confirmation holds for a day.
+func TestAConfirmationEnds(t *testing.T) {
+	in(t, func(w *world) {
+		ids := w.many()
+		for _, id := range ids {
+			w.says(id, 9, nil, func(t *calendarsync.Task) { t.Executors = calendarsync.Given[[]calendarsync.EmployeeID]{} })
+		}
+		w.sync(ids...)
+		w.rest()
+		plan, err := w.store.Held(t.Context())
+		w.must(err)
+		key := plan.Keys[0].Key
+		before := len(w.live(4))
+		w.must(w.store.Allow(t.Context(), key))
+		time.Sleep(25 * time.Hour)
+		w.sync(calendarsync.TaskID(key.ID))
+		if n := len(w.live(4)); n != before {
+			t.Errorf("%d events, want %d: the confirmation is old", n, before)
+		}
+		w.must(w.store.Allow(t.Context(), key))
+		w.sync(calendarsync.TaskID(key.ID))
+		if n := len(w.live(4)); n != before-1 {
+			t.Errorf("%d events, want %d", n, before-1)
+		}
+	})
+}
+
+// Rule 4.3: closing tasks one by one never counts; a state that changed its role does.
+func TestClosingIsNotCountedButAChangedRoleIs(t *testing.T) {
+	for name, row := range map[string]struct {
+		close func(w *world, ids []calendarsync.TaskID)
+		stay  int
+	}{
+		"closed": {func(w *world, ids []calendarsync.TaskID) {
+			for _, id := range ids {
+				w.closed(id, 9, 4)
+			}
+		}, 0},
+		"the role changed": {func(w *world, _ []calendarsync.TaskID) {
+			w.rules.catalogue.States[99] = calendarsync.State{ID: 99, Role: 1}
+			w.rules.catalogue.States[shown] = calendarsync.State{ID: shown, Role: 3}
+		}, 14},
+		// A shown role gone from the catalogue is absence (rule 4.1).
+		"the role is gone": {func(w *world, _ []calendarsync.TaskID) {
+			w.rules.catalogue.States[shown] = calendarsync.State{ID: shown, Role: 3}
+		}, 14},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				ids := w.many()
+				row.close(w, ids)
+				w.sync(ids...)
+				w.rest()
+				if n := len(w.live(4)); n != row.stay {
+					t.Errorf("%d events stay, want %d", n, row.stay)
+				}
+				if held := row.stay > 0; held != (w.alarms() == 1) {
+					t.Errorf("%d alarms", w.alarms())
+				}
+			})
+		})
+	}
+}
+
+// Rules 4.6, 4.7 and 7.5: while nothing may be written, nothing is read or written, and
+// the keys stay dirty for Poll to bring up.
+func TestNothingIsDoneWhileNothingMayBeWritten(t *testing.T) {
+	for name, row := range map[string]struct{ stop, start func(w *world) }{
+		"paused":      {func(w *world) { w.rules.settings.Enabled = false }, func(w *world) { w.rules.settings.Enabled = true }},
+		"unconfirmed": {func(w *world) { w.rules.settings.Confirmed = false }, func(w *world) { w.rules.settings.Confirmed = true }},
+		"misconfigured": {func(w *world) { w.rules.err = failure.New(failure.Misconfigured, "read settings", "") },
+			func(w *world) { w.rules.err = nil }},
+		"disconnected": {func(w *world) { w.accountErr = failure.New(failure.Revoked, "read the account", "") },
+			func(w *world) { w.accountErr = nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				w.closed(7, 9, 4)
+				row.stop(w)
+				reads := w.erp.reads
+				if report := w.sync(7); report.Unlisted != 1 || report.Failed != 0 {
+					t.Errorf("%+v", report)
+				}
+				if rec := w.record(7); rec.Dirty == 0 || rec.DueAt.IsZero() || rec.Failure != nil {
+					t.Errorf("at rest: %+v", rec.Work)
+				}
+				if w.erp.reads != reads || len(w.calls()) != 0 {
+					t.Errorf("read the ERP %d times, called %v", w.erp.reads-reads, w.calls())
+				}
+				w.want(4, 9)
+				row.start(w)
+				w.rest()
+				w.want(4)
+				w.wantQuiet(4)
+			})
+		})
+	}
+}
+
+// clearing orders the deletion of all own events of an employee's calendar.
+func (w *world) clearing(id int64, retiring bool) events.Clearing {
+	w.t.Helper()
+	rec, _, err := w.store.Employee(w.t.Context(), id)
+	w.must(err)
+	return events.Clearing{Employee: calendarsync.EmployeeID(id), Calendar: rec.Calendar.ID, Epoch: rec.Calendar.Epoch,
+		Retiring: retiring, Events: w.owned(id), Cause: queue.CauseConsole}
+}
+
+// Rules 4.10 and 4.12: an admin's order deletes whatever the ERP says, announced like any
+// write, past the delete guard; of a calendar that is still the employee's, tombstones
+// stay, to be revived.
+func TestClearDeletesWhateverTheERPSays(t *testing.T) {
+	for name, retiring := range map[string]bool{"rebuilt": false, "retiring": true} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				ids := w.many()
+				order := w.clearing(4, retiring)
+				if retiring {
+					w.retire(4)
+				}
+				reads := w.erp.reads
+				writes, remaining, err := w.syncer.Clear(t.Context(), order)
+				if err != nil || writes != len(ids) || remaining != 0 || w.erp.reads != reads {
+					t.Fatalf("%d writes, %d remaining, %v; %d reads", writes, remaining, err, w.erp.reads-reads)
+				}
+				for _, e := range w.google.Events(order.Calendar) {
+					if e.Status != "cancelled" {
+						t.Errorf("event %s stays", e.Id)
+					}
+				}
+				if a := w.activity()[0]; a.Action != "event.delete" || a.Result != "done" || a.Cause != "console" || a.Before == "" {
+					t.Errorf("activity %+v", a)
+				}
+				if retiring {
+					if recs, err := w.store.TasksOf(t.Context(), 4); err != nil || len(recs) != 0 {
+						t.Errorf("%d tasks still concern the employee: %v", len(recs), err)
+					}
+					return
+				}
+				if m := w.mapping(ids[0], 4); m.State != store.MappingTombstone || m.GoneAt.IsZero() {
+					t.Errorf("remembered as %+v", m)
+				}
+				w.sync(ids...)
+				if n := len(w.live(4)); n != len(ids) {
+					t.Errorf("%d events come back, want %d", n, len(ids))
+				}
+			})
+		})
+	}
+}
+
+// What another holds, and what changed since it was listed, remains for another try; what
+// was known of a task before is still to be looked at (rules 1.3 and 4.12).
+func TestClearLeavesWhatItMayNotTouch(t *testing.T) {
+	for name, row := range map[string]struct {
+		before  func(w *world)
+		remains int
+		due     bool
+	}{
+		"at rest": {func(*world) {}, 0, false},
+		"held by another": {func(w *world) {
+			_, _, err := w.store.AcquireTask(w.t.Context(), 7, store.Claim{TTL: leaseTime, Token: "another"})
+			w.must(err)
+		}, 1, true},
+		"changed since": {func(w *world) { w.must(w.google.MoveEvent(w.calendar(4), w.live(4)[0].Id, w.hour(20))) }, 1, false},
+		"with a change not yet applied": {func(w *world) {
+			w.must(w.store.MarkDirty(w.t.Context(), store.TaskKey(7), time.Now()))
+		}, 0, true},
+		"with a failure": {func(w *world) {
+			w.hire(5)
+			w.open(7, 9, 4, 5)
+			w.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", Status: http.StatusForbidden, Reason: "forbidden"})
+			w.sync(7)
+		}, 0, true},
+		"gone already": {func(w *world) { w.must(w.google.DeleteEvent(w.calendar(4), w.live(4)[0].Id)) }, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				order := w.clearing(4, false)
+				row.before(w)
+				before := w.mapping(7, 4)
+				writes, remaining, err := w.syncer.Clear(t.Context(), order)
+				if err != nil || remaining != row.remains || writes != 1-row.remains {
+					t.Fatalf("%d writes, %d remaining, %v", writes, remaining, err)
+				}
+				if row.remains == 1 && w.mapping(7, 4) != before {
+					t.Errorf("remembered as %+v, before %+v", w.mapping(7, 4), before)
+				}
+				if due := !w.record(7).DueAt.IsZero(); due != row.due {
+					t.Errorf("due: %v, want %v", due, row.due)
+				}
+			})
+		})
+	}
+}
+
+// Rule 3.9: of an event that is cleared, "gone" is believed only when it is said twice.
+func TestClearDoesNotBelieveASingleGone(t *testing.T) {
+	in(t, func(w *world) {
+		w.withEvent()
+		w.google.Inject(fakegoogle.Fault{Method: "calendar.events.delete", Status: http.StatusNotFound})
+		if writes, _, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || writes != 1 {
+			t.Fatalf("%d writes, %v", writes, err)
+		}
+		w.want(4)
+	})
+}
+
+// Rule 2.4: a deletion whose outcome is not known leaves its intent open, and the event
+// is read before it is written again.
+func TestAClearingOfUnknownOutcomeStaysOpen(t *testing.T) {
+	in(t, func(w *world) {
+		w.withEvent()
+		w.way.after = lost
+		if _, _, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); !failure.IsAmbiguous(err) {
+			t.Fatalf("%v", err)
+		}
+		w.way.after = nil
+		if m := w.mapping(7, 4); m.State != store.MappingDeleting || m.Owner == "" {
+			t.Errorf("remembered as %+v", m)
+		}
+		w.google.ResetRequests()
+		w.rest()
+		if calls := w.calls(); len(calls) < 2 || calls[0] != "get" {
+			t.Errorf("called %v", calls)
+		}
+		w.want(4, 9) // the task is still open
+		w.wantQuiet(4)
+	})
+}
+
+// Rule 3.3: of several generations the highest is what is remembered of a cleared
+// calendar.
+func TestClearRemembersTheHighestGeneration(t *testing.T) {
+	in(t, func(w *world) {
+		w.withEvent()
+		lower := w.live(4)[0].Id
+		w.must(w.google.DeleteEvent(w.calendar(4), lower))
+		w.audit(4)
+		w.must(w.google.RestoreEvent(w.calendar(4), lower))
+		order := w.clearing(4, false)
+		slices.SortFunc(order.Events, func(a, b googlecalendar.Event) int { return b.Mark.Generation - a.Mark.Generation })
+		if writes, _, err := w.syncer.Clear(t.Context(), order); err != nil || writes != 2 {
+			t.Fatalf("%d writes, %v", writes, err)
+		}
+		w.want(4)
+		if m := w.mapping(7, 4); m.Generation != 1 || m.State != store.MappingTombstone {
+			t.Errorf("remembered as %+v", m)
+		}
+	}, webDeletionForbidsRevival)
+}
+
+// Rule 3.2: a deletion that meets an event that was changed meanwhile reads it, and leaves
+// one that lost its mark.
+func TestADeletionLeavesWhatLostItsMark(t *testing.T) {
+	in(t, func(w *world) {
+		w.withEvent()
+		id := w.live(4)[0].Id
+		w.must(w.google.EditEvent(w.calendar(4), id, func(e *calendar.Event) { e.ExtendedProperties = nil }))
+		w.closed(7, 9, 4)
+		w.sync(7)
+		w.want(4, 9)
+		if m := w.mapping(7, 4); m.State != store.MappingTombstone {
+			t.Errorf("remembered as %+v", m)
+		}
+	})
+}
