@@ -433,6 +433,13 @@ func TestClearLeavesWhatItMayNotTouch(t *testing.T) {
 			w.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", Status: http.StatusForbidden, Reason: "forbidden"})
 			w.sync(7)
 		}, 0, true},
+		"told of a change meanwhile": {func(w *world) {
+			w.way.before = func(string, string) error {
+				w.way.before = nil
+				w.sync(7)
+				return nil
+			}
+		}, 0, true},
 		"gone already": {func(w *world) { w.must(w.google.DeleteEvent(w.calendar(4), w.live(4)[0].Id)) }, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -190,8 +190,12 @@ func TestAnUpdateThatOutlivedItsMakerIsRemembered(t *testing.T) {
 		w.way.after = lost
 		w.sync(7)
 		w.way.after = nil
+		w.google.ResetRequests()
 		w.rest()
 		w.want(4, 11)
+		if wrote := w.writes(); len(wrote) != 0 {
+			t.Errorf("wrote %v over what had arrived", wrote)
+		}
 		w.open(7, 9, 4)
 		w.sync(7)
 		w.want(4, 9)
