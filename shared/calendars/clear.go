@@ -11,30 +11,31 @@ import (
 )
 
 // emptyForRebuild empties the calendar where an admin asked for that; the fill that
-// follows puts back what ought to be there, under the same calendar id. stop: the rest
-// is left to another pass.
-func (p *employeePass) emptyForRebuild(ctx context.Context) (stop bool, err error) {
+// follows puts back what ought to be there, under the same calendar id.
+func (p *employeePass) emptyForRebuild(ctx context.Context) error {
 	if p.rec().RebuildAsked.IsZero() {
-		return false, nil
+		return nil
 	}
 	p.emptied = true
 	_, listing, err := p.list(ctx)
 	if failure.Is(err, failure.Gone) {
-		return false, nil // the fill makes another
+		return nil // the fill makes another
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	c := p.rec().Calendar
 	order := events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Cause: p.order.Cause}
 	for _, of := range listing.Events {
 		order.Events = append(order.Events, of...)
 	}
-	if done, err := p.clear(ctx, order); err != nil || !done {
-		return true, err
+	if done, err := p.clear(ctx, order); err != nil {
+		return err
+	} else if !done {
+		return errLater
 	}
 	p.Log.InfoContext(ctx, "calendar emptied for a rebuild", "employee", p.id, "calendar", c.ID, "events", len(order.Events))
-	return false, p.save(ctx, func(r *store.EmployeeRecord) { r.RebuildAsked = time.Time{} })
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.RebuildAsked = time.Time{} })
 }
 
 // clear deletes events a few at a time. done is false where the rest is left to another

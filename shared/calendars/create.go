@@ -14,16 +14,16 @@ import (
 // createTimeout bounds the call that makes a calendar; its intent's deadline.
 const createTimeout = 25 * time.Second
 
-// create makes a new calendar. waiting: it has to wait in the queue for calendars
-// (rule 6.5), for the end of Google's pause, or for its outcome.
-func (p *employeePass) create(ctx context.Context) (waiting bool, err error) {
+// create makes a new calendar, once it is its turn in the queue for calendars (rule
+// 6.5), and Google wants it.
+func (p *employeePass) create(ctx context.Context) error {
 	account, err := p.Account.Account(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	// The lease may have run for a while; a creation gets a full stretch.
 	if err := p.extend(ctx); err != nil {
-		return false, err
+		return err
 	}
 	activity := p.activity("calendar.create", "")
 	intent := p.newIntent(account)
@@ -31,15 +31,14 @@ func (p *employeePass) create(ctx context.Context) (waiting bool, err error) {
 		Intent: intent, PerHour: p.waits.CalendarsPerHour, NotBefore: p.pause.Until(account), Activity: activity,
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
 	if !position.Granted {
 		if position.At.IsZero() {
 			position.At = p.term.AcquiredAt() // one was adopted meanwhile: another pass
 		}
-		p.Wait(position.At)
 		p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
-		return true, nil
+		return p.later(position.At)
 	}
 	calls, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
@@ -48,18 +47,20 @@ func (p *employeePass) create(ctx context.Context) (waiting bool, err error) {
 	switch {
 	case failure.IsAmbiguous(err):
 		// It may have been made: the list shows it, but not yet (rule 3.6).
-		p.Wait(intent.Deadline.Add(p.waits.Intent))
-		return true, p.save(ctx, nil, pass.Outcome(activity, err))
+		if err := p.save(ctx, nil, pass.Outcome(activity, err)); err != nil {
+			return err
+		}
+		return p.later(intent.Deadline.Add(p.waits.Intent))
 	case err != nil:
 		if saveErr := p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }, pass.Outcome(activity, err)); saveErr != nil {
-			return false, saveErr
+			return saveErr
 		}
-		return false, err
+		return err
 	}
 	p.pause.Accepted(ctx)
 	p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
 	// A calendar just made is empty: "no mapping" means "no event" from its birth.
-	return false, p.save(ctx, intentMade(made.ID, true), pass.Outcome(activity, nil))
+	return p.save(ctx, intentMade(made.ID, true), pass.Outcome(activity, nil))
 }
 
 // newIntent describes the calendar to be made: with a life of its own, and the from of
@@ -88,23 +89,22 @@ func intentMade(id string, listed bool) func(*store.EmployeeRecord) {
 // recoverIntent looks for a calendar whose creation was announced and never confirmed
 // (rule 3.6): it has to be known before anything else. Not too early, since the call may
 // still be on its way; and only what two lists lack was never made.
-func (p *employeePass) recoverIntent(ctx context.Context) (waiting bool, err error) {
+func (p *employeePass) recoverIntent(ctx context.Context) error {
 	if p.rec().Calendar == nil || p.rec().Calendar.ID != "" {
-		return false, nil
+		return nil
 	}
 	c := *p.rec().Calendar
 	if due := c.Deadline.Add(p.waits.Intent + time.Duration(c.Searches)*p.waits.Intent/5); p.term.AcquiredAt().Before(due) {
-		p.Wait(due)
-		return true, nil
+		return p.later(due)
 	}
 	if err := p.extend(ctx); err != nil {
-		return false, err
+		return err
 	}
 	calls, cancel := p.calls(ctx)
 	defer cancel()
 	list, err := p.Google.Calendars(calls)
 	if err != nil {
-		return false, err
+		return err
 	}
 	// Of two with one epoch the smaller id wins (rule 3.6).
 	list = slices.DeleteFunc(ofTenant(list, p.tenant), func(have googlecalendar.Calendar) bool {
@@ -114,44 +114,46 @@ func (p *employeePass) recoverIntent(ctx context.Context) (waiting bool, err err
 	case len(list) > 0:
 		found := list[0].ID
 		p.Log.InfoContext(ctx, "calendar found by its mark", "employee", p.id, "calendar", found, "of", len(list))
-		return false, p.save(ctx, func(r *store.EmployeeRecord) {
+		return p.save(ctx, func(r *store.EmployeeRecord) {
 			intentMade(found, false)(r)
 			r.Retiring = append(slices.Clone(r.Retiring), extrasOf(list, found, *r.Calendar)...)
 		})
 	case c.Searches == 0:
-		p.Wait(p.term.AcquiredAt().Add(p.waits.Intent / 5))
-		return true, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) {
+		if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) {
 			c.Searches = 1
 			// However late the first search came, the second keeps its distance.
 			if late := p.term.AcquiredAt().Add(-p.waits.Intent); late.After(c.Deadline) {
 				c.Deadline = late
 			}
-		}))
+		})); err != nil {
+			return err
+		}
+		return p.later(p.term.AcquiredAt().Add(p.waits.Intent / 5))
 	default:
 		// Twice not there: the call never took effect.
-		return false, p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil })
+		return p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil })
 	}
 }
 
 // replace makes a new calendar for one that was deleted by hand: a new epoch, the same
 // from (rule 3.5). The old one retires like any other: should it be there after all, it
 // does not stay beside the new one.
-func (p *employeePass) replace(ctx context.Context) (waiting bool, err error) {
+func (p *employeePass) replace(ctx context.Context) error {
 	gone := *p.rec().Calendar
 	calls, cancel := p.calls(ctx)
 	defer cancel()
 	if _, err := p.Google.Calendar(calls, gone.ID); err == nil {
-		return false, failure.New(failure.Transient, "list the events of calendar "+gone.ID, "Google has the calendar, but not its events")
+		return failure.New(failure.Transient, "list the events of calendar "+gone.ID, "Google has the calendar, but not its events")
 	} else if !failure.Is(err, failure.Gone) {
-		return false, err
+		return err
 	}
 	p.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", p.id, "calendar", gone.ID)
 	if err := p.retire(ctx, gone.From); err != nil {
-		return false, err
+		return err
 	}
 	p.reportDrift(DriftCalendarDeleted)
-	if waiting, err := p.create(ctx); err != nil || waiting {
-		return waiting, err
+	if err := p.create(ctx); err != nil {
+		return err
 	}
 	p.repaired++
 	return p.share(ctx)

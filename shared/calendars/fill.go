@@ -29,7 +29,7 @@ const (
 func (p *employeePass) fill(ctx context.Context) error {
 	head, listing, err := p.list(ctx)
 	if failure.Is(err, failure.Gone) {
-		if waiting, err := p.replace(ctx); err != nil || waiting {
+		if err := p.replace(ctx); err != nil {
 			return err
 		}
 		head, listing, err = p.list(ctx)
@@ -54,7 +54,7 @@ func (p *employeePass) fill(ctx context.Context) error {
 	if err != nil || p.unfinished {
 		return err
 	}
-	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, later(first.ParkedUntil, again.ParkedUntil))
+	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, latest(first.ParkedUntil, again.ParkedUntil))
 }
 
 // list reads all events of the calendar and sorts out the product's own.
@@ -246,7 +246,7 @@ func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.Task
 		p.fields.AddAll(report.Fields)
 		sum.Unlisted += report.Unlisted
 		sum.Busy = append(sum.Busy, report.Busy...)
-		sum.ParkedUntil = later(sum.ParkedUntil, report.ParkedUntil)
+		sum.ParkedUntil = latest(sum.ParkedUntil, report.ParkedUntil)
 	}
 	return sum, nil
 }
@@ -262,7 +262,7 @@ func (p *employeePass) recordFilled(ctx context.Context, unseen int, parkedUntil
 		return failure.New(failure.Transient, fmt.Sprintf("fill the calendar of employee %d", p.id), "it is not shared yet")
 	}
 	if unseen > 0 {
-		p.Wait(later(p.term.AcquiredAt().Add(p.waits.Lease), parkedUntil))
+		p.Wait(latest(p.term.AcquiredAt().Add(p.waits.Lease), parkedUntil))
 		return nil
 	}
 	if c.Listed && !c.Filled.IsZero() {
@@ -277,7 +277,7 @@ func (p *employeePass) recordFilled(ctx context.Context, unseen int, parkedUntil
 	}))
 }
 
-func later(a, b time.Time) time.Time {
+func latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}

@@ -48,18 +48,23 @@ func (p *employeePass) permitRetiring(ctx context.Context, c store.CalendarRecor
 	}))
 }
 
-// hold records that the deletion waits for an admin. present: the calendar is still the
-// employee's and goes on meanwhile; otherwise its share is gone already.
-func (p *employeePass) hold(ctx context.Context, reason calendarsync.Reason, present bool) error {
+// hold records that the deletion waits for an admin, and ends the pass. present: the
+// calendar is still the employee's and goes on meanwhile; otherwise its share is gone
+// already.
+func (p *employeePass) hold(ctx context.Context, present bool) error {
 	state := p.rec().State
 	if !present {
 		state = store.StateHeld
 	}
-	if p.rec().Held != "" && p.rec().State == state && p.rec().Reason == string(reason) {
-		return nil
+	reason := p.removal.reason
+	if p.rec().Held != "" && p.rec().State == state && p.rec().Reason == reason {
+		return errLater
 	}
 	p.Log.WarnContext(ctx, "deletion held", "employee", p.id, "reason", reason, "shared", present)
-	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, string(reason), store.HeldWaiting })
+	if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, reason, store.HeldWaiting }); err != nil {
+		return err
+	}
+	return errLater
 }
 
 // holdFormer keeps the list of what is held right for an employee who has a calendar:

@@ -13,56 +13,35 @@ import (
 
 // wanted is what the calendar of an employee who is to have one ought to be.
 type wanted struct {
-	employee calendarsync.Employee
-	name     string
-	address  string
-	rules    *calendarsync.Rules
-}
-
-// step is one of several that are taken in order; stop ends them all without a failure,
-// mostly because a later pass has been asked for.
-type step func(ctx context.Context) (stop bool, err error)
-
-// always is a step after which the next one is taken unless it failed.
-func always(f func(ctx context.Context) error) step {
-	return func(ctx context.Context) (bool, error) { return false, f(ctx) }
-}
-
-func inOrder(ctx context.Context, steps ...step) error {
-	for _, s := range steps {
-		if stop, err := s(ctx); err != nil || stop {
-			return err
-		}
-	}
-	return nil
+	name    string
+	address string
+	rules   *calendarsync.Rules
 }
 
 // keep makes sure of the calendar of an employee who is to have one. The order is that
 // of rule 5.2: a former address loses its access before anything else is done, and its
 // calendar stays until the new one is filled.
-func (p *employeePass) keep(ctx context.Context, e calendarsync.Employee) error {
-	if err := p.findWanted(ctx, e); err != nil {
-		return err
-	}
+func (p *employeePass) keep(ctx context.Context) error {
 	return inOrder(ctx,
-		always(p.reinstate),
-		always(func(ctx context.Context) error { return p.recall(ctx, p.want.address) }),
-		always(p.partFromFormerAddress),
-		always(p.unshareRetiring),
+		p.findWanted,
+		p.reinstate,
+		p.recall,
+		p.partFromFormerAddress,
+		p.unshareRetiring,
 		p.recoverIntent,
-		always(p.dequeueIfMade),
+		p.dequeueIfMade,
 		p.createIfNone,
-		always(p.adjust),
+		p.adjust,
 		p.shareIfDue,
 		p.emptyForRebuild,
 		p.fillIfDue,
-		always(p.deleteRetiring),
-		always(p.holdFormer),
-		always(func(ctx context.Context) error { return p.writeCard(ctx, e, p.rec().Calendar.ID) }),
+		p.deleteRetiring,
+		p.holdFormer,
+		p.writeCard,
 	)
 }
 
-func (p *employeePass) findWanted(ctx context.Context, e calendarsync.Employee) error {
+func (p *employeePass) findWanted(ctx context.Context) error {
 	rules, err := p.Rules.Rules(ctx)
 	if err != nil {
 		return err
@@ -71,7 +50,7 @@ func (p *employeePass) findWanted(ctx context.Context, e calendarsync.Employee) 
 	if err != nil {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", p.id), err)
 	}
-	p.want = wanted{name: name, address: strings.TrimSpace(e.Email.Or("")), rules: rules}
+	p.want = wanted{name: name, address: strings.TrimSpace(p.employee.Email.Or("")), rules: rules}
 	return nil
 }
 
@@ -99,30 +78,31 @@ func (p *employeePass) dequeueIfMade(ctx context.Context) error {
 	return p.Store.DequeueCreation(ctx, &p.lease)
 }
 
-func (p *employeePass) createIfNone(ctx context.Context) (waiting bool, err error) {
+func (p *employeePass) createIfNone(ctx context.Context) error {
 	if p.rec().Calendar != nil {
-		return false, nil
+		return nil
 	}
-	waiting, err = p.create(ctx)
-	p.created = err == nil && !waiting
-	return waiting, err
+	p.created = true
+	return p.create(ctx)
 }
 
-func (p *employeePass) shareIfDue(ctx context.Context) (waiting bool, err error) {
+func (p *employeePass) shareIfDue(ctx context.Context) error {
 	if !p.created && p.rec().Calendar.RuleID != "" && p.rec().State == store.StateActive && !p.complete() {
-		return false, nil
+		return nil
 	}
 	return p.share(ctx)
 }
 
 // fillIfDue fills a calendar that was not filled yet, or that has to be compared. Only
 // one that holds all it ought to replaces what was there before (rule 5.2).
-func (p *employeePass) fillIfDue(ctx context.Context) (stop bool, err error) {
+func (p *employeePass) fillIfDue(ctx context.Context) error {
 	if c := p.rec().Calendar; p.created || p.emptied || c.Filled.IsZero() || !c.Listed || p.complete() {
 		if err := p.fill(ctx); err != nil {
-			return false, err
+			return err
 		}
 	}
-	c := p.rec().Calendar
-	return c == nil || c.ID == "" || p.unfinished || p.Waiting, nil
+	if p.unfinished || p.Waiting {
+		return errLater
+	}
+	return nil
 }

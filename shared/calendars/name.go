@@ -110,8 +110,11 @@ func (p *employeePass) marked(have googlecalendar.Calendar, c store.CalendarReco
 
 // writeCard writes the calendar's id into the ERP's card where that is configured, once
 // per change (rule 5.5).
-func (p *employeePass) writeCard(ctx context.Context, e calendarsync.Employee, id string) error {
-	field := p.settings.CalendarIDField
+func (p *employeePass) writeCard(ctx context.Context) error {
+	field, id := p.settings.CalendarIDField, ""
+	if c := p.rec().Calendar; c != nil {
+		id = c.ID
+	}
 	card := fmt.Sprintf("%d=%s", field, id)
 	if field == 0 || p.rec().Card == card || (id == "" && p.rec().Card == "") {
 		return nil
@@ -121,7 +124,7 @@ func (p *employeePass) writeCard(ctx context.Context, e calendarsync.Employee, i
 	}
 	calls, cancel := p.calls(ctx)
 	defer cancel()
-	if there, _ := e.Fields.Get(); there[field] != id {
+	if there, _ := p.employee.Fields.Get(); there[field] != id {
 		if err := p.ERP.SetEmployeeField(calls, p.id, field, id); err != nil {
 			return err
 		}

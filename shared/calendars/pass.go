@@ -47,7 +47,10 @@ type presentPass struct {
 	unfinished bool
 	// forgotten: the record is to be removed.
 	forgotten bool
-	want      wanted
+	// employee is whom the pass concerns as read, nil for one who is not in the ERP.
+	employee *calendarsync.Employee
+	want     wanted
+	removal  removal
 	// created and emptied tell that this pass made the calendar, or emptied it.
 	created, emptied bool
 }
@@ -165,10 +168,30 @@ func (p *employeePass) activity(action, calendar string) store.ActivityRecord {
 	}
 }
 
+// errLater ends a pass without a failure: what remains is for another one, which has
+// been asked for.
+var errLater = errors.New("calendars: for a later pass")
+
+// later asks for another pass at a time, and ends this one.
+func (p *employeePass) later(at time.Time) error {
+	p.Wait(at)
+	return errLater
+}
+
+// inOrder takes one step after another, until one ends the pass.
+func inOrder(ctx context.Context, steps ...func(ctx context.Context) error) error {
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // perform makes one pass and records why it failed, if it did.
 func (p *employeePass) perform(ctx context.Context) {
 	err := p.decide(ctx)
-	if err == nil {
+	if err == nil || errors.Is(err, errLater) {
 		return
 	}
 	p.Fail(err, p.term.AcquiredAt(), p.rec().Failure)
@@ -225,12 +248,11 @@ func (p *employeePass) decide(ctx context.Context) error {
 // keepAsReadAhead goes by what was read ahead, where it says nothing new. done is
 // false where the ERP has to be read again.
 func (p *employeePass) keepAsReadAhead(ctx context.Context) (done bool, err error) {
-	e, ok := p.asReadAhead()
-	if !ok {
+	if p.employee = p.asReadAhead(); p.employee == nil {
 		return false, nil
 	}
 	p.older = true
-	if err := p.keep(ctx, *e); !errors.Is(err, errOlder) {
+	if err := p.keep(ctx); !errors.Is(err, errOlder) {
 		return true, err
 	}
 	// Something is to be written after all: from a reading of now, and in a lease of
@@ -248,9 +270,10 @@ func (p *employeePass) judge(ctx context.Context) error {
 		return err
 	}
 	reading := readings[p.id]
+	p.employee = reading.Employee
 	verdict, reason := calendarsync.DecideEmployee(p.settings, reading, p.rec().Vouched || p.order.Deleted)
 	if verdict != calendarsync.Unknown {
-		if err := p.learn(calls, reading.Employee); err != nil {
+		if err := p.learn(calls); err != nil {
 			return err
 		}
 	}
@@ -263,19 +286,20 @@ func (p *employeePass) judge(ctx context.Context) error {
 			return err
 		}
 	}
-	if confirmed, err := p.confirmAbsence(calls, verdict, reason); err != nil || !confirmed {
+	if err := p.confirmAbsence(calls, verdict, reason); err != nil {
 		return err
 	}
 	switch verdict {
 	case calendarsync.Keep:
-		return p.keep(ctx, *reading.Employee)
+		return p.keep(ctx)
 	case calendarsync.Unknown:
 		if reading.Invalid != nil {
 			return reading.Invalid
 		}
 		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", p.id), "the ERP's answer cannot be believed")
 	default:
-		return p.remove(ctx, removal{reason: reason, employee: reading.Employee, absent: verdict == calendarsync.Absent})
+		p.removal = removal{reason: string(reason), absent: verdict == calendarsync.Absent}
+		return p.remove(ctx)
 	}
 }
 
@@ -312,37 +336,37 @@ func (p *employeePass) stoppedBy() calendarsync.Reason {
 
 // confirmAbsence waits for the second complete reading before an absence takes a
 // calendar (rule 4.2), and forgets the first one of whoever is not absent any more.
-func (p *employeePass) confirmAbsence(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) (confirmed bool, err error) {
+func (p *employeePass) confirmAbsence(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
 	since := p.rec().AbsentSince
 	if verdict != calendarsync.Absent || p.rec().Calendar == nil {
 		if since.IsZero() {
-			return true, nil
+			return nil
 		}
-		return true, p.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = time.Time{}, "" })
+		return p.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = time.Time{}, "" })
 	}
 	if since.IsZero() || p.rec().Reason != string(reason) {
 		// From the reading, not from the lease: the ERP may have been slow.
 		since = p.term.At(p.Now())
 		if err := p.save(ctx, func(e *store.EmployeeRecord) { e.AbsentSince, e.Reason = since, string(reason) }); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if second := since.Add(p.waits.Absence); p.term.AcquiredAt().Before(second) {
 		p.Log.InfoContext(ctx, "calendar in doubt", "employee", p.id, "reason", reason, "again", second)
 		p.Again(second)
-		return false, nil
+		return errLater
 	}
-	return true, nil
+	return nil
 }
 
 // learn records what concerns others of an employee's card, the name and the
 // divisions whose tasks they share, and the digest of all that matters of it: Poll
 // compares lists, and would miss what changed and changed back between two of them
-// (rule 8.2). e is nil for one who is not in the ERP.
-func (p *employeePass) learn(ctx context.Context, e *calendarsync.Employee) error {
+// (rule 8.2).
+func (p *employeePass) learn(ctx context.Context) error {
 	rec := p.rec()
 	name, address, divisions, seen := rec.Name, rec.Address, rec.Divisions, calendarsync.NoCard
-	if e != nil {
+	if e := p.employee; e != nil {
 		name, address, divisions = learned(*rec, *e)
 		seen = e.Digest(p.settings.BindingField)
 	}

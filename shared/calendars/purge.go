@@ -21,13 +21,13 @@ func (p *employeePass) purge(ctx context.Context) error {
 		p.recoverIntent, // a creation of unknown outcome has to be known before it can be undone
 		// One adopted after the database was lost, and not looked into since, may stay
 		// with what others have in it, but not with the employee's access.
-		always(func(ctx context.Context) error { return p.recall(ctx, p.rec().Address) }),
-		always(p.retireCalendar),
-		always(p.showPurging),
-		always(p.unshareRetiring),
+		p.recall,
+		p.retireCalendar,
+		p.showPurging,
+		p.unshareRetiring,
 		p.purgeRetiring,
-		always(p.recordPurged),
-		always(p.blankCard),
+		p.recordPurged,
+		p.blankCard,
 	)
 }
 
@@ -41,19 +41,26 @@ func (p *employeePass) showPurging(ctx context.Context) error {
 	})
 }
 
-// purgeRetiring purges each calendar, and forgets their events. stop: some of it is left
-// to another pass.
-func (p *employeePass) purgeRetiring(ctx context.Context) (stop bool, err error) {
+// purgeRetiring purges each calendar, and forgets their events.
+func (p *employeePass) purgeRetiring(ctx context.Context) error {
 	for _, c := range slices.Clone(p.rec().Retiring) {
 		if err := p.extend(ctx); err != nil {
-			return false, err
+			return err
 		}
-		if err := p.purgeCalendar(ctx, c); err != nil || p.unfinished {
-			return true, err
+		if err := p.purgeCalendar(ctx, c); err != nil {
+			return err
+		}
+		if p.unfinished {
+			return errLater
 		}
 	}
-	err = p.forgetEvents(ctx)
-	return len(p.rec().Retiring) > 0, err
+	if err := p.forgetEvents(ctx); err != nil {
+		return err
+	}
+	if len(p.rec().Retiring) > 0 {
+		return errLater
+	}
+	return nil
 }
 
 func (p *employeePass) recordPurged(ctx context.Context) error {

@@ -154,24 +154,24 @@ func (p *employeePass) listTasks(ctx context.Context, f userside.TaskFilter) ([]
 }
 
 // asReadAhead gives the reading of the employee that was made ahead, if it says nothing
-// but what is remembered, so that nothing is to be done for what it says.
-func (p *employeePass) asReadAhead() (*calendarsync.Employee, bool) {
+// but what is remembered, so that nothing is to be done for what it says; else nil.
+func (p *employeePass) asReadAhead() *calendarsync.Employee {
 	if p.ahead == nil || p.stop.Err != nil || p.order.Deleted || !atRest(*p.rec()) {
-		return nil, false
+		return nil
 	}
 	reading, rec := p.ahead.employees[p.id], p.rec()
 	if reading.Employee == nil || reading.Invalid != nil {
-		return nil, false
+		return nil
 	}
 	if verdict, _ := calendarsync.DecideEmployee(p.settings, reading, false); verdict != calendarsync.Keep {
-		return nil, false
+		return nil
 	}
 	name, address, divisions := learned(*rec, *reading.Employee)
 	if reading.Employee.Digest(p.settings.BindingField) != rec.Seen || name != rec.Name || address != rec.Address || !slices.Equal(divisions, rec.Divisions) ||
 		calendarsync.NormalAddress(rec.Calendar.Address) != calendarsync.NormalAddress(address) {
-		return nil, false
+		return nil
 	}
-	return reading.Employee, true
+	return reading.Employee
 }
 
 // atRest reports whether an employee has a calendar about which nothing is under way,

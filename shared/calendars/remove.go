@@ -6,16 +6,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // removal is why an employee is to have no calendar.
 type removal struct {
-	reason calendarsync.Reason
-	// employee is nil for one who is not in the ERP.
-	employee *calendarsync.Employee
+	reason string
 	// absent: nobody said so; it follows from two readings that lack them.
 	absent bool
 }
@@ -23,51 +20,50 @@ type removal struct {
 // remove deletes the calendar of an employee who is to have none. The order is that of
 // rule 5.2: the delete guard is asked before an absence costs even the share, then the
 // share goes, then the calendar.
-func (p *employeePass) remove(ctx context.Context, r removal) error {
+func (p *employeePass) remove(ctx context.Context) error {
 	return inOrder(ctx,
 		p.recoverIntent, // a creation of unknown outcome has to be known before it can be undone
-		func(ctx context.Context) (bool, error) { return false, p.dequeueUnwanted(ctx, r) },
-		func(ctx context.Context) (bool, error) { return p.permitAbsent(ctx, r) },
-		always(p.retireCalendar),
-		func(ctx context.Context) (bool, error) { return false, p.showDeleting(ctx, r.reason) },
-		always(p.unshareRetiring),
-		always(p.deleteRetiring),
-		func(ctx context.Context) (bool, error) { return p.holdRemaining(ctx, r.reason) },
-		func(ctx context.Context) (bool, error) { return false, p.recordRemoved(ctx, r) },
+		p.dequeueUnwanted,
+		p.permitAbsent,
+		p.retireCalendar,
+		p.showDeleting,
+		p.unshareRetiring,
+		p.deleteRetiring,
+		p.holdRemaining,
+		p.recordRemoved,
 	)
 }
 
 // dequeueUnwanted gives up the place in the queue of one who wants no calendar any
 // more, so that nobody waits behind them. Of whom that is only doubted, the place
 // stays, and by and by counts no more.
-func (p *employeePass) dequeueUnwanted(ctx context.Context, r removal) error {
-	if p.rec().Creation == nil || r.absent && r.employee != nil {
+func (p *employeePass) dequeueUnwanted(ctx context.Context) error {
+	if p.rec().Creation == nil || p.removal.absent && p.employee != nil {
 		return nil
 	}
 	return p.Store.DequeueCreation(ctx, &p.lease)
 }
 
 // permitAbsent asks the delete guard before anything is taken from one whom the ERP
-// merely lacks. stop: it is held, and the calendar goes on meanwhile (rule 4.4).
-func (p *employeePass) permitAbsent(ctx context.Context, r removal) (stop bool, err error) {
+// merely lacks. What it holds goes on meanwhile (rule 4.4).
+func (p *employeePass) permitAbsent(ctx context.Context) error {
 	c := p.rec().Calendar
-	if c == nil || !r.absent {
-		return false, nil
+	if c == nil || !p.removal.absent {
+		return nil
 	}
+	held := false
 	permitted, err := p.permit(ctx)
-	if err != nil {
-		return false, err
-	}
-	if !permitted {
+	if err == nil && !permitted {
 		// One that its owner deleted cannot be held: its tasks would wait for ever.
-		if exists, err := p.exists(ctx, c.ID); err != nil || exists {
-			if err != nil {
-				return false, err
-			}
-			return true, p.hold(ctx, r.reason, true)
-		}
+		held, err = p.exists(ctx, c.ID)
 	}
-	return false, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Permitted, c.PermittedAt = true, p.term.AcquiredAt() }))
+	if err != nil {
+		return err
+	}
+	if held {
+		return p.hold(ctx, true)
+	}
+	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Permitted, c.PermittedAt = true, p.term.AcquiredAt() }))
 }
 
 func (p *employeePass) retireCalendar(ctx context.Context) error {
@@ -101,11 +97,11 @@ func (p *employeePass) retire(ctx context.Context, from time.Time) error {
 	})
 }
 
-func (p *employeePass) showDeleting(ctx context.Context, reason calendarsync.Reason) error {
+func (p *employeePass) showDeleting(ctx context.Context) error {
 	if len(p.rec().Retiring) == 0 || p.rec().Held != "" || p.rec().State == store.StateDeleting {
 		return nil
 	}
-	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, string(reason) })
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, p.removal.reason })
 }
 
 // deleteRetiring forgets the events of the calendars that are retiring and deletes
@@ -304,28 +300,30 @@ func (p *employeePass) deleteCalendar(ctx context.Context, c store.CalendarRecor
 	return p.write(ctx, w)
 }
 
-// holdRemaining has what the delete guard did not let go wait for an admin. stop: some
-// calendar is still retiring.
-func (p *employeePass) holdRemaining(ctx context.Context, reason calendarsync.Reason) (stop bool, err error) {
-	if slices.ContainsFunc(p.rec().Retiring, awaitsAdmin) {
-		return true, p.hold(ctx, reason, false)
+// holdRemaining has what the delete guard did not let go wait for an admin.
+func (p *employeePass) holdRemaining(ctx context.Context) error {
+	switch remaining := p.rec().Retiring; {
+	case slices.ContainsFunc(remaining, awaitsAdmin):
+		return p.hold(ctx, false)
+	case len(remaining) > 0:
+		return errLater
 	}
-	return len(p.rec().Retiring) > 0, nil
+	return nil
 }
 
 // recordRemoved records that the employee has no calendar any more, and forgets one who
 // is not in the ERP either.
-func (p *employeePass) recordRemoved(ctx context.Context, r removal) error {
-	if r.employee == nil {
+func (p *employeePass) recordRemoved(ctx context.Context) error {
+	if p.employee == nil {
 		p.forgotten = true
-	} else if err := p.writeCard(ctx, *r.employee, ""); err != nil {
+	} else if err := p.writeCard(ctx); err != nil {
 		return err
 	}
-	if p.rec().State == store.StateNone && p.rec().Reason == string(r.reason) {
+	if p.rec().State == store.StateNone && p.rec().Reason == p.removal.reason {
 		return nil
 	}
-	return p.save(ctx, func(e *store.EmployeeRecord) {
-		e.State, e.Reason, e.KeptFrom = store.StateNone, string(r.reason), time.Time{}
-		e.Held, e.AllowedAt = "", time.Time{}
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		r.State, r.Reason, r.KeptFrom = store.StateNone, p.removal.reason, time.Time{}
+		r.Held, r.AllowedAt = "", time.Time{}
 	})
 }

@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,50 +17,49 @@ import (
 const reader = "reader"
 
 // share gives the employee's address the role reader: the rules are listed first and
-// only what is missing is inserted (rule 5.3). waiting: Google wants no sharing now.
-func (p *employeePass) share(ctx context.Context) (waiting bool, err error) {
+// only what is missing is inserted (rule 5.3), once Google wants it.
+func (p *employeePass) share(ctx context.Context) error {
 	if err := p.extend(ctx); err != nil {
-		return false, err
+		return err
 	}
 	calls, cancel := p.calls(ctx)
 	defer cancel()
 	c := *p.rec().Calendar
 	rules, err := p.Google.Rules(calls, c.ID)
 	if failure.Is(err, failure.Gone) && p.knownToGoogle(c) {
-		return false, nil // gone, and the fill makes another
+		return nil // gone, and the fill makes another
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	account, err := p.Account.Account(calls)
 	if err != nil {
-		return false, err
+		return err
 	}
 	rule, listed := ruleFor(rules, c.RuleID, p.want.address)
 	p.reportDriftCount(DriftShareForeign, foreignRules(rules, rule.ID, c.ID, account))
 	if listed && rule.Role != reader && !own(rule.ID, account) {
 		if err := p.narrow(ctx, c.ID, rule); err != nil {
-			return false, err
+			return err
 		}
 	}
 	switch judgeShare(*p.rec(), rule, listed) {
 	case ruleShown:
-		return false, p.save(ctx, func(r *store.EmployeeRecord) {
+		return p.save(ctx, func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
 				c.RuleID, c.RuleSeen, c.Unseen, c.InviteAsked = rule.ID, true, time.Time{}, time.Time{}
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
 		})
 	case ruleHidden:
-		return false, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Unseen = p.term.AcquiredAt() }))
+		return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Unseen = p.term.AcquiredAt() }))
 	case ruleWanted:
 		if until := p.pause.Until(account); !until.IsZero() {
-			p.Wait(until)
-			return true, nil
+			return p.later(until)
 		}
-		return false, p.invite(ctx, c, account)
+		return p.invite(ctx, c)
 	}
-	return false, nil
+	return nil
 }
 
 // knownToGoogle reports whether Google ought to know the calendar by now: one just made
@@ -112,7 +112,7 @@ func (p *employeePass) narrow(ctx context.Context, calendar string, rule googlec
 }
 
 // invite inserts the employee's rule, of which Google sends a mail.
-func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, account store.AccountRecord) error {
+func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error {
 	var made googlecalendar.Rule
 	var at time.Time
 	err := p.write(ctx, write{
@@ -224,8 +224,8 @@ func (p *employeePass) rulesOf(ctx context.Context, calendar string) ([]googleca
 
 // recall finds out whom an adopted calendar was shared with, from its rules: the
 // employee's address may have changed since, and a calendar of a former address is
-// replaced, not shared once more (rule 5.2).
-func (p *employeePass) recall(ctx context.Context, address string) error {
+// replaced, not shared once more (rule 5.2). A purge goes by the address on record.
+func (p *employeePass) recall(ctx context.Context) error {
 	c := p.rec().Calendar
 	if c == nil || c.ID == "" || c.Address != "" {
 		return nil
@@ -243,7 +243,7 @@ func (p *employeePass) recall(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	address, hidden := sharedWith(rules, *c, address, p.tenant, account)
+	address, hidden := sharedWith(rules, *c, cmp.Or(p.want.address, p.rec().Address), p.tenant, account)
 	if hidden {
 		return p.retire(ctx, time.Time{})
 	}

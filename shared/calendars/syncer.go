@@ -54,7 +54,6 @@ type Google interface {
 type Rulebook interface {
 	Settings(ctx context.Context) (calendarsync.Settings, error)
 	Rules(ctx context.Context) (*calendarsync.Rules, error)
-	Knowing(ctx context.Context, states []calendarsync.StateID) (*calendarsync.Rules, error)
 }
 
 // EventSyncer makes tasks' events right; events.Syncer is one.
