@@ -27,40 +27,50 @@ func (p *employeePass) create(ctx context.Context) error {
 	}
 	activity := p.activity("calendar.create", "")
 	intent := p.newIntent(account)
+	calls, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	lost := false
+	err = pass.Write{
+		Announce: func(ctx context.Context) error { return p.reserve(ctx, intent, activity, account) },
+		Call: func(calls context.Context) error {
+			made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
+			activity.Calendar = made.ID
+			if err == nil {
+				p.pause.Accepted(ctx)
+				p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
+			}
+			return err
+		},
+		Record: func(ctx context.Context, err error) error {
+			change := intentMade(activity.Calendar, true) // just made, it is empty: "no mapping" means "no event"
+			if lost = failure.IsAmbiguous(err); lost {
+				change = nil
+			} else if err != nil {
+				change = func(r *store.EmployeeRecord) { r.Calendar = nil }
+			}
+			return p.save(ctx, change, pass.Outcome(activity, err))
+		},
+	}.Make(ctx, calls)
+	if lost && failure.IsAmbiguous(err) {
+		// It may have been made: the list shows it, but not yet (rule 3.6).
+		return p.later(intent.Deadline.Add(p.waits.Intent))
+	}
+	return err
+}
+
+// reserve writes the intent, if it is the employee's turn.
+func (p *employeePass) reserve(ctx context.Context, intent store.CalendarRecord, activity store.ActivityRecord, account store.AccountRecord) error {
 	position, err := p.Store.ReserveCreation(ctx, &p.lease, store.NewCreation{
 		Intent: intent, PerHour: p.waits.CalendarsPerHour, NotBefore: p.pause.Until(account), Activity: activity,
 	})
-	if err != nil {
+	if err != nil || position.Granted {
 		return err
 	}
-	if !position.Granted {
-		if position.At.IsZero() {
-			position.At = p.term.AcquiredAt() // one was adopted meanwhile: another pass
-		}
-		p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
-		return p.later(position.At)
+	if position.At.IsZero() {
+		position.At = p.term.AcquiredAt() // one was adopted meanwhile: another pass
 	}
-	calls, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
-	made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
-	activity.Calendar = made.ID
-	switch {
-	case failure.IsAmbiguous(err):
-		// It may have been made: the list shows it, but not yet (rule 3.6).
-		if err := p.save(ctx, nil, pass.Outcome(activity, err)); err != nil {
-			return err
-		}
-		return p.later(intent.Deadline.Add(p.waits.Intent))
-	case err != nil:
-		if saveErr := p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }, pass.Outcome(activity, err)); saveErr != nil {
-			return saveErr
-		}
-		return err
-	}
-	p.pause.Accepted(ctx)
-	p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
-	// A calendar just made is empty: "no mapping" means "no event" from its birth.
-	return p.save(ctx, intentMade(made.ID, true), pass.Outcome(activity, nil))
+	p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
+	return p.later(position.At)
 }
 
 // newIntent describes the calendar to be made: with a life of its own, and the from of
@@ -72,7 +82,7 @@ func (p *employeePass) newIntent(account store.AccountRecord) store.CalendarReco
 		from = p.term.AcquiredAt().Add(-time.Duration(p.settings.BackfillHours) * time.Hour).UTC().Truncate(time.Second)
 	}
 	return store.CalendarRecord{
-		Epoch: p.NewID(), From: from, Name: p.want.name, Zone: p.settings.TimeZone, Address: p.want.address, Account: account.Sub,
+		Epoch: p.NewID(), From: from, Name: p.name, Zone: p.settings.TimeZone, Address: p.address, Account: account.Sub,
 		Deadline: p.term.AcquiredAt().Add(createTimeout),
 	}
 }

@@ -104,10 +104,11 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	if err != nil {
 		return nil, err
 	}
-	if emptied(recs, int64(p.id), listing) {
+	open, differing, live := sortRemembered(recs, int64(p.id), listing.Epoch, p.term.AcquiredAt())
+	if live > 1 && len(listing.Events) == 0 {
 		p.reportDrift(DriftCalendarEmptied)
 	}
-	ids, err := p.candidates(ctx, recs, listing)
+	ids, err := p.candidates(ctx, open, listing)
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +116,11 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	for _, r := range recs {
 		known[calendarsync.TaskID(r.ID)] = r
 	}
-	differing := p.expired(recs)
 	compare := func(readings map[calendarsync.TaskID]calendarsync.TaskReading, ids []calendarsync.TaskID) {
 		for _, id := range ids {
 			rec := known[id]
 			rec.ID = int64(id)
-			if events.Differs(p.want.rules, readings[id], rec, *p.rec(), listing) {
+			if events.Differs(p.rules, readings[id], rec, *p.rec(), listing) {
 				differing = append(differing, id)
 			}
 		}
@@ -154,24 +154,15 @@ func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID)
 // candidates are the tasks that are or might have to be in the calendar: the
 // employee's open ones, their divisions' where the setting is on, those remembered,
 // and those listed.
-func (p *employeePass) candidates(ctx context.Context, recs []store.TaskRecord, listing *events.Listing) ([]calendarsync.TaskID, error) {
+func (p *employeePass) candidates(ctx context.Context, ids []calendarsync.TaskID, listing *events.Listing) ([]calendarsync.TaskID, error) {
 	calls, cancel := p.calls(ctx)
 	defer cancel()
-	var ids []calendarsync.TaskID
 	for _, f := range p.openTasks() {
 		list, err := p.listTasks(calls, f)
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, list...)
-	}
-	for _, rec := range recs {
-		// What has no event here and is not to have one is not read again every night:
-		// the ERP does not list it among the open tasks, nor the calendar among its
-		// events. A deleted event that somebody restored is among those.
-		if m, mapped := rec.Mapping(int64(p.id)); mapped && !settled(m, p.rec().Calendar.Epoch) {
-			ids = append(ids, calendarsync.TaskID(rec.ID))
-		}
 	}
 	ids = slices.AppendSeq(ids, maps.Keys(listing.Events))
 	slices.Sort(ids)
@@ -181,12 +172,12 @@ func (p *employeePass) candidates(ctx context.Context, recs []store.TaskRecord, 
 // openTasks are the lists of the ERP that hold the employee's open tasks. They have no
 // lower bound of the date: an open task stays however old it gets.
 func (p *employeePass) openTasks() []userside.TaskFilter {
-	states := p.want.rules.Catalogue.StatesWithRoles(p.want.rules.Settings.ShownRoles)
+	states := p.rules.Catalogue.StatesWithRoles(p.rules.Settings.ShownRoles)
 	if len(states) == 0 {
 		return nil
 	}
 	filters := []userside.TaskFilter{{Employee: p.id, States: states}}
-	if p.want.rules.Settings.IncludeDepartments {
+	if p.rules.Settings.IncludeDepartments {
 		// Whether a filter by employee covers tasks of their divisions is not documented
 		// (shared/userside/README.md), so each division is asked for.
 		for _, d := range p.rec().Divisions {
@@ -196,32 +187,26 @@ func (p *employeePass) openTasks() []userside.TaskFilter {
 	return filters
 }
 
-// settled reports whether a mapping only remembers that an event was deleted.
-func settled(m store.Mapping, epoch string) bool {
-	return m.State == store.MappingTombstone && m.Epoch == epoch && m.HeldSince.IsZero() && m.AbsentSince.IsZero()
-}
-
-// expired are the tasks whose event was deleted so long ago that a pass may drop the
-// memory of it.
-func (p *employeePass) expired(recs []store.TaskRecord) []calendarsync.TaskID {
-	var ids []calendarsync.TaskID
+// sortRemembered sorts what tasks remember of the employee's events. open are those to be read:
+// what has no event and is not to have one is not read again every night, since the ERP
+// does not list it among the open tasks, nor the calendar among its events (a deleted
+// event that somebody restored is among those). expired are those deleted so long ago
+// that a pass may drop the memory of them; live counts the events that ought to be there.
+func sortRemembered(recs []store.TaskRecord, employee int64, epoch string, now time.Time) (open, expired []calendarsync.TaskID, live int) {
 	for _, rec := range recs {
-		if m, mapped := rec.Mapping(int64(p.id)); mapped && settled(m, p.rec().Calendar.Epoch) && m.Expired(p.term.AcquiredAt()) {
-			ids = append(ids, calendarsync.TaskID(rec.ID))
+		m, mapped := rec.Mapping(employee)
+		switch settled := m.State == store.MappingTombstone && m.Epoch == epoch && m.HeldSince.IsZero() && m.AbsentSince.IsZero(); {
+		case !mapped || settled && !m.Expired(now):
+		case settled:
+			expired = append(expired, calendarsync.TaskID(rec.ID))
+		default:
+			open = append(open, calendarsync.TaskID(rec.ID))
 		}
-	}
-	return ids
-}
-
-// emptied reports whether a calendar lost all of several events at once.
-func emptied(recs []store.TaskRecord, employee int64, listing *events.Listing) bool {
-	live := 0
-	for _, rec := range recs {
-		if m, mapped := rec.Mapping(employee); mapped && m.State == store.MappingLive && m.Epoch == listing.Epoch {
+		if mapped && m.State == store.MappingLive && m.Epoch == epoch {
 			live++
 		}
 	}
-	return live > 1 && len(listing.Events) == 0
+	return open, expired, live
 }
 
 // syncEvents has the tasks' events made right, a few tasks at a time; where the

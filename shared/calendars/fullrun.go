@@ -183,45 +183,24 @@ func (s *Syncer) joinRun(ctx context.Context, o Order, ids []calendarsync.Employ
 	return &progress{store: s.Store, now: s.Now, part: o.Run, written: s.Now(), writing: semaphore.NewWeighted(1)}, ids, nil
 }
 
-// done notes what came of one employee.
-func (p *progress) done(ctx context.Context, r store.RunResult) error {
-	if p == nil {
-		return nil
-	}
-	return p.count(ctx, func() bool {
-		p.results = append(p.results, r)
-		return !p.now().Before(p.written.Add(countEvery))
-	})
-}
-
-// gaveUp notes that nothing could be done for any of them: their keys are dirty.
-func (p *progress) gaveUp(ctx context.Context, ids []calendarsync.EmployeeID) error {
-	if p == nil {
-		return nil
-	}
-	for _, id := range ids {
-		if err := p.done(ctx, store.RunResult{Employee: int64(id), Failed: true}); err != nil {
-			return err
-		}
-	}
-	return p.flush(ctx)
+// done notes what came of employees, and writes it from time to time.
+func (p *progress) done(ctx context.Context, results ...store.RunResult) error {
+	return p.count(ctx, results, false)
 }
 
 // flush writes what was noted since the last time.
-func (p *progress) flush(ctx context.Context) error {
+func (p *progress) flush(ctx context.Context) error { return p.count(ctx, nil, true) }
+
+func (p *progress) count(ctx context.Context, results []store.RunResult, flush bool) error {
 	if p == nil {
 		return nil
 	}
-	return p.count(ctx, func() bool { return true })
-}
-
-// count writes what was noted, if note says that it is time to.
-func (p *progress) count(ctx context.Context, note func() (due bool)) error {
 	if err := p.writing.Acquire(ctx, 1); err != nil {
 		return failure.Wrap(failure.Transient, "count the progress of a full run", err)
 	}
 	defer p.writing.Release(1)
-	if !note() || len(p.results) == 0 {
+	p.results = append(p.results, results...)
+	if len(p.results) == 0 || !flush && p.now().Before(p.written.Add(countEvery)) {
 		return nil
 	}
 	over, err := p.store.AdvanceRun(ctx, p.part, p.results...)

@@ -56,7 +56,7 @@ func (p *employeePass) hold(ctx context.Context, present bool) error {
 	if !present {
 		state = store.StateHeld
 	}
-	reason := p.removal.reason
+	reason := p.reason
 	if p.rec().Held != "" && p.rec().State == state && p.rec().Reason == reason {
 		return errLater
 	}

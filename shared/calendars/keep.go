@@ -11,13 +11,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// wanted is what the calendar of an employee who is to have one ought to be.
-type wanted struct {
-	name    string
-	address string
-	rules   *calendarsync.Rules
-}
-
 // keep makes sure of the calendar of an employee who is to have one. The order is that
 // of rule 5.2: a former address loses its access before anything else is done, and its
 // calendar stays until the new one is filled.
@@ -50,7 +43,7 @@ func (p *employeePass) findWanted(ctx context.Context) error {
 	if err != nil {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", p.id), err)
 	}
-	p.want = wanted{name: name, address: strings.TrimSpace(p.employee.Email.Or("")), rules: rules}
+	p.name, p.address, p.rules = name, strings.TrimSpace(p.employee.Email.Or("")), rules
 	return nil
 }
 
@@ -58,7 +51,7 @@ func (p *employeePass) findWanted(ctx context.Context) error {
 // present one: it is replaced, and never shared once more (rule 5.2).
 func (p *employeePass) partFromFormerAddress(ctx context.Context) error {
 	c := p.rec().Calendar
-	if c == nil || c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(p.want.address) {
+	if c == nil || c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(p.address) {
 		return nil
 	}
 	if c.ID != "" {
@@ -66,7 +59,7 @@ func (p *employeePass) partFromFormerAddress(ctx context.Context) error {
 	}
 	// Made or not, it was never shared: the pending creation gets the new address.
 	// Forgotten, its calendar would stay for ever.
-	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Address = p.want.address }))
+	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Address = p.address }))
 }
 
 // dequeueIfMade gives up the place in the queue of one whose calendar was found or

@@ -15,7 +15,7 @@ import (
 // name changed.
 func (p *employeePass) adjust(ctx context.Context) error {
 	c := *p.rec().Calendar
-	if c.Name == p.want.name && (c.Zone == "" || c.Zone == p.settings.TimeZone) {
+	if c.Name == p.name && (c.Zone == "" || c.Zone == p.settings.TimeZone) {
 		return nil
 	}
 	calls, cancel := p.calls(ctx)
@@ -37,7 +37,7 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 	c := *p.rec().Calendar
 	mark := p.mark(c)
 	differs := func(have googlecalendar.Calendar) (kinds []string, differs bool) {
-		kinds = differences(have, c, p.want.name, p.settings.TimeZone, mark)
+		kinds = differences(have, c, p.name, p.settings.TimeZone, mark)
 		// For whom it is may never have been written; that is nobody's doing.
 		return kinds, len(kinds) > 0 || have.Mark.For != mark.For
 	}
@@ -71,9 +71,9 @@ func (p *employeePass) rewrite(ctx context.Context, have googlecalendar.Calendar
 	return p.write(ctx, write{
 		action: "calendar.update", calendar: have.ID,
 		call: func(calls context.Context) error {
-			return p.Google.UpdateCalendar(calls, have, p.want.name, p.settings.TimeZone, p.mark(*p.rec().Calendar))
+			return p.Google.UpdateCalendar(calls, have, p.name, p.settings.TimeZone, p.mark(*p.rec().Calendar))
 		},
-		done: ofCalendar(func(c *store.CalendarRecord) { c.Name, c.Zone = p.want.name, p.settings.TimeZone }),
+		done: ofCalendar(func(c *store.CalendarRecord) { c.Name, c.Zone = p.name, p.settings.TimeZone }),
 	})
 }
 

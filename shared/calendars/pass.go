@@ -49,8 +49,13 @@ type presentPass struct {
 	forgotten bool
 	// employee is whom the pass concerns as read, nil for one who is not in the ERP.
 	employee *calendarsync.Employee
-	want     wanted
-	removal  removal
+	// name, address and rules are what a calendar that is kept ought to have.
+	name, address string
+	rules         *calendarsync.Rules
+	// reason is why the employee is to have none. absent: nobody said so; it follows from
+	// two readings that lack them.
+	reason string
+	absent bool
 	// created and emptied tell that this pass made the calendar, or emptied it.
 	created, emptied bool
 }
@@ -73,9 +78,6 @@ func (p *employeePass) extend(ctx context.Context) error {
 func (p *employeePass) calls(ctx context.Context) (context.Context, context.CancelFunc) {
 	return p.term.Calls(ctx, p.Now())
 }
-
-// late reports whether the order's time is over (rule 7.3).
-func (p *employeePass) late() bool { return !p.order.Until.IsZero() && p.Now().After(p.order.Until) }
 
 // save changes the record under the lease; a nil change only adds the activity.
 func (p *employeePass) save(ctx context.Context, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error {
@@ -298,7 +300,7 @@ func (p *employeePass) judge(ctx context.Context) error {
 		}
 		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", p.id), "the ERP's answer cannot be believed")
 	default:
-		p.removal = removal{reason: string(reason), absent: verdict == calendarsync.Absent}
+		p.reason, p.absent = string(reason), verdict == calendarsync.Absent
 		return p.remove(ctx)
 	}
 }
@@ -414,14 +416,6 @@ func (p *employeePass) settle(ctx context.Context) (released bool, err error) {
 		return true, p.Store.ForgetEmployee(ctx, &p.lease)
 	}
 	return p.Store.SettleEmployee(ctx, &p.lease, p.Result.Result)
-}
-
-// outcome is what a released employee means for the message.
-func (p *employeePass) outcome() outcome {
-	if p.unfinished {
-		return unfinished
-	}
-	return finished
 }
 
 // complete reports whether the calendar itself has to be compared, and not only the

@@ -10,13 +10,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// removal is why an employee is to have no calendar.
-type removal struct {
-	reason string
-	// absent: nobody said so; it follows from two readings that lack them.
-	absent bool
-}
-
 // remove deletes the calendar of an employee who is to have none. The order is that of
 // rule 5.2: the delete guard is asked before an absence costs even the share, then the
 // share goes, then the calendar.
@@ -38,7 +31,7 @@ func (p *employeePass) remove(ctx context.Context) error {
 // more, so that nobody waits behind them. Of whom that is only doubted, the place
 // stays, and by and by counts no more.
 func (p *employeePass) dequeueUnwanted(ctx context.Context) error {
-	if p.rec().Creation == nil || p.removal.absent && p.employee != nil {
+	if p.rec().Creation == nil || p.absent && p.employee != nil {
 		return nil
 	}
 	return p.Store.DequeueCreation(ctx, &p.lease)
@@ -48,7 +41,7 @@ func (p *employeePass) dequeueUnwanted(ctx context.Context) error {
 // merely lacks. What it holds goes on meanwhile (rule 4.4).
 func (p *employeePass) permitAbsent(ctx context.Context) error {
 	c := p.rec().Calendar
-	if c == nil || !p.removal.absent {
+	if c == nil || !p.absent {
 		return nil
 	}
 	held := false
@@ -66,17 +59,15 @@ func (p *employeePass) permitAbsent(ctx context.Context) error {
 	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Permitted, c.PermittedAt = true, p.term.AcquiredAt() }))
 }
 
-func (p *employeePass) retireCalendar(ctx context.Context) error {
-	if p.rec().Calendar == nil {
-		return nil
-	}
-	return p.retire(ctx, time.Time{})
-}
+func (p *employeePass) retireCalendar(ctx context.Context) error { return p.retire(ctx, time.Time{}) }
 
 // retire moves the present calendar to those that are on their way out; from now on no
 // event is written to it (rule 1.6). from is that of the calendar to come, zero for one
 // of its own (rule 3.5).
 func (p *employeePass) retire(ctx context.Context, from time.Time) error {
+	if p.rec().Calendar == nil {
+		return nil
+	}
 	if err := p.mayWrite(); err != nil {
 		return err
 	}
@@ -101,7 +92,7 @@ func (p *employeePass) showDeleting(ctx context.Context) error {
 	if len(p.rec().Retiring) == 0 || p.rec().Held != "" || p.rec().State == store.StateDeleting {
 		return nil
 	}
-	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, p.removal.reason })
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StateDeleting, p.reason })
 }
 
 // deleteRetiring forgets the events of the calendars that are retiring and deletes
@@ -319,11 +310,11 @@ func (p *employeePass) recordRemoved(ctx context.Context) error {
 	} else if err := p.writeCard(ctx); err != nil {
 		return err
 	}
-	if p.rec().State == store.StateNone && p.rec().Reason == p.removal.reason {
+	if p.rec().State == store.StateNone && p.rec().Reason == p.reason {
 		return nil
 	}
 	return p.save(ctx, func(r *store.EmployeeRecord) {
-		r.State, r.Reason, r.KeptFrom = store.StateNone, p.removal.reason, time.Time{}
+		r.State, r.Reason, r.KeptFrom = store.StateNone, p.reason, time.Time{}
 		r.Held, r.AllowedAt = "", time.Time{}
 	})
 }

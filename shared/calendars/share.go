@@ -36,7 +36,7 @@ func (p *employeePass) share(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rule, listed := ruleFor(rules, c.RuleID, p.want.address)
+	rule, listed := ruleFor(rules, c.RuleID, p.address)
 	p.reportDriftCount(DriftShareForeign, foreignRules(rules, rule.ID, c.ID, account))
 	if listed && rule.Role != reader && !own(rule.ID, account) {
 		if err := p.narrow(ctx, c.ID, rule); err != nil {
@@ -127,7 +127,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 			if c.RuleID != "" && c.InviteAsked.IsZero() {
 				p.repair(DriftShareMissing)
 			}
-			made, err = p.Google.Share(calls, c.ID, p.want.address)
+			made, err = p.Google.Share(calls, c.ID, p.address)
 			at = p.Now().UTC()
 			return err
 		},
@@ -243,7 +243,7 @@ func (p *employeePass) recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	address, hidden := sharedWith(rules, *c, cmp.Or(p.want.address, p.rec().Address), p.tenant, account)
+	address, hidden := sharedWith(rules, *c, cmp.Or(p.address, p.rec().Address), p.tenant, account)
 	if hidden {
 		return p.retire(ctx, time.Time{})
 	}

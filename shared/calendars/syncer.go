@@ -148,10 +148,7 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 		return Report{}, err
 	}
 	if m.stop.By == pass.BadSettings {
-		if err := m.park(ctx, ids); err != nil {
-			return Report{}, err
-		}
-		return Report{}, run.gaveUp(ctx, ids)
+		return Report{}, m.park(ctx, ids)
 	}
 	if err := m.prepare(ctx, ids); err != nil {
 		return Report{}, err
@@ -163,13 +160,17 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	return report, err
 }
 
-// park keeps the employees dirty: without settings nothing can be said of any.
+// park keeps the employees dirty, and counts them as failed: without settings nothing
+// can be decided about any.
 func (m *message) park(ctx context.Context, ids []calendarsync.EmployeeID) error {
-	keys := make([]store.Key, len(ids))
+	keys, failed := make([]store.Key, len(ids)), make([]store.RunResult, len(ids))
 	for i, id := range ids {
-		keys[i] = store.EmployeeKey(int64(id))
+		keys[i], failed[i] = store.EmployeeKey(int64(id)), store.RunResult{Employee: int64(id), Failed: true}
 	}
-	return pass.Park(ctx, m.Store, m.Log, keys, m.stop)
+	if err := pass.Park(ctx, m.Store, m.Log, keys, m.stop); err != nil {
+		return err
+	}
+	return m.run.count(ctx, failed, true)
 }
 
 // prepare finds out whose calendars the employees' are, and what the ERP says of all
@@ -204,21 +205,19 @@ func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (R
 			if m.run.isOver() {
 				return nil // a later full run takes in everybody
 			}
-			outcome := unfinished
-			if late := i >= atOnce && !m.order.Until.IsZero() && m.Now().After(m.order.Until); !late {
-				var err error
-				if outcome, err = m.sync(ctx, id); err != nil {
+			to := &report.Remaining
+			if i < atOnce || !m.late() {
+				unfinished, redelivered, err := m.sync(ctx, id)
+				if err != nil || !unfinished && !redelivered {
 					return err
+				}
+				if redelivered {
+					to = &report.Redelivered
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			switch outcome {
-			case redelivered:
-				report.Redelivered = append(report.Redelivered, id)
-			case unfinished:
-				report.Remaining = append(report.Remaining, id)
-			}
+			*to = append(*to, id)
 			return nil
 		})
 	}
@@ -227,32 +226,24 @@ func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (R
 	return report, err
 }
 
-// outcome is what came of one employee of a message.
-type outcome int
+// late reports whether the order's time is over (rule 7.3).
+func (m *message) late() bool { return !m.order.Until.IsZero() && m.Now().After(m.order.Until) }
 
-const (
-	// finished: right, recorded as failed, or left to another holder.
-	finished outcome = iota
-	// unfinished: the rest of the fill needs another message.
-	unfinished
-	// redelivered: the message itself already holds the lease.
-	redelivered
-)
-
-// sync holds an employee's lease until a pass is clean.
-func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (outcome, error) {
+// sync holds an employee's lease until a pass is clean, or leaves them to whoever holds
+// it. unfinished: the rest of the fill needs another message.
+func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
 	began := m.Now()
 	lease, got, err := m.Store.AcquireEmployee(ctx, int64(id), store.Claim{
 		Message: m.order.Message, TTL: m.waits.Lease, Deleted: m.order.Deleted, Token: m.NewID(),
 	})
 	switch {
 	case err != nil:
-		return finished, err
+		return false, false, err
 	case got == store.Redelivered:
-		return redelivered, nil
+		return false, true, nil
 	case got == store.Busy:
 		m.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
-		return finished, m.run.done(ctx, store.RunResult{Employee: int64(id)})
+		return false, false, m.run.done(ctx, store.RunResult{Employee: int64(id)})
 	}
 	p := &employeePass{message: *m, id: id, lease: lease, term: pass.NewTerm(began, lease.Until, m.waits.Lease)}
 	if lease.Dirty > 1 {
@@ -266,16 +257,16 @@ func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (outcome
 		case errors.Is(err, store.ErrLeaseLost):
 			// Somebody else has them, or Poll will find them due.
 			m.Log.WarnContext(ctx, "lease lost", "employee", id)
-			return finished, m.run.done(ctx, p.runResult())
+			return false, false, m.run.done(ctx, p.runResult())
 		case err != nil:
-			return finished, err
+			return false, false, err
 		case released:
-			return p.outcome(), m.run.done(ctx, p.runResult())
+			return p.unfinished, false, m.run.done(ctx, p.runResult())
 		}
 		// Marked dirty meanwhile: another pass, in a lease of full length.
 		p.ahead = nil
 		if err := p.extend(ctx); err != nil {
-			return finished, err
+			return false, false, err
 		}
 	}
 }
