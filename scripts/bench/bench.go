@@ -71,7 +71,7 @@ type bench struct {
 	google *fakegoogle.Server
 	erp    *fakeerp.Server
 	meter  *meter
-	judge  judge
+	judge  deployment.Judge
 	own    map[int64]own
 
 	mu      sync.Mutex
@@ -162,14 +162,14 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 		Notify: func(changes ...fakeerp.Change) { b.notify(ctx, changes) },
 	})
 	b.erp.Load(company(b.employees, b.tasks, b.began.In(zone)))
-	b.judge = judge{erp: b.erp, google: b.google, from: b.began.Add(-24 * time.Hour)}
+	b.judge = deployment.Judge{ERP: b.erp, Google: b.google, BindingField: bindingField, Since: b.began.Add(-24 * time.Hour)}
 	b.own = map[int64]own{}
-	wanted := b.judge.wanted()
+	wanted := b.judge.Wanted()
 	for _, e := range b.erp.Employees() {
 		b.own[e.ID] = own{address: e.Email, wanted: len(wanted[e.ID])}
 	}
 	for _, t := range b.erp.Tasks() {
-		if len(t.Executors) == 1 && !t.Todo.Before(b.judge.from) {
+		if len(t.Executors) == 1 && !t.Todo.Before(b.judge.Since) {
 			o := b.own[t.Executors[0]]
 			o.tasks = append(o.tasks, t.ID)
 			b.own[t.Executors[0]] = o
@@ -187,6 +187,15 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 		_ = server.Close()
 		b.sending.Wait()
 	}, nil
+}
+
+// right reports whether every calendar is as it ought to be; what says when.
+func (b *bench) right(what string) bool {
+	wrong := b.judge.Differences()
+	if len(wrong) > 0 {
+		b.holds(false, "%s %d faults, such as: %s", what, len(wrong), wrong[0])
+	}
+	return len(wrong) == 0
 }
 
 // notify does what the ERP's connector does: it signs and sends what changed,

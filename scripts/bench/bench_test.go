@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -73,10 +74,9 @@ func TestJudgeSeesFaults(t *testing.T) {
 	erp := fakeerp.New(fakeerp.Options{})
 	erp.Load(company(2, 4, now))
 	google := fakegoogle.New(fakegoogle.Options{Accounts: []fakegoogle.Account{{Sub: accountSub, Email: accountEmail}}})
-	j := judge{erp: erp, google: google, from: now.Add(-24 * time.Hour)}
-	n, example := j.wrong()
-	if n != 2 || !strings.Contains(example, "has no calendar") {
-		t.Errorf("without calendars: %d faults, such as %q; want one for each of two employees", n, example)
+	j := deployment.Judge{ERP: erp, Google: google, BindingField: bindingField, Since: now.Add(-24 * time.Hour)}
+	if wrong := j.Differences(); len(wrong) != 2 || !strings.Contains(wrong[0], "has no calendar") {
+		t.Errorf("without calendars: %q; want one fault for each of two employees", wrong)
 	}
 	if all := (&changer{b: &bench{judge: j, own: map[int64]own{10: {wanted: 1}}}}).refresh(); all {
 		t.Error("an employee without a calendar counts as complete")

@@ -45,20 +45,20 @@ type subject struct {
 
 // refresh finds the complete calendars and reports whether all are.
 func (c *changer) refresh() (all bool) {
-	of, _ := c.b.judge.calendars()
-	var found []subject
-	all = true
+	of, err := c.b.judge.Calendars()
+	all = err == nil
+	var complete []subject
 	for id, own := range c.b.own {
 		e, ok := of[id]
 		if !ok || e.Live != own.wanted || e.Role(own.address) != "reader" {
 			all = false
 		} else if len(own.tasks) > 0 {
-			found = append(found, subject{e.ID, own.tasks})
+			complete = append(complete, subject{e.ID, own.tasks})
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.complete = found
+	c.complete = complete
 	return all
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,8 +101,8 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 		}
 		for !c.refresh() {
 			if time.Since(began) > patience {
-				n, example := b.judge.wrong()
-				return fmt.Errorf("the first fill is not done after %s: %d faults, such as: %s", patience, n, example)
+				wrong := b.judge.Differences()
+				return fmt.Errorf("the first fill is not done after %s: %d faults: %s", patience, len(wrong), strings.Join(wrong[:min(len(wrong), 3)], "; "))
 			}
 			if err := pause(ctx, 250*time.Millisecond); err != nil {
 				return err
@@ -132,8 +133,7 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 	b.sayOperations(after.Operations, events, "event")
 	atLimit := float64(total(done.google)) / (perMinute * 0.97)
 	b.say("  at Google's own limit     %.0f min for the calls; %d calendars at 20 an hour take %.0f h", atLimit, b.employees, max(0, float64(b.employees-20)/20))
-	n, example := b.judge.wrong()
-	b.holds(n == 0, "after the first fill %d faults, such as: %s", n, example)
+	b.right("after the first fill")
 	// The quick form's calendars may all be complete at once, and nothing be left to
 	// move beside the fill.
 	b.holds((len(live.took) > 0 || b.bySingle) && live.lost == 0, "of %d live changes beside the fill %d were not made", len(live.took), live.lost)
@@ -369,7 +369,7 @@ func (b *bench) burst(ctx context.Context) error {
 		if len(ids) == min(1000, b.tasks/4) {
 			break
 		}
-		if t.Todo.Before(b.judge.from) {
+		if t.Todo.Before(b.judge.Since) {
 			continue
 		}
 		if err := b.erp.MoveTask(t.ID, t.Todo.Add(30*time.Minute)); err != nil {
@@ -450,9 +450,7 @@ func (b *bench) end(context.Context) error {
 			mib(p.HWM), mib(p.Anonymous), mib(p.Heap), float64(p.HWM)/memoryLimit)
 		b.holds(p.HWM < memoryLimit, "%s took %.0f MiB", p.what, mib(p.HWM))
 	}
-	n, example := b.judge.wrong()
-	b.holds(n == 0, "at the end %d faults, such as: %s", n, example)
-	if n == 0 {
+	if b.right("at the end") {
 		b.say("All %d calendars are right at the end. %.0f s in all.", b.employees, time.Since(b.began).Seconds())
 	}
 	return nil

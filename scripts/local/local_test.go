@@ -83,7 +83,7 @@ func TestANewcomerWatchesTasksInTheBrowser(t *testing.T) {
 
 	// The week page is open before the task exists, and is never reloaded.
 	who := int64(0)
-	for id := range (judge{app: a, since: time.Now().Add(-24 * time.Hour)}).wanted() {
+	for id := range judgeOf(a, time.Now().Add(-24*time.Hour)).Wanted() {
 		who = max(who, id)
 	}
 	do("week", chromedp.Navigate(base+"/google/"), chromedp.WaitVisible(chromedp.CSS(".chips .chip")))
@@ -106,7 +106,7 @@ func TestANewcomerWatchesTasksInTheBrowser(t *testing.T) {
 		chromedp.SetValue(chromedp.CSS(`details.add input[name=address]`), "Board St, 5"),
 		chromedp.SetValue(chromedp.CSS(`details.add select[name=executor]`), itoa(who)),
 		chromedp.Click(chromedp.CSS(`details.add button.main`)))
-	told := &teller{app: a, out: io.Discard, judge: judge{app: a, since: time.Now().Add(-24 * time.Hour)}}
+	told := &teller{app: a, out: io.Discard, judge: judgeOf(a, time.Now().Add(-24*time.Hour))}
 	for on := false; !on; { // the form's answer may not be there yet
 		for _, task := range a.erp.Tasks() {
 			on = on || task.Address.Text == "Board St, 5"
@@ -161,17 +161,17 @@ func TestAMissingOrMalformedVariableIsNamed(t *testing.T) {
 // calendars, so that the story's verdict is known to be able to fail.
 func TestTheStoryFailsWhenACalendarIsNotRight(t *testing.T) {
 	a := started(t, nil)
-	told := &teller{app: a, out: io.Discard, names: map[int64]string{}, judge: judge{app: a}}
+	told := &teller{app: a, out: io.Discard, names: map[int64]string{}, judge: judgeOf(a, time.Time{})}
 	if err := told.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	calendars, err := told.judge.calendars()
+	calendars, err := told.judge.Calendars()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, calendar := range calendars {
-		if events := a.google.Events(calendar); len(events) > 0 {
-			if err := a.google.DeleteEvent(calendar, events[0].Id); err != nil {
+	for _, c := range calendars {
+		if events := a.google.Events(c.ID); len(events) > 0 {
+			if err := a.google.DeleteEvent(c.ID, events[0].Id); err != nil {
 				t.Fatal(err)
 			}
 			break
@@ -190,7 +190,7 @@ func TestTheBoardReachesTheCalendarThroughThePHPConnector(t *testing.T) {
 	testenv.PHP(t)
 	t.Chdir("../..")
 	a := started(t, nil, func(o *appOptions) { o.PHP = true })
-	story := &teller{app: a, out: io.Discard, judge: judge{app: a}}
+	story := &teller{app: a, out: io.Discard, judge: judgeOf(a, time.Time{})}
 	if err := story.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ const (
 type teller struct {
 	app   *app
 	out   io.Writer
-	judge judge
+	judge deployment.Judge
 	took  []time.Duration
 	names map[int64]string
 }
@@ -43,7 +43,7 @@ func playStory(ctx context.Context, a *app, out io.Writer) error {
 	for _, e := range a.erp.Employees() {
 		t.names[e.ID] = e.Name
 	}
-	t.judge = judge{app: a}
+	t.judge = judgeOf(a, time.Time{})
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
@@ -78,17 +78,17 @@ func (t *teller) connect(ctx context.Context) error {
 		return fmt.Errorf("connect the account: status %d: %s", status, firstLine(body))
 	}
 	// A calendar begins backfill_hours before its own creation, as its mark says.
-	t.judge.since = began.Add(-24 * time.Hour)
+	t.judge.Since = began.Add(-24 * time.Hour)
 	if err := t.until(ctx, 2*time.Minute); err != nil {
 		return fmt.Errorf("first fill: %w", err)
 	}
-	calendars, err := t.judge.calendars()
+	calendars, err := t.judge.Calendars()
 	if err != nil {
 		return err
 	}
 	events := 0
-	for _, id := range calendars {
-		shown, err := t.judge.shown(id)
+	for _, c := range calendars {
+		shown, err := t.judge.Shown(c.ID)
 		if err != nil {
 			return err
 		}
@@ -98,18 +98,23 @@ func (t *teller) connect(ctx context.Context) error {
 	return nil
 }
 
+// judgeOf is a judge of the stand-ins of a local run.
+func judgeOf(a *app, since time.Time) deployment.Judge {
+	return deployment.Judge{ERP: a.erp, Google: a.google, BindingField: fakeerp.SampleBindingField, Since: since}
+}
+
 // until waits until every calendar is right.
 func (t *teller) until(ctx context.Context, most time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	for {
-		left := t.judge.differences()
-		if len(left) == 0 {
+		wrong := t.judge.Differences()
+		if len(wrong) == 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %s still: %s", most, strings.Join(left, "; "))
+			return fmt.Errorf("after %s still: %s", most, strings.Join(wrong, "; "))
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -143,7 +148,7 @@ func (t *teller) day(ctx context.Context) error {
 	}
 	erp := t.app.erp
 	var bound []int64
-	for id := range t.judge.wanted() {
+	for id := range t.judge.Wanted() {
 		bound = append(bound, id)
 	}
 	slices.Sort(bound)
@@ -174,7 +179,7 @@ func (t *teller) day(ctx context.Context) error {
 		}
 	}
 	var many []int64
-	for _, w := range t.judge.wanted() {
+	for _, w := range t.judge.Wanted() {
 		for id := range w {
 			if len(many) < 20 && !slices.Contains(many, id) && !slices.Contains(created, id) {
 				many = append(many, id)
@@ -243,22 +248,22 @@ func (t *teller) conclude(ctx context.Context) error {
 	if err := t.app.deployment.PubSub.Idle(idle); err != nil {
 		return fmt.Errorf("wait for the queue: %w", err)
 	}
-	calendars, err := t.judge.calendars()
+	calendars, err := t.judge.Calendars()
 	if err != nil {
 		return err
 	}
 	t.say("\nIn the calendars now:")
 	for _, e := range t.app.erp.Employees() {
-		if id := calendars[e.ID]; id != "" {
-			shown, err := t.judge.shown(id)
+		if c, there := calendars[e.ID]; there {
+			shown, err := t.judge.Shown(c.ID)
 			if err != nil {
 				return err
 			}
-			t.say("  %-28s %3d events  %s", e.Name, len(shown), id)
+			t.say("  %-28s %3d events  %s", e.Name, len(shown), c.ID)
 		}
 	}
-	if left := t.judge.differences(); len(left) > 0 {
-		return fmt.Errorf("not right at the end: %s", strings.Join(left, "; "))
+	if wrong := t.judge.Differences(); len(wrong) > 0 {
+		return fmt.Errorf("not right at the end: %s", strings.Join(wrong, "; "))
 	}
 	shares := map[string]int{}
 	for _, m := range t.app.google.Mails() {
