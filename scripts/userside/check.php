@@ -54,7 +54,7 @@ final class Check
         echo "\n";
         foreach (Events::known(new Spool($config))['exist'] + ['TASK_CREATED' => true] as $name => $taken) {
             if ($taken && preg_match('/^[A-Z][A-Z0-9_]*$/D', $name)) {
-                echo self::line($name), "\n";
+                echo plain(self::line($name)), "\n";
             }
         }
         return $this->bad === 0 ? 0 : 1;
@@ -113,6 +113,9 @@ final class Check
         });
         if ($gone !== []) {
             $this->bad('PHP lacks ' . implode(', ', $gone), 'remove them from disable_functions in php.ini, also in the web server\'s');
+        }
+        if (!function_exists('posix_seteuid')) {
+            $this->warn('PHP has no posix extension: what a script of the ERP changes that root runs, only the poll finds', 'install it (Debian: php-common; Red Hat: php-process)');
         }
     }
 

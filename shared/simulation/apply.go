@@ -195,7 +195,7 @@ func (w *world) applyAdmin(s Step) error {
 		w.decideHeld(heldDrop)
 	case AdminReopen:
 		w.decideHeld(heldReopen)
-	case AdminLook:
+	case AdminSync:
 		return w.pressSync("people", s.N[0])
 	case AdminDead:
 		return w.pressSync("dead", s.N[0])

@@ -41,7 +41,7 @@ const (
 	AdminPause    Kind = "admin.pause"
 	AdminConfirm  Kind = "admin.confirm-held"
 	AdminAgain    Kind = "admin.look-at-held"
-	AdminLook     Kind = "admin.look"
+	AdminSync     Kind = "admin.look"
 	AdminRun      Kind = "admin.run"
 	AdminConnect  Kind = "admin.connect"
 	AdminDrop     Kind = "admin.keep-held"
@@ -161,7 +161,7 @@ func weights() []weight {
 		{TaskText, 30}, {TaskType, 15}, {TaskUndate, 15}, {TaskDelete, 25},
 		{PersonAdd, 8}, {PersonAddress, 25}, {PersonBind, 20}, {PersonDismiss, 15}, {PersonRename, 15}, {PersonDivision, 20}, {PersonDelete, 4},
 		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
-		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminLook, 15}, {AdminRun, 6}, {AdminConnect, 3},
+		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminSync, 15}, {AdminRun, 6}, {AdminConnect, 3},
 		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2},
 		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
 		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},

@@ -40,7 +40,7 @@ func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) 
 		if !ok {
 			return calendarsync.Catalogue{}, unreadable("task type", m.id, "id or name")
 		}
-		f := &fields{}
+		f := &fieldReader{}
 		hours := 0.0
 		if v := f.sub(o, "timescale")["hour_on_doing"]; !empty(v) {
 			hours, ok = decimal(v)

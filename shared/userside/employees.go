@@ -182,7 +182,7 @@ func decodeEmployee(want calendarsync.EmployeeID, v any) (*calendarsync.Employee
 	if id, ok := identifier(o["id"]); !ok || calendarsync.EmployeeID(id) != want {
 		return nil, "id"
 	}
-	f := &fields{}
+	f := &fieldReader{}
 	e := &calendarsync.Employee{ID: want}
 	if e.Name = f.line(o["name"], "name"); e.Name == "" {
 		e.Name = f.line(o["short_name"], "short_name")

@@ -15,24 +15,24 @@ import (
 // no task lasts ten years.
 const maxHours = 10 * 366 * 24
 
-// fields reads the fields of one object and remembers the first unreadable one.
-type fields struct{ bad string }
+// fieldReader reads the fields of one object and remembers the first unreadable one.
+type fieldReader struct{ bad string }
 
-func (f *fields) fail(name string) {
+func (f *fieldReader) fail(name string) {
 	if f.bad == "" {
 		f.bad = name
 	}
 }
 
 // check notes an unreadable field.
-func (f *fields) check(ok bool, name string) {
+func (f *fieldReader) check(ok bool, name string) {
 	if !ok {
 		f.fail(name)
 	}
 }
 
 // sub is an object inside o; nil where it is missing, null or PHP's empty list.
-func (f *fields) sub(o object, name string) object {
+func (f *fieldReader) sub(o object, name string) object {
 	v := o[name]
 	if v == nil || emptyCollection(v) {
 		return nil
@@ -43,20 +43,20 @@ func (f *fields) sub(o object, name string) object {
 }
 
 // line is a text on one line; missing is "".
-func (f *fields) line(v any, name string) string {
+func (f *fieldReader) line(v any, name string) string {
 	s, ok := scalar(v)
 	f.check(ok, name)
 	return plainLine(s)
 }
 
-func (f *fields) text(v any, name string) string {
+func (f *fieldReader) text(v any, name string) string {
 	s, ok := scalar(v)
 	f.check(ok, name)
 	return plainText(s)
 }
 
 // id is a number; missing, null and "" are 0.
-func (f *fields) id(v any, name string) int64 {
+func (f *fieldReader) id(v any, name string) int64 {
 	if empty(v) {
 		return 0
 	}
@@ -66,7 +66,7 @@ func (f *fields) id(v any, name string) int64 {
 }
 
 // set is the first of the keys in o that says something, as a set of ids.
-func set[T ~int64](f *fields, o object, path string, keys, inner []string) calendarsync.Given[[]T] {
+func set[T ~int64](f *fieldReader, o object, path string, keys, inner []string) calendarsync.Given[[]T] {
 	for _, k := range keys {
 		v := o[k]
 		if v == nil {
@@ -110,7 +110,7 @@ func decodeTask(want calendarsync.TaskID, v any) (*calendarsync.Task, string) {
 	if id, ok := identifier(o["id"]); !ok || calendarsync.TaskID(id) != want {
 		return nil, "id"
 	}
-	f := &fields{}
+	f := &fieldReader{}
 	t := &calendarsync.Task{ID: want}
 
 	// Parent and priority decide nothing, so an odd one costs nobody their event.
@@ -183,7 +183,7 @@ func decodeTask(want calendarsync.TaskID, v any) (*calendarsync.Task, string) {
 
 // customerName is the customer's full name in the old form, else the prospect's name. The
 // newer forms give ids only, and the API key cannot read customers' cards.
-func customerName(f *fields, o object) string {
+func customerName(f *fieldReader, o object) string {
 	if c, ok := o["customer"].(object); ok {
 		if name, ok := scalar(first(c, "fullName", "full_name", "name")); ok && plainLine(name) != "" {
 			return plainLine(name)
@@ -193,7 +193,7 @@ func customerName(f *fields, o object) string {
 }
 
 // addressText is the address with the apartment, unless the text ends with it already.
-func addressText(f *fields, o object) string {
+func addressText(f *fieldReader, o object) string {
 	if s, plain := scalar(o["address"]); plain {
 		return plainLine(s)
 	}

@@ -80,16 +80,19 @@ final class Spool
     /** The user id that this process works as. */
     private static function user()
     {
+        static $cached = null;
         if (function_exists('posix_geteuid')) {
             return posix_geteuid();
         }
-        $f = tmpfile(); // a file that this process makes belongs to its user
-        if ($f === false) {
-            throw new Fault('which user this is cannot be found out: install PHP\'s posix extension');
+        if ($cached === null || function_exists('posix_seteuid')) {
+            $f = tmpfile(); // a file that this process makes belongs to its user
+            if ($f === false) {
+                throw new Fault('which user this is cannot be found out: install PHP\'s posix extension');
+            }
+            $cached = fstat($f)['uid'];
+            fclose($f);
         }
-        $uid = fstat($f)['uid'];
-        fclose($f);
-        return $uid;
+        return $cached;
     }
 
     /** What is at a path, also of a link itself; null: nothing. */

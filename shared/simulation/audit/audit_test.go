@@ -145,7 +145,7 @@ func TestRight(t *testing.T) {
 			l.readEmployee(40)
 			l.pass(time.Second)
 			check(l.t, l.erp.UpdateEmployee(40, func(e *fakeerp.Employee) { e.Email = "i@provider.example" }))
-			l.readEverybody() // a poll, of which the look knows nothing
+			l.readEverybody() // a poll, of which the pass knows nothing
 			l.create(40)
 			old := l.cals[40]
 			l.readEmployee(40)
@@ -221,7 +221,7 @@ func TestRight(t *testing.T) {
 				l.remove(id, petro, 0)
 			}
 		}},
-		{"a lying ERP that said so twice", func(l *lab) {
+		{"an ERP that answers falsely twice", func(l *lab) {
 			l.erp.Inject(fakeerp.Rule{Action: "show", Count: 2, Fault: fakeerp.Missing("staff")})
 			l.readTasks(early)
 			l.pass(10 * time.Minute)
@@ -230,7 +230,7 @@ func TestRight(t *testing.T) {
 			l.readTasks(early)
 			l.write(l.cals[olena], early, olena, l.content(early, olena, 0), func(*calendar.Event) {})
 		}},
-		{"an explicit lie", func(l *lab) {
+		{"an explicit false answer", func(l *lab) {
 			l.erp.Inject(fakeerp.Rule{Action: "show", Fault: fakeerp.Replace("date.todo", nil)})
 			l.readTasks(early)
 			l.remove(early, olena, 0)
