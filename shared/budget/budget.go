@@ -1,7 +1,7 @@
 // Package budget paces all calls to Google's Calendar API on one account's
 // budget that every instance of every function shares (section 6 of shared/README.md). It must
 // never let a call pass without a slot: where the store does not answer, the
-// call is refused.
+// call fails.
 package budget
 
 import (
@@ -34,40 +34,39 @@ const (
 	minPause = 10 * time.Millisecond
 )
 
-// share is what a lane may take of the book at a time.
+// share is what a lane may reserve at a time.
 type share struct {
-	take  int           // slots in one reservation
+	batch int           // slots in one request
 	ahead time.Duration // how far from now they may start
-	// patient: few slots are left for later while there is time.
+	// patient: few slots are not worth a request while there is time.
 	patient bool
 }
 
 func shareOf(lane queue.Lane) share {
 	if lane == queue.LaneLive {
-		return share{take: 3, ahead: 5 * time.Second}
+		return share{batch: 3, ahead: 5 * time.Second}
 	}
-	return share{take: 10, ahead: time.Second, patient: true}
+	return share{batch: 10, ahead: time.Second, patient: true}
 }
 
-// Slots is the shared book of slots; store.Store is it.
+// Slots is the shared ledger of slots; store.Store is it.
 type Slots interface {
 	ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error)
 }
 
 // Pacer hands out slots. It is safe for concurrent use: callers of one process
-// and lane reserve together, so that they do not contend for the shared book.
+// and lane reserve together, so that they do not contend for the ledger.
 type Pacer struct {
 	slots   Slots
 	spacing time.Duration
 	now     func() time.Time
 
-	mu    sync.Mutex
-	desks map[counter]*desk
-	clock clock
+	mu         sync.Mutex
+	allocators map[allocatorKey]*allocator
+	clock      clock
 }
 
-// counter names a desk.
-type counter struct {
+type allocatorKey struct {
 	account string
 	lane    queue.Lane
 }
@@ -78,9 +77,9 @@ func New(slots Slots, perMinute int, now func() time.Time) *Pacer {
 	return &Pacer{
 		slots: slots,
 		// As the store counts it, so that what is reckoned here and there agrees.
-		spacing: (spacing + time.Microsecond - 1).Truncate(time.Microsecond),
-		now:     now,
-		desks:   map[counter]*desk{},
+		spacing:    (spacing + time.Microsecond - 1).Truncate(time.Microsecond),
+		now:        now,
+		allocators: map[allocatorKey]*allocator{},
 	}
 }
 
@@ -110,9 +109,9 @@ func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
 	if calendar != "" {
 		late = min(late, lateWrite)
 	}
-	d := p.desk(account, LaneOf(ctx))
+	a := p.allocator(account, LaneOf(ctx))
 	for {
-		at, err := d.slot(ctx, calendar)
+		at, err := a.slot(ctx, calendar)
 		if err != nil {
 			return err
 		}
@@ -125,19 +124,19 @@ func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
 	}
 }
 
-func (p *Pacer) desk(account string, lane queue.Lane) *desk {
+func (p *Pacer) allocator(account string, lane queue.Lane) *allocator {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if lane != queue.LaneLive {
 		lane = queue.LaneBulk
 	}
-	c := counter{account, lane}
-	d := p.desks[c]
-	if d == nil {
-		d = &desk{p: p, account: account, share: shareOf(lane), wake: make(chan struct{}, 1), calendars: map[string]turn{}}
-		p.desks[c] = d
+	key := allocatorKey{account, lane}
+	a := p.allocators[key]
+	if a == nil {
+		a = &allocator{p: p, account: account, share: shareOf(lane), wake: make(chan struct{}, 1), calendars: map[string]nextWrite{}}
+		p.allocators[key] = a
 	}
-	return d
+	return a
 }
 
 func (p *Pacer) sleepUntil(ctx context.Context, at time.Time) error {
@@ -164,5 +163,5 @@ const (
 )
 
 func tooLate() error {
-	return failure.New(failure.RateLimited, waiting, "there is none before this look's deadline")
+	return failure.New(failure.RateLimited, waiting, "there is none before this pass's deadline")
 }

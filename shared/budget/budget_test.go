@@ -29,9 +29,9 @@ const (
 // slack is for the store's clock, which counts in microseconds.
 const slack = 100 * time.Microsecond
 
-// book is the real store on bolt, slowed down as the cloud's is, with a count of
+// ledger is the real store on bolt, slowed down as the cloud's is, with a count of
 // the transactions.
-type book struct {
+type ledger struct {
 	store *store.Store
 	// latency bounds the time one answer takes; half before the transaction.
 	latency time.Duration
@@ -40,7 +40,7 @@ type book struct {
 	asked atomic.Int64
 }
 
-func newBook(t *testing.T, latency time.Duration) *book {
+func newLedger(t *testing.T, latency time.Duration) *ledger {
 	t.Helper()
 	b, err := bolt.Open(filepath.Join(t.TempDir(), "store"), time.Now, bolt.NoSync())
 	if err != nil {
@@ -51,10 +51,10 @@ func newBook(t *testing.T, latency time.Duration) *book {
 			t.Error(err)
 		}
 	})
-	return &book{store: store.New(b), latency: latency}
+	return &ledger{store: store.New(b), latency: latency}
 }
 
-func (b *book) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error) {
+func (b *ledger) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error) {
 	b.asked.Add(1)
 	b.lag()
 	defer b.lag()
@@ -65,7 +65,7 @@ func (b *book) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Res
 }
 
 // lag waits on the bubble's clock for a part of the latency.
-func (b *book) lag() {
+func (b *ledger) lag() {
 	if b.latency > 0 {
 		<-time.After(rand.N(b.latency / 2))
 	}
@@ -127,7 +127,7 @@ func TestPaceOfManyCallersAndPacers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const span = 3 * time.Minute
-				b, made := newBook(t, row.latency), &calls{}
+				b, made := newLedger(t, row.latency), &calls{}
 				ctx, cancel := context.WithTimeout(t.Context(), span)
 				defer cancel()
 				var wg sync.WaitGroup
@@ -161,7 +161,7 @@ func TestPaceOfManyCallersAndPacers(t *testing.T) {
 // TestLiveWaitsAtMostASecondBehindBulk shows rule 6.2.
 func TestLiveWaitsAtMostASecondBehindBulk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBook(t, 0)
+		b := newLedger(t, 0)
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		var wg sync.WaitGroup
@@ -195,19 +195,19 @@ func TestLiveWaitsAtMostASecondBehindBulk(t *testing.T) {
 
 func TestBulkLooksASecondAheadAndLiveFive(t *testing.T) {
 	for lane, want := range map[queue.Lane]struct{ least, most time.Duration }{
-		// Bulk waits until several slots are worth a transaction, while the book holds half
+		// Bulk waits until several slots are worth a transaction, while the ledger holds half
 		// of what the lane may look ahead: how full it is depends on how the callers came.
 		queue.LaneBulk: {time.Second / 2, time.Second}, "": {time.Second / 2, time.Second},
 		queue.LaneLive: {5*time.Second - 3*spacing, 5 * time.Second},
 	} {
 		t.Run("lane "+string(lane), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBook(t, 0)
+				b := newLedger(t, 0)
 				ctx := t.Context()
 				if lane != "" {
 					ctx = budget.WithLane(ctx, lane)
 				}
-				// Many at one moment: what the book then holds is what the lane took ahead.
+				// Many at one moment: what the ledger then holds is what the lane took ahead.
 				ctx, cancel := context.WithCancel(ctx)
 				p := budget.New(b, limit, time.Now)
 				var wg sync.WaitGroup
@@ -220,7 +220,7 @@ func TestBulkLooksASecondAheadAndLiveFive(t *testing.T) {
 					t.Fatal(err)
 				}
 				if wait := res.Free; wait < want.least || wait > want.most+spacing {
-					t.Errorf("the book is taken for the next %s, want %s to %s", wait, want.least, want.most)
+					t.Errorf("the ledger is taken for the next %s, want %s to %s", wait, want.least, want.most)
 				}
 				cancel()
 				wg.Wait()
@@ -231,7 +231,7 @@ func TestBulkLooksASecondAheadAndLiveFive(t *testing.T) {
 
 func TestUnusedSlotsLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBook(t, 0)
+		b := newLedger(t, 0)
 		p := budget.New(b, limit, time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -273,7 +273,7 @@ func TestFewerReservationsThanCallsWhenManyWait(t *testing.T) {
 	for lane, share := range map[queue.Lane]int64{queue.LaneBulk: 4, queue.LaneLive: 2} {
 		t.Run(string(lane), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, made := newBook(t, 0), &calls{}
+				b, made := newLedger(t, 0), &calls{}
 				p := budget.New(b, limit, time.Now)
 				var wg sync.WaitGroup
 				for range 200 {
@@ -300,7 +300,7 @@ func TestTwoWritesASecondPerCalendar(t *testing.T) {
 		for _, crowd := range []int{0, 60} {
 			t.Run(fmt.Sprintf("%s, %d others", name, crowd), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					p := budget.New(newBook(t, 0), limit, time.Now)
+					p := budget.New(newLedger(t, 0), limit, time.Now)
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
 					made, other := &calls{}, &calls{}
@@ -392,7 +392,7 @@ func TestDeadlineTooNearIsToldAtOnce(t *testing.T) {
 	for name, calendar := range map[string]string{"behind the budget": "", "behind the calendar's other writes": "calendar-1"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := budget.New(newBook(t, 0), limit, time.Now)
+				p := budget.New(newLedger(t, 0), limit, time.Now)
 				busy, cancel := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
 				for range 300 {
@@ -419,7 +419,7 @@ func TestDeadlineTooNearIsToldAtOnce(t *testing.T) {
 
 func TestEndedContextIsTransient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := budget.New(newBook(t, 0), limit, time.Now)
+		p := budget.New(newLedger(t, 0), limit, time.Now)
 		for _, calendar := range []string{"", "calendar-1"} {
 			var wg sync.WaitGroup
 			ctx, cancel := context.WithCancel(t.Context())

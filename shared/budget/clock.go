@@ -5,36 +5,28 @@ import "time"
 // clock translates the database's time into the process' own. A slot's start
 // reckoned from the moment of an answer would be late by what that answer took,
 // each by something else: three writes whose slots keep their distance could
-// come within a second. The quickest answers tell the difference of the clocks
-// best.
+// come within a second. But the database's time lies between the asking and the
+// answer, so each answer bounds the difference of the clocks on both sides, the
+// quickest ones best; and where the clocks drift, or one of them was set, the
+// bounds leave the difference behind.
 type clock struct {
 	known bool
-	// own and database are moments of the first answer.
-	own, database time.Time
-	// behind is the least that answers took besides, as it looks of late.
-	behind time.Duration
+	// offset is what the own clock is ahead of the database's; rather too much.
+	offset time.Duration
 }
 
-// stray is how much slower than the quickest an answer may be before the clocks
-// are looked at anew: one of them was set.
-const stray = time.Second
-
-// when gives the own time of a moment of the database's clock, of which an answer
-// told at the own time now. It is never after now.
-func (p *Pacer) when(at, now time.Time) time.Time {
+// when gives the own time of a moment of the database's clock, which answered with it
+// at the own time answered when it was asked at the time asked. It is never after
+// answered.
+func (p *Pacer) when(at, asked, answered time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.clock
+	most := answered.Sub(at)
+	least := most - answered.Sub(asked)
 	if !c.known {
-		*c = clock{known: true, own: now, database: at}
+		*c = clock{known: true, offset: most}
 	}
-	took := now.Sub(c.own) - at.Sub(c.database)
-	switch {
-	case took < c.behind || took-c.behind > stray:
-		c.behind = took
-	default:
-		// Clocks drift: what was the least long ago need not be so now.
-		c.behind += (took - c.behind) / 64
-	}
-	return c.own.Add(at.Sub(c.database) + c.behind)
+	c.offset = max(least, min(most, c.offset))
+	return answered.Add(c.offset - most)
 }

@@ -22,18 +22,18 @@ import (
 func TestEightInstancesShareOneBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
-			span      = 4 * time.Minute
+			span      = 10 * time.Minute
 			filling   = 16 // calendars of each of six instances, each filled by two
 			perMinute = limit
 		)
-		b := newBook(t, 80*time.Millisecond)
+		b := newLedger(t, 80*time.Millisecond)
 		b.spike = 1500 * time.Millisecond // slots that are told too late must not be used
 		ctx, cancel := context.WithTimeout(t.Context(), span)
 		defer cancel()
 		var mu sync.Mutex
 		var seen []arrival
 		arrives := func(calendar string, changed time.Time) {
-			<-time.After(rand.N(30 * time.Millisecond)) // on the way to Google
+			<-time.After(rand.N(20 * time.Millisecond)) // on the way to Google
 			mu.Lock()
 			defer mu.Unlock()
 			seen = append(seen, arrival{at: time.Now(), calendar: calendar, changed: changed})
@@ -193,12 +193,12 @@ func TestAHangingBackendLetsNoCallPassUntilItIsBack(t *testing.T) {
 
 // slowAnswer delays the answers to single reservations.
 type slowAnswer struct {
-	*book
+	*ledger
 	after time.Duration
 }
 
 func (s *slowAnswer) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error) {
-	res, err := s.book.ReserveSlots(ctx, r)
+	res, err := s.ledger.ReserveSlots(ctx, r)
 	<-time.After(s.after)
 	s.after = 20 * time.Millisecond
 	return res, err
@@ -214,10 +214,12 @@ func TestASlotToldTooLateIsNotUsed(t *testing.T) {
 	}{
 		{"", 500 * time.Millisecond, 1}, {"", 600 * time.Millisecond, 2},
 		{"calendar-1", 90 * time.Millisecond, 1}, {"calendar-1", 160 * time.Millisecond, 2},
+		// Not to be taken for a clock that was set.
+		{"", 1500 * time.Millisecond, 2}, {"calendar-1", 1500 * time.Millisecond, 2},
 	} {
 		t.Run(fmt.Sprint(row.calendar, " after ", row.after), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &slowAnswer{newBook(t, 0), 20 * time.Millisecond}
+				s := &slowAnswer{newLedger(t, 0), 20 * time.Millisecond}
 				p := budget.New(s, limit, time.Now)
 				// How long a quick answer takes tells the database's clock.
 				if err := p.Wait(t.Context(), account, ""); err != nil {

@@ -109,17 +109,17 @@ func child(text string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	book := &counted{Store: store.New(backend)}
+	ledger := &counted{Store: store.New(backend)}
 	// Connected and warm, before anything is judged: an emulator just started takes
 	// seconds for its first transactions.
 	for range 10 {
 		r := store.SlotRequest{Account: "warming up", Calls: []string{"", "c"}, Spacing: time.Millisecond, Window: time.Millisecond, Ahead: time.Hour}
-		if _, err := book.Store.ReserveSlots(ctx, r); err != nil {
+		if _, err := ledger.Store.ReserveSlots(ctx, r); err != nil {
 			return err
 		}
 	}
 	client := &http.Client{Transport: stamping{&http.Transport{MaxIdleConnsPerHost: 64}}}
-	p.gateway, err = googlecalendar.New(ctx, client, p.Google+"/calendar/v3/", budget.New(book, scaledLimit, time.Now),
+	p.gateway, err = googlecalendar.New(ctx, client, p.Google+"/calendar/v3/", budget.New(ledger, scaledLimit, time.Now),
 		func(context.Context) (string, error) { return account, nil })
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func child(text string, out io.Writer) error {
 	} else {
 		p.change(budget.WithLane(ctx, queue.LaneLive))
 	}
-	said := told{Calls: p.calls.Load(), Reservations: book.n.Load(), Failed: p.failed.Load(), Longest: time.Duration(book.longest.Load())}
+	said := told{Calls: p.calls.Load(), Reservations: ledger.n.Load(), Failed: p.failed.Load(), Longest: time.Duration(ledger.longest.Load())}
 	p.errors.Range(func(k, v any) bool { said.Errors = append(said.Errors, fmt.Sprint(k)); return len(said.Errors) < 5 })
 	return json.NewEncoder(out).Encode(said)
 }

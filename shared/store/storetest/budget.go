@@ -124,8 +124,8 @@ func calendarSlots(r *rig) {
 	}
 	r.b.advance(time.Hour)
 	r.must1(r.reserve(0, ""))
-	if book := all[store.BudgetRecord](r, store.Budgets)[0]; len(book.Writes) > 0 || len(book.Reserved) > 1 {
-		r.Errorf("the book still holds what is past: %+v", book)
+	if ledger := all[store.BudgetRecord](r, store.Budgets)[0]; len(ledger.Writes) > 0 || len(ledger.Reserved) > 1 {
+		r.Errorf("the ledger still holds what is past: %+v", ledger)
 	}
 }
 
