@@ -312,18 +312,3 @@ func must(t *testing.T, err error) {
 func orderUntil(employee int64, until time.Time) calendars.Order {
 	return calendars.Order{Employees: []calendarsync.EmployeeID{calendarsync.EmployeeID(employee)}, Cause: queue.CauseNotify, Until: until}
 }
-
-// pending counts the employees and tasks with a change not yet applied.
-func (b *bench) pending() (employees, tasks int) {
-	b.t.Helper()
-	recs, err := b.store.PendingTasks(b.t.Context(), 1000)
-	must(b.t, err)
-	people, err := b.store.Employees(b.t.Context())
-	must(b.t, err)
-	for _, p := range people {
-		if p.Dirty > 0 {
-			employees++
-		}
-	}
-	return employees, len(recs)
-}

@@ -190,26 +190,6 @@ func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
 	}
 }
 
-// An insert whose answer was lost is refused when it is repeated, because its id is
-// taken; if what is there cannot be read just then, it is not forgotten (found by the
-// simulation: an event that stayed after its task was closed; rule 2.6).
-func TestAnEventUnderATakenIDThatCannotBeReadIsNotForgotten(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := newBench(t)
-		i, staff := b.staffed("Olena")
-		b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", LoseResponse: true})
-		b.google.Inject(fakegoogle.Fault{Method: "calendar.events.get", Status: http.StatusForbidden, Reason: "forbidden", Count: 2})
-		task := b.addTask(b.hour(9), staff...)
-		i.task(task)
-		b.want(staff[0], b.hour(9)) // it is there, and nobody knows
-		must(t, b.erp.CloseTask(task))
-		i.task(task)
-		i.rest()
-		b.want(staff[0])
-		b.wantQuiet(staff...)
-	})
-}
-
 // A deletion that the guard counted goes in that very time or is counted again:
 // otherwise those of a day that Google refused come on top of the next day's (found by
 // the simulation; rule 4.8).
@@ -247,25 +227,6 @@ func TestADeletionThatComesLateIsCountedAgain(t *testing.T) {
 			t.Errorf("%d calendars went within three hours, 3 may in a day", gone())
 		}
 	})
-}
-
-// A deletion that is told before the ERP shows it is looked for once more: no list of
-// changes would tell of it later (found by the simulation).
-func TestADeletionToldBeforeTheERPShowsItIsLookedForAgain(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	i, staff := b.staffed("Olena")
-	stays, task := b.addTask(b.hour(9), staff[0]), b.addTask(b.hour(12), staff[0])
-	i.task(stays)
-	b.erp.SetCommitDelay(5 * time.Second)
-	must(t, b.erp.DeleteTask(task))
-	if !i.deliver(delivery{id: b.newID(), tasks: []int64{task}, cause: queue.CauseNotify, deleted: true}) {
-		t.Fatal("refused")
-	}
-	b.want(staff[0], b.hour(9), b.hour(12)) // as the ERP still has it
-	b.clock.advance(time.Minute)
-	i.rest()
-	b.want(staff[0], b.hour(9))
 }
 
 // However often Google refuses to delete a calendar, it counts once: others go as they

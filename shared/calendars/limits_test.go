@@ -3,63 +3,11 @@ package calendars_test
 import (
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 )
-
-// quotaExceeded on an event stops all event writes until its end, also those of
-// the same message, and each refusal in a row doubles the pause (rule 6.6).
-func TestGooglesLimitPausesAllEventWrites(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	i, ids := b.staffed("Olena")
-	var tasks []int64
-	var want []time.Time
-	for h := range 24 {
-		tasks = append(tasks, b.addTask(b.hour(h), ids[0]))
-		want = append(want, b.hour(h))
-	}
-	fault := b.google.Inject(fakegoogle.Fault{Method: "calendar.events.insert", Status: http.StatusForbidden, Reason: "quotaExceeded", Count: -1})
-	b.google.ResetRequests()
-	i.task(tasks...)
-	// Those under way when it came were already on the road.
-	if n := fault.Hits(); n < 1 || n > 4 {
-		t.Errorf("%d refused calls", n)
-	}
-	until := func() time.Time {
-		a, err := b.store.Account(t.Context())
-		must(t, err)
-		return a.PausedUntil
-	}
-	if got := until().Sub(b.clock.Now()); got != 15*time.Minute {
-		t.Errorf("paused for %v", got)
-	}
-	if _, pending := b.pending(); pending != len(tasks) {
-		t.Errorf("%d tasks pending, want %d", pending, len(tasks))
-	}
-	before := fault.Hits()
-	for b.clock.Now().Before(until()) {
-		i.due()
-		b.clock.advance(time.Minute)
-	}
-	if n := fault.Hits() - before; n != 0 {
-		t.Errorf("%d calls during the pause", n)
-	}
-	b.clock.advance(time.Minute)
-	for range 5 {
-		i.due()
-	}
-	if got := until().Sub(b.clock.Now()); got < 25*time.Minute || got > 31*time.Minute {
-		t.Errorf("the second pause is %v", got)
-	}
-	fault.Remove()
-	i.rest()
-	b.want(ids[0], want...)
-	b.wantQuiet(ids...)
-}
 
 func TestGooglesLimitPausesCreations(t *testing.T) {
 	t.Parallel()
@@ -139,26 +87,5 @@ func TestDisconnectedInTheMiddleNothingIsLost(t *testing.T) {
 	gone = false
 	i.rest()
 	b.want(who, b.hour(15))
-	b.wantQuiet(who)
-}
-
-// Put off until the pause ends, a due key does not come up at every poll.
-func TestKeysPutOffDuringAPauseAreNotDueBeforeItsEnd(t *testing.T) {
-	t.Parallel()
-	b, i, who, task := withTask(t)
-	must(t, b.erp.MoveTask(task, b.hour(11)))
-	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.update", Status: http.StatusForbidden, Reason: "forbidden"})
-	i.task(task)
-	until, err := b.store.PauseWrites(t.Context(), sub)
-	must(t, err)
-	b.clock.advance(14 * time.Minute) // the task's own rest is over, the pause is not
-	if !i.due() {
-		t.Fatal("nothing was due")
-	}
-	if due := b.taskRecord(task).DueAt; !due.Equal(until) {
-		t.Fatalf("due at %v, the pause ends at %v", due, until)
-	}
-	i.rest()
-	b.want(who, b.hour(11))
 	b.wantQuiet(who)
 }

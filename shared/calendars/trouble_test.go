@@ -414,26 +414,6 @@ func TestAnAuditDuringAPauseDoesNotCountAsOne(t *testing.T) {
 	b.wantQuiet(ids...)
 }
 
-func TestOfTwoLiveGenerationsTheLowerGoes(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
-	i, ids := b.staffed("Olena")
-	task := b.addTask(b.hour(9), ids[0])
-	i.task(task)
-	lower := b.events(ids[0])[0].Id
-	must(t, b.google.DeleteEvent(b.calendar(ids[0]), lower))
-	i.employee(queue.CauseReconcile, ids[0])
-	i.rest()
-	b.want(ids[0], b.hour(9))
-	must(t, b.google.RestoreEvent(b.calendar(ids[0]), lower))
-	b.want(ids[0], b.hour(9), b.hour(9))
-	i.employee(queue.CauseReconcile, ids[0])
-	if e := b.events(ids[0]); len(e) != 1 || e[0].Id == lower {
-		t.Fatalf("%d events", len(e))
-	}
-	b.wantQuiet(ids...)
-}
-
 func TestWhatIsNotOursStays(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -460,44 +440,6 @@ func TestWhatIsNotOursStays(t *testing.T) {
 	}
 	if len(left) != 3 || !left[foreign] || !left[copied] || !left[elsewhere] {
 		t.Fatalf("left: %v", left)
-	}
-}
-
-// An event whose mark somebody took away is nobody's any more: it stays, and the
-// task gets another.
-func TestAnEventWithoutItsMarkIsNotTouched(t *testing.T) {
-	t.Parallel()
-	for _, cause := range []string{"message", "audit", "closed"} {
-		t.Run(cause, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t)
-			i, ids := b.staffed("Olena")
-			task := b.addTask(b.hour(9), ids[0])
-			i.task(task)
-			stripped := b.events(ids[0])[0].Id
-			must(t, b.google.EditEvent(b.calendar(ids[0]), stripped, func(e *calendar.Event) {
-				e.ExtendedProperties, e.Summary = nil, "Mine"
-			}))
-			want := 2
-			if cause == "closed" {
-				must(t, b.erp.CloseTask(task))
-				want = 1
-			} else {
-				must(t, b.erp.MoveTask(task, b.hour(11)))
-			}
-			if cause == "audit" {
-				i.employee(queue.CauseReconcile, ids[0])
-			} else {
-				i.task(task)
-			}
-			i.rest()
-			all := b.events(ids[0])
-			kept := slices.ContainsFunc(all, func(e *calendar.Event) bool { return e.Id == stripped && e.Summary == "Mine" })
-			if len(all) != want || !kept {
-				t.Fatalf("%d events, kept %v", len(all), kept)
-			}
-			b.wantQuiet(ids...)
-		})
 	}
 }
 
