@@ -107,7 +107,7 @@ final class Check
     /** The command line may have another php.ini than the web server. */
     private function functions()
     {
-        $needed = ['flock', 'fopen', 'fwrite', 'ftruncate', 'fstat', 'random_bytes', 'register_shutdown_function', 'set_error_handler', 'parse_url'];
+        $needed = ['flock', 'fopen', 'fwrite', 'ftruncate', 'fstat', 'lstat', 'umask', 'random_bytes', 'register_shutdown_function', 'set_error_handler', 'parse_url'];
         $gone = array_filter($needed, static function ($function) {
             return !function_exists($function);
         });

@@ -33,7 +33,7 @@ type Message struct {
 	OrderingKey string
 }
 
-// Counts is what has become of a subscription's messages.
+// Counts says how far a subscription's messages are.
 type Counts struct {
 	// Ready, InFlight and BackingOff together are the outstanding messages: those
 	// waiting for a free place, those being pushed, those nacked and waiting.
@@ -56,8 +56,8 @@ type Dispatcher struct {
 	ownHTTP *http.Transport // nil where the caller gave the client
 	ctx     context.Context // the parent of every push; ends with Close
 	cancel  context.CancelFunc
-	// forward publishes to a dead-letter topic: Publish, or the Server's way, which
-	// shows the message to pstest too.
+	// forward publishes to a dead-letter topic: by Publish, or as the Server does, which
+	// also gives the message to pstest.
 	forward func(topic string, m Message) error
 
 	running sync.WaitGroup // pushes, and handlers that outlive theirs
@@ -104,7 +104,7 @@ func NewDispatcher(ctx context.Context, opts Options) (*Dispatcher, error) {
 		return err
 	}
 	if d.client == nil {
-		// One place per push, or connections are opened and closed all the time.
+		// One idle connection per push, or connections would be opened and closed all the time.
 		d.ownHTTP = &http.Transport{MaxIdleConnsPerHost: DefaultMaxOutstanding}
 		d.client = &http.Client{
 			Transport:     d.ownHTTP,
@@ -119,7 +119,7 @@ func NewDispatcher(ctx context.Context, opts Options) (*Dispatcher, error) {
 		d.subs[s.Name] = sub
 		d.topics[s.Topic] = append(d.topics[s.Topic], sub)
 		if _, ok := d.topics[s.DeadLetterTopic]; s.DeadLetterTopic != "" && !ok {
-			d.topics[s.DeadLetterTopic] = nil // exists, with nobody listening so far
+			d.topics[s.DeadLetterTopic] = nil // it exists, without a subscription so far
 		}
 	}
 	return d, nil
@@ -184,7 +184,7 @@ func (d *Dispatcher) push(s *subscription, it *delivery) {
 	}
 
 	forwarded := false
-	// Once the parent context ended, every push fails: that says nothing of the message.
+	// Once the parent context has ended, every push fails, whatever the message.
 	if !acked && s.DeadLetterTopic != "" && it.attempts >= s.MaxDeliveryAttempts && d.ctx.Err() == nil {
 		if err := d.forward(s.DeadLetterTopic, deadLetter(s, it)); err != nil {
 			d.opts.Logger.Warn("dead letter not forwarded", "subscription", s.Name, "message", it.message.ID, "error", err)
@@ -240,8 +240,8 @@ func (d *Dispatcher) wake(s *subscription, it *delivery, n int) {
 	d.kick(s)
 }
 
-// RedeliverNow ends every back-off now, for a story that need not wait for it.
-// Delivery attempts keep counting. It returns how many messages it woke.
+// RedeliverNow ends every back-off now, for tests that need not wait for it. Delivery
+// attempts are counted on. It returns how many messages it woke.
 func (d *Dispatcher) RedeliverNow() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -18,9 +18,9 @@ const (
 	DefaultMaxBackoff          = 600 * time.Second
 	DefaultAckDeadline         = 10 * time.Second
 	DefaultMaxDeliveryAttempts = 5
-	// DefaultMaxOutstanding bounds the pushes under way at once on a subscription.
-	// Google has no such setting; it opens its push window with success, and Cloud
-	// Run's max_instances × concurrency then bounds it. Give that product here.
+	// DefaultMaxOutstanding bounds a subscription's concurrent pushes. Google has no such
+	// setting: its push window opens with success, until Cloud Run's max_instances ×
+	// concurrency bounds it. Set that product.
 	DefaultMaxOutstanding = 100
 )
 
@@ -38,11 +38,11 @@ type Options struct {
 	IDPrefix string
 	// Now gives publish times; time.Now where nil.
 	Now func() time.Time
-	// Client pushes to endpoints that are URLs; a client of the Dispatcher's own
-	// where nil. Redirects are not followed with that one: to Pub/Sub, 3xx is a nack.
+	// Client pushes to endpoints that are URLs. Where nil, the Dispatcher uses one that
+	// follows no redirects: to Pub/Sub, 3xx is a nack.
 	Client *http.Client
-	// Logger hears of nacked and dead-lettered messages (ids and statuses, never
-	// content); silence where nil.
+	// Logger receives nacked and dead-lettered messages (ids and statuses, never content);
+	// nothing is logged where nil.
 	Logger *slog.Logger
 }
 
@@ -72,8 +72,7 @@ type Subscription struct {
 	MaxDeliveryAttempts int
 }
 
-// check reports what is wrong with o in one error and returns o with full names
-// and defaults.
+// check returns o with full names and defaults, or everything that is wrong with it.
 func (o Options) check() (Options, error) {
 	var faults []error
 	if o.Project == "" {

@@ -77,21 +77,21 @@ func (d *Dispatcher) post(s *subscription, it *delivery) (int, error) {
 		return 0, fmt.Errorf("pushing message %s: %w", it.message.ID, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// Read to the end, or the connection cannot be used again; the body itself says
-	// nothing to Pub/Sub, so a fault in reading it changes nothing.
+	// Read to the end, or the connection cannot be used again. The body means nothing to
+	// Pub/Sub, so an error in reading it changes nothing.
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	return resp.StatusCode, nil
 }
 
-// call runs the subscription's handler in a goroutine of its own, since a handler
-// may outlast the acknowledgement deadline, and that must not keep the message.
+// call runs the subscription's handler in a goroutine of its own: a handler that outlasts
+// the acknowledgement deadline must not delay the message's next attempt.
 func (d *Dispatcher) call(ctx context.Context, s *subscription, req *http.Request) (int, error) {
 	req.RequestURI = req.URL.RequestURI()
 	req.RemoteAddr = "192.0.2.1:443" // TEST-NET-1: nobody's address
 	answer := make(chan int, 1)
 	d.running.Go(func() {
 		w := &response{header: http.Header{}}
-		// As net/http's server does it: a handler's panic costs that request alone.
+		// As with net/http's server, a handler's panic ends only its own request.
 		defer func() {
 			if p := recover(); p != nil {
 				d.opts.Logger.Error("push handler panicked", "subscription", s.Name, "panic", p, "stack", string(debug.Stack()))

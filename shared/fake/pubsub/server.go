@@ -44,7 +44,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the fake Pub/Sub: %w", err)
 	}
-	fake := pstest.NewServer() // its own port stays unused; front stands before it
+	fake := pstest.NewServer() // its own port stays unused: callers talk to front
 	s := &Server{
 		Dispatcher: d,
 		addr:       listener.Addr().String(),
@@ -77,8 +77,8 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 func (s *Server) Project() string { return s.opts.Project }
 
 // ClientOptions make Google's client talk to this server, whatever
-// PUBSUB_EMULATOR_HOST says. The options hold one connection, which the client
-// closes: ask anew for each client.
+// PUBSUB_EMULATOR_HOST says. They hold one connection, which the client closes: each
+// client needs its own.
 func (s *Server) ClientOptions() ([]option.ClientOption, error) {
 	conn, err := grpc.NewClient("passthrough:///"+s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Server) ClientOptions() ([]option.ClientOption, error) {
 	return []option.ClientOption{option.WithGRPCConn(conn)}, nil
 }
 
-// Publish publishes without a client, in the same way.
+// Publish publishes as a client does, without one.
 func (s *Server) Publish(topic string, m Message) (id string, err error) {
 	topic = fullName(s.opts.Project, "topics", topic)
 	resp, err := s.api.Publish(s.ctx, &pb.PublishRequest{Topic: topic, Messages: []*pb.PubsubMessage{{
@@ -102,8 +102,8 @@ func (s *Server) Publish(topic string, m Message) (id string, err error) {
 	return resp.MessageIds[0], nil
 }
 
-// Messages are all messages ever published, by any way and to any topic, dead
-// letters included: what a test of "ids only" (rule 10.4) looks through.
+// Messages are all messages ever published, in any way and to any topic, dead letters
+// included, for a test that they hold ids only (rule 10.4).
 func (s *Server) Messages() []*pstest.Message { return s.fake.Messages() }
 
 // Close ends the API and all deliveries; see [Dispatcher.Close].
@@ -121,9 +121,9 @@ func (s *Server) Close() error {
 type front struct {
 	*pstest.GServer
 	d *Dispatcher
-	// boot begins the ids that are pushed. Google never gives an id twice, whereas
-	// pstest begins anew with every start, maybe on the state of the one before:
-	// there a run and a lease are known by their message's id (rule 1.4).
+	// boot begins the ids that are pushed. Google never gives an id twice, but pstest
+	// counts from 1 at every start, perhaps on the state of the one before, in which a full
+	// run and a lease are known by their message's id (rule 1.4).
 	boot string
 }
 
@@ -189,8 +189,8 @@ func (f *front) Publish(ctx context.Context, req *pb.PublishRequest) (*pb.Publis
 	return resp, nil
 }
 
-// CreateSubscription rejects push subscriptions, which only Options can make: a
-// message that silently goes nowhere would be worse.
+// CreateSubscription rejects push subscriptions, which only Options can make, rather than
+// accept one whose messages would go nowhere.
 func (f *front) CreateSubscription(ctx context.Context, req *pb.Subscription) (*pb.Subscription, error) {
 	if req.GetPushConfig().GetPushEndpoint() != "" {
 		return nil, status.Error(codes.Unimplemented, "the fake Pub/Sub takes push subscriptions in its Options only")

@@ -99,7 +99,7 @@ func TestGooglesClientPublishesToAnHTTPEndpoint(t *testing.T) {
 	})
 
 	req := receive(t, got)
-	// What is pushed was never pushed before, whatever pstest counts.
+	// The id that is pushed is unique, whatever pstest counts.
 	pushed := strconv.FormatInt(at.UnixMicro(), 36) + "-" + id
 	want := request{http.MethodPost, "application/json", map[string]any{
 		"message": map[string]any{
@@ -140,8 +140,8 @@ func TestAMessageIsPushedWithoutDelay(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("publish to handler: median %v, slowest %v", took[25], took[49])
-	// pstest's own delivery looks every 10 ms; what is here must not wait for such a
-	// clock. The bound leaves room for the race detector on a busy machine.
+	// pstest itself delivers every 10 ms; this package must not wait for such a tick. The
+	// bound leaves room for the race detector on a busy machine.
 	if took[25] > 8*time.Millisecond {
 		t.Errorf("median from publish to handler = %v, want a few milliseconds", took[25])
 	}

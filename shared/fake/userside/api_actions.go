@@ -23,7 +23,7 @@ func (c call) span(name string) (span, error) {
 		return span{}, err
 	}
 	if dateOnly {
-		// Not documented; a day given as the end is taken as the whole day.
+		// Not documented; a day as the end means the whole day.
 		to = to[:len(time.DateOnly)] + " 23:59:59"
 	}
 	return span{from, to}, nil
@@ -137,7 +137,8 @@ func (s *Server) staffIn(t *Task, divisions []int64) bool {
 	})
 }
 
-// expired: still open past its start and its due-by allowance. Not documented closer.
+// expired reports whether a task is still open past its start and its due-by allowance.
+// More about it is not documented.
 func (s *Server) expired(t *Task, now time.Time) bool {
 	return !t.Todo.IsZero() && t.Completed.IsZero() &&
 		t.Todo.Add(time.Duration(t.DeadlineHours)*time.Hour).Before(now)

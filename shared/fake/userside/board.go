@@ -80,7 +80,7 @@ type page struct {
 	Tab   string
 	Clock string
 	Zone  string
-	Back  string // where a form leads back to, relative to the root
+	Back  string // where a form returns to, relative to the root
 }
 
 // Link is a path under the root as a relative link.

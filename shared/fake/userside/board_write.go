@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// backPlaces are where a form may lead back to; anything else leads to the board.
+// backPlaces are the pages to which a form may return; any other returns to the board.
 var backPlaces = regexp.MustCompile(`^(task/[0-9]+|employees)?(\?[A-Za-z0-9=&%._-]*)?(#[a-z0-9]+)?$`)
 
 // post runs a form's change and leads back with a relative redirect: the prefix
@@ -151,7 +151,7 @@ func (b *board) changeTask(r *http.Request) (string, error) {
 			return "", err
 		}
 		if strings.HasPrefix(f.Get("back"), "task/") {
-			return "?", nil // its own page went with it
+			return "?", nil // its own page is gone with it
 		}
 		return "", nil
 	}
@@ -195,8 +195,8 @@ func (b *board) assign(id int64, f url.Values) error {
 	return b.s.UpdateTask(id, func(t *Task) { t.Executors, t.Divisions = executors, divisions })
 }
 
-// drop is a card put elsewhere: `date` another day at the same time of day,
-// `to` another employee in place of `from` (absent: of all).
+// drop is a card that was moved: `date` is another day at the same time of day, `to`
+// another employee in place of `from` (absent: in place of all).
 func (b *board) drop(id int64, f url.Values) error {
 	from, err := formNumber(f, "from")
 	if err != nil {
@@ -296,7 +296,7 @@ func (b *board) savePerson(id int64, f url.Values) error {
 			e.Name, e.ShortName = name, name
 		}
 		e.Position = formText(f, "position")
-		// Not trimmed: a dispatcher's stray blanks are what the integration must cope with.
+		// Not trimmed: the integration must cope with a dispatcher's stray blanks.
 		e.Email = f.Get("email")
 		for _, d := range all {
 			e.setMembership(d.ID, slices.Contains(divisions, d.ID), now)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Ids of the sample company that a story needs to name.
+// Ids of the sample company that tests and documents name.
 const (
 	SampleBindingField  int64 = 1 // "Google calendar", a checkbox
 	SampleCalendarField int64 = 2 // "Calendar id", text
@@ -214,7 +214,7 @@ func sampleTasks(now time.Time, rnd *rand.Rand) []Task {
 	return out
 }
 
-// sampleException makes the few tasks that are not like the others.
+// sampleException changes the few tasks that are unlike the others.
 func sampleException(i int, t *Task, midnight time.Time, day int, story sampleStory) {
 	switch i {
 	case 14: // unassigned
