@@ -14,6 +14,13 @@ import (
 const (
 	// expiryNotice is how long before a grant expires its alarm is raised (rule 7.5).
 	expiryNotice = 48 * time.Hour
+	// fullRunEvery is how often everybody must have been passed over: a night, and the
+	// hour by which the clocks' change prolongs one.
+	fullRunEvery = 25 * time.Hour
+	// fullRunsSince is the entry of the open alarms that is no incident: since when
+	// full runs can come to an end, so that neither a new installation nor the end
+	// of a long pause looks like a missed run.
+	fullRunsSince = "full-runs-since"
 )
 
 // alarmGrace is how long the instance that lost or made a connection has to raise or
@@ -47,7 +54,11 @@ func (p *poll) alarms(ctx context.Context) error {
 	if open == nil {
 		open = map[string]string{}
 	}
-	for _, c := range p.incidents() {
+	missed, err := p.fullRunMissed(ctx, open)
+	if err != nil {
+		return err
+	}
+	for _, c := range append(p.incidents(), missed) {
 		kind := string(c.kind)
 		switch raised := open[kind]; {
 		case c.is && raised == "":
@@ -94,6 +105,32 @@ func (p *poll) incidents() []incident {
 			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})
 	}
 	return out
+}
+
+// fullRunMissed judges whether the nightly full run stays away or never comes to its
+// end. A metric's silence could not tell: Monitoring watches 23.5 hours at most, and
+// only what was there once.
+func (p *poll) fullRunMissed(ctx context.Context, open map[string]string) (incident, error) {
+	missed := incident{kind: logging.FullRunMissed, id: "full-run-" + p.now.UTC().Format(time.RFC3339),
+		begins: "No full run has passed over everybody for 25 hours", ends: "A full run has passed over everybody, or none can any more"}
+	if p.sum.Paused || !p.mayWrite() {
+		delete(open, fullRunsSince)
+		return missed, nil
+	}
+	since, err := time.Parse(time.RFC3339, open[fullRunsSince])
+	if err != nil {
+		open[fullRunsSince] = p.now.UTC().Format(time.RFC3339)
+		return missed, nil
+	}
+	if p.now.Sub(since) <= fullRunEvery {
+		return missed, nil
+	}
+	complete, err := p.Store.CompleteRunSince(ctx, p.now.Add(-fullRunEvery))
+	if err != nil {
+		return missed, fmt.Errorf("poll: %w", err)
+	}
+	missed.is = !complete
+	return missed, nil
 }
 
 // lostGrant raises or ends the alarm of a lost connection where the instance that

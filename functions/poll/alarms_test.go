@@ -100,6 +100,9 @@ func TestAPauseOfGoogleAndAGrantThatEndsAreToldOnceEach(t *testing.T) {
 	}
 	want("three days ahead", 1, 1)
 	w.now = w.now.Add(30 * time.Hour)
+	if _, err := w.store.StartRun(t.Context(), "of-nobody", "reconcile", nil); err != nil {
+		t.Fatal(err)
+	}
 	want("within two days", 2, 1)
 	want("told once", 2, 1)
 	w.connect()
@@ -204,4 +207,57 @@ func TestAlarmsAreToldDuringAPause(t *testing.T) {
 	if all, ended := count(); all != 2 || ended != 1 {
 		t.Errorf("told %d times, ended %d: %s", all-ended, ended, w.log.String())
 	}
+}
+
+// The nightly full run can stay away, or begin every night and never end: both are
+// told once, though nothing ever was there before. What cannot run is not missed.
+func TestAFullRunThatIsMissedIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	want := func(what string, begun, ended int) {
+		t.Helper()
+		for range 2 {
+			w.poll()
+		}
+		all := strings.Count(w.log.String(), "alarm=full-run-missed")
+		if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+			t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+		}
+	}
+	start := func(id string) string {
+		t.Helper()
+		parts, err := w.store.StartRun(t.Context(), id, "reconcile", []int{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parts[0]
+	}
+	finish := func(part string) {
+		t.Helper()
+		if _, err := w.store.AdvanceRun(t.Context(), part, store.RunResult{Employee: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("just connected", 0, 0)
+	w.now = w.now.Add(24 * time.Hour)
+	want("a day after", 0, 0)
+	w.now = w.now.Add(time.Hour)
+	want("never ran", 1, 0)
+	start("1")
+	want("begun", 1, 0)
+	finish(start("2")) // supersedes the first
+	want("ran", 1, 1)
+	w.now = w.now.Add(24 * time.Hour)
+	start("3")
+	want("under way", 1, 1)
+	w.now = w.now.Add(2 * time.Hour)
+	start("4")
+	want("begun anew and never ended", 2, 1)
+
+	w.set.Enabled = false
+	want("paused", 2, 2)
+	w.now = w.now.Add(72 * time.Hour)
+	w.set.Enabled = true
+	want("resumed", 2, 2)
+	w.now = w.now.Add(25 * time.Hour)
+	want("resumed and never ran", 3, 2)
 }

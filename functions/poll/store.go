@@ -56,6 +56,8 @@ type memoryStore interface {
 	// Alarms reads the incidents raised and not ended, by kind; SaveAlarms replaces them.
 	Alarms(ctx context.Context) (map[string]string, error)
 	SaveAlarms(ctx context.Context, alarms map[string]string) error
+	// CompleteRunSince reports whether a full run that passed over everybody ended at a time or after.
+	CompleteRunSince(ctx context.Context, since time.Time) (bool, error)
 }
 
 // taskStore says which tasks have events, and whom a task concerns.

@@ -30,6 +30,8 @@ const (
 	ClockWrong AlarmKind = "clock-wrong"
 	// QuotaExhausted: Google has paused writing.
 	QuotaExhausted AlarmKind = "quota-exhausted"
+	// FullRunMissed: no full run has passed over everybody for more than 25 hours.
+	FullRunMissed AlarmKind = "full-run-missed"
 	// DeadLetterUnreadable: a dead letter points to no key, or is a full run.
 	DeadLetterUnreadable AlarmKind = "dead-letter-unreadable"
 )

@@ -44,7 +44,7 @@ func Indexed() map[Collection][]string {
 		Tasks:       {"due_at", "pending_since", "employees", "failed", "held", "inserted_at"},
 		Activity:    {"at"},
 		DeadLetters: {"at"},
-		Runs:        {"started"},
+		Runs:        {"started", "ended"},
 		RunParts:    {"run"},
 		SignIns:     {"expires_at"},
 		Tickets:     {"expires_at"},

@@ -80,7 +80,8 @@ func (s *Store) SaveEmployeePoll(ctx context.Context, rec EmployeePollRecord) er
 	})
 }
 
-// Alarms reads the incidents that Poll has raised and not ended, by kind.
+// Alarms reads the incidents that Poll has raised and not ended, by kind, with what
+// Poll keeps beside them to judge the next.
 func (s *Store) Alarms(ctx context.Context) (map[string]string, error) {
 	rec, _, err := get[AlarmsRecord](ctx, s, "read the open alarms", alarmsRef())
 	return rec.Alarms, err

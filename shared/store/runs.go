@@ -310,6 +310,13 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]RunRecord, error) {
 	return runs, nil
 }
 
+// CompleteRunSince reports whether a full run that passed over everybody ended at a
+// time or after; one that a later run superseded did not.
+func (s *Store) CompleteRunSince(ctx context.Context, since time.Time) (bool, error) {
+	runs, err := query[RunRecord](ctx, s, "look for a complete run", Query{Collection: Runs, Field: "ended", Op: AtLeast, Value: since})
+	return slices.ContainsFunc(runs, func(r RunRecord) bool { return r.Superseded == "" }), err
+}
+
 func (s *Store) run(ctx context.Context, id string) (run RunRecord, found bool, err error) {
 	if found, err = s.b.Get(ctx, runRef(id), &run); err != nil || !found {
 		return run, false, err

@@ -47,8 +47,8 @@ run "alerts" {
 
   assert {
     condition = toset(concat(keys(google_monitoring_alert_policy.log), keys(google_monitoring_alert_policy.metric), keys(google_monitoring_alert_policy.absence))) == toset([
-      "grant-revoked", "grant-expiring", "client-refused", "deletions-held", "clock-wrong", "quota-exhausted", "dead-letter-unreadable", "other-alarm", "scheduler-failed", "secret-read",
-      "dead-letter", "dead-letter-stuck", "oldest-message-live", "oldest-message-bulk", "poll-missed", "reconcile-missed",
+      "grant-revoked", "grant-expiring", "client-refused", "deletions-held", "clock-wrong", "quota-exhausted", "full-run-missed", "dead-letter-unreadable", "other-alarm", "scheduler-failed", "secret-read",
+      "dead-letter", "dead-letter-stuck", "oldest-message-live", "oldest-message-bulk", "poll-missed",
     ])
     error_message = "The set of alerts has changed: change the runbook too."
   }
@@ -77,8 +77,12 @@ run "alerts" {
     error_message = "Alarms of other kinds are silent, or come twice."
   }
   assert {
-    condition     = google_monitoring_alert_policy.absence["poll-missed"].conditions[0].condition_absent[0].duration == "1200s" && google_monitoring_alert_policy.absence["reconcile-missed"].conditions[0].condition_absent[0].duration == "88200s"
-    error_message = "Silence is noticed after 20 minutes (poll) and 24.5 hours (full run)."
+    condition     = google_monitoring_alert_policy.absence["poll-missed"].conditions[0].condition_absent[0].duration == "1200s"
+    error_message = "A poll that stays away is noticed after 20 minutes."
+  }
+  assert {
+    condition     = alltrue([for p in google_monitoring_alert_policy.absence : alltrue([for c in p.conditions : can(regex("^[0-9]+s$", c.condition_absent[0].duration)) && tonumber(trimsuffix(c.condition_absent[0].duration, "s")) <= 84600])])
+    error_message = "Monitoring refuses to watch for a silence longer than 23 h 30 m (84,600 s)."
   }
   assert {
     condition     = alltrue([for name in ["notify", "oauth", "console", "sync-task", "sync-employee", "poll"] : strcontains(google_monitoring_alert_policy.log["secret-read"].conditions[0].condition_matched_log[0].filter, "\"fn-${name}@acme-calendars.iam.gserviceaccount.com\"")]) && !strcontains(google_monitoring_alert_policy.log["secret-read"].conditions[0].condition_matched_log[0].filter, "fn-reconcile@")

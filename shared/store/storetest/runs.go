@@ -109,6 +109,15 @@ func fullRuns(r *rig) {
 	equal(r, "superseded is over", over, true)
 	list("late progress of the one before", 2, three, two)
 
+	complete := func(what string, since time.Time, want bool) {
+		r.Helper()
+		got, err := r.s.CompleteRunSince(r.ctx, since)
+		r.must(err)
+		equal(r, what, got, want)
+	}
+	complete("at its very end", want.Ended, true)
+	complete("only superseded and under way since", want.Ended.Add(time.Millisecond), false)
 	r.start("nobody", "reconcile")
+	complete("over nobody", r.b.now(), true)
 	run("over nobody", store.RunRecord{ID: "nobody", Cause: "reconcile", Started: r.b.now(), Ended: r.b.now(), ExpiresAt: r.b.now().Add(store.ActivityKept)})
 }
