@@ -54,11 +54,7 @@ func (h *handler) overview(ctx context.Context) (overview, error) {
 		if err != nil {
 			return err
 		}
-		paused := o.account.PausedUntil
-		if o.account.CreationsPausedUntil.After(paused) {
-			paused = o.account.CreationsPausedUntil
-		}
-		o.queue, err = h.Store.CreationQueue(ctx, o.account.Sub, h.Now(), paused)
+		o.queue, err = h.Store.CreationQueue(ctx, o.account.Sub, h.Now(), o.account.CreationsResume())
 		return err
 	})
 	g.Go(func() (err error) { o.saved, err = h.Settings.Saved(ctx); return err })

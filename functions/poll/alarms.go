@@ -81,10 +81,7 @@ func (p *poll) alarms(ctx context.Context) error {
 // incidents lists those that this poll can judge.
 func (p *poll) incidents() []incident {
 	a, now := p.account, p.now
-	paused := a.PausedUntil
-	if a.CreationsPausedUntil.After(paused) {
-		paused = a.CreationsPausedUntil
-	}
+	paused := a.CreationsResume()
 	out := []incident{
 		{kind: logging.QuotaExhausted, id: "quota-" + paused.UTC().Format(time.RFC3339), is: now.Before(paused),
 			begins: "Google refuses writes for a while: quotaExceeded", ends: "Google's pause is over",

@@ -67,7 +67,7 @@ func NewCreationsPause(s CreationsStore, account Account, now func() time.Time, 
 	return &Pause{
 		what: "creating and sharing", account: account, begin: s.PauseCreations, end: s.CreationsWork, now: now, log: log,
 		recorded: func(a store.AccountRecord) (time.Time, bool) {
-			return later(a.PausedUntil, a.CreationsPausedUntil), a.CreationsPauseSeconds > 0
+			return a.CreationsResume(), a.CreationsPauseSeconds > 0
 		},
 	}
 }

@@ -43,6 +43,15 @@ type AccountRecord struct {
 	CreationsPauseSeconds int64     `firestore:"creations_pause_seconds,omitempty" json:"creations_pause_seconds,omitempty"`
 }
 
+// CreationsResume is when calendars may be made and shared again: a pause of all writes
+// pauses that, too.
+func (a AccountRecord) CreationsResume() time.Time {
+	if a.CreationsPausedUntil.After(a.PausedUntil) {
+		return a.CreationsPausedUntil
+	}
+	return a.PausedUntil
+}
+
 // SealPath names the record of the account sub; its Sealed is bound to this name.
 func SealPath(sub string) string { return string(Accounts) + "/" + sub }
 
