@@ -134,7 +134,7 @@ func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, stop
 	for id := range readings {
 		ids = append(ids, int64(id))
 	}
-	if stop.Err != nil {
+	if stop.By != pass.Nobody {
 		return ids, nil
 	}
 	whose, err := s.findExtras(ctx, known)

@@ -20,28 +20,24 @@ const (
 
 func day(n int) time.Time { return time.Date(2026, 3, n, 8, 0, 0, 0, time.UTC) }
 
-// TestJudgeRetiring: rule 3.6, what may become of a calendar on its way out.
+// TestJudgeRetiring: rules 3.6 and 4.6, what may become of a calendar on its way out.
 func TestJudgeRetiring(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		extra bool
 		found inspection
-		want  fate
+		// want where others are not spared, and where they are.
+		want, spared fate
 	}{
-		"deleted by its owner":                {false, inspection{}, notThere},
-		"an extra, deleted by its owner":      {true, inspection{}, notThere},
-		"marked":                              {false, inspection{exists: true, marked: true}, deletable},
-		"marked, with others' events":         {false, inspection{exists: true, marked: true, others: true}, deletable},
-		"without its mark":                    {false, inspection{exists: true}, unmarked},
-		"an extra, marked":                    {true, inspection{exists: true, marked: true}, deletable},
-		"an extra, with others' events":       {true, inspection{exists: true, marked: true, others: true}, holdsOthers},
-		"an extra that lost its mark":         {true, inspection{exists: true}, madeTheirs},
-		"an extra, unmarked and with others'": {true, inspection{exists: true, others: true}, madeTheirs},
+		"deleted by its owner":     {inspection{}, notThere, notThere},
+		"marked":                   {inspection{exists: true, marked: true}, deletable, deletable},
+		"marked, with others'":     {inspection{exists: true, marked: true, others: true}, deletable, holdsOthers},
+		"without its mark":         {inspection{exists: true}, unmarked, madeTheirs},
+		"unmarked and with others": {inspection{exists: true, others: true}, unmarked, madeTheirs},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := judgeRetiring(store.CalendarRecord{ID: "c", Extra: row.extra}, row.found); got != row.want {
-				t.Errorf("%d, want %d", got, row.want)
+			if got, spared := judgeRetiring(row.found, false), judgeRetiring(row.found, true); got != row.want || spared != row.spared {
+				t.Errorf("%d and %d, want %d and %d", got, spared, row.want, row.spared)
 			}
 		})
 	}
@@ -52,10 +48,10 @@ func TestOnlyWhatIsSeenWithItsMarkIsDeletable(t *testing.T) {
 	t.Parallel()
 	for n := range 16 {
 		on := func(bit int) bool { return n>>bit&1 == 1 }
-		found := inspection{exists: on(0), marked: on(1), others: on(2)}
-		c := store.CalendarRecord{Extra: on(3)}
-		if judgeRetiring(c, found) == deletable && (!found.exists || !found.marked || c.Extra && found.others) {
-			t.Errorf("deletable: %+v, extra %v", found, c.Extra)
+		found, spareOthers := inspection{exists: on(0), marked: on(1), others: on(2)}, on(3)
+		want := found.exists && found.marked && !(spareOthers && found.others)
+		if got := judgeRetiring(found, spareOthers) == deletable; got != want {
+			t.Errorf("deletable: %v, %+v, others spared: %v", got, found, spareOthers)
 		}
 	}
 }

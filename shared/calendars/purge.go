@@ -7,8 +7,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
-	"github.com/erp-calendar/erp-calendar/shared/failure"
-	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -70,56 +68,29 @@ func (p *employeePass) recordPurged(ctx context.Context) error {
 	})
 }
 
-// purgeCalendar deletes one calendar, once its mark was read, or takes the product's
-// part out of it.
+// purgeCalendar deletes one calendar, or takes the product's part out of it.
 func (p *employeePass) purgeCalendar(ctx context.Context, c store.CalendarRecord) error {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	have, err := p.Google.Calendar(calls, c.ID)
-	if failure.Is(err, failure.Gone) {
-		return p.forgetGone(ctx, c)
-	}
+	found, err := p.inspect(ctx, c, true)
 	if err != nil {
 		return err
 	}
-	if !p.marked(have, c) {
-		// Somebody made it theirs, or an earlier pass did and died before it said so.
+	switch judgeRetiring(found, true) {
+	case madeTheirs:
+		// Or an earlier pass took the mark off and died before it said so.
 		p.Log.WarnContext(ctx, "calendar without the mark left alone", "employee", p.id, "calendar", c.ID)
 		return p.write(ctx, write{action: "calendar.keep", calendar: c.ID, record: p.keepFromPurge(c.ID)})
+	case holdsOthers:
+		return p.clearForOthers(ctx, found, c)
 	}
-	_, all, err := p.Google.Events(calls, c.ID)
-	if failure.Is(err, failure.Gone) {
-		return p.forgetGone(ctx, c)
-	}
-	if err != nil {
-		return err
-	}
-	ours, _ := ownEvents(all, p.tenant, p.id)
-	if len(ours) == len(all) {
-		return p.deleteCalendar(ctx, c, true)
-	}
-	return p.clearForOthers(ctx, have, c, ours)
-}
-
-// forgetGone forgets a calendar that its owner deleted. A single "not found" is not
-// believed: after the purge nobody would look for it any more.
-func (p *employeePass) forgetGone(ctx context.Context, c store.CalendarRecord) error {
-	exists, err := p.exists(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if exists {
-		return failure.New(failure.Transient, "delete calendar "+c.ID, "Google says that it is gone, and shows it")
-	}
-	return p.deleteCalendar(ctx, c, false)
+	return p.deleteCalendar(ctx, c, found.exists)
 }
 
 // clearForOthers takes the product's events and its mark out of a calendar that stays
 // because of what others have in it. A call announced before the calendar was retired
 // may still be on its way, so it is listed once more when that cannot be any longer;
 // only then is the mark taken off.
-func (p *employeePass) clearForOthers(ctx context.Context, have googlecalendar.Calendar, c store.CalendarRecord, ours []googlecalendar.Event) error {
-	done, err := p.clear(ctx, events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Retiring: true, Events: ours, Cause: p.order.Cause})
+func (p *employeePass) clearForOthers(ctx context.Context, found inspection, c store.CalendarRecord) error {
+	done, err := p.clear(ctx, events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Retiring: true, Events: found.ours, Cause: p.order.Cause})
 	if err != nil || !done {
 		return err
 	}
@@ -136,7 +107,7 @@ func (p *employeePass) clearForOthers(ctx context.Context, have googlecalendar.C
 	return p.write(ctx, write{
 		action: "calendar.keep", calendar: c.ID,
 		call: func(calls context.Context) error {
-			err := p.Google.Disown(calls, have)
+			err := p.Google.Disown(calls, found.head)
 			if err == nil {
 				p.Log.WarnContext(ctx, "calendar stays, because others have events in it", "employee", p.id, "calendar", c.ID)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -151,11 +152,14 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 		// everything else already: it goes no further than the purge would have gone.
 		return p.purgeCalendar(ctx, c)
 	}
-	found, err := p.inspect(ctx, c)
+	found, err := p.inspect(ctx, c, c.Extra)
 	if err != nil {
 		return err
 	}
-	switch judgeRetiring(c, found) {
+	if c.Extra && found.marked {
+		p.reportDrift(DriftCalendarExtra)
+	}
+	switch judgeRetiring(found, c.Extra) {
 	case notThere:
 		return p.deleteCalendar(ctx, c, false)
 	case madeTheirs:
@@ -165,13 +169,11 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
 	case holdsOthers:
 		return p.relinquish(ctx, c)
-	case deletable:
-		if permitted, err := p.permitRetiring(ctx, c); err != nil || !permitted {
-			return err
-		}
-		return p.deleteCalendar(ctx, c, true)
 	}
-	return nil
+	if permitted, err := p.permitRetiring(ctx, c); err != nil || !permitted {
+		return err
+	}
+	return p.deleteCalendar(ctx, c, true)
 }
 
 // inspection is what was read of a retiring calendar in this very pass.
@@ -179,38 +181,36 @@ type inspection struct {
 	exists bool
 	// marked: it carries the very mark that it was made with.
 	marked bool
-	// others: somebody else has events in it; read of a marked extra only.
+	head   googlecalendar.Calendar
+	// ours are the product's events in it; others: somebody else has some too.
+	ours   []googlecalendar.Event
 	others bool
 }
 
-// inspect reads a retiring calendar before anything is decided about it.
-func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord) (inspection, error) {
+// inspect reads a retiring calendar before anything is decided about it, and, of a
+// marked one, its events where they matter.
+func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, events bool) (found inspection, err error) {
 	calls, cancel := p.calls(ctx)
 	defer cancel()
-	have, err := p.Google.Calendar(calls, c.ID)
+	if found.head, err = p.Google.Calendar(calls, c.ID); err == nil {
+		found.exists, found.marked = true, p.marked(found.head, c)
+		if events && found.marked {
+			var all []googlecalendar.Event
+			_, all, err = p.Google.Events(calls, c.ID)
+			found.ours, _ = ownEvents(all, p.tenant, p.id)
+			found.others = len(found.ours) < len(all)
+		}
+	}
 	if failure.Is(err, failure.Gone) {
 		exists, err := p.exists(ctx, c.ID)
 		if exists {
-			// Forgotten, it would be taken for one that nobody remembers.
+			// Forgotten, nobody would look for it, or it would pass for one that nobody
+			// remembers.
 			err = failure.New(failure.Transient, "read calendar "+c.ID, "Google said that it is gone, and shows it")
 		}
 		return inspection{}, err
 	}
-	if err != nil {
-		return inspection{}, err
-	}
-	found := inspection{exists: true, marked: p.marked(have, c)}
-	if !found.marked || !c.Extra {
-		return found, nil
-	}
-	_, all, err := p.Google.Events(calls, c.ID)
-	if err != nil {
-		return inspection{}, err
-	}
-	p.reportDrift(DriftCalendarExtra)
-	ours, _ := ownEvents(all, p.tenant, p.id)
-	found.others = len(ours) < len(all)
-	return found, nil
+	return found, err
 }
 
 // fate is what may become of a retiring calendar.
@@ -219,28 +219,28 @@ type fate int
 const (
 	// notThere: its owner deleted it; there is nothing left to do but to forget it.
 	notThere fate = iota
-	// madeTheirs: somebody took the mark off an extra calendar; it is theirs now.
-	madeTheirs
 	// unmarked: without its mark nothing says that it is the product's to delete.
 	unmarked
-	// holdsOthers: an extra in which somebody else has events; it is left alone.
+	// madeTheirs: the same, and whoever took the mark off is to have it.
+	madeTheirs
+	// holdsOthers: somebody else has events in it.
 	holdsOthers
-	// deletable, if the delete guard grants it.
+	// deletable, if the delete guard grants it or nobody has to ask.
 	deletable
 )
 
 // judgeRetiring decides what may become of a retiring calendar: only one that carries
-// its own mark may be deleted, and of a further calendar only one without anybody
-// else's events (rule 3.6).
-func judgeRetiring(c store.CalendarRecord, found inspection) fate {
+// its own mark may be deleted. Where others are spared, which is of extras (rule 3.6) and
+// in a purge (rule 4.6), it must hold nobody else's events either.
+func judgeRetiring(found inspection, spareOthers bool) fate {
 	switch {
 	case !found.exists:
 		return notThere
-	case !found.marked && c.Extra:
+	case !found.marked && spareOthers:
 		return madeTheirs
 	case !found.marked:
 		return unmarked
-	case c.Extra && found.others:
+	case spareOthers && found.others:
 		return holdsOthers
 	default:
 		return deletable

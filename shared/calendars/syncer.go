@@ -176,19 +176,17 @@ func (m *message) park(ctx context.Context, ids []calendarsync.EmployeeID) error
 // prepare finds out whose calendars the employees' are, and what the ERP says of all
 // the employees together.
 func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (err error) {
-	if m.stop.Err != nil {
+	if m.stop.By != pass.Nobody {
 		return nil
 	}
-	if m.tenant, err = m.Tenant(ctx); err != nil {
+	m.tenant, err = m.Tenant(ctx)
+	if _, theirs := errors.AsType[*failure.Error](err); theirs {
 		// What Google or the grant fails with is recorded on the keys (rule 7.2).
-		if _, theirs := errors.AsType[*failure.Error](err); !theirs {
-			return err
-		}
-		m.stop = pass.Stop{Err: err}
-		return nil
+		m.stop, err = pass.Stop{Err: err}, nil
+	} else if err == nil {
+		m.ahead = m.readAhead(ctx, ids)
 	}
-	m.ahead = m.readAhead(ctx, ids)
-	return nil
+	return err
 }
 
 // syncAll makes a pass over each employee, until the order's time is over.
