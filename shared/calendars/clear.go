@@ -11,7 +11,7 @@ import (
 )
 
 // emptyForRebuild empties the calendar where an admin asked for that; the fill that
-// follows puts back what ought to be there, under the same calendar id.
+// follows puts back what ought to be there, under the same calendar id (rule 4.12).
 func (p *employeePass) emptyForRebuild(ctx context.Context) error {
 	if p.rec().RebuildAsked.IsZero() {
 		return nil

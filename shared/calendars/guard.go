@@ -12,7 +12,7 @@ import (
 )
 
 // permission is how long after the guard counted a calendar's deletion it may be made;
-// later it is counted anew, or more than may go in a day could go in one.
+// later it is counted anew, or more than may go in a day could go in one (rule 4.8).
 const permission = 10 * time.Minute
 
 // permit asks the delete guard whether one more calendar may go: every deletion of a
@@ -86,8 +86,8 @@ func (p *employeePass) holdFormer(ctx context.Context) error {
 func awaitsAdmin(c store.CalendarRecord) bool { return c.Cleared.IsZero() }
 
 // reinstate gives an employee who is to have a calendar after all the old one, whose
-// deletion was held, or which a stopped purge left; they are invited to it again
-// (rule 4.5).
+// deletion was held (rule 4.5), or which a stopped purge left (rule 4.11); they are
+// invited to it again.
 func (p *employeePass) reinstate(ctx context.Context) error {
 	rec := p.rec()
 	purged := rec.Reason == string(calendarsync.ReasonPurged) // and the purge stopped

@@ -20,7 +20,7 @@ const (
 
 func day(n int) time.Time { return time.Date(2026, 3, n, 8, 0, 0, 0, time.UTC) }
 
-// TestJudgeRetiring: rules 3.6 and 4.6, what may become of a calendar on its way out.
+// TestJudgeRetiring: rules 3.6 and 4.10, what may become of a calendar on its way out.
 func TestJudgeRetiring(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
@@ -94,7 +94,7 @@ func TestJudgeShare(t *testing.T) {
 	}
 }
 
-// TestReinstate: rule 4.5, which calendar an employee gets back, and what is believed of
+// TestReinstate: rules 4.5 and 4.11, which calendar an employee gets back, and what is believed of
 // its share (rule 5.2).
 func TestReinstate(t *testing.T) {
 	t.Parallel()

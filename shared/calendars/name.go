@@ -12,7 +12,7 @@ import (
 )
 
 // adjust renames the calendar and renews its zone when the settings or the employee's
-// name changed.
+// name changed (rule 5.6).
 func (p *employeePass) adjust(ctx context.Context) error {
 	c := *p.rec().Calendar
 	if c.Name == p.name && (c.Zone == "" || c.Zone == p.settings.TimeZone) {
@@ -94,7 +94,7 @@ func differences(have googlecalendar.Calendar, c store.CalendarRecord, name, zon
 	return kinds
 }
 
-// mark is what a calendar of the employee carries (rule 3.1).
+// mark is what a calendar of the employee carries (rules 3.5 and 3.8).
 func (p *employeePass) mark(c store.CalendarRecord) calendarsync.CalendarMark {
 	mark := calendarsync.CalendarMark{Tenant: p.tenant, Employee: p.id, Epoch: c.Epoch, From: c.From, For: c.AddressDigest}
 	if c.Address != "" {

@@ -131,7 +131,7 @@ type write struct {
 }
 
 // write announces a write, makes it, and records what came of it: every write at
-// Google leaves a record, even if its maker dies.
+// Google leaves a record, even if its maker dies (rule 2.1).
 func (p *employeePass) write(ctx context.Context, w write) error {
 	activity := p.activity(w.action, w.calendar)
 	record := func(ctx context.Context, err error) error {
@@ -421,7 +421,7 @@ func (p *employeePass) settle(ctx context.Context) (released bool, err error) {
 // complete reports whether the calendar itself has to be compared, and not only the
 // employee's card.
 func (p *employeePass) complete() bool {
-	// More marks than this message's own: one of them may have asked for more.
+	// More marks than this message's own: one of them may have asked for more (rule 1.7).
 	return comparesCalendar(p.order.Cause) || p.refill || p.lease.Dirty > 1
 }
 

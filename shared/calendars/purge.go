@@ -11,7 +11,7 @@ import (
 )
 
 // purge removes everything that the employee has: an admin saw the counts and confirmed
-// them by typing, so neither the ERP nor the delete guard is asked (rules 4.5 and 4.6).
+// them by typing, so neither the ERP nor the delete guard is asked (rule 4.10).
 // What others put into a calendar is not touched: such a calendar loses the share, the
 // product's events and the mark, and stays.
 func (p *employeePass) purge(ctx context.Context) error {

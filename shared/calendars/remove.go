@@ -231,7 +231,7 @@ const (
 
 // judgeRetiring decides what may become of a retiring calendar: only one that carries
 // its own mark may be deleted. Where others are spared, which is of extras (rule 3.6) and
-// in a purge (rule 4.6), it must hold nobody else's events either.
+// in a purge (rule 4.10), it must hold nobody else's events either.
 func judgeRetiring(found inspection, spareOthers bool) fate {
 	switch {
 	case !found.exists:
@@ -248,7 +248,7 @@ func judgeRetiring(found inspection, spareOthers bool) fate {
 }
 
 // exists reports whether Google has a calendar. "Not found" is believed when it is said
-// twice.
+// twice (rule 3.9).
 func (p *employeePass) exists(ctx context.Context, calendar string) (bool, error) {
 	calls, cancel := p.calls(ctx)
 	defer cancel()

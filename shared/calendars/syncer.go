@@ -227,8 +227,8 @@ func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (R
 // late reports whether the order's time is over (rule 7.3).
 func (m *message) late() bool { return !m.order.Until.IsZero() && m.Now().After(m.order.Until) }
 
-// sync holds an employee's lease until a pass is clean, or leaves them to whoever holds
-// it. unfinished: the rest of the fill needs another message.
+// sync holds an employee's lease until a pass is clean (rule 1.3), or leaves them to
+// whoever holds it (rule 1.4). unfinished: the rest of the fill needs another message.
 func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (unfinished, redelivered bool, err error) {
 	began := m.Now()
 	lease, got, err := m.Store.AcquireEmployee(ctx, int64(id), store.Claim{
