@@ -1,6 +1,46 @@
 // Package storetest holds the contracts of shared/store: the same tests for every
 // backend, so that what is proven on the embedded one also holds in the cloud. It
 // must never be imported by product code.
+//
+// To add a backend:
+//
+//   - Implement store.Backend in a package of its own under shared/store, named after
+//     the database. Everything that backends share is in shared/store/document: Encode
+//     and Decode between structs and trees of plain values, which are what you store;
+//     Check, Prepare and Select, which refuse what Firestore would refuse; Read and
+//     Found for documents as they were read; Clock, if the database has none of its
+//     own. shared/store/memory is the shortest example.
+//
+//   - Transact needs no store.Tx of your own. document.NewTx(read).Run(f) runs the
+//     function once, reading by your read (a document's tree, nil for none, and the
+//     database's time), and gives the writes to commit in order. What is left to you:
+//     that all reads of one run show one moment, or the run fails; that the commit
+//     takes place only if what was read still holds, and else f runs again (a run that
+//     failed for that is no error of f's); that all writes are committed or none.
+//
+//   - An error has a kind (shared/failure): Invalid for what document refuses,
+//     Misconfigured for what an operator has to mend, else Transient. Losing against
+//     others until the context ends wraps store.ErrContention. After a commit whose
+//     answer was lost it is Ambiguous. No error quotes what is in a document.
+//
+//   - Indexes: every field of store.Indexed, kept in step with the documents in the
+//     same commit. A document without the field is in no answer by it.
+//
+//   - Test it with both suites, and give each call an empty database:
+//
+//     func TestContract(t *testing.T) { storetest.Contract(t, open) }
+//     func TestProduct(t *testing.T)  { storetest.Product(t, open) }
+//
+//     where open makes a backend for one subtest and closes it by t.Cleanup. Contract
+//     asks for what store.Backend says, Product for all that store.Store makes of it,
+//     with every transaction run twice, lost, or committed without an answer. Subtests
+//     run in parallel. What only this backend can get wrong (a damaged file, a broken
+//     connection) is for tests of its own beside them.
+//
+//   - Open it where the others are opened (shared/cloud for the functions), let the
+//     linter's rule in .golangci.yml (depguard, adapters) allow the database's library
+//     in the new package alone, and run the simulation's histories on it
+//     (shared/simulation, as on the Firestore emulator).
 package storetest
 
 import (

@@ -97,7 +97,10 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"runs put off", putOffRuns},
 		{"activity", activityOrder},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(newRig(t, open(t))) })
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(newRig(t, open(t)))
+		})
 	}
 	t.Run("the database's own clock", func(t *testing.T) { ownClock(t, open(t)) })
 	t.Run("faults", func(t *testing.T) { survives(t, open) })

@@ -36,6 +36,7 @@ type method struct {
 func survives(t *testing.T, open func(t *testing.T) store.Backend) {
 	for _, m := range append(methods(), adminMethods()...) {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			calm := newRig(t, open(t))
 			calm.b.trial = false
 			c := m.prepare(calm)
@@ -566,6 +567,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, open(t))
 			between, do, want := c.run(r)
 			came := false
