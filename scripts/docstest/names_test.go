@@ -57,11 +57,11 @@ func TestNamesInDocumentsExist(t *testing.T) {
 			if m[1] == "functions" && !strings.HasPrefix(m[2], "Test") {
 				continue // of Google's functions framework
 			}
-			declared := regexp.MustCompile(`\b` + m[2] + `\b`)
+			declared := m[2]
 			if strings.HasPrefix(m[2], "Test") || strings.HasPrefix(m[2], "Fuzz") {
-				declared = regexp.MustCompile(`(?m)^func ` + m[2] + `\(`)
+				declared = "\nfunc " + m[2] + "("
 			}
-			if len(folders) > 0 && !slices.ContainsFunc(folders, func(d string) bool { return declared.MatchString(all[d]) }) {
+			if len(folders) > 0 && !slices.ContainsFunc(folders, func(d string) bool { return strings.Contains(all[d], declared) }) {
 				f.add("%s names %s.%s, which is not there", name, m[1], m[2])
 			}
 			if len(folders) == 0 && strings.HasPrefix(m[2], "Test") {

@@ -14,8 +14,8 @@ import (
 // createTimeout bounds the call that makes a calendar; its intent's deadline.
 const createTimeout = 25 * time.Second
 
-// create makes a new calendar, once it is its turn in the queue for calendars (rule
-// 6.5), and Google wants it.
+// create makes a new calendar, once it is its turn in the queue for calendars
+// (rule 6.5), and Google wants it.
 func (p *employeePass) create(ctx context.Context) error {
 	account, err := p.Account.Account(ctx)
 	if err != nil {
