@@ -383,12 +383,8 @@ func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.E
 	}
 	err = t.deleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag)
 	t.activity = append(t.activity, pass.Outcome(a, err))
+	t.react(ctx, p.id, written{gone: true, err: err})
 	if err == nil {
 		t.drift.Add(DriftDoubled, 1)
-		return
-	}
-	t.fail(err)
-	if failure.Is(err, failure.Exhausted) {
-		t.s.pause.Refused(ctx)
 	}
 }

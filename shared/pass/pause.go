@@ -104,7 +104,9 @@ func (p *Pause) Accepted(ctx context.Context) {
 	}
 	if err != nil {
 		p.log.WarnContext(ctx, "could not record the end of Google's pause", "of", p.what, "error", err)
-		p.prove()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.unproven = true
 	}
 }
 
@@ -112,34 +114,17 @@ func (p *Pause) Accepted(ctx context.Context) {
 // zero while there is none.
 func (p *Pause) Until(a store.AccountRecord) time.Time {
 	until, counting := p.recorded(a)
-	if counting {
-		p.prove()
-	}
-	return p.ifNow(later(until, p.heard()))
-}
-
-// Heard is Until as far as this process heard of a pause, without the account.
-func (p *Pause) Heard() time.Time { return p.ifNow(p.heard()) }
-
-func (p *Pause) heard() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.until
-}
-
-// prove notes that the next success is to be recorded.
-func (p *Pause) prove() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.unproven = true
-}
-
-func (p *Pause) ifNow(until time.Time) time.Time {
-	if p.now().Before(until) {
+	p.unproven = p.unproven || counting
+	if until = later(until, p.until); p.now().Before(until) {
 		return until
 	}
 	return time.Time{}
 }
+
+// Heard is Until as far as this process heard of a pause, without the account.
+func (p *Pause) Heard() time.Time { return p.Until(store.AccountRecord{}) }
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {

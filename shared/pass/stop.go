@@ -64,7 +64,7 @@ func Stopped(ctx context.Context, doing string, settings Settings, account Accou
 		return Stop{}, nil
 	}
 	if until := pause.Until(a); !until.IsZero() {
-		return Stop{By: Google, Err: PausedError(doing, until), Until: until}, nil
+		return Stop{By: Google, Err: failure.New(failure.Exhausted, doing, "Google wants no writes until "+until.Format(time.RFC3339)), Until: until}, nil
 	}
 	return Stop{}, nil
 }
@@ -72,11 +72,6 @@ func Stopped(ctx context.Context, doing string, settings Settings, account Accou
 // NeedsPerson reports whether a failure stops all writing until a person acts.
 func NeedsPerson(err error) bool {
 	return failure.Is(err, failure.Revoked) || failure.Is(err, failure.Misconfigured)
-}
-
-// PausedError is what stops a write while Google wants none.
-func PausedError(doing string, until time.Time) error {
-	return failure.New(failure.Exhausted, doing, "Google wants no writes until "+until.Format(time.RFC3339))
 }
 
 // Marker marks keys dirty.
