@@ -61,7 +61,7 @@ func TestEvidenceDeletesAtOnceAndAbsenceOnlyTwice(t *testing.T) {
 				if since.IsZero() {
 					t.Fatal("no absence is recorded")
 				}
-				time.Sleep(absenceTime - time.Minute)
+				advance(absenceTime - time.Minute)
 				w.sync(7)
 				w.want(4, 9)
 				if got := w.mapping(7, 4).AbsentSince; !got.Equal(since) {
@@ -125,7 +125,7 @@ func TestWhatCannotBeBelievedDeletesNothing(t *testing.T) {
 				w.erp.tasks[7] = reading
 				for range 5 {
 					w.sync(7)
-					time.Sleep(absenceTime)
+					advance(absenceTime)
 				}
 				w.want(4, 9)
 				if f := w.record(7).Failure; f == nil || f.Kind != failure.SourceInvalid {
@@ -164,17 +164,17 @@ func TestAbsenceIsCountedFromTheReading(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
 		w.deleted(7)
-		w.erp.before = func(context.Context) error { time.Sleep(slow); return nil }
+		w.erp.before = func(context.Context) error { advance(slow); return nil }
 		began := time.Now()
 		w.sync(7)
 		w.erp.before = nil
-		time.Sleep(absenceTime - slow + time.Second) // ten minutes after the lease
+		advance(absenceTime - slow + time.Second) // ten minutes after the lease
 		if time.Since(began) < absenceTime {
 			t.Fatal("too early to tell")
 		}
 		w.sync(7)
 		w.want(4, 9)
-		time.Sleep(slow)
+		advance(slow)
 		w.sync(7)
 		w.want(4)
 	})
@@ -186,11 +186,11 @@ func TestReadingsThatLackDifferentThingsDoNotAddUp(t *testing.T) {
 		w.withEvent()
 		w.says(7, 9, nil, func(t *calendarsync.Task) { t.Executors = calendarsync.Given[[]calendarsync.EmployeeID]{} })
 		w.sync(7)
-		time.Sleep(absenceTime + time.Minute)
+		advance(absenceTime + time.Minute)
 		w.deleted(7)
 		w.sync(7)
 		w.want(4, 9)
-		time.Sleep(absenceTime + time.Minute)
+		advance(absenceTime + time.Minute)
 		w.sync(7)
 		w.want(4)
 	})
@@ -205,7 +205,7 @@ func (w *world) many() (ids []calendarsync.TaskID) {
 		ids = append(ids, calendarsync.TaskID(100+h))
 	}
 	w.sync(ids...)
-	time.Sleep(time.Minute)
+	advance(time.Minute)
 	return ids
 }
 
@@ -272,7 +272,7 @@ func TestAConfirmationEnds(t *testing.T) {
 		key := plan.Keys[0].Key
 		before := len(w.live(4))
 		w.must(w.store.Allow(t.Context(), key))
-		time.Sleep(25 * time.Hour)
+		advance(25 * time.Hour)
 		w.sync(calendarsync.TaskID(key.ID))
 		if n := len(w.live(4)); n != before {
 			t.Errorf("%d events, want %d: the confirmation is old", n, before)

@@ -110,7 +110,7 @@ func TestARedeliveredMessageIsNackedWhileItsOwnLeaseLives(t *testing.T) {
 			t.Errorf("another message: %+v", report)
 		}
 		w.want(4, 9)
-		time.Sleep(leaseTime)
+		advance(leaseTime)
 		if report := w.serve(order); len(report.Redelivered) != 0 {
 			t.Errorf("after the lease's end: %+v", report)
 		}
@@ -154,7 +154,7 @@ func TestALostLeaseSettlesNothing(t *testing.T) {
 		w.way.after = func(string, string) error {
 			if !once {
 				once = true
-				time.Sleep(3 * leaseTime)
+				advance(3 * leaseTime)
 				w.open(7, 12, 4)
 				if _, err := heir.Sync(t.Context(), events.Order{Tasks: []calendarsync.TaskID{7}, Message: "heir", Cause: queue.CauseNotify}); err != nil {
 					t.Error(err)

@@ -58,12 +58,12 @@ func TestGooglesLimitPausesAllEventWrites(t *testing.T) {
 		before := fault.Hits()
 		for time.Now().Before(w.pausedUntil()) {
 			w.due()
-			time.Sleep(time.Minute)
+			advance(time.Minute)
 		}
 		if n := fault.Hits() - before; n != 0 {
 			t.Errorf("%d calls during the pause", n)
 		}
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		w.due()
 		if got := time.Until(w.pausedUntil()); got != 30*time.Minute {
 			t.Errorf("the second pause is %v", got)
@@ -87,7 +87,7 @@ func TestKeysPutOffDuringAPauseAreNotDueBeforeItsEnd(t *testing.T) {
 		w.sync(7)
 		until, err := w.store.PauseWrites(t.Context(), sub)
 		w.must(err)
-		time.Sleep(14 * time.Minute) // the task's own rest is over, the pause is not
+		advance(14 * time.Minute) // the task's own rest is over, the pause is not
 		w.due()
 		if due := w.record(7).DueAt; !due.Equal(until) {
 			t.Fatalf("due at %v, the pause ends at %v", due, until)
@@ -144,7 +144,7 @@ func TestAFailureIsRecordedOnItsKey(t *testing.T) {
 					if rec.Failure == nil || rec.Failure.Kind != row.kind || rec.Failure.Count != i+1 || rec.DueAt.Sub(began) != rest || report.Failed != 1 {
 						t.Errorf("failure %d: %+v, due after %s", i+1, rec.Failure, rec.DueAt.Sub(began))
 					}
-					time.Sleep(rest)
+					advance(rest)
 				}
 				w.want(4, 9, 15)
 				fault.Remove()
@@ -195,7 +195,7 @@ func TestADeletionToldBeforeTheERPShowsItIsLookedForAgain(t *testing.T) {
 		w.serve(events.Order{Tasks: []calendarsync.TaskID{7}, Cause: queue.CauseNotify, Deleted: true})
 		w.want(4, 9) // as the ERP still has it
 		w.deleted(7)
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		w.due()
 		w.want(4)
 		w.rest()

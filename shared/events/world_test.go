@@ -81,6 +81,11 @@ func in(t *testing.T, test func(w *world), options ...func(*fakegoogle.Options))
 
 func webDeletionForbidsRevival(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true }
 
+// advance lets the time of the world go on.
+func advance(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's time, which takes none
+}
+
 // newSyncer is another instance, which knows nothing of what others heard.
 func (w *world) newSyncer() *events.Syncer {
 	return events.New(events.Waits{Lease: leaseTime, Absence: absenceTime}, events.Deps{
@@ -371,7 +376,7 @@ func (w *world) rest() {
 		if len(ids) == 0 {
 			return
 		}
-		time.Sleep(max(0, time.Until(w.record(calendarsync.TaskID(ids[0])).DueAt)))
+		advance(max(0, time.Until(w.record(calendarsync.TaskID(ids[0])).DueAt)))
 		for _, id := range ids {
 			if !w.record(calendarsync.TaskID(id)).DueAt.After(time.Now()) {
 				w.serve(events.Order{Tasks: []calendarsync.TaskID{calendarsync.TaskID(id)}, Cause: queue.CauseRetry})
@@ -470,6 +475,6 @@ func (w *world) withEvent() {
 	w.open(7, 9, 4)
 	w.sync(7)
 	w.want(4, 9)
-	time.Sleep(time.Minute)
+	advance(time.Minute)
 	w.google.ResetRequests()
 }

@@ -35,13 +35,13 @@ func TestEachWriteIsAnnouncedAndRecorded(t *testing.T) {
 		}
 		w.open(7, 9, 4)
 		w.sync(7)
-		time.Sleep(time.Second)
+		advance(time.Second)
 		w.open(7, 11, 4)
 		w.sync(7)
 		if m := w.mapping(7, 4); m.State != store.MappingLive || m.Owner != "" || !m.Deadline.IsZero() || m.Sent == "" || m.Returned == "" || m.ETag == "" || m.Via != calendarsync.ViaExecutor {
 			t.Errorf("remembered as %+v", m)
 		}
-		time.Sleep(time.Second)
+		advance(time.Second)
 		w.closed(7, 11, 4)
 		w.sync(7)
 		if m := w.mapping(7, 4); m.State != store.MappingTombstone || m.GoneAt.IsZero() || m.Sent != "" {
@@ -213,7 +213,7 @@ func TestARefusedWriteAfterARecoveryKeepsWhatWasRead(t *testing.T) {
 		w.way.after = nil
 		w.open(7, 12, 4)
 		refuse := w.google.Inject(fakegoogle.Fault{Method: "calendar.events.update", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
-		time.Sleep(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.sync(7)
 		if refuse.Hits() != 1 {
 			t.Fatalf("%d refusals", refuse.Hits())
@@ -247,7 +247,7 @@ func TestAnOpenIntentIsLeftUntilItCannotArriveAnyMore(t *testing.T) {
 					if calls := w.calls(); len(calls) > 0 {
 						t.Fatalf("%v at %v, open until %v", calls, time.Now(), until)
 					}
-					time.Sleep(10 * time.Second)
+					advance(10 * time.Second)
 				}
 				if due := w.record(7).DueAt; due.After(until) || due.IsZero() {
 					t.Fatalf("due at %v, the intent ends at %v", due, until)
@@ -367,12 +367,12 @@ func TestATombstoneEnds(t *testing.T) {
 		w.withEvent()
 		w.closed(7, 9, 4)
 		w.sync(7)
-		time.Sleep(29 * 24 * time.Hour)
+		advance(29 * 24 * time.Hour)
 		w.sync(7)
 		if m := w.mapping(7, 4); m.State != store.MappingTombstone {
 			t.Fatalf("remembered as %+v", m)
 		}
-		time.Sleep(2 * 24 * time.Hour)
+		advance(2 * 24 * time.Hour)
 		w.audit(4)
 		if rec, found, err := w.store.Task(t.Context(), 7); err != nil || found {
 			t.Errorf("still remembered: %+v, %v", rec, err)

@@ -19,7 +19,7 @@ import (
 
 const lease = 90 * time.Second
 
-var errCut = errors.New("cut short") //nolint:gochecknoglobals // an error value
+var errCut = errors.New("cut short")
 
 func at(seconds int) time.Time {
 	return time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC).Add(time.Duration(seconds) * time.Second)
@@ -65,7 +65,7 @@ func TestTerm(t *testing.T) {
 			began := time.Now()
 			database := at(0) // whatever the instance's clock says
 			term := pass.NewTerm(began, database.Add(row.length), row.length)
-			time.Sleep(time.Second) // the store took that long
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's time: the store took that long
 			calls, cancel := term.Calls(t.Context(), time.Now())
 			defer cancel()
 			if deadline, _ := calls.Deadline(); !deadline.Equal(began.Add(row.until)) {
