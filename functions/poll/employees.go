@@ -37,26 +37,12 @@ func (p *poll) employees(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("poll: %w", err)
 	}
-	next := store.EmployeePollRecord{Hashes: make(map[string]string, len(readings)), Before: p.now}
+	next := store.EmployeePollRecord{Before: p.now}
 	if p.unknown != nil {
 		next.Before = rec.Before
 	}
 	var changed []int64
-	for id, r := range readings {
-		name := strconv.FormatInt(int64(id), 10)
-		if r.Employee == nil {
-			// Shown, but unreadable: nothing is known of a change.
-			if old, ok := rec.Hashes[name]; ok {
-				next.Hashes[name] = old
-			}
-			continue
-		}
-		sum := r.Employee.Digest(p.settings.BindingField)
-		next.Hashes[name] = sum
-		if rec.Hashes[name] != sum {
-			changed = append(changed, int64(id))
-		}
-	}
+	next.Hashes, changed = p.compare(rec.Hashes, readings)
 	gone, trouble := p.gone(erpCtx, rec, &next, readings)
 	changed = append(changed, gone...)
 	if !found {
@@ -81,6 +67,26 @@ func (p *poll) employees(ctx context.Context) error {
 		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
 	}
 	return trouble
+}
+
+// compare gives the digests of the present cards, and whose differs from the last.
+func (p *poll) compare(last map[string]string, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) (hashes map[string]string, changed []int64) {
+	hashes = make(map[string]string, len(readings))
+	for id, r := range readings {
+		name := strconv.FormatInt(int64(id), 10)
+		if r.Employee == nil {
+			// Shown, but unreadable: nothing is known of a change.
+			if old, ok := last[name]; ok {
+				hashes[name] = old
+			}
+			continue
+		}
+		hashes[name] = r.Employee.Digest(p.settings.BindingField)
+		if last[name] != hashes[name] {
+			changed = append(changed, int64(id))
+		}
+	}
+	return hashes, changed
 }
 
 // seen gives the digests of the cards that passes have read otherwise than before
@@ -130,7 +136,27 @@ func (p *poll) differing(seen map[int64]string, rec, next store.EmployeePollReco
 // who are missing for the first: one list may lack somebody for a moment, or half
 // of everybody.
 func (p *poll) gone(ctx context.Context, rec store.EmployeePollRecord, next *store.EmployeePollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) ([]int64, error) {
-	var missing, gone []int64
+	once, twice := missing(rec, readings)
+	var err error
+	if len(twice) > suspicious {
+		var shown bool
+		if shown, err = p.shown(ctx, twice); shown || err != nil {
+			p.Log.WarnContext(ctx, "the ERP's list lacks employees that it shows: they are not taken for deleted", "missing", len(twice))
+			once, twice = append(once, twice...), nil
+			slices.Sort(once)
+		}
+	}
+	for _, id := range once {
+		name := strconv.FormatInt(id, 10)
+		next.Hashes[name] = rec.Hashes[name]
+	}
+	next.Missing = once
+	return twice, err
+}
+
+// missing gives, ascending, who is not in the present list for the first time and for
+// the second.
+func missing(rec store.EmployeePollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) (once, twice []int64) {
 	for name := range rec.Hashes {
 		id, err := strconv.ParseInt(name, 10, 64)
 		if err != nil {
@@ -139,42 +165,34 @@ func (p *poll) gone(ctx context.Context, rec store.EmployeePollRecord, next *sto
 		if _, there := readings[calendarsync.EmployeeID(id)]; there {
 			continue
 		}
-		missing = append(missing, id)
 		if slices.Contains(rec.Missing, id) {
-			gone = append(gone, id)
+			twice = append(twice, id)
+		} else {
+			once = append(once, id)
 		}
 	}
-	keep := func(ids []int64) {
-		for _, id := range ids {
-			name := strconv.FormatInt(id, 10)
-			next.Hashes[name] = rec.Hashes[name]
-		}
-		next.Missing = ids
+	slices.Sort(once)
+	slices.Sort(twice)
+	return once, twice
+}
+
+// shown reads some of many missing employees by id and reports whether the ERP shows
+// most of them.
+func (p *poll) shown(ctx context.Context, missing []int64) (bool, error) {
+	some := sample(missing, sampled)
+	ids := make([]calendarsync.EmployeeID, len(some))
+	for i, id := range some {
+		ids[i] = calendarsync.EmployeeID(id)
 	}
-	slices.Sort(missing)
-	slices.Sort(gone)
-	if len(gone) > suspicious {
-		some := sample(gone, sampled)
-		ids := make([]calendarsync.EmployeeID, len(some))
-		for i, id := range some {
-			ids[i] = calendarsync.EmployeeID(id)
-		}
-		asked, err := p.ERP.Employees(ctx, ids)
-		there := 0
-		for _, r := range asked {
-			if r.Employee != nil {
-				there++
-			}
-		}
-		if err != nil || 2*there > len(ids) {
-			p.Log.WarnContext(ctx, "the ERP's list lacks employees that it shows: they are not taken for deleted", "missing", len(gone))
-			keep(missing)
-			if err != nil {
-				err = fmt.Errorf("poll: read %d missing employees: %w", len(ids), err)
-			}
-			return nil, err
+	readings, err := p.ERP.Employees(ctx, ids)
+	if err != nil {
+		return false, fmt.Errorf("poll: read %d missing employees: %w", len(ids), err)
+	}
+	there := 0
+	for _, r := range readings {
+		if r.Employee != nil {
+			there++
 		}
 	}
-	keep(slices.DeleteFunc(missing, func(id int64) bool { return slices.Contains(gone, id) }))
-	return gone, nil
+	return 2*there > len(ids), nil
 }
