@@ -46,67 +46,73 @@ func decodeStruct(tree Tree, into reflect.Value) error {
 
 // decode sets into, which is zero, to the value.
 func decode(value any, into reflect.Value) error {
-	if into.Kind() == reflect.Pointer {
+	kind := into.Kind()
+	if kind == reflect.Pointer {
 		into.Set(reflect.New(into.Type().Elem()))
 		return decode(value, into.Elem())
 	}
-	mismatch := func() error { return fmt.Errorf("a %T does not fit into %s", value, into.Type()) }
 	switch x := value.(type) {
-	case time.Time:
-		if into.Type() != timeType {
-			return mismatch()
-		}
-		into.Set(reflect.ValueOf(Time(x)))
-	case bool:
-		if into.Kind() != reflect.Bool {
-			return mismatch()
-		}
-		into.SetBool(x)
-	case string:
-		if into.Kind() != reflect.String {
-			return mismatch()
-		}
-		into.SetString(x)
-	case int64:
-		switch {
-		case into.CanInt() && !into.OverflowInt(x):
-			into.SetInt(x)
-		case into.CanUint() && x >= 0 && !into.OverflowUint(uint64(x)):
-			into.SetUint(uint64(x))
-		case into.CanFloat():
-			into.SetFloat(float64(x))
-		default:
-			return mismatch()
-		}
-	case float64:
-		if !into.CanFloat() {
-			return mismatch()
-		}
-		into.SetFloat(x)
-	case []byte:
-		if into.Kind() != reflect.Slice || into.Type().Elem().Kind() != reflect.Uint8 {
-			return mismatch()
-		}
-		if len(x) > 0 {
-			into.SetBytes(append([]byte{}, x...))
-		}
 	case []any:
-		if into.Kind() != reflect.Slice {
-			return mismatch()
+		if kind == reflect.Slice {
+			return decodeSlice(x, into)
 		}
-		return decodeSlice(x, into)
 	case map[string]any:
-		switch {
-		case into.Kind() == reflect.Map && into.Type().Key().Kind() == reflect.String:
+		if kind == reflect.Map && into.Type().Key().Kind() == reflect.String {
 			return decodeMap(x, into)
-		case into.Kind() == reflect.Struct && into.Type() != timeType:
+		}
+		if kind == reflect.Struct && into.Type() != timeType {
 			return decodeStruct(x, into)
 		}
-		return mismatch()
 	default:
-		return mismatch()
+		if decodeScalar(value, into) {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("a %T does not fit into %s", value, into.Type())
+}
+
+// decodeScalar sets into to a value without parts; false if it does not fit.
+func decodeScalar(value any, into reflect.Value) (fits bool) {
+	switch x := value.(type) {
+	case time.Time:
+		if fits = into.Type() == timeType; fits {
+			into.Set(reflect.ValueOf(Time(x)))
+		}
+	case bool:
+		if fits = into.Kind() == reflect.Bool; fits {
+			into.SetBool(x)
+		}
+	case string:
+		if fits = into.Kind() == reflect.String; fits {
+			into.SetString(x)
+		}
+	case int64:
+		return decodeInt(x, into)
+	case float64:
+		if fits = into.CanFloat(); fits {
+			into.SetFloat(x)
+		}
+	case []byte:
+		fits = into.Kind() == reflect.Slice && into.Type().Elem().Kind() == reflect.Uint8
+		if fits && len(x) > 0 {
+			into.SetBytes(append([]byte{}, x...))
+		}
+	}
+	return fits
+}
+
+func decodeInt(x int64, into reflect.Value) (fits bool) {
+	switch {
+	case into.CanInt() && !into.OverflowInt(x):
+		into.SetInt(x)
+	case into.CanUint() && x >= 0 && !into.OverflowUint(uint64(x)):
+		into.SetUint(uint64(x))
+	case into.CanFloat():
+		into.SetFloat(float64(x))
+	default:
+		return false
+	}
+	return true
 }
 
 func decodeSlice(values []any, into reflect.Value) error {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -45,68 +46,71 @@ type field struct {
 // structs flattened. A field's name is that of its firestore tag or, without
 // one, of its json tag; a field with neither or with two different names is a
 // fault of the program.
-func fieldsOf(t reflect.Type) ([]field, error) {
-	var out []field
-	seen := map[string]bool{}
-	var walk func(t reflect.Type, at []int) error
-	walk = func(t reflect.Type, at []int) error {
-		for i := range t.NumField() {
-			sf := t.Field(i)
-			index := append(append([]int{}, at...), i)
-			cloud, hasCloud := sf.Tag.Lookup("firestore")
-			plain, hasPlain := sf.Tag.Lookup("json")
-			if sf.Anonymous && !hasCloud && !hasPlain {
-				if sf.Type.Kind() != reflect.Struct || sf.Type == timeType {
-					return fmt.Errorf("%s.%s: only structs can be embedded without a tag", t, sf.Name)
-				}
-				if err := walk(sf.Type, index); err != nil {
-					return err
-				}
+func fieldsOf(t reflect.Type) ([]field, error) { return flatten(nil, t, nil) }
+
+// flatten appends to out the fields of a struct that stands at an index path.
+func flatten(out []field, t reflect.Type, at []int) (_ []field, err error) {
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		index := append(append([]int{}, at...), i)
+		_, cloud := sf.Tag.Lookup("firestore")
+		_, plain := sf.Tag.Lookup("json")
+		switch {
+		case sf.Anonymous && !cloud && !plain:
+			if sf.Type.Kind() != reflect.Struct || sf.Type == timeType {
+				return nil, fmt.Errorf("%s.%s: only structs can be embedded without a tag", t, sf.Name)
+			}
+			if out, err = flatten(out, sf.Type, index); err != nil {
+				return nil, err
+			}
+		case sf.IsExported():
+			f, err := tagged(sf.Tag)
+			if err != nil {
+				return nil, fmt.Errorf("%s.%s: %w", t, sf.Name, err)
+			}
+			if f.name == "-" {
 				continue
 			}
-			if !sf.IsExported() {
-				continue
+			if slices.ContainsFunc(out, func(o field) bool { return o.name == f.name }) {
+				return nil, fmt.Errorf("%s.%s: second field with the name %q", t, sf.Name, f.name)
 			}
-			name, options, _ := strings.Cut(cloud, ",")
-			plainName, plainOptions, _ := strings.Cut(plain, ",")
-			switch {
-			case !hasCloud && !hasPlain:
-				return fmt.Errorf("%s.%s: neither a firestore nor a json tag", t, sf.Name)
-			case !hasCloud:
-				name, options = plainName, plainOptions
-			case hasPlain && name != plainName:
-				return fmt.Errorf("%s.%s: firestore tag %q and json tag %q differ", t, sf.Name, name, plainName)
-			}
-			if name == "-" {
-				continue
-			}
-			if err := checkKey(name); err != nil {
-				return fmt.Errorf("%s.%s: %w", t, sf.Name, err)
-			}
-			if seen[name] {
-				return fmt.Errorf("%s.%s: second field with the name %q", t, sf.Name, name)
-			}
-			seen[name] = true
-			f := field{name: name, index: index}
-			for option := range strings.SplitSeq(options, ",") {
-				switch option {
-				case "omitempty":
-					f.omitEmpty = true
-				case "omitzero":
-					f.omitZero = true
-				case "":
-				default:
-					return fmt.Errorf("%s.%s: unknown tag option %q", t, sf.Name, option)
-				}
-			}
+			f.index = index
 			out = append(out, f)
 		}
-		return nil
-	}
-	if err := walk(t, nil); err != nil {
-		return nil, err
 	}
 	return out, nil
+}
+
+// tagged reads a field's tags; the name "-" is no part of a document.
+func tagged(tag reflect.StructTag) (field, error) {
+	cloud, hasCloud := tag.Lookup("firestore")
+	plain, hasPlain := tag.Lookup("json")
+	name, options, _ := strings.Cut(cloud, ",")
+	plainName, plainOptions, _ := strings.Cut(plain, ",")
+	switch {
+	case !hasCloud && !hasPlain:
+		return field{}, fmt.Errorf("neither a firestore nor a json tag")
+	case !hasCloud:
+		name, options = plainName, plainOptions
+	case hasPlain && name != plainName:
+		return field{}, fmt.Errorf("firestore tag %q and json tag %q differ", name, plainName)
+	}
+	f := field{name: name}
+	if name == "-" {
+		return f, nil
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		switch option {
+		case "omitempty":
+			f.omitEmpty = true
+		case "omitzero":
+			f.omitZero = true
+		case "":
+		default:
+			return f, fmt.Errorf("unknown tag option %q", option)
+		}
+	}
+	return f, checkKey(name)
 }
 
 // checkKey refuses map keys and field names that Firestore refuses.
