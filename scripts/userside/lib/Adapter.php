@@ -9,9 +9,10 @@ final class Adapter
     const FIELDS = ['TASK' => ['task_id', 'taskId'], 'EMPLOYEE' => ['employee_id', 'employeeId', 'staff_id']];
 
     /**
-     * Legacy events that are known by name (shared/userside/README.md): field, and position where the
-     * arguments come one by one. The one named "before" tells of a change that may not
-     * come: it is looked at only after the request, like all, and then costs nothing.
+     * Legacy events that are known by name (shared/userside/README.md): the type, and the field,
+     * or the first argument where they come one by one. The one named "before" announces a
+     * change that may not come. It is acted on only after the request, as all are, and the
+     * task is read then, so it costs nothing.
      */
     const LEGACY = [
         'task_state_change_before' => ['task.changed', 'taskId'],

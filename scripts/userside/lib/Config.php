@@ -1,8 +1,8 @@
 <?php
 /**
  * The connector's configuration: one PHP file outside the web root that returns an array
- * (config.example.php). Nothing here may tell the secret, not even a part of it: PHP's own
- * message about a syntax error quotes the text it stumbled over, so that message is dropped.
+ * (config.example.php). Nothing here may disclose the secret or a part of it: PHP's own message
+ * about a syntax error quotes the text around it, so that message is dropped.
  */
 
 namespace ErpCalendar;
@@ -10,14 +10,14 @@ namespace ErpCalendar;
 /** The connector's version; every request to Notify carries it. */
 const VERSION = '1.1';
 
-/** A fault that may be told as it stands: its text never holds a value of the configuration. */
+/** An error whose text may be shown: it never holds a value of the configuration. */
 final class Fault extends \RuntimeException
 {
 }
 
 /**
- * Runs $do so that nothing of it reaches the page: no error handler of the ERP sees our
- * warnings, no exception leaves. Returns null when $do failed; $failed is told why.
+ * Runs $do so that nothing of it reaches the page: no error handler of the ERP sees its
+ * warnings, and no exception gets out. Returns null when $do failed; $failed gets the exception.
  */
 function quietly($do, $failed = null)
 {
@@ -31,7 +31,7 @@ function quietly($do, $failed = null)
             try {
                 $failed($e);
             } catch (\Throwable $again) {
-                // There is nobody left to tell.
+                // Nothing more can be done.
             }
         }
         return null;
@@ -40,13 +40,13 @@ function quietly($do, $failed = null)
     }
 }
 
-/** Calls a function that the server's disable_functions may have taken away; the work goes on without. */
+/** Calls a function unless the server's disable_functions has removed it: the work goes on without it. */
 function call($function, ...$arguments)
 {
     return function_exists($function) ? $function(...$arguments) : null;
 }
 
-/** One line in PHP's error log, once per request: a page of a thousand ids is no reason for more. */
+/** Writes one line into PHP's error log, at most one per request, however many ids are in it. */
 function note($line)
 {
     static $said = false;
@@ -65,7 +65,7 @@ function plain($text)
     return (string) preg_replace('/[\x{0}-\x{1f}\x{7f}-\x{9f}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]/u', '?', $text);
 }
 
-/** What can be told of a failure: our own words, or only where it was. */
+/** What may be shown of an exception: an own message, or only where it came from. */
 function words(\Throwable $e)
 {
     if ($e instanceof Fault) {
@@ -78,7 +78,7 @@ final class Config
 {
     /** Where the file is looked for when neither the constant nor the variable names one. */
     const USUAL = '/etc/erp-calendar/config.php';
-    /** Notify refuses shorter keys (rule 10.6). */
+    /** Notify rejects shorter keys (rule 10.6). */
     const MIN_KEY_BYTES = 24;
 
     /** @var string Notify's address without a slash at its end */
