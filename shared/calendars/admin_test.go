@@ -109,7 +109,7 @@ func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
 }
 
 // stoppedPurge begins a purge whose worker dies when the share is gone and the
-// calendar leaves, stops it, and switches syncing on again.
+// calendar is retiring, stops it, and switches syncing on again.
 func (b *bench) stoppedPurge(staff []int64) {
 	b.t.Helper()
 	startPurge(b)
@@ -234,7 +234,7 @@ func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) 
 	b.wantQuiet(staff...)
 }
 
-// After a lost database nobody has looked at the share yet when the purge comes.
+// After a lost database no pass has been made over the share when the purge comes.
 func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -316,7 +316,7 @@ func TestARebuildIsOnlyForAnActiveCalendar(t *testing.T) {
 	}
 }
 
-// What an admin decided to keep stays through every further look, and is held anew
+// What an admin decided to keep stays through every further pass, and is held anew
 // once an admin wants to decide again (rule 4.9).
 func TestADroppedPlanKeepsWhatWasHeld(t *testing.T) {
 	t.Parallel()

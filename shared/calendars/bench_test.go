@@ -251,7 +251,7 @@ func (b *bench) want(employee int64, starts ...time.Time) {
 	}
 }
 
-// wantQuiet requires that what is remembered is what is there: a complete audit
+// wantQuiet requires that what is remembered is what is there: a complete pass
 // finds nothing to write, and no intent is open.
 func (b *bench) wantQuiet(employees ...int64) {
 	b.t.Helper()
@@ -259,7 +259,7 @@ func (b *bench) wantQuiet(employees ...int64) {
 	b.google.ResetRequests()
 	i.employee(queue.CauseReconcile, employees...)
 	if wrote := b.google.Requests(fakegoogle.Filter{Writes: true}); len(wrote) > 0 {
-		b.t.Fatalf("an audit still writes: %s %s (%d in all)", wrote[0].Method, wrote[0].EventID, len(wrote))
+		b.t.Fatalf("a complete pass still writes: %s %s (%d in all)", wrote[0].Method, wrote[0].EventID, len(wrote))
 	}
 	for _, e := range employees {
 		recs, err := b.store.TasksOf(b.t.Context(), e)

@@ -14,8 +14,8 @@ import (
 // createTimeout bounds the call that makes a calendar; its intent's deadline.
 const createTimeout = 25 * time.Second
 
-// create makes a new calendar, once it is its turn in the queue for calendars
-// (rule 6.5), and Google wants it.
+// create makes a new calendar, once the queue for calendars grants one (rule 6.5) and
+// Google wants it.
 func (p *employeePass) create(ctx context.Context) error {
 	account, err := p.Account.Account(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (p *employeePass) create(ctx context.Context) error {
 	return err
 }
 
-// reserve writes the intent, if it is the employee's turn.
+// reserve writes the intent, if the employee is first in the queue.
 func (p *employeePass) reserve(ctx context.Context, intent store.CalendarRecord, activity store.ActivityRecord, account store.AccountRecord) error {
 	position, err := p.Store.ReserveCreation(ctx, &p.lease, store.NewCreation{
 		Intent: intent, PerHour: p.waits.CalendarsPerHour, NotBefore: p.pause.Until(account), Activity: activity,

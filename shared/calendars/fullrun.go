@@ -139,7 +139,7 @@ func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, stop
 	}
 	whose, err := s.findExtras(ctx, known)
 	if err != nil {
-		// The full run is worth more than what few of them need; the next one looks again.
+		// The full run is worth more than what few of them need; the next one tries again.
 		s.Log.WarnContext(ctx, "the account's calendars could not be listed", "error", err)
 	}
 	return append(ids, whose...), nil

@@ -298,14 +298,14 @@ func (i *instance) deliver(d delivery) bool {
 func (i *instance) task(ids ...int64) {
 	i.b.t.Helper()
 	if !i.deliver(delivery{id: i.b.newID(), tasks: ids, cause: queue.CauseNotify}) {
-		i.b.t.Fatalf("tasks %v refused", ids)
+		i.b.t.Fatalf("tasks %v nacked", ids)
 	}
 }
 
 func (i *instance) employee(cause queue.Cause, ids ...int64) {
 	i.b.t.Helper()
 	if !i.deliver(delivery{id: i.b.newID(), employees: ids, cause: cause}) {
-		i.b.t.Fatalf("employees %v refused", ids)
+		i.b.t.Fatalf("employees %v nacked", ids)
 	}
 }
 
@@ -323,7 +323,7 @@ func (i *instance) due() bool {
 	now, err := i.store.Now(t.Context())
 	must(t, err)
 	var tasks []int64
-	if !i.paused() { // a purge under way looks at employees only
+	if !i.paused() { // a purge under way concerns employees only
 		tasks, err = i.store.DueKeys(t.Context(), store.Tasks, now, 100)
 		must(t, err)
 	}
@@ -339,7 +339,7 @@ func (i *instance) due() bool {
 	}
 	for part := range slices.Chunk(tasks, 50) {
 		if !i.deliver(delivery{id: i.b.newID(), tasks: part, cause: queue.CauseRetry}) {
-			t.Fatalf("due tasks %v refused", part)
+			t.Fatalf("due tasks %v nacked", part)
 		}
 	}
 	if len(employees) > 0 {

@@ -294,7 +294,7 @@ func killAt(t *testing.T, st story, n int) (survived bool) {
 	for _, m := range messages {
 		for tries := 0; !heir.deliver(m); tries++ {
 			if tries > 10 {
-				t.Fatal("the message is refused for ever")
+				t.Fatal("the message is nacked for ever")
 			}
 			b.clock.advance(20 * time.Second)
 		}

@@ -18,7 +18,7 @@ type made struct {
 	at  []time.Time
 }
 
-func (m *made) look(employees []int64) {
+func (m *made) note(employees []int64) {
 	for _, id := range employees {
 		if !slices.Contains(m.who, id) && m.b.calendar(id) != "" {
 			m.who, m.at = append(m.who, id), append(m.at, m.b.clock.Now())
@@ -35,7 +35,7 @@ func (m *made) poll(employees []int64, instances []*instance, span time.Duration
 		must(b.t, err)
 		for n, id := range slices.Backward(due) {
 			instances[n%len(instances)].employee(queue.CauseRetry, id)
-			m.look(employees)
+			m.note(employees)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestCalendarsAreMadeInTheOrderOfAsking(t *testing.T) {
 	m := &made{b: b}
 	for n, id := range asked {
 		instances[n%2].employee(queue.CauseNotify, id)
-		m.look(asked)
+		m.note(asked)
 		b.clock.advance(time.Second)
 	}
 	if !slices.Equal(m.who, asked[:2]) {
@@ -111,7 +111,7 @@ func TestCalendarsAreMadeInTheOrderOfAsking(t *testing.T) {
 }
 
 // Google's refusal costs nobody the place.
-func TestARefusedCreationKeepsItsPlace(t *testing.T) {
+func TestAPausedCreationKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.perHour = 1

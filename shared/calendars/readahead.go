@@ -175,7 +175,7 @@ func (p *employeePass) asReadAhead() *calendarsync.Employee {
 }
 
 // atRest reports whether an employee has a calendar about which nothing is under way,
-// held or in doubt.
+// held or absent.
 func atRest(r store.EmployeeRecord) bool {
 	c := r.Calendar
 	return c != nil && c.ID != "" && c.Listed && !c.Filled.IsZero() && r.State == store.StateActive &&

@@ -29,7 +29,7 @@ func (p *employeePass) remove(ctx context.Context) error {
 }
 
 // dequeueUnwanted gives up the place in the queue of one who wants no calendar any
-// more, so that nobody waits behind them. Of whom that is only doubted, the place
+// more, so that nobody waits behind them. Of whom that is not certain yet, the place
 // stays, and by and by counts no more.
 func (p *employeePass) dequeueUnwanted(ctx context.Context) error {
 	if p.rec().Creation == nil || p.absent && p.employee != nil {

@@ -193,7 +193,7 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 		}
 		rule, _ := ruleFor(rules, "", c.Address)
 		if c.AddressDigest != "" {
-			// Adopted, and never looked at: shared with whom its mark tells.
+			// Adopted, and no pass made since: shared with whom its mark says.
 			if former, found := formerRule(rules, c, c.Address, p.tenant, account); found {
 				rule = former
 			}

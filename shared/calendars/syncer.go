@@ -110,7 +110,7 @@ type Order struct {
 	Until time.Time
 }
 
-// Report tells what came of an order.
+// Report is what came of an order.
 type Report struct {
 	// Redelivered employees are held by a live lease taken for this very message.
 	Redelivered []calendarsync.EmployeeID

@@ -125,8 +125,8 @@ func TestSearchesForACreationAreApartEvenAfterALongPause(t *testing.T) {
 }
 
 // A message that finds the lease taken may ask for more than the holder's does:
-// the holder then looks at everything (rule 1.7).
-func TestAFullLookAskedForDuringACardLookIsNotLost(t *testing.T) {
+// the holder's pass is complete then (rule 1.7).
+func TestACompletePassAskedForDuringACardPassIsNotLost(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	i, ids := b.staffed("Olena")
@@ -291,7 +291,7 @@ func TestAnAdoptedCalendarOfAFormerAddressIsReplaced(t *testing.T) {
 	}
 }
 
-// After a lost database the mark tells the product's own share from one that the
+// After a lost database the mark sets the product's own share apart from one that the
 // account's owner gave to somebody (found by the simulation).
 func TestAnAdoptedCalendarKeepsWhatItsOwnerShared(t *testing.T) {
 	t.Parallel()
@@ -350,9 +350,9 @@ func TestAnAdoptedCalendarKeepsWhatItsOwnerShared(t *testing.T) {
 	}
 }
 
-// Found anew after the loss of the database, a calendar is audited before
+// Found anew after the loss of the database, a calendar is listed before
 // anything is inserted, also where the event has a higher generation (rule 3.4).
-func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
+func TestAnAdoptedCalendarIsListedBeforeAnythingIsInserted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
 	i, ids := b.staffed("Olena")
@@ -372,9 +372,9 @@ func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
 	b.google.ResetRequests()
 	i.task(task)
 	if w := b.writes(); len(w) != 0 {
-		t.Fatalf("wrote %v before the audit", w)
+		t.Fatalf("wrote %v before the listing", w)
 	}
-	// The audit finds the task taken: it must not believe that it has seen it.
+	// The listing finds the task held: it must not count as having seen it.
 	_, outcome, err := b.store.AcquireTask(t.Context(), task, store.Claim{TTL: leaseTime, Token: "other"})
 	if err != nil || outcome != store.Acquired {
 		t.Fatal(outcome, err)
@@ -391,8 +391,8 @@ func TestAnAdoptedCalendarIsAuditedBeforeAnythingIsInserted(t *testing.T) {
 	b.wantQuiet(ids...)
 }
 
-// An audit during a pause of Google's has seen nothing either.
-func TestAnAuditDuringAPauseDoesNotCountAsOne(t *testing.T) {
+// A listing during a pause of Google's has seen nothing either.
+func TestAListingDuringAPauseDoesNotCountAsOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	i, ids := b.staffed("Olena")

@@ -17,8 +17,8 @@ import (
 
 // TestWhateverHappensTheCalendarsEndUpRight walks at random: the ERP changes, the
 // account's owner meddles, answers get lost, instances die, messages get lost or
-// come twice. Once all that ends, an audit and what is due make every calendar
-// hold exactly its tasks, and a further audit writes nothing. Where the owner
+// come twice. Once all that ends, a complete pass and what is due make every calendar
+// hold exactly its tasks, and a further one writes nothing. Where the owner
 // keeps off and no message is lost for good, what is due alone has to do.
 func TestWhateverHappensTheCalendarsEndUpRight(t *testing.T) {
 	t.Parallel()
@@ -119,7 +119,7 @@ func walk(t *testing.T, seed uint64) {
 				heir := b.start(0)
 				for tries := 0; !heir.deliver(d); tries++ {
 					if tries > 20 {
-						t.Fatal("the message is refused for ever")
+						t.Fatal("the message is nacked for ever")
 					}
 					b.clock.advance(10 * time.Second)
 				}

@@ -45,7 +45,7 @@ func TestWhatTakesACalendarAtOnceAndWhatOnlyTwice(t *testing.T) {
 	}
 	rows := []struct {
 		name   string
-		lie    fakeerp.Fault
+		fault  fakeerp.Fault
 		absent bool
 	}{
 		{"e-mail key missing", fakeerp.Missing("email"), true},
@@ -59,7 +59,7 @@ func TestWhatTakesACalendarAtOnceAndWhatOnlyTwice(t *testing.T) {
 			t.Parallel()
 			b, i, who, _ := withTask(t)
 			before := b.calendar(who)
-			remove := b.erp.Inject(data(row.lie))
+			remove := b.erp.Inject(data(row.fault))
 			i.employee(queue.CauseNotify, who)
 			if !row.absent {
 				if c := b.calendar(who); c != "" {
@@ -78,12 +78,12 @@ func TestWhatTakesACalendarAtOnceAndWhatOnlyTwice(t *testing.T) {
 			}
 			i.rest()
 			b.wantQuiet(who)
-			remove = b.erp.Inject(data(row.lie))
+			remove = b.erp.Inject(data(row.fault))
 			defer remove()
 			b.clock.advance(time.Hour)
 			i.employee(queue.CauseNotify, who)
 			if b.calendar(who) != before {
-				t.Fatal("gone at the first reading of a new doubt")
+				t.Fatal("gone at the first reading of a new absence")
 			}
 			i.rest()
 			if c := b.calendar(who); c != "" {

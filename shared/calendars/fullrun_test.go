@@ -75,9 +75,9 @@ func TestWhatIsDeletedIsNotReadAgainAndForgottenAfterAMonth(t *testing.T) {
 	b.wantQuiet(who)
 }
 
-// What an audit saw of a task that somebody held was not made use of: the next look
-// is an audit again, whatever asked for it.
-func TestAnAuditThatMetABusyTaskIsRepeated(t *testing.T) {
+// What a complete pass listed of a task that somebody held was not made use of: the next
+// pass is complete again, whatever asked for it.
+func TestACompletePassThatMetABusyTaskIsRepeated(t *testing.T) {
 	t.Parallel()
 	b, i, who, task := withTask(t)
 	lease, _, err := b.store.AcquireTask(t.Context(), task, store.Claim{TTL: leaseTime, Token: "somebody"})
@@ -87,7 +87,7 @@ func TestAnAuditThatMetABusyTaskIsRepeated(t *testing.T) {
 	b.want(who, b.hour(20))
 	rec := b.record(who)
 	if rec.DueAt.IsZero() || rec.Dirty == 0 {
-		t.Fatalf("nobody looks again: %+v", rec.Work)
+		t.Fatalf("no further pass is asked for: %+v", rec.Work)
 	}
 	for released := false; !released; {
 		released, err = b.store.SettleTask(t.Context(), &lease, store.TaskOutcome{})
@@ -121,7 +121,7 @@ func TestTheRemovalOfADoubleIsAnnouncedBeforeItIsMade(t *testing.T) {
 		written := len(b.writes()) > 0
 		recorded := slices.ContainsFunc(recs, func(a store.ActivityRecord) bool { return a.Event == lower && a.Action == "event.delete-double" })
 		if written && !recorded {
-			t.Fatalf("killed at effect %d: the double is gone, and nothing tells of it", n)
+			t.Fatalf("killed at effect %d: the double is gone, and nothing says so", n)
 		}
 		heir := b.start(0)
 		b.clock.advance(2 * leaseTime)
@@ -171,7 +171,7 @@ func TestNothingIsWrittenFromWhatWasReadBeforeTheLease(t *testing.T) {
 		before, between func(b *bench, who int64)
 		check           func(b *bench, who int64)
 	}{
-		"unbound, and taken down by another": {between: func(b *bench, who int64) {
+		"unbound, and removed by another": {between: func(b *bench, who int64) {
 			unbind(b, who)
 			b.start(0).employee(queue.CauseNotify, who)
 		}, check: noCalendar},
@@ -271,7 +271,7 @@ func TestWhatAQuietNightCosts(t *testing.T) {
 		i.outbox = nil
 		due, err := b.store.DueKeys(t.Context(), store.Employees, b.clock.Now().Add(time.Hour), people)
 		must(t, err)
-		t.Logf("%s: %d of %d employees have to be looked at again", id, len(due), people)
+		t.Logf("%s: %d of %d employees need another pass", id, len(due), people)
 		if len(due) > people/10 {
 			t.Errorf("%s: their tasks were held by each other", id)
 		}
@@ -331,7 +331,7 @@ func TestARunCountsEverybodyOnceWhereverItsWorkerDies(t *testing.T) {
 					break
 				}
 				if tries > 10 {
-					t.Fatalf("refused for ever: %v", err)
+					t.Fatalf("nacked for ever: %v", err)
 				}
 				b.clock.advance(20 * time.Second)
 			}
@@ -376,7 +376,7 @@ func TestAMessageOfARunThatComesAgainGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-// A later run looks at everybody, so the messages of the one before are let go (rule 8.7).
+// A later full run takes in everybody, so the messages of the one before are let go (rule 8.7).
 func TestASupersededRunIsLetGo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

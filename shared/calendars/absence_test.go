@@ -125,8 +125,8 @@ func TestAHeldCalendarThatIsOnlySaidToBeGoneStays(t *testing.T) {
 	}
 }
 
-// A calendar that is held has to leave for a new address, and Google refuses to take
-// the old one off: it does not keep its access when the calendar is looked at again
+// A calendar that is held has to go for a new address, and Google refuses to take
+// the old one off: it does not keep its access after the next pass
 // (found by the simulation).
 func TestAFormerAddressThatGoogleRefusedToRemoveIsNotForgotten(t *testing.T) {
 	t.Parallel()
@@ -260,9 +260,9 @@ func TestADeletionThatIsTriedForHoursCountsOnce(t *testing.T) {
 	}
 }
 
-// Somebody taken back gets the calendar they had last, not one of a former address that
+// Somebody reinstated gets the calendar they had last, not one of a former address that
 // is held besides.
-func TestWhoIsTakenBackKeepsTheCalendarTheyHadLast(t *testing.T) {
+func TestWhoIsReinstatedKeepsTheCalendarTheyHadLast(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.undecided = true
@@ -290,6 +290,6 @@ func TestWhoIsTakenBackKeepsTheCalendarTheyHadLast(t *testing.T) {
 	i.employee(queue.CauseNotify, who)
 	i.rest()
 	if now := b.record(who).Calendar; now == nil || now.ID != last.ID {
-		t.Errorf("taken back with calendar %+v, want %s", now, last.ID)
+		t.Errorf("reinstated with calendar %+v, want %s", now, last.ID)
 	}
 }
