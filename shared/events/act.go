@@ -87,7 +87,7 @@ func (t *taskPass) prepare(w *write) {
 func (t *taskPass) newActivity(p *party, action, event, before string) store.ActivityRecord {
 	now := t.s.Now().UTC()
 	return store.ActivityRecord{
-		ID: fmt.Sprintf("%s-%d-%d", t.lease.Token, p.id, t.lease.Look), At: now, Action: action,
+		ID: fmt.Sprintf("%s-%d-%d", t.lease.Token, p.id, t.lease.Pass), At: now, Action: action,
 		Task: int64(t.id), Employee: p.id, Calendar: p.record.Calendar.ID, Event: event, Cause: string(t.order.Cause),
 		Before: before, ExpiresAt: now.Add(store.ActivityKept),
 	}
@@ -239,7 +239,7 @@ func (t *taskPass) nextGeneration(ctx context.Context, w *write, a *placement) {
 	w.taken = false
 	w.intent.Generation++
 	w.intent.EventID = calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id), w.intent.Generation)
-	w.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", t.lease.Token, w.party.id, t.lease.Look, w.intent.Generation)
+	w.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", t.lease.Token, w.party.id, t.lease.Pass, w.intent.Generation)
 	w.activity.Event = w.intent.EventID
 	rejected, err := t.announce(ctx, []write{*w})
 	switch {

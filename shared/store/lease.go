@@ -99,8 +99,8 @@ type Lease struct {
 	Until time.Time
 	// Dirty is the dirty counter as noted before the present pass.
 	Dirty int64
-	// Look counts the passes under this lease, from 1.
-	Look int
+	// Pass counts the passes under this lease, from 1.
+	Pass int
 }
 
 // Leased is a held lease with the record of its key as it is stored.
@@ -261,7 +261,7 @@ func (w *Work) acquire(c Claim, key Key, now time.Time) (Lease, Outcome) {
 	w.LeaseToken, w.LeaseMessage, w.LeaseUntil = c.Token, c.Message, now.Add(c.TTL)
 	// Should the holder die, Poll finds the key by this.
 	w.DueAt = w.LeaseUntil
-	return Lease{Key: key, Token: c.Token, Until: w.LeaseUntil, Dirty: w.Dirty, Look: 1}, Acquired
+	return Lease{Key: key, Token: c.Token, Until: w.LeaseUntil, Dirty: w.Dirty, Pass: 1}, Acquired
 }
 
 // settle ends a pass: true if the key was released, false if it became dirty
@@ -269,7 +269,7 @@ func (w *Work) acquire(c Claim, key Key, now time.Time) (Lease, Outcome) {
 func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 	if w.Dirty != l.Dirty {
 		l.Dirty = w.Dirty
-		l.Look++
+		l.Pass++
 		return false
 	}
 	w.LeaseToken, w.LeaseMessage, w.LeaseUntil = "", "", time.Time{}

@@ -223,19 +223,19 @@ func (t *tx) send(req *pb.CommitRequest, once bool) error {
 		if err == nil {
 			return nil
 		}
-		refused := false // for certain, and because of others
+		beaten := false // nothing took effect for certain, because of others
 		switch status.Code(err) {
 		case codes.Unavailable, codes.ResourceExhausted:
 			if once && n < sendings && pause(t.ctx, waits.NextBackOff()) {
 				continue
 			}
 		case codes.Aborted:
-			refused = true
+			beaten = true
 		case codes.FailedPrecondition, codes.AlreadyExists, codes.NotFound:
 			// A precondition failed. Were it something else, the next run's reads tell.
-			refused = guarded
+			beaten = guarded
 		}
-		if refused && n == 1 {
+		if beaten && n == 1 {
 			t.again = true
 			return &failure.Error{Kind: failure.Transient, Op: transaction, Reason: status.Code(err).String(),
 				Err: fmt.Errorf("%w: %w", store.ErrContention, err)}

@@ -16,7 +16,7 @@ func adminMethods() []method {
 			return call{do: func() (any, error) { return do(r) }}
 		}
 	}
-	// An order that is given again calls for one look more.
+	// An order that is given again calls for one pass more.
 	dirtier := func(s *state) {
 		for i := range s.Employees {
 			s.Employees[i].Dirty++
@@ -135,7 +135,7 @@ func purges(r *rig) {
 	r.must(r.s.AddRetiring(r.ctx, 7, store.CalendarRecord{ID: "c", Epoch: "e"}))
 	finish(false)
 	h := r.take(store.Employees, 7, "m")
-	// A look that began before the purge must not let go what the purge has to find
+	// A pass that began before the purge must not let go what the purge has to find
 	// (found by the simulation: seed 100541 of 200 steps).
 	if alone, err := r.s.Relinquish(r.ctx, h.employee, "c"); alone || err != nil || len(h.employee.Record.Retiring) != 1 {
 		r.Errorf("left alone: %v, %v: %+v", alone, err, h.employee.Record.Retiring)

@@ -37,7 +37,7 @@ func saveKeepsWork(r *rig) {
 	want.Reason = "x" // and not "xx": the run for nothing left no trace
 	equal(r, "record saved twice", h.employee.Record, want)
 
-	// A notification during the look is not overwritten.
+	// A notification during the pass is not overwritten.
 	r.acquire(store.Employees, 7, r.claim("m3"))
 	r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.Reason = "" }))
 	equal(r, "dirty", r.work(store.Employees, 7).Dirty, before.Dirty+1)

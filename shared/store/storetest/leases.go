@@ -67,7 +67,7 @@ func (r *rig) take(c store.Collection, id int64, message string) held {
 	return h
 }
 
-// settle ends a look; a task keeps concerning employee 1, so that it is remembered.
+// settle ends a pass; a task keeps concerning employee 1, so that it is remembered.
 func (r *rig) settle(h held, result store.Result) (bool, error) {
 	if h.task != nil {
 		return r.s.SettleTask(r.ctx, h.task, store.TaskOutcome{Result: result, Concerned: []int64{1}})
@@ -123,7 +123,7 @@ func leaseTaken(r *rig, c store.Collection) {
 	h, outcome := r.acquire(c, 7, store.Claim{Message: "m1", TTL: ttl, Token: "mine"})
 	equal(r, "outcome", outcome, store.Acquired)
 	until := r.began.Add(ttl)
-	equal(r, "lease", *h.lease(), store.Lease{Key: key(c, 7), Token: "mine", Until: until, Dirty: 1, Look: 1})
+	equal(r, "lease", *h.lease(), store.Lease{Key: key(c, 7), Token: "mine", Until: until, Dirty: 1, Pass: 1})
 	want := store.Work{
 		Dirty: 1, LeaseToken: "mine", LeaseUntil: until, LeaseMessage: "m1", DueAt: until, PendingSince: r.began,
 	}
@@ -242,7 +242,7 @@ func ownToken(r *rig, c store.Collection) {
 
 func settleRefused(r *rig, c store.Collection) {
 	h := r.take(c, 7, "m1")
-	for look, notify := range []func(){
+	for pass, notify := range []func(){
 		func() { r.acquire(c, 7, r.claim("m2")) },
 		func() { r.must(r.s.MarkDirty(r.ctx, key(c, 7), r.b.now())) },
 		func() { r.must(r.s.RecordDeadLetter(r.ctx, key(c, 7), "notify", 100)) },
@@ -257,23 +257,23 @@ func settleRefused(r *rig, c store.Collection) {
 		released, err := r.settle(h, store.Result{RetryAt: r.b.now().Add(time.Hour)})
 		r.must(err)
 		if released {
-			r.Fatalf("released although notification %d came during the look", look)
+			r.Fatalf("released although notification %d came during the pass", pass)
 		}
-		equal(r, "look", h.lease().Look, look+2)
-		equal(r, "dirty noted before the next look", h.lease().Dirty, before.Dirty)
+		equal(r, "pass", h.lease().Pass, pass+2)
+		equal(r, "dirty noted before the next pass", h.lease().Dirty, before.Dirty)
 		equal(r, "work stays", r.work(c, 7), before)
 		equal(r, "work of the lease", h.work(), before)
 	}
 	r.release(h, store.Result{})
 	equal(r, "work at rest", r.work(c, 7), store.Work{})
 
-	// A failed look is no less overtaken by a notification.
+	// A failed pass is no less overtaken by a notification.
 	h = r.take(c, 7, "m5")
 	r.acquire(c, 7, r.claim("m6"))
 	released, err := r.settle(h, store.Result{Err: failure.New(failure.Source, "read", ""), RetryAt: r.began})
 	r.must(err)
 	if released || r.work(c, 7).Failure != nil {
-		r.Error("a failure was recorded for a look that has to be repeated at once")
+		r.Error("a failure was recorded for a pass that has to be repeated at once")
 	}
 }
 
@@ -299,7 +299,7 @@ func dueAt(r *rig, c store.Collection) {
 	at("while held after a failure", h.lease().Until)
 	second := r.began.Add(20 * time.Minute)
 	r.release(h, store.Result{RetryAt: second})
-	equal(r, "work awaiting the second look", r.work(c, 7), store.Work{DueAt: second})
+	equal(r, "work awaiting the second pass", r.work(c, 7), store.Work{DueAt: second})
 
 	r.release(r.take(c, 7, "m3"), store.Result{})
 	equal(r, "work after success", r.work(c, 7), store.Work{})
@@ -359,7 +359,7 @@ func pendingSince(r *rig, c store.Collection) {
 		if released, err := r.settle(h, store.Result{}); released || err != nil {
 			r.Fatalf("released %v, error %v", released, err)
 		}
-		at("while the look is repeated", r.began)
+		at("while the pass is repeated", r.began)
 	}
 	r.release(h, store.Result{Err: errors.New("x"), RetryAt: r.began})
 	at("after a failure", r.began)
@@ -377,7 +377,7 @@ func pendingSince(r *rig, c store.Collection) {
 	h = r.take(c, 7, "m5")
 	at("by the next change", r.b.now())
 	r.release(h, store.Result{RetryAt: r.b.now()})
-	at("while a second look is due", time.Time{})
+	at("while a second pass is due", time.Time{})
 	h = r.take(c, 7, "m6")
 	since := r.b.now()
 	r.release(h, store.Result{Waiting: true, RetryAt: since.Add(time.Minute)})
@@ -476,7 +476,7 @@ func markedDirty(r *rig) {
 	})
 }
 
-// What a signed notification vouches for holds until a look succeeds, whoever
+// What a signed notification vouches for holds until a pass succeeds, whoever
 // makes it (rule 4.1).
 func vouched(r *rig) {
 	for _, c := range []store.Collection{store.Tasks, store.Employees} {
@@ -495,7 +495,7 @@ func vouched(r *rig) {
 		equal(r, "vouched, after a failure", h.work().Vouched, true)
 		r.release(h, store.Result{RetryAt: r.began})
 		h = r.take(c, 7, "m4")
-		equal(r, "vouched, for the second look", h.work().Vouched, true)
+		equal(r, "vouched, for the second pass", h.work().Vouched, true)
 		r.release(h, store.Result{})
 		equal(r, "vouched, after success", r.work(c, 7).Vouched, false)
 	}

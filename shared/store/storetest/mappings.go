@@ -139,10 +139,10 @@ func settleConfirms(r *rig) {
 		Updated:   "2026-03-01 10:00:00",
 		Activity:  []store.ActivityRecord{done},
 	}
-	// A look that has to be repeated keeps what it did all the same.
+	// A pass that has to be repeated keeps what it did all the same.
 	r.acquire(store.Tasks, 70, r.claim("m2"))
-	for look, want := range []bool{false, true} {
-		if look == 1 {
+	for pass, want := range []bool{false, true} {
+		if pass == 1 {
 			o.Updated = "" // leaves it
 		}
 		released, err := r.s.SettleTask(r.ctx, h.task, o)
@@ -183,7 +183,7 @@ func tasksOf(r *rig) {
 			equal(r, what+": tasks of employee "+strconv.FormatInt(employee, 10), got, expect)
 		}
 	}
-	look := func(id int64, o store.TaskOutcome, intents ...store.Intent) {
+	pass := func(id int64, o store.TaskOutcome, intents ...store.Intent) {
 		r.Helper()
 		h := r.take(store.Tasks, id, "m")
 		if len(intents) > 0 {
@@ -202,25 +202,25 @@ func tasksOf(r *rig) {
 	r.must(err)
 	concerns("announced, and its maker died", map[int64][]int64{2: {72}})
 
-	look(70, store.TaskOutcome{Concerned: []int64{1, 2}}, r.intent(1, "now"))
-	look(71, store.TaskOutcome{Concerned: []int64{2}})
+	pass(70, store.TaskOutcome{Concerned: []int64{1, 2}}, r.intent(1, "now"))
+	pass(71, store.TaskOutcome{Concerned: []int64{2}})
 	concerns("read", map[int64][]int64{1: {70}, 2: {70, 71, 72}})
 
-	look(70, store.TaskOutcome{Concerned: []int64{3}})
+	pass(70, store.TaskOutcome{Concerned: []int64{3}})
 	concerns("a mapping stays of concern although the reading lacks it", map[int64][]int64{1: {70}, 2: {71, 72}, 3: {70}})
 
-	look(70, store.TaskOutcome{Result: store.Result{Err: errors.New("x"), RetryAt: r.began}})
-	concerns("a look that could not read", map[int64][]int64{1: {70}, 2: {71, 72}, 3: {70}})
+	pass(70, store.TaskOutcome{Result: store.Result{Err: errors.New("x"), RetryAt: r.began}})
+	concerns("a pass that could not read", map[int64][]int64{1: {70}, 2: {71, 72}, 3: {70}})
 
-	look(70, store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: &tombstone}, Concerned: []int64{3}})
+	pass(70, store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: &tombstone}, Concerned: []int64{3}})
 	concerns("deleted, its id still taken", map[int64][]int64{1: {70}, 2: {71, 72}, 3: {70}})
 
-	look(70, store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: nil}, Concerned: []int64{}})
+	pass(70, store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: nil}, Concerned: []int64{}})
 	concerns("nobody's any more", map[int64][]int64{2: {71, 72}})
 
 	// An event found by its mark is mapped without an intent, though the ERP may
 	// not be readable then.
-	look(70, store.TaskOutcome{Result: store.Result{Err: errors.New("x"), RetryAt: r.began}, Mappings: map[int64]*store.Mapping{1: &live}})
+	pass(70, store.TaskOutcome{Result: store.Result{Err: errors.New("x"), RetryAt: r.began}, Mappings: map[int64]*store.Mapping{1: &live}})
 	concerns("found by its mark, task not read", map[int64][]int64{1: {70}, 2: {71, 72}})
 }
 
@@ -237,7 +237,7 @@ func forgetsIdle(r *rig) {
 		{"concerns somebody without a calendar", store.TaskOutcome{Concerned: []int64{1}}, true},
 		{"has an event", store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: &live}}, true},
 		{"had an event", store.TaskOutcome{Mappings: map[int64]*store.Mapping{1: &tombstone}}, true},
-		{"awaits a second look", store.TaskOutcome{Concerned: []int64{}, Result: store.Result{RetryAt: r.began}}, true},
+		{"awaits a second pass", store.TaskOutcome{Concerned: []int64{}, Result: store.Result{RetryAt: r.began}}, true},
 		{"failed", store.TaskOutcome{Concerned: []int64{}, Result: store.Result{Err: errors.New("x")}}, true},
 	} {
 		id := int64(70 + i)
@@ -265,7 +265,7 @@ func forgetsIdle(r *rig) {
 	_, err = r.s.SettleTask(r.ctx, h.task, store.TaskOutcome{Concerned: []int64{}})
 	r.must(err)
 	if _, found, err := r.s.Task(r.ctx, 60); err != nil || found {
-		r.Errorf("after the second look: found %v, error %v", found, err)
+		r.Errorf("after the second pass: found %v, error %v", found, err)
 	}
 	if _, outcome := r.acquire(store.Tasks, 60, r.claim("m2")); outcome != store.Acquired {
 		r.Errorf("a forgotten task: outcome %v, want taken", outcome)
@@ -319,15 +319,15 @@ func deadLetters(r *rig, c store.Collection) {
 	again := letter(c, 7, "poll", 100, r.b.now())
 	equal(r, "letters, the oldest first", letters(), []store.DeadLetterRecord{second, again})
 
-	// Recorded while the key is held: the look that began before says nothing of it.
+	// Recorded while the key is held: the pass that began before says nothing of it.
 	h = r.take(c, 7, "m2")
 	r.must(r.s.RecordDeadLetter(r.ctx, key(c, 7), "poll", 101))
 	again.Attempts = 101
 	released, err := r.settle(h, store.Result{})
 	r.must(err)
 	equal(r, "released", released, false)
-	equal(r, "letters after a look to be repeated", letters(), []store.DeadLetterRecord{second, again})
-	equal(r, "marked after a look to be repeated", r.work(c, 7).DeadLetter, true)
+	equal(r, "letters after a pass to be repeated", letters(), []store.DeadLetterRecord{second, again})
+	equal(r, "marked after a pass to be repeated", r.work(c, 7).DeadLetter, true)
 
 	r.release(h, store.Result{})
 	equal(r, "letters after success", letters(), []store.DeadLetterRecord{second})

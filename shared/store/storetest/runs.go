@@ -22,7 +22,7 @@ func (r *rig) advanceRun(part string, results ...store.RunResult) bool {
 	return over
 }
 
-// result is the look at an employee that found an edited title and repaired it.
+// result is the pass over an employee that found an edited title and repaired it.
 func result(employee int64) store.RunResult {
 	return store.RunResult{Employee: employee, Repaired: 1, Drift: map[string]int64{"event.edited": 1}, Fields: map[string]int64{"title": 1}}
 }
@@ -97,7 +97,7 @@ func fullRuns(r *rig) {
 	list("the latest first", 5, two, want)
 	list("one only", 1, two)
 
-	// The next looks at everybody whom the one before had left.
+	// The next passes over everybody whom the one before had left.
 	r.b.advance(time.Second)
 	r.start("three", "reconcile", 1)
 	two.Ended, two.Superseded = r.b.now(), "three"

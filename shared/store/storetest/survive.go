@@ -130,7 +130,7 @@ type consumed struct {
 }
 
 func methods() []method {
-	// Counters that only call for another look may count a lost answer twice.
+	// Counters that only call for another pass may count a lost answer twice.
 	dirtier := func(s *state) {
 		for i := range s.Tasks {
 			s.Tasks[i].Dirty++
@@ -447,7 +447,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 				func() any {
 					released, err := r.s.SettleTask(r.ctx, h.task, store.TaskOutcome{})
 					r.must(err)
-					return []any{released, h.task.Look, h.task.Dirty, r.work(store.Tasks, 70).Dirty}
+					return []any{released, h.task.Pass, h.task.Dirty, r.work(store.Tasks, 70).Dirty}
 				}, []any{false, 2, int64(2), int64(2)}
 		}},
 		{"a message gives up before the release", func(r *rig) (func(), func() any, any) {
@@ -459,7 +459,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 					return []any{released, h.employee.Record.DeadLetter, len(all[store.DeadLetterRecord](r, store.DeadLetters))}
 				}, []any{false, true, 1}
 		}},
-		{"the same look is settled first", func(r *rig) (func(), func() any, any) {
+		{"the same pass is settled first", func(r *rig) (func(), func() any, any) {
 			first := r.take(store.Employees, 7, "m1")
 			return func() { r.release(first, store.Result{}) },
 				func() any {
