@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,12 +16,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
-	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
 
 // Google's default limit, and the product's limit on memory.
@@ -217,15 +213,7 @@ func (b *bench) notify(ctx context.Context, changes []fakeerp.Change) {
 }
 
 func (b *bench) send(ctx context.Context, p *process, kind string, ids []int64) error {
-	key, err := webhook.ParseKey(b.secret.notify)
-	if err != nil {
-		return err
-	}
-	body, err := json.Marshal(map[string]any{"type": kind, "timestamp": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"ids": ids}})
-	if err != nil {
-		return err
-	}
-	header, err := webhook.Sign(key, "msg_"+uuid.NewString(), time.Now(), body)
+	body, header, err := deployment.Notification(b.secret.notify, kind, ids...)
 	if err != nil {
 		return err
 	}

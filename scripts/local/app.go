@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -18,14 +17,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/bolt"
-	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
 
 type appOptions struct {
@@ -135,11 +131,6 @@ func (a *app) start(ctx context.Context) error {
 // notify does what the PHP connector does inside a real ERP: it signs and sends
 // what changed, without holding up the dispatcher.
 func (a *app) notify(ctx context.Context, secret string, changes []fakeerp.Change) {
-	key, err := webhook.ParseKey(secret)
-	if err != nil {
-		a.opts.Log.ErrorContext(ctx, "the notification secret cannot be read", "error", err)
-		return
-	}
 	for _, c := range changes {
 		if a.php != nil {
 			// As in the ERP: inside the dispatcher's own request.
@@ -149,15 +140,9 @@ func (a *app) notify(ctx context.Context, secret string, changes []fakeerp.Chang
 			continue
 		}
 		a.sending.Go(func() {
-			body, err := json.Marshal(map[string]any{
-				"type": c.Type, "timestamp": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"ids": c.IDs},
-			})
-			if err != nil {
-				return
-			}
 			sending, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
-			header, err := webhook.Sign(key, "msg_"+uuid.NewString(), time.Now(), body)
+			body, header, err := deployment.Notification(secret, c.Type, c.IDs...)
 			if err == nil {
 				err = a.post(sending, "/Notify/", body, header)
 			}

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -32,7 +31,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/bolt"
-	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
 
 // What the world is made of.
@@ -322,19 +320,10 @@ func (w *World) SetQuiet(quiet bool) {
 // Notify sends a signed notification, as the ERP's connector does.
 func (w *World) Notify(kind string, ids ...int64) {
 	w.T.Helper()
-	key, err := webhook.ParseKey(notifySecret)
+	body, header, err := deployment.Notification(notifySecret, kind, ids...)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]any{"type": kind, "timestamp": time.Now().UTC().Format(time.RFC3339), "data": map[string]any{"ids": ids}})
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	header, err := webhook.Sign(key, fmt.Sprintf("msg_%d", time.Now().UnixNano()), time.Now(), body)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	header.Set("Content-Type", "application/json")
 	w.Post("/Notify/", body, header, http.StatusAccepted)
 }
 
