@@ -4,13 +4,12 @@ package userside_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-
-	"os/exec"
 )
 
 // somebody is the web server's user where the tests run as root.
@@ -56,6 +55,15 @@ func (s *site) runAsOwner(args ...string) (out string, code int) {
 	return string(b), cmd.ProcessState.ExitCode()
 }
 
+func owner(t *testing.T, info os.FileInfo) (uid, gid int) {
+	t.Helper()
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		t.Fatalf("no owner of %s", info.Name())
+	}
+	return int(stat.Uid), int(stat.Gid)
+}
+
 // A script that root runs leaves files that the web server can write.
 func TestScriptOfRoot(t *testing.T) {
 	t.Parallel()
@@ -74,8 +82,8 @@ func TestScriptOfRoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != somebody || owner.Gid != somebody {
-			t.Errorf("%s belongs to %d:%d", e.Name(), owner.Uid, owner.Gid)
+		if uid, gid := owner(t, info); uid != somebody || gid != somebody {
+			t.Errorf("%s belongs to %d:%d", e.Name(), uid, gid)
 		}
 		names = append(names, e.Name())
 	}
@@ -145,8 +153,8 @@ func TestLinksInTheSpool(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uint32(c.owner) || info.Mode().Perm() != 0o600 {
-						t.Errorf("the file elsewhere belongs to %d, mode %v", owner.Uid, info.Mode())
+					if uid, _ := owner(t, info); uid != c.owner || info.Mode().Perm() != 0o600 {
+						t.Errorf("the file elsewhere belongs to %d, mode %v", uid, info.Mode())
 					}
 				}
 				for who, check := range map[string]func(...string) (string, int){"root": s.run, "the owner": s.runAsOwner} {
