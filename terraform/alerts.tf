@@ -21,6 +21,12 @@ locals {
     dead-letter-unreadable = { title = "A message gave up that cannot be recorded, or a full run gave up", severity = "ERROR" }
   }
 
+  # Filters of audit entries that are the functions' own.
+  by_functions = { for what, names in {
+    reads    = distinct([for r in local.reads : r.function])
+    decrypts = distinct([for k in local.kms : k.function if k.role == "roles/cloudkms.cryptoKeyDecrypter"])
+  } : what => "protoPayload.authenticationInfo.principalEmail=(${join(" OR ", [for name in sort(names) : "\"${local.function_email[name]}\""])})" }
+
   log_alerts = merge(
     { for kind, a in local.alarm_kinds : kind => merge(a, {
       filter  = "${local.alarm_filter} AND jsonPayload.alarm=\"${kind}\""
@@ -41,14 +47,20 @@ locals {
         extract = { job = "EXTRACT(resource.labels.job_id)" }
       }
       secret-read = {
-        title    = "Somebody but the functions read a secret"
+        title    = "Somebody but the functions read a secret, or opened what the key seals"
         severity = "CRITICAL"
         filter = join(" AND ", [
           "logName=\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Fdata_access\"",
-          "protoPayload.serviceName=\"secretmanager.googleapis.com\"",
-          "protoPayload.methodName=~\"AccessSecretVersion$\"",
-          "protoPayload.resourceName=~\"/secrets/(${join("|", sort([for s in local.secrets : s.id]))})/\"",
-          "NOT protoPayload.authenticationInfo.principalEmail=(${join(" OR ", [for name in sort(distinct([for r in local.reads : r.function])) : "\"${local.function_email[name]}\""])})",
+          "((${join(" AND ", [
+            "protoPayload.serviceName=\"secretmanager.googleapis.com\"",
+            "protoPayload.methodName=~\"AccessSecretVersion$\"",
+            "protoPayload.resourceName=~\"/secrets/(${join("|", sort([for s in local.secrets : s.id]))})/\"",
+            "NOT ${local.by_functions.reads}",
+            ])}) OR (${join(" AND ", [
+            "protoPayload.serviceName=\"cloudkms.googleapis.com\"",
+            "protoPayload.methodName=~\"(Decrypt|AsymmetricDecrypt|RawDecrypt)$\"",
+            "NOT ${local.by_functions.decrypts}",
+          ])}))",
         ])
         extract = { who = "EXTRACT(protoPayload.authenticationInfo.principalEmail)", secret = "EXTRACT(protoPayload.resourceName)" }
       }

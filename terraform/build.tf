@@ -82,7 +82,7 @@ resource "google_project_iam_member" "build" {
   for_each = toset(local.build_roles)
   project  = var.project_id
   role     = each.value
-  member   = google_service_account.build.member
+  member   = local.build_member
   dynamic "condition" {
     for_each = each.value == "roles/storage.objectViewer" ? [1] : []
     content {
@@ -95,12 +95,12 @@ resource "google_project_iam_member" "build" {
 resource "google_storage_bucket_iam_member" "build" {
   bucket = google_storage_bucket.source.name
   role   = "roles/storage.objectViewer"
-  member = google_service_account.build.member
+  member = local.build_member
 }
 
 resource "google_artifact_registry_repository_iam_member" "build" {
   location   = google_artifact_registry_repository.functions.location
   repository = google_artifact_registry_repository.functions.repository_id
   role       = "roles/artifactregistry.writer"
-  member     = google_service_account.build.member
+  member     = local.build_member
 }

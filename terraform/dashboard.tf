@@ -32,6 +32,9 @@ locals {
       by     = ["resource.label.service_name"], aligner = "ALIGN_MAX", reducer = "REDUCE_SUM"
     },
   ]
+
+  # The API leaves zeros out: with one in it every plan would show a change.
+  at = [for i in range(length(local.charts)) : { for name, at in { xPos = i % 2 * 6, yPos = floor(i / 2) * 4 } : name => at if at != 0 }]
 }
 
 resource "google_monitoring_dashboard" "this" {
@@ -40,8 +43,8 @@ resource "google_monitoring_dashboard" "this" {
     mosaicLayout = {
       columns = 12
       tiles = concat(
-        [for i, c in local.charts : {
-          xPos = i % 2 * 6, yPos = floor(i / 2) * 4, width = 6, height = 4
+        [for i, c in local.charts : merge(local.at[i], {
+          width = 6, height = 4
           widget = {
             title = c.title
             xyChart = {
@@ -58,9 +61,9 @@ resource "google_monitoring_dashboard" "this" {
               }]
             }
           }
-        }],
+        })],
         [{
-          xPos = 0, yPos = ceil(length(local.charts) / 2) * 4, width = 12, height = 4
+          yPos = ceil(length(local.charts) / 2) * 4, width = 12, height = 4
           widget = {
             title = "Errors and alarms"
             logsPanel = {

@@ -1,14 +1,22 @@
 # Optional: one fixed address for calls to the ERP. The functions that call it go out
 # through a subnet of this network (Direct VPC egress) and its NAT.
+#
+# Cloud Run holds its addresses in the subnet for one to two hours after the last
+# function has left it, and as long nothing of the network can be deleted: removal takes
+# two steps, of which keep_egress_network is the first.
+locals {
+  egress = var.fixed_egress_address || var.keep_egress_network ? 1 : 0
+}
+
 resource "google_compute_network" "egress" {
-  count                   = var.fixed_egress_address ? 1 : 0
+  count                   = local.egress
   name                    = "erp-calendar-egress"
   auto_create_subnetworks = false
   depends_on              = [time_sleep.services]
 }
 
 resource "google_compute_subnetwork" "egress" {
-  count                    = var.fixed_egress_address ? 1 : 0
+  count                    = local.egress
   name                     = "erp-calendar-egress"
   network                  = google_compute_network.egress[0].id
   region                   = var.region
@@ -17,21 +25,21 @@ resource "google_compute_subnetwork" "egress" {
 }
 
 resource "google_compute_address" "egress" {
-  count      = var.fixed_egress_address ? 1 : 0
+  count      = local.egress
   name       = "erp-calendar-egress"
   region     = var.region
   depends_on = [time_sleep.services]
 }
 
 resource "google_compute_router" "egress" {
-  count   = var.fixed_egress_address ? 1 : 0
+  count   = local.egress
   name    = "erp-calendar-egress"
   network = google_compute_network.egress[0].id
   region  = var.region
 }
 
 resource "google_compute_router_nat" "egress" {
-  count                              = var.fixed_egress_address ? 1 : 0
+  count                              = local.egress
   name                               = "erp-calendar-egress"
   router                             = google_compute_router.egress[0].name
   region                             = var.region

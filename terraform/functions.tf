@@ -127,8 +127,20 @@ locals {
   }
 
   # Known before anything exists (shared/googlecalendar/README.md), so that OAuth and Console can carry
-  # each other's address without a cycle.
-  public_url = { for name, f in local.functions : name => "https://${var.region}-${var.project_id}.cloudfunctions.net/${name}" if f.public }
+  # each other's address without a cycle; and each an origin of its own, so that a hole
+  # in one does not read the others' cookies and pages.
+  run_url = { for name, f in local.functions : name => "https://${name}-${data.google_project.this.number}.${var.region}.run.app" if f.public }
+  public_url = merge(local.run_url, {
+    oauth   = coalesce(var.oauth_url, local.run_url["oauth"])
+    console = coalesce(var.console_url, local.run_url["console"])
+  })
+
+  # With fixed egress the first connections of a new instance may take a minute and more
+  # (Google's words): workers repeat, an admin before the console would see errors.
+  min_instances = {
+    notify  = var.notify_min_instances
+    console = var.fixed_egress_address ? 1 : 0
+  }
 
   # The groups of shared/config. LEASE_SECONDS and its like are for tests, and where
   # Google is has defaults; neither is set here.
@@ -174,7 +186,7 @@ resource "google_cloudfunctions2_function" "this" {
   build_config {
     runtime           = "go126"
     entry_point       = each.value.entry_point
-    service_account   = google_service_account.build.id
+    service_account   = "projects/${var.project_id}/serviceAccounts/${google_service_account.build.account_id}@${local.account_domain}"
     docker_repository = google_artifact_registry_repository.functions.id
     source {
       storage_source {
@@ -185,13 +197,13 @@ resource "google_cloudfunctions2_function" "this" {
   }
 
   service_config {
-    service_account_email            = google_service_account.function[each.key].email
+    service_account_email            = local.function_email[each.key]
     ingress_settings                 = each.value.public ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
     all_traffic_on_latest_revision   = true
     available_memory                 = each.value.memory
     available_cpu                    = "1" # a concurrency above 1 needs a whole one
     timeout_seconds                  = each.value.timeout
-    min_instance_count               = each.key == "notify" ? var.notify_min_instances : 0
+    min_instance_count               = lookup(local.min_instances, each.key, 0)
     max_instance_count               = each.value.instances
     max_instance_request_concurrency = each.value.concurrency
 
@@ -227,6 +239,7 @@ resource "google_cloudfunctions2_function" "this" {
   depends_on = [
     time_sleep.services,
     time_sleep.grants,
+    google_service_account.function,
     google_compute_router_nat.egress,
   ]
 }

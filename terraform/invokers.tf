@@ -5,18 +5,24 @@ locals {
     notify        = "allUsers" # proven by the webhook's signature
     oauth         = "allUsers" # a browser
     console       = "allUsers" # a browser; sign-in and allow-list in the code
-    sync-task     = google_service_account.push.member
-    sync-employee = google_service_account.push.member
-    dead-letter   = google_service_account.push.member
-    reconcile     = google_service_account.scheduler.member
-    poll          = google_service_account.scheduler.member
+    sync-task     = "serviceAccount:${local.push_email}"
+    sync-employee = "serviceAccount:${local.push_email}"
+    dead-letter   = "serviceAccount:${local.push_email}"
+    reconcile     = "serviceAccount:${local.scheduler_email}"
+    poll          = "serviceAccount:${local.scheduler_email}"
   }
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
-  for_each = local.invokers
+  for_each = { for name, member in local.invokers : name => member if member != "allUsers" || var.allow_all_users }
   location = var.region
   name     = google_cloudfunctions2_function.this[each.key].name
   role     = "roles/run.invoker"
   member   = each.value
+
+  # A function that is replaced takes its service's roles along: they come back in the
+  # same apply.
+  lifecycle {
+    replace_triggered_by = [google_cloudfunctions2_function.this[each.key].id]
+  }
 }

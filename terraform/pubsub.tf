@@ -13,6 +13,8 @@ locals {
     sync-employee = "employee"
   }
 
+  # Enabling Pub/Sub does not make it, and a grant to one that is not there fails:
+  # scripts/deploy makes it before an apply (README, step 6).
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
@@ -39,7 +41,7 @@ resource "google_pubsub_subscription" "worker" {
   push_config {
     push_endpoint = google_cloudfunctions2_function.this[each.key].service_config[0].uri
     oidc_token {
-      service_account_email = google_service_account.push.email
+      service_account_email = local.push_email
       audience              = google_cloudfunctions2_function.this[each.key].service_config[0].uri
     }
   }
@@ -71,7 +73,7 @@ resource "google_pubsub_subscription" "dead_letter" {
   push_config {
     push_endpoint = google_cloudfunctions2_function.this["dead-letter"].service_config[0].uri
     oidc_token {
-      service_account_email = google_service_account.push.email
+      service_account_email = local.push_email
       audience              = google_cloudfunctions2_function.this["dead-letter"].service_config[0].uri
     }
   }
@@ -90,7 +92,7 @@ resource "google_pubsub_topic_iam_member" "agent_publishes" {
   topic      = google_pubsub_topic.this["dead-letter"].id
   role       = "roles/pubsub.publisher"
   member     = local.pubsub_agent
-  depends_on = [google_pubsub_topic.this] # the agent exists once Pub/Sub is in use
+  depends_on = [google_pubsub_topic.this]
 }
 
 resource "google_pubsub_subscription_iam_member" "agent_acknowledges" {
@@ -103,7 +105,7 @@ resource "google_pubsub_subscription_iam_member" "agent_acknowledges" {
 # It signs pushes as the push account. Projects made since April 2021 grant it that by
 # themselves; older ones need it said.
 resource "google_service_account_iam_member" "agent_signs" {
-  service_account_id = google_service_account.push.name
+  service_account_id = "projects/${var.project_id}/serviceAccounts/${local.push_email}"
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = local.pubsub_agent
   depends_on         = [google_pubsub_topic.this]

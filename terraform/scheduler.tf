@@ -36,7 +36,7 @@ resource "google_cloud_scheduler_job" "this" {
     http_method = "POST"
     uri         = "${google_cloudfunctions2_function.this[each.key].service_config[0].uri}/"
     oidc_token {
-      service_account_email = google_service_account.scheduler.email
+      service_account_email = local.scheduler_email
       audience              = google_cloudfunctions2_function.this[each.key].service_config[0].uri
     }
   }

@@ -14,6 +14,9 @@ locals {
     SESSION_KEY         = var.session_key
     NOTIFY_SECRETS      = var.notify_secrets
   }
+
+  # What fails where a value is needed and was not given; Terraform shows the command.
+  refuse = { for key, s in local.secrets : key => "test \"$GIVEN\" = yes || { : 'The secret ${s.id} is about to be stored: set TF_VAR_${s.variable} in the environment (terraform/README.md, Secrets).'; exit 1; }" }
 }
 
 resource "google_secret_manager_secret" "this" {
@@ -32,7 +35,7 @@ resource "terraform_data" "value_given" {
   triggers_replace = [each.value.version]
 
   provisioner "local-exec" {
-    command     = "test \"$GIVEN\" = yes || { : 'The secret ${each.value.id} is about to be stored: set TF_VAR_${each.value.variable} in the environment (terraform/README.md, Secrets).'; exit 1; }"
+    command     = local.refuse[each.key]
     interpreter = ["/bin/sh", "-c"]
     environment = { GIVEN = local.secret_values[each.key] == null ? "no" : "yes" }
   }
@@ -42,7 +45,7 @@ resource "google_secret_manager_secret_version" "this" {
   for_each = local.secrets
   secret   = google_secret_manager_secret.this[each.key].id
   # The provider wants some value at every plan, and uses it only when the version is
-  # stored; "not given" never gets that far (value_given), and no function would take it.
+  # stored.
   secret_data_wo         = local.secret_values[each.key] == null ? "not given" : local.secret_values[each.key]
   secret_data_wo_version = tostring(each.value.version)
   # What is replaced is disabled, not destroyed: an old revision can be gone back to
@@ -54,13 +57,25 @@ resource "google_secret_manager_secret_version" "this" {
     # Stored anew whenever the value was demanded, and never without.
     replace_triggered_by = [terraform_data.value_given[each.key]]
   }
+
+  # value_given asks when a version is raised. This asks whenever one was made, whatever
+  # for: after an apply that ended between the two, or in place of one that somebody
+  # destroyed. It marks the version as tainted, so that the apply ends here, before any
+  # function is given it, and the next one asks again.
+  provisioner "local-exec" {
+    command     = local.refuse[each.key]
+    interpreter = ["/bin/sh", "-c"]
+    environment = { GIVEN = local.secret_values[each.key] == null ? "no" : "yes" }
+  }
   depends_on = [terraform_data.value_given]
 }
 
-# Every reading is on record; alerts.tf tells when it was not by a function.
+# Every reading of a secret, and every use of the key that seals the refresh token, is on
+# record; alerts.tf tells when it was not by a function.
 resource "google_project_iam_audit_config" "secrets" {
-  project = var.project_id
-  service = "secretmanager.googleapis.com"
+  for_each = toset(["cloudkms.googleapis.com", "secretmanager.googleapis.com"])
+  project  = var.project_id
+  service  = each.value
   audit_log_config {
     log_type = "DATA_READ"
   }

@@ -18,7 +18,7 @@ locals {
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
     ],
-    var.fixed_egress_address ? ["compute.googleapis.com"] : [],
+    local.egress == 1 ? ["compute.googleapis.com"] : [],
     var.billing_account == null ? [] : ["billingbudgets.googleapis.com"],
   ))
 }
@@ -29,9 +29,9 @@ resource "google_project_service" "this" {
   disable_on_destroy = false
 }
 
-# An API answers "not enabled" for a while after it is.
+# An API answers "not enabled" for a minute or so after it is.
 resource "time_sleep" "services" {
-  create_duration = "45s"
+  create_duration = "90s"
   triggers        = { services = join(",", sort(local.services)) }
   depends_on      = [google_project_service.this]
 }

@@ -14,7 +14,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "Cloud Run region for everything, such as europe-west1. Choose one near the ERP; it cannot be changed later without moving the data."
+  description = "Cloud Run region for everything, such as europe-west1. A new project may build only in us-central1, us-west2, europe-west1, asia-east1, australia-southeast1 and southamerica-east1 (Cloud Build's quota); of those choose the one nearest to the ERP. It cannot be changed later: the database's region is fixed once it is made."
   type        = string
   nullable    = false
   validation {
@@ -253,6 +253,44 @@ variable "fixed_egress_address" {
   type        = bool
   default     = false
   nullable    = false
+}
+
+variable "keep_egress_network" {
+  description = "The first of two steps of taking fixed_egress_address back: the functions leave the network, which can be deleted only an hour or two later (README)."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "allow_all_users" {
+  description = "Grant allUsers the right to call notify, oauth and console. Set false where your organization's policy refuses that and will not be changed: the README says what to do instead."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "console_url" {
+  description = "Address of the console under a domain of your own, such as https://calendars.example.com (README); null: the function's own address."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.console_url == null || can(regex("^https://[a-z0-9.-]+\\.[a-z]{2,}$", var.console_url))
+    error_message = "console_url must be https and a host name alone, without a path and a slash at its end: the console's cookies are those of a whole host."
+  }
+  validation {
+    condition     = var.console_url == null || var.console_url != var.oauth_url
+    error_message = "console_url and oauth_url must be two hosts: a hole in one must not reach the other's cookies."
+  }
+}
+
+variable "oauth_url" {
+  description = "Address of the sign-in under a domain of your own, another than console_url's; null: the function's own address. The client's redirect URI is this and /callback."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.oauth_url == null || can(regex("^https://[a-z0-9.-]+\\.[a-z]{2,}$", var.oauth_url))
+    error_message = "oauth_url must be https and a host name alone, without a path and a slash at its end: the sign-in's cookies are those of a whole host."
+  }
 }
 
 variable "firestore_database" {

@@ -538,6 +538,31 @@ func TestTheSecretsAreTheConfigurations(t *testing.T) {
 	}
 }
 
+// Mocked tests and the provider's own checks see what is known at plan: no grant takes
+// an attribute of a service account that only Google fills in. The grants' values
+// themselves: terraform/tests/least_privilege.tftest.hcl.
+func TestNoGrantTakesWhatOnlyGoogleFillsIn(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../terraform/*.tf")
+	must(t, err)
+	tests, err := os.ReadFile("../../terraform/tests/least_privilege.tftest.hcl")
+	must(t, err)
+	filled := regexp.MustCompile(`google_service_account\.\w+(\[[^\]]*\])?\.(member|email|name|id|unique_id)\b`)
+	grant := regexp.MustCompile(`(?m)^resource "(google_\w+_iam_member)" "(\w+)"`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		if found := filled.Find(text); found != nil {
+			t.Errorf("%s takes %s: build it from account_id", filepath.Base(file), found)
+		}
+		for _, m := range grant.FindAllStringSubmatch(string(text), -1) {
+			if _, members, _ := strings.Cut(string(tests), `run "members_are_known_at_plan"`); !strings.Contains(members, m[1]+"."+m[2]) {
+				t.Errorf("%s.%s is not among the members that the test looks at", m[1], m[2])
+			}
+		}
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

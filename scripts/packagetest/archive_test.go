@@ -277,6 +277,8 @@ func holdsOneFunction(t *testing.T, root, name string, a archive, declared strin
 			t.Errorf("a test: %s", f.Name)
 		case strings.HasSuffix(f.Name, ".md"):
 			t.Errorf("a change of words would redeploy: %s", f.Name)
+		case !slices.Contains([]string{".go", ".mod", ".sum", ".html", ".css", ".js", ".svg"}, path.Ext(f.Name)):
+			t.Errorf("neither Go nor of a kind that Go embeds: %s", f.Name)
 		case inside(f.Name, "shared/fake"), inside(f.Name, "shared/simulation"), inside(f.Name, "shared/testenv"), strings.Contains("/"+f.Name, "/storetest/"):
 			t.Errorf("a stand-in: %s", f.Name)
 		case !inside(f.Name, "functions") && !inside(f.Name, "shared") && f.Name != "go.mod" && f.Name != "go.sum" && f.Name != "function.go":
@@ -316,6 +318,7 @@ func sameSourceSameHash(t *testing.T, one string, before map[string]string) {
 	for _, name := range []string{
 		"functions/notify/more_test.go", "shared/fake/more.go", "shared/simulation/more.go", "shared/testenv/more.go", "shared/store/storetest/more.go",
 		"shared/webhook/testdata/more", "shared/webhook/.more.go.swp", "scripts/more.go", "README.md",
+		"functions/functions.env", "functions/console/key.json", "shared/notes.txt", "functions/oauth/dump.sql", "shared/go.mod.orig",
 		"shared/MORE.md", "shared/webhook/MORE.md", "functions/MORE.md", "functions/notify/MORE.md",
 	} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(two, name)), 0o750))

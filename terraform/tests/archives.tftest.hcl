@@ -1,5 +1,9 @@
 # The archives: what is in them and how they are named.
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}

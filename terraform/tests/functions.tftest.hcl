@@ -1,5 +1,9 @@
 # What is deployed: figures, environment, archives.
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -108,8 +112,12 @@ run "environment" {
     error_message = "A function is given a secret that it may not read, or may read one it is not given."
   }
   assert {
-    condition     = google_cloudfunctions2_function.this["oauth"].service_config[0].environment_variables["CONSOLE_URL"] == "https://europe-west1-acme-calendars.cloudfunctions.net/console" && output.redirect_uri == "https://europe-west1-acme-calendars.cloudfunctions.net/oauth/callback"
+    condition     = google_cloudfunctions2_function.this["oauth"].service_config[0].environment_variables["CONSOLE_URL"] == "https://console-123456789012.europe-west1.run.app" && output.redirect_uri == "https://oauth-123456789012.europe-west1.run.app/callback" && output.notification_url == "https://notify-123456789012.europe-west1.run.app"
     error_message = "Public addresses are not those of Google's rule."
+  }
+  assert {
+    condition     = length(distinct([for url in [output.console_url, trimsuffix(output.redirect_uri, "/callback"), output.notification_url] : regex("^https://[^/]+$", url)])) == 3
+    error_message = "Two public functions share an origin: a hole in one reads the other."
   }
   assert {
     condition     = google_cloudfunctions2_function.this["poll"].service_config[0].environment_variables["ERP_URL"] == "https://erp.example.com" && google_cloudfunctions2_function.this["console"].service_config[0].environment_variables["ADMIN_EMAILS"] == "ann@example.com,bob@example.com"
@@ -146,7 +154,51 @@ run "fixed_egress" {
     error_message = "Those that call the ERP, and no others, go out by the fixed address."
   }
   assert {
+    condition     = google_cloudfunctions2_function.this["console"].service_config[0].min_instance_count == 1 && google_cloudfunctions2_function.this["poll"].service_config[0].min_instance_count == 0
+    error_message = "An admin would wait a minute for the first connection of a new instance of Console."
+  }
+  assert {
     condition     = google_compute_router_nat.egress[0].nat_ip_allocate_option == "MANUAL_ONLY" && google_project_service.this["compute.googleapis.com"].service != ""
     error_message = "The NAT does not use the fixed address."
+  }
+}
+
+run "no_instance_is_kept_by_default" {
+  command = plan
+  assert {
+    condition     = alltrue([for f in google_cloudfunctions2_function.this : f.service_config[0].min_instance_count == 0])
+    error_message = "An instance is kept warm, and paid for, without being asked for."
+  }
+}
+
+# The functions have left the network, which stays until Cloud Run has let go of it.
+run "fixed_egress_first_step_of_removal" {
+  command = plan
+  variables {
+    keep_egress_network = true
+  }
+  assert {
+    condition     = alltrue([for f in google_cloudfunctions2_function.this : length(f.service_config[0].direct_vpc_network_interface) == 0 && f.service_config[0].min_instance_count == 0])
+    error_message = "A function is in the network that is to be deleted."
+  }
+  assert {
+    condition     = length(google_compute_subnetwork.egress) == 1 && length(google_compute_network.egress) == 1 && google_project_service.this["compute.googleapis.com"].service != ""
+    error_message = "The network would be deleted while Cloud Run has addresses in it, which fails."
+  }
+}
+
+run "own_domains" {
+  command = plan
+  variables {
+    console_url = "https://calendars.example.com"
+    oauth_url   = "https://calendars-sign-in.example.com"
+  }
+  assert {
+    condition     = alltrue([for k in ["oauth", "console"] : google_cloudfunctions2_function.this[k].service_config[0].environment_variables["CONSOLE_URL"] == "https://calendars.example.com" && google_cloudfunctions2_function.this[k].service_config[0].environment_variables["OAUTH_URL"] == "https://calendars-sign-in.example.com"])
+    error_message = "A domain of the admin's own does not reach the functions."
+  }
+  assert {
+    condition     = output.console_url == "https://calendars.example.com" && output.redirect_uri == "https://calendars-sign-in.example.com/callback"
+    error_message = "The addresses that an admin is given are not those that the functions have."
   }
 }

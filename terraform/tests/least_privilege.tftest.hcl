@@ -1,5 +1,9 @@
 # Each function has what its code uses and nothing else.
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -101,10 +105,10 @@ run "grants" {
   # The grant in a row is really that function's, and on that thing.
   assert {
     condition = alltrue(concat(
-      [for k, g in google_project_iam_member.firestore : g.member == google_service_account.function[k].member],
-      [for k, g in google_pubsub_topic_iam_member.publisher : g.member == google_service_account.function[split("/", k)[0]].member && g.topic == google_pubsub_topic.this[split("/", k)[1]].id],
-      [for k, g in google_secret_manager_secret_iam_member.accessor : g.member == google_service_account.function[split("/", k)[0]].member && g.secret_id == google_secret_manager_secret.this[split("/", k)[1]].id],
-      [for k, g in google_kms_crypto_key_iam_member.tokens : g.member == google_service_account.function[split("/", k)[0]].member],
+      [for k, g in google_project_iam_member.firestore : g.member == "serviceAccount:${local.function_email[k]}"],
+      [for k, g in google_pubsub_topic_iam_member.publisher : g.member == "serviceAccount:${local.function_email[split("/", k)[0]]}" && g.topic == google_pubsub_topic.this[split("/", k)[1]].id],
+      [for k, g in google_secret_manager_secret_iam_member.accessor : g.member == "serviceAccount:${local.function_email[split("/", k)[0]]}" && g.secret_id == google_secret_manager_secret.this[split("/", k)[1]].id],
+      [for k, g in google_kms_crypto_key_iam_member.tokens : g.member == "serviceAccount:${local.function_email[split("/", k)[0]]}"],
     ))
     error_message = "A grant went to another function than its row says."
   }
@@ -113,11 +117,11 @@ run "grants" {
     error_message = "A grant is wider than reading one secret or publishing to one topic."
   }
   assert {
-    condition     = length(distinct([for name, f in google_cloudfunctions2_function.this : f.service_config[0].service_account_email])) == 8 && alltrue([for name, f in google_cloudfunctions2_function.this : f.service_config[0].service_account_email == google_service_account.function[name].email])
+    condition     = length(distinct([for name, f in google_cloudfunctions2_function.this : f.service_config[0].service_account_email])) == 8 && alltrue([for name, f in google_cloudfunctions2_function.this : f.service_config[0].service_account_email == "fn-${name}@acme-calendars.iam.gserviceaccount.com"])
     error_message = "Each function runs as its own service account."
   }
   assert {
-    condition     = alltrue([for f in google_cloudfunctions2_function.this : f.build_config[0].service_account == google_service_account.build.id])
+    condition     = alltrue([for f in google_cloudfunctions2_function.this : f.build_config[0].service_account == "projects/acme-calendars/serviceAccounts/function-build@acme-calendars.iam.gserviceaccount.com"])
     error_message = "Builds do not run as the build account."
   }
   assert {
@@ -142,11 +146,61 @@ run "invokers_and_ingress" {
     error_message = "A function's ingress is neither of the two."
   }
   assert {
-    condition     = alltrue([for k in ["sync-task", "sync-employee", "dead-letter"] : google_cloud_run_v2_service_iam_member.invoker[k].member == google_service_account.push.member]) && alltrue([for k in ["poll", "reconcile"] : google_cloud_run_v2_service_iam_member.invoker[k].member == google_service_account.scheduler.member])
+    condition     = alltrue([for k in ["sync-task", "sync-employee", "dead-letter"] : google_cloud_run_v2_service_iam_member.invoker[k].member == "serviceAccount:pubsub-push@acme-calendars.iam.gserviceaccount.com"]) && alltrue([for k in ["poll", "reconcile"] : google_cloud_run_v2_service_iam_member.invoker[k].member == "serviceAccount:scheduler-jobs@acme-calendars.iam.gserviceaccount.com"])
     error_message = "Workers are called by Pub/Sub's pushes, Poll and Reconcile by Scheduler."
   }
   assert {
     condition     = alltrue([for g in google_cloud_run_v2_service_iam_member.invoker : g.role == "roles/run.invoker"])
     error_message = "An invoker may do more than invoke."
+  }
+}
+
+# The providers check members and account ids when they are known, and an apply with
+# mocks would hand them random strings: whatever is unknown in a plan fails these.
+run "members_are_known_at_plan" {
+  command = plan
+
+  assert {
+    condition = alltrue([for member in concat(
+      [for g in google_project_iam_member.firestore : g.member],
+      [for g in google_project_iam_member.build : g.member],
+      [for g in google_pubsub_topic_iam_member.publisher : g.member],
+      [for g in google_secret_manager_secret_iam_member.accessor : g.member],
+      [for g in google_kms_crypto_key_iam_member.tokens : g.member],
+      [for g in google_cloud_run_v2_service_iam_member.invoker : g.member],
+      [for g in google_pubsub_subscription_iam_member.agent_acknowledges : g.member],
+      [google_storage_bucket_iam_member.build.member, google_artifact_registry_repository_iam_member.build.member, google_pubsub_topic_iam_member.agent_publishes.member, google_service_account_iam_member.agent_signs.member],
+    ) : can(regex("^(allUsers|serviceAccount:([a-z][a-z0-9-]{4,28}[a-z0-9]@acme-calendars|service-123456789012@gcp-sa-pubsub)[.]iam[.]gserviceaccount[.]com)$", member))])
+    error_message = "A grant's member is not a service account's address, nor allUsers."
+  }
+  assert {
+    condition     = google_service_account_iam_member.agent_signs.service_account_id == "projects/acme-calendars/serviceAccounts/pubsub-push@acme-calendars.iam.gserviceaccount.com"
+    error_message = "The account that Pub/Sub signs as is not known at plan."
+  }
+}
+
+run "waits" {
+  command = plan
+  variables {
+    firestore_database = "another"
+  }
+  assert {
+    condition     = time_sleep.grants.create_duration == "240s" && time_sleep.services.create_duration == "90s"
+    error_message = "Google needs minutes to make grants and APIs known everywhere."
+  }
+  assert {
+    condition     = time_sleep.grants.triggers["grants"] == sha256(jsonencode(["another", keys(local.publishes), keys(local.reads), keys(local.kms), local.build_roles]))
+    error_message = "Grants on another database are not waited for."
+  }
+}
+
+run "where_all_users_is_refused" {
+  command = plan
+  variables {
+    allow_all_users = false
+  }
+  assert {
+    condition     = length([for g in google_cloud_run_v2_service_iam_member.invoker : g if g.member == "allUsers"]) == 0 && length(google_cloud_run_v2_service_iam_member.invoker) == 5
+    error_message = "allUsers is granted something, or a worker lost its caller."
   }
 }

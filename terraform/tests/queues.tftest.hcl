@@ -1,5 +1,9 @@
 # Topics, subscriptions, dead letters, clocks.
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -84,7 +88,7 @@ run "subscriptions" {
     error_message = "A worker listens to the other's topic."
   }
   assert {
-    condition     = alltrue([for s in concat(values(google_pubsub_subscription.worker), [google_pubsub_subscription.dead_letter]) : s.push_config[0].oidc_token[0].service_account_email == google_service_account.push.email && s.push_config[0].oidc_token[0].audience == s.push_config[0].push_endpoint])
+    condition     = alltrue([for s in concat(values(google_pubsub_subscription.worker), [google_pubsub_subscription.dead_letter]) : s.push_config[0].oidc_token[0].service_account_email == "pubsub-push@acme-calendars.iam.gserviceaccount.com" && s.push_config[0].oidc_token[0].audience == s.push_config[0].push_endpoint])
     error_message = "A push is not signed for the address it goes to."
   }
   # DeadLetter tells by the name whose message gave up.
@@ -96,16 +100,12 @@ run "subscriptions" {
 
 run "dead_letter_grants" {
   command = apply
-  override_data {
-    target = data.google_project.this
-    values = { number = "4711" }
-  }
   assert {
     condition     = google_pubsub_topic_iam_member.agent_publishes.role == "roles/pubsub.publisher" && google_pubsub_topic_iam_member.agent_publishes.topic == google_pubsub_topic.this["dead-letter"].id && toset(keys(google_pubsub_subscription_iam_member.agent_acknowledges)) == toset(["sync-task", "sync-employee"])
     error_message = "Without these grants dead letters stay where they are."
   }
   assert {
-    condition     = alltrue([for m in concat([google_pubsub_topic_iam_member.agent_publishes.member, google_service_account_iam_member.agent_signs.member], [for g in google_pubsub_subscription_iam_member.agent_acknowledges : g.member]) : m == "serviceAccount:service-4711@gcp-sa-pubsub.iam.gserviceaccount.com"])
+    condition     = alltrue([for m in concat([google_pubsub_topic_iam_member.agent_publishes.member, google_service_account_iam_member.agent_signs.member], [for g in google_pubsub_subscription_iam_member.agent_acknowledges : g.member]) : m == "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"])
     error_message = "The grants are not the Pub/Sub service agent's."
   }
 }
@@ -124,7 +124,7 @@ run "clocks" {
     error_message = "The night is the ERP's."
   }
   assert {
-    condition     = alltrue([for k, j in google_cloud_scheduler_job.this : j.http_target[0].http_method == "POST" && j.http_target[0].oidc_token[0].service_account_email == google_service_account.scheduler.email && j.http_target[0].uri == "${j.http_target[0].oidc_token[0].audience}/" && j.attempt_deadline == "${google_cloudfunctions2_function.this[k].service_config[0].timeout_seconds}s"])
+    condition     = alltrue([for k, j in google_cloud_scheduler_job.this : j.http_target[0].http_method == "POST" && j.http_target[0].oidc_token[0].service_account_email == "scheduler-jobs@acme-calendars.iam.gserviceaccount.com" && j.http_target[0].uri == "${j.http_target[0].oidc_token[0].audience}/" && j.attempt_deadline == "${google_cloudfunctions2_function.this[k].service_config[0].timeout_seconds}s"])
     error_message = "A job is not a signed POST to its function's own address."
   }
 }

@@ -1,5 +1,9 @@
 # Secrets are write-only: nothing of them in what Terraform keeps.
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}

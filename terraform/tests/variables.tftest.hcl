@@ -1,5 +1,9 @@
 # Bad variables are refused, each by its own rule.
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -340,4 +344,45 @@ run "plain_http_where_allowed" {
     condition     = google_cloudfunctions2_function.this["poll"].service_config[0].environment_variables["ALLOW_HTTP_ERP"] == "true"
     error_message = "allow_http_erp does not reach the functions."
   }
+}
+
+run "console_with_path" {
+  command = plan
+  variables {
+    console_url = "https://example.com/calendars"
+  }
+  expect_failures = [var.console_url]
+}
+
+run "console_plain_http" {
+  command = plan
+  variables {
+    console_url = "http://calendars.example.com"
+  }
+  expect_failures = [var.console_url]
+}
+
+run "console_with_slash" {
+  command = plan
+  variables {
+    console_url = "https://calendars.example.com/"
+  }
+  expect_failures = [var.console_url]
+}
+
+run "oauth_with_path" {
+  command = plan
+  variables {
+    oauth_url = "https://example.com/oauth"
+  }
+  expect_failures = [var.oauth_url]
+}
+
+run "one_origin_for_two" {
+  command = plan
+  variables {
+    console_url = "https://calendars.example.com"
+    oauth_url   = "https://calendars.example.com"
+  }
+  expect_failures = [var.console_url]
 }
