@@ -27,6 +27,7 @@ locals {
   ttl = {
     sign_ins  = "expires_at"
     tickets   = "expires_at"
+    sessions  = "expires_at"
     activity  = "expires_at"
     runs      = "expires_at"
     run_parts = "expires_at"

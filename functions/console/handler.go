@@ -156,7 +156,7 @@ type withSession func(w http.ResponseWriter, r *http.Request, s signin.Session)
 // session gives the session of a request. allowed is false where the address is
 // not, or no longer, on the list.
 func (h *handler) session(r *http.Request) (s signin.Session, found, allowed bool) {
-	cookie, err := r.Cookie(sessionCookie)
+	cookie, err := r.Cookie(h.console.CookieName(sessionCookie))
 	if err != nil {
 		return signin.Session{}, false, false
 	}

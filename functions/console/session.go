@@ -22,7 +22,7 @@ const (
 func (h *handler) signIn(w http.ResponseWriter, r *http.Request) {
 	n := signin.Random()
 	// Two tabs that sign in at once share N, so that the first is not cut off.
-	if c, err := r.Cookie(handoverCookie); err == nil && signin.WellFormed(c.Value) {
+	if c, err := r.Cookie(h.console.CookieName(handoverCookie)); err == nil && signin.WellFormed(c.Value) {
 		n = c.Value
 	}
 	http.SetCookie(w, h.console.Cookie(handoverCookie, n, handoverLasts))
@@ -39,7 +39,7 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	value := r.URL.Query().Get("ticket")
-	cookie, noCookie := r.Cookie(handoverCookie)
+	cookie, noCookie := r.Cookie(h.console.CookieName(handoverCookie))
 	refuse := func(status int, log, text string) {
 		h.Log.InfoContext(r.Context(), "sign-in refused", "cause", log)
 		h.message(w, r, status, message{Title: "You are not signed in", Text: text, Link: h.console.URL("/signin", nil), LinkText: "Sign in"})

@@ -21,8 +21,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// callback takes Google's answer. The state is used up before anything else is
-// looked at, so that no answer can be played twice.
+// callback takes Google's answer. Until Google has said who it is, nothing is stored
+// (rule 10.9); then the sign-in is marked as finished before it has any effect.
 func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	state := query.Get("state")
@@ -30,27 +30,12 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 		return h.startAgain("state missing", "The address lacks the mark that ties it to a sign-in begun here.")
 	}
 	id := signin.Hash(state)
-	cookie, noCookie := r.Cookie(cookieName(id))
-	http.SetCookie(w, h.oauth.Cookie(cookieName(id), "", 0))
-	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
-	defer cancel()
-	begun, found, err := h.Store.TakeSignIn(ctx, id)
+	begun, err := h.begunBy(w, r, id)
 	if err != nil {
-		return h.storeTrouble(err)
-	}
-	if !found {
-		return h.startAgain("state unknown", "Each sign-in works once and for ten minutes; this one was finished before or took too long. Going back in the browser can cause it, too.")
-	}
-	if noCookie != nil {
-		return h.startAgain("cookie missing", "The cookie set at the start did not come back. The browser refuses cookies, or the answer was opened in another browser.",
-			"Allow cookies for this site, and finish in the browser in which you started.")
-	}
-	if !signin.Matches(cookie.Value, begun.Browser) {
-		return h.startAgain("cookie of another browser", "It was started in another browser or by somebody else.",
-			"Start and finish in the same browser.")
+		return err
 	}
 	if refused := query.Get("error"); refused != "" {
-		return h.googleRefused(refused, signin.Purpose(begun.Purpose))
+		return h.googleRefused(refused, begun.Purpose)
 	}
 	code := query.Get("code")
 	if code == "" {
@@ -61,17 +46,17 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, who, err := h.exchange(r.Context(), google, code, begun.Verifier, begun.Nonce)
-	switch {
-	case signin.Purpose(begun.Purpose) == signin.Connect:
+	switch begun.Purpose {
+	case signin.Connect:
 		if err == nil {
-			err = h.connected(w, r, google, token, who)
+			err = h.connected(w, r, google, token, who, id)
 		} else if token != nil {
 			// Whose grant it is is unknown, so it may be the one in use: see refuse.
-			h.Log.WarnContext(r.Context(), "a grant without trusted identity was left unrevoked")
+			h.Log.InfoContext(r.Context(), "a grant without trusted identity was left unrevoked")
 		}
-	case signin.Purpose(begun.Purpose) == signin.SignIn:
+	case signin.SignIn:
 		if err == nil {
-			err = h.signedIn(w, r, who, begun.Console)
+			err = h.signedIn(w, r, who, id, begun.Console)
 		}
 	default:
 		err = h.startAgain("purpose unknown", "It was started by another version of this program.")
@@ -79,19 +64,61 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
+// finish marks a sign-in as finished; nil if nobody finished it before.
+func (h *handler) finish(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	// The cookie may have been made just now, and is read by an instance with another clock.
+	first, err := h.Store.FinishSignIn(ctx, id, 2*signInLasts)
+	if err != nil {
+		return h.storeTrouble(err)
+	}
+	if !first {
+		return h.startAgain("finished before", "Each sign-in works once; this one was finished before.")
+	}
+	return nil
+}
+
+// believe refuses an address that Google does not vouch for and that came with another
+// account before (rule 10.10).
+func (h *handler) believe(ctx context.Context, who identity) error {
+	if !who.Verified {
+		return h.unverified()
+	}
+	if signin.Authoritative(who.Email, who.HostedDomain) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	pinned, err := h.Store.PinAdmin(ctx, signin.AddressHash(who.Email), who.Sub)
+	if err != nil {
+		return h.storeTrouble(err)
+	}
+	if pinned != who.Sub {
+		return &refusal{status: http.StatusForbidden, log: "address of another account", title: "This address came with another Google account before",
+			cause: "Google does not run the mail of this address, so it cannot say whose it is today. The account that signed in with it first may go on; this is another one.",
+			cures: []string{"Sign in with the account that was used before.",
+				"Or, if the address has changed hands: let whoever runs erp-calendar delete the document " + string(store.Admins) + "/" + signin.AddressHash(who.Email) + " in Firestore, then start again."},
+			link: h.console.URL("/signin", nil), linkText: "Sign in with another account"}
+	}
+	return nil
+}
+
 func (h *handler) startAgain(log, cause string, cures ...string) error {
 	return &refusal{status: http.StatusBadRequest, log: log, title: "This sign-in cannot be finished", cause: cause + " Nothing was changed.",
 		cures: append(cures, "Open the console and start again."), link: h.console.URL("/", nil), linkText: "Open the console"}
 }
 
-// googleRefused explains the errors that Google sends to the callback.
+// googleRefused explains the errors that Google sends to the callback. The browser
+// brings them and may have made them up, so that they are never a fault of ours
+// (rule 10.11).
 func (h *handler) googleRefused(code string, purpose signin.Purpose) error {
-	r := &refusal{status: http.StatusBadGateway, log: "google refused", reason: "other", title: "Google refused",
+	r := &refusal{status: http.StatusForbidden, log: "google refused", reason: "other", title: "Google refused",
 		cause: "Google ended the sign-in with an error of its own. Nothing was changed.",
 		cures: []string{"Start again from the console."}, link: h.console.URL("/", nil), linkText: "Open the console"}
 	switch code {
 	case "access_denied":
-		r.status, r.reason, r.title = http.StatusForbidden, code, "Access was not granted"
+		r.reason, r.title = code, "Access was not granted"
 		r.cause = "Google reports access_denied: somebody pressed Cancel, or the account is not allowed to use this application. Nothing was changed."
 		if purpose == signin.Connect {
 			r.cures = []string{
@@ -101,15 +128,15 @@ func (h *handler) googleRefused(code string, purpose signin.Purpose) error {
 			}
 		}
 	case "admin_policy_enforced":
-		r.status, r.reason = http.StatusForbidden, code
+		r.reason = code
 		r.cause = "The Google Workspace administrator does not allow this application. Nothing was changed."
 		r.cures = []string{"Let the Workspace admin trust the client id (Admin console, Security, API controls), then start again from the console."}
 	case "temporarily_unavailable", "server_error":
-		r.status, r.reason = http.StatusBadGateway, code
+		r.reason = code
 		r.cause = "Google's sign-in service is out of order for the moment. Nothing was changed."
 		r.cures = []string{"Wait a few minutes and start again from the console."}
 	case "invalid_scope":
-		r.status, r.reason = http.StatusInternalServerError, code
+		r.reason = code
 		r.cause = "Google does not let this OAuth client ask for the calendar permissions. Nothing was changed."
 		r.cures = []string{"In the Google Cloud console, enable the Google Calendar API and add the scopes on the page Data Access, then start again from the console."}
 	}
@@ -117,12 +144,16 @@ func (h *handler) googleRefused(code string, purpose signin.Purpose) error {
 }
 
 // signedIn gives the console a ticket for an admin; Google's tokens are dropped.
-func (h *handler) signedIn(w http.ResponseWriter, r *http.Request, who identity, console string) error {
-	if !who.Verified {
-		return h.unverified()
-	}
+func (h *handler) signedIn(w http.ResponseWriter, r *http.Request, who identity, id, console string) error {
+	// First the list: what strangers bring is not stored.
 	if !h.admins.Allows(who.Email) {
 		return h.notListed()
+	}
+	if err := h.believe(r.Context(), who); err != nil {
+		return err
+	}
+	if err := h.finish(r.Context(), id); err != nil {
+		return err
 	}
 	value := signin.Random()
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
@@ -144,8 +175,14 @@ func (h *handler) unverified() *refusal {
 }
 
 // connected checks a grant and records it; whatever is refused is given back.
-func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *provider, token *oauth2.Token, who identity) error {
+func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *provider, token *oauth2.Token, who identity, id string) error {
 	if err := h.checkGrant(token, who); err != nil {
+		return h.refuse(r.Context(), google, token, who, err)
+	}
+	if err := h.believe(r.Context(), who); err != nil {
+		return h.refuse(r.Context(), google, token, who, err)
+	}
+	if err := h.finish(r.Context(), id); err != nil {
 		return h.refuse(r.Context(), google, token, who, err)
 	}
 	now := h.Now().UTC()
@@ -173,7 +210,7 @@ func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *prov
 	if !known {
 		look, stop := context.WithTimeout(r.Context(), callDeadline)
 		defer stop()
-		if err := h.checkMarks(look, token, who.Sub); err != nil {
+		if err := h.checkMarks(look, token, who); err != nil {
 			return h.refuse(r.Context(), google, token, who, err)
 		}
 		ctx, cancel = context.WithTimeout(r.Context(), callDeadline)
@@ -207,9 +244,6 @@ func (h *handler) checkGrant(token *oauth2.Token, who identity) *refusal {
 			cause: "The calendars may belong to " + h.cfg.IntegrationAccount + " only, but you chose " + who.Email + ".",
 			cures: []string{"Press Connect again and choose " + h.cfg.IntegrationAccount + ".",
 				"If another account is to own the calendars, change INTEGRATION_ACCOUNT first."}}
-	}
-	if !who.Verified {
-		return h.unverified()
 	}
 	if missing := lacking(token); len(missing) > 0 {
 		return &refusal{status: http.StatusForbidden, log: "scopes missing", title: "A permission was not granted",

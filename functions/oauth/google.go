@@ -50,6 +50,10 @@ type identity struct {
 	Sub      string
 	Email    string `json:"email"`
 	Verified bool   `json:"email_verified"`
+	// HostedDomain is the Workspace that owns the account, "" for none.
+	HostedDomain string `json:"hd"`
+	// AuthorizedParty is the client that asked, where Google names it.
+	AuthorizedParty string `json:"azp"`
 }
 
 // exchange turns the code into tokens and a checked identity.
@@ -61,16 +65,24 @@ func (h *handler) exchange(ctx context.Context, google *provider, code, verifier
 		return nil, identity{}, h.exchangeRefused(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		// The browser carries the scopes to Google, and may have dropped openid.
+		return token, identity{}, h.startAgain("no id_token", "Google's answer does not say who signed in.")
+	}
 	checked, err := google.Verifier(&oidc.Config{ClientID: h.cfg.ClientID, Now: h.Now}).Verify(ctx, raw)
 	if err != nil {
 		return token, identity{}, h.badIdentity("id_token", plain(err))
 	}
 	if checked.Nonce != nonce || nonce == "" {
-		return token, identity{}, h.badIdentity("nonce", nil)
+		// The browser carries the nonce to Google.
+		return token, identity{}, h.startAgain("nonce", "Google's answer belongs to another sign-in.")
 	}
 	who := identity{Sub: checked.Subject}
 	if err := checked.Claims(&who); err != nil || who.Sub == "" {
 		return token, identity{}, h.badIdentity("claims", nil)
+	}
+	if who.AuthorizedParty != h.cfg.ClientID && (who.AuthorizedParty != "" || len(checked.Audience) > 1) {
+		return token, identity{}, h.badIdentity("azp", nil)
 	}
 	return token, who, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -46,8 +47,8 @@ type Config struct {
 
 // Store is what the function needs of store.Store.
 type Store interface {
-	PutSignIn(ctx context.Context, rec store.SignInRecord, ttl time.Duration) error
-	TakeSignIn(ctx context.Context, id string) (store.SignInRecord, bool, error)
+	FinishSignIn(ctx context.Context, id string, ttl time.Duration) (first bool, err error)
+	PinAdmin(ctx context.Context, id, sub string) (pinned string, err error)
 	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
 	TakeTicket(ctx context.Context, id string) (store.TicketRecord, bool, error)
 	Account(ctx context.Context) (store.AccountRecord, error)
@@ -78,9 +79,11 @@ type handler struct {
 	oauth, console signin.Site
 	admins         signin.AllowList
 	provider       atomic.Pointer[provider]
+	// cookies seals what OAuth keeps in a browser.
+	cookies *seal.Local
 }
 
-// New makes the function's handler. The only errors are malformed public URLs.
+// New makes the function's handler. Its errors tell of malformed public URLs.
 func New(cfg Config, deps Deps) (http.Handler, error) {
 	oauthSite, err := signin.NewSite(cfg.OAuthURL)
 	if err != nil {
@@ -99,7 +102,11 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 		client.Timeout = callDeadline
 	}
 	deps.HTTP = &client
-	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite, admins: signin.NewAllowList(cfg.AdminEmails)}
+	cookies, err := newCookieSeal(cfg.ClientSecret)
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite, admins: signin.NewAllowList(cfg.AdminEmails), cookies: cookies}
 	return h, nil
 }
 
@@ -177,22 +184,16 @@ func (h *handler) connect(w http.ResponseWriter, r *http.Request) error {
 		oauth2.SetAuthURLParam("login_hint", h.cfg.IntegrationAccount))
 }
 
-// start keeps what the callback will need and sends the browser to Google.
+// start keeps in the browser what the callback will need and sends it to Google.
 func (h *handler) start(w http.ResponseWriter, r *http.Request, purpose signin.Purpose, console string, scopes []string, opts ...oauth2.AuthCodeOption) error {
 	google, err := h.discover(r.Context())
 	if err != nil {
 		return err
 	}
-	state, browser, nonce, verifier := signin.Random(), signin.Random(), signin.Random(), oauth2.GenerateVerifier()
-	id := signin.Hash(state)
-	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
-	defer cancel()
-	err = h.Store.PutSignIn(ctx, store.SignInRecord{ID: id, Purpose: string(purpose), Browser: signin.Hash(browser),
-		Console: console, Verifier: verifier, Nonce: nonce}, signInLasts)
-	if err != nil {
-		return h.storeTrouble(err)
+	state, nonce, verifier := signin.Random(), signin.Random(), oauth2.GenerateVerifier()
+	if err := h.keep(r.Context(), w, signin.Hash(state), begun{Purpose: purpose, Console: console, Verifier: verifier, Nonce: nonce}); err != nil {
+		return err
 	}
-	http.SetCookie(w, h.oauth.Cookie(cookieName(id), browser, signInLasts))
 	opts = append(opts, oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", nonce))
 	h.redirect(w, h.client(google, scopes).AuthCodeURL(state, opts...))
 	return nil

@@ -61,7 +61,7 @@ func checkNoSecrets(t *testing.T, w *world, more ...string) {
 }
 
 func TestCallbackRefuses(t *testing.T) {
-	const used, other = "finished before", "another browser"
+	const used = "finished before"
 	for _, row := range []struct {
 		name string
 		// break changes the callback's address, the world or the browser.
@@ -81,13 +81,13 @@ func TestCallbackRefuses(t *testing.T) {
 			victim := w.browser()
 			victim.begin()
 			// The attacker's cookie is named after the attacker's state; even one planted
-			// under that name does not match.
+			// under that name does not fit.
 			u, _ := url.Parse(oauthURL)
-			name := "erp_calendar_oauth_" + signin.Hash(param(back, "state"))[:12]
-			victim.jar.SetCookies(u, []*http.Cookie{{Name: name, Value: signin.Random(), Path: "/oauth", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}})
+			name := "__Host-erp_calendar_oauth_" + signin.Hash(param(back, "state"))[:12]
+			victim.jar.SetCookies(u, []*http.Cookie{{Name: name, Value: signin.Random(), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}})
 			*b = victim
 			return back
-		}, 400, other},
+		}, 400, "not the one that came back"},
 		{"no code", func(_ *world, _ **browser, back string) string {
 			return strings.Replace(back, "code=", "other=", 1)
 		}, 400, "incomplete"},
@@ -99,7 +99,7 @@ func TestCallbackRefuses(t *testing.T) {
 		}, 403, "access_denied"},
 		{"Google out of order", func(_ *world, _ **browser, back string) string {
 			return oauthURL + "/callback?error=temporarily_unavailable&state=" + param(back, "state")
-		}, 502, "out of order"},
+		}, 403, "out of order"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -145,7 +145,7 @@ func TestForeignCodesAndTokensAreRefused(t *testing.T) {
 		}, 400},
 		{"another nonce", func(w *world, at string) string {
 			return w.consent(strings.Replace(at, param(at, "nonce"), signin.Random(), 1), admin)
-		}, 502},
+		}, 400},
 		{"another challenge", func(w *world, at string) string {
 			return w.consent(strings.Replace(at, param(at, "code_challenge"), signin.Random(), 1), admin)
 		}, 400},
@@ -160,15 +160,23 @@ func TestForeignCodesAndTokensAreRefused(t *testing.T) {
 	}
 }
 
-func TestStateIsUsedUpByARefusal(t *testing.T) {
+func TestASignInEndsWithItsRefusalAndOnlyInItsOwnBrowser(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	back := w.consent(b.begin(), admin)
 	if p := w.browser().open(back); p.status != http.StatusBadRequest {
 		t.Fatalf("without the cookie: %d", p.status)
 	}
+	if p := b.open(strings.Replace(back, "code=", "other=", 1)); p.status != http.StatusBadRequest {
+		t.Fatalf("without a code: %d", p.status)
+	}
 	if p := b.open(back); p.status != http.StatusBadRequest || p.location != "" {
-		t.Errorf("the right browser got %d to %q after the state was shown by another", p.status, p.location)
+		t.Errorf("a refused sign-in got %d to %q", p.status, p.location)
+	}
+	back = w.consent(b.begin(), admin)
+	w.browser().open(back)
+	if p := b.open(back); p.status != http.StatusSeeOther {
+		t.Errorf("after somebody else opened the address: %d", p.status)
 	}
 }
 

@@ -24,12 +24,13 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/bolt"
+	"github.com/erp-calendar/erp-calendar/shared/store/storetest"
 )
 
 const (
 	issuer      = "https://google.test"
-	oauthURL    = "https://site.test/oauth"
-	consoleURL  = "https://site.test/console"
+	oauthURL    = "https://oauth.test"
+	consoleURL  = "https://console.test"
 	admin       = "olena@example.com"
 	integration = "calendars@example.com"
 	stranger    = "mallory@example.net"
@@ -42,12 +43,14 @@ type world struct {
 	t      *testing.T
 	google *google.Server
 	store  *store.Store
-	cipher *seal.Local
-	sent   *outbox
-	logs   *bytes.Buffer
-	cfg    oauth.Config
-	deps   oauth.Deps
-	site   http.Handler
+	// touched sees what the store is asked.
+	touched *storetest.Watch
+	cipher  *seal.Local
+	sent    *outbox
+	logs    *bytes.Buffer
+	cfg     oauth.Config
+	deps    oauth.Deps
+	site    http.Handler
 
 	mu  sync.Mutex
 	now time.Time
@@ -98,7 +101,8 @@ func newWorld(t *testing.T, change ...func(*google.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = store.New(backend)
+	w.touched = &storetest.Watch{Backend: backend}
+	w.store = store.New(w.touched)
 	t.Cleanup(func() { _ = w.store.Close() })
 	w.cipher, err = seal.NewLocal(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
@@ -154,7 +158,7 @@ func (b *browser) send(method, address string) page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequestWithContext(t.Context(), method, strings.Replace(address, oauthURL, "https://site.test", 1), nil)
+	r := httptest.NewRequestWithContext(t.Context(), method, address, nil)
 	for _, c := range b.jar.Cookies(u) {
 		r.AddCookie(c)
 	}
@@ -167,8 +171,8 @@ func (b *browser) send(method, address string) page {
 	}
 	b.jar.SetCookies(u, res.Cookies())
 	for _, c := range res.Cookies() {
-		if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Domain != "" || c.Path != "/oauth" {
-			t.Errorf("cookie %s is not Secure, HttpOnly, Lax, host-only and of the site's path", c.Name)
+		if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Domain != "" || c.Path != "/" || !strings.HasPrefix(c.Name, "__Host-") {
+			t.Errorf("cookie %s is not Secure, HttpOnly, Lax and host-only by its name", c.Name)
 		}
 	}
 	checkHeaders(t, address, res.Header)

@@ -45,7 +45,8 @@ func (r *world) foreignCalendar() {
 }
 
 func (r *world) oldSignIn() {
-	r.must(r.store.PutSignIn(r.t.Context(), store.SignInRecord{ID: "old"}, -5*24*time.Hour))
+	_, err := r.store.FinishSignIn(r.t.Context(), "old", -5*24*time.Hour)
+	r.must(err)
 }
 
 // pollLongAgo lets the doctor look an hour after a poll.

@@ -121,7 +121,7 @@ func (d *doctor) checkIndexes(ctx context.Context) verdict {
 }
 
 func (d *doctor) checkTTL(ctx context.Context) verdict {
-	for _, c := range []store.Collection{store.SignIns, store.Tickets} {
+	for _, c := range []store.Collection{store.SignIns, store.Tickets, store.Sessions} {
 		left, err := d.backend.Query(ctx, store.Query{Collection: c, Field: "expires_at", Op: store.AtMost, Value: d.now().Add(-overdue), Limit: 1})
 		if err != nil {
 			return bad("Run the doctor again.", "%s could not be searched (%s)", c, kindWords(err))
@@ -131,7 +131,7 @@ func (d *doctor) checkTTL(ctx context.Context) verdict {
 				"%s holds what expired more than three days ago, so its TTL policy is not in force", c)
 		}
 	}
-	return ok("nothing is kept past its time (as far as sign-ins and tickets show)")
+	return ok("nothing is kept past its time (as far as sign-ins, tickets and sessions show)")
 }
 
 func (d *doctor) checkPoll(ctx context.Context) verdict {

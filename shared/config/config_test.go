@@ -125,6 +125,7 @@ func TestEachVariable(t *testing.T) {
 		{"http sites on localhost", vars{"OAUTH_URL": "http://localhost:8080/OAuth", "CONSOLE_URL": "http://127.0.0.1:8080/Console"}, nil},
 		{"http sites elsewhere", vars{"OAUTH_URL": "http://10.0.0.1", "CONSOLE_URL": "http://localhost.example.com"}, []string{"CONSOLE_URL", "OAUTH_URL"}},
 		{"admins", vars{"ADMIN_EMAILS": "a@example.com,b"}, []string{"ADMIN_EMAILS"}},
+		{"an admin with a Kelvin sign", vars{"ADMIN_EMAILS": "\u212aate@example.com"}, []string{"ADMIN_EMAILS"}},
 		{"no admins", vars{"ADMIN_EMAILS": " , "}, []string{"ADMIN_EMAILS"}},
 		{"account with a name", vars{"INTEGRATION_ACCOUNT": "Cal <cal@example.com>"}, []string{"INTEGRATION_ACCOUNT"}},
 		{"session key URL base64", vars{"SESSION_KEY": base64.RawURLEncoding.EncodeToString(raw)}, nil},

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
@@ -181,6 +182,10 @@ func googleURL(ending string) func(string, environment) (string, string) {
 
 func email(text string, _ environment) (string, string) {
 	if a, err := mail.ParseAddress(text); err != nil || a.Name != "" || a.Address != text || !strings.Contains(text[strings.LastIndex(text, "@"):], ".") {
+		return "", "is not an e-mail address"
+	}
+	// Lower case would make others of them ASCII, such as the Kelvin sign a k (rule 10.10).
+	if strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return "", "is not an e-mail address"
 	}
 	// ADMIN_EMAILS is a list; a comma can only be in a quoted local part.

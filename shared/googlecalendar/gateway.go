@@ -139,6 +139,8 @@ type Calendar struct {
 	Description string
 	TimeZone    string
 	ETag        string
+	// Owner is the address of the account that owns the data; only Calendars tells it.
+	Owner string
 	// Mark is the product's own line in the description; Marked tells if it is there.
 	Mark   calendarsync.CalendarMark
 	Marked bool
@@ -238,7 +240,9 @@ func (g *Gateway) Calendars(ctx context.Context) ([]Calendar, error) {
 		}
 		for _, e := range list.Items {
 			if !e.Deleted {
-				out = append(out, fromCalendar(e.Id, e.Summary, e.Description, e.TimeZone, e.Etag))
+				c := fromCalendar(e.Id, e.Summary, e.Description, e.TimeZone, e.Etag)
+				c.Owner = e.DataOwner
+				out = append(out, c)
 			}
 		}
 		if page = list.NextPageToken; page == "" {

@@ -45,12 +45,21 @@ func (s Site) Path(path string) string { return s.path + path }
 // Origin gives scheme://host[:port].
 func (s Site) Origin() string { return s.origin }
 
+// CookieName is what the browser calls a cookie: with the prefix __Host- where the site
+// has an origin of its own, so that no neighbour under the same domain can plant one.
+func (s Site) CookieName(name string) string {
+	if s.path == "" && strings.HasPrefix(s.base, "https://") {
+		return "__Host-" + name
+	}
+	return name
+}
+
 // Cookie makes a cookie of this site: Secure, HttpOnly, SameSite=Lax, host-only
-// (functions/README.md). Its path is the site's, because all functions share one host.
+// (functions/README.md). Its path is the site's: outside the cloud several share one host.
 // Browsers accept Secure on localhost too. lasts 0 removes the cookie.
 func (s Site) Cookie(name, value string, lasts time.Duration) *http.Cookie {
 	c := &http.Cookie{
-		Name: name, Value: value, Path: cmp.Or(s.path, "/"), MaxAge: int(lasts / time.Second),
+		Name: s.CookieName(name), Value: value, Path: cmp.Or(s.path, "/"), MaxAge: int(lasts / time.Second),
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	if lasts <= 0 {

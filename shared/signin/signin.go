@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Purpose says what a sign-in or a ticket is for; neither is accepted for the other.
@@ -75,10 +76,33 @@ func (l AllowList) Allows(address string) bool {
 // SameAddress compares two e-mail addresses trimmed and without case.
 func SameAddress(a, b string) bool { return normal(a) == normal(b) && normal(a) != "" }
 
+// Authoritative reports whether Google itself can say whose a verified address is: it is
+// of Gmail, or of the domain of the Workspace hosted that owns the account ("" for none).
+// Any other address was only shown to be the account's once, and may have changed hands
+// since (rule 10.10).
+func Authoritative(address, hosted string) bool {
+	_, domain, found := strings.Cut(normal(address), "@")
+	return found && (domain == "gmail.com" || ascii(hosted) && domain == strings.ToLower(hosted))
+}
+
+// AddressHash names an address where it must not be read.
+func AddressHash(address string) string { return Hash(normal(address)) }
+
+// normal gives an address the one form in which it is compared, "" for none. Addresses
+// are ASCII: others have letters that only look like, or in lower case become, other
+// ones (U+212A, the Kelvin sign, becomes k).
 func normal(address string) string {
-	address = strings.ToLower(strings.TrimSpace(address))
+	address = strings.TrimSpace(address)
+	if !ascii(address) {
+		return ""
+	}
+	address = strings.ToLower(address)
 	if _, err := mail.ParseAddress(address); err != nil {
 		return ""
 	}
 	return address
+}
+
+func ascii(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }

@@ -155,3 +155,15 @@ func TestRandomValues(t *testing.T) {
 		}
 	}
 }
+
+// U+212A, the Kelvin sign, becomes k in lower case (rule 10.10).
+func TestAddressesAreASCII(t *testing.T) {
+	for _, odd := range []string{"\u212aate@example.com", "kate@e\u0445ample.com", "k\u0430te@example.com", "kate@example.com\u200b", "ｋate@example.com"} {
+		if signin.NewAllowList([]string{"kate@example.com"}).Allows(odd) || signin.SameAddress(odd, "kate@example.com") || signin.SameAddress(odd, odd) {
+			t.Errorf("%+q is let in", odd)
+		}
+		if list := signin.NewAllowList([]string{odd}); list.Allows("kate@example.com") || list.Allows(odd) {
+			t.Errorf("%+q on the list lets somebody in", odd)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func drawKey(ref store.Ref) string {
 }
 
 func secret(ref store.Ref) bool {
-	return ref.Collection == store.SignIns || ref.Collection == store.Tickets
+	return ref.Collection == store.SignIns || ref.Collection == store.Tickets || (ref.Collection == store.Sessions && ref.ID != store.AllSessions)
 }
 
 // Query reads documents.

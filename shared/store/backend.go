@@ -19,6 +19,8 @@ const (
 	Tasks        Collection = "tasks"
 	SignIns      Collection = "sign_ins"
 	Tickets      Collection = "tickets"
+	Admins       Collection = "admins"
+	Sessions     Collection = "sessions"
 	DeadLetters  Collection = "dead_letters"
 	Activity     Collection = "activity"
 	Polls        Collection = "polls"
@@ -48,6 +50,7 @@ func Indexed() map[Collection][]string {
 		RunParts:    {"run"},
 		SignIns:     {"expires_at"},
 		Tickets:     {"expires_at"},
+		Sessions:    {"expires_at"},
 	}
 }
 

@@ -90,7 +90,9 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"purges", purges},
 
 		{"settings", savedSettings},
-		{"a sign-in is taken once", signInOnce},
+		{"a sign-in is finished once", signInOnce},
+		{"an address stays with the account that came first", adminPinned},
+		{"sessions are ended one by one and all at once", sessionsEnd},
 		{"a ticket is taken once", ticketOnce},
 		{"poll records", pollRecords},
 		{"full runs", fullRuns},
@@ -272,6 +274,8 @@ type state struct {
 	Tasks         []store.TaskRecord
 	SignIns       []store.SignInRecord
 	Tickets       []store.TicketRecord
+	Admins        []store.AdminRecord
+	Sessions      []store.SessionRecord
 	DeadLetters   []store.DeadLetterRecord
 	Activity      []store.ActivityRecord
 	TaskPolls     []store.TaskPollRecord
@@ -294,6 +298,8 @@ func (r *rig) state() state {
 		Tasks:         all[store.TaskRecord](r, store.Tasks),
 		SignIns:       all[store.SignInRecord](r, store.SignIns),
 		Tickets:       all[store.TicketRecord](r, store.Tickets),
+		Admins:        all[store.AdminRecord](r, store.Admins),
+		Sessions:      all[store.SessionRecord](r, store.Sessions),
 		DeadLetters:   all[store.DeadLetterRecord](r, store.DeadLetters),
 		Activity:      all[store.ActivityRecord](r, store.Activity),
 		TaskPolls:     all[store.TaskPollRecord](r, store.Polls),

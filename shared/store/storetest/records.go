@@ -35,36 +35,56 @@ func savedSettings(r *rig) {
 }
 
 func signInOnce(r *rig) {
-	rec := store.SignInRecord{ID: "state", Purpose: "signin", Browser: "b", Console: "c", Verifier: "v", Nonce: "n"}
-	put := func() {
+	finish := func(what string, want bool) {
 		r.Helper()
-		r.must(r.s.PutSignIn(r.ctx, rec, 10*time.Minute))
-	}
-	take := func(what string, want bool) {
-		r.Helper()
-		got, found, err := r.s.TakeSignIn(r.ctx, "state")
+		first, err := r.s.FinishSignIn(r.ctx, "state", 10*time.Minute)
 		r.must(err)
-		equal(r, what, found, want)
-		if found {
-			expect := rec
-			expect.ExpiresAt = got.ExpiresAt
-			equal(r, what+": record", got, expect)
-		}
-		equal(r, what+": left behind", len(all[store.SignInRecord](r, store.SignIns)), 0)
+		equal(r, what, first, want)
 	}
-	take("never put", false)
-	put()
+	finish("the first time", true)
 	equal(r, "expires", all[store.SignInRecord](r, store.SignIns)[0].ExpiresAt, r.began.Add(10*time.Minute))
-	take("put", true)
-	take("taken already", false)
-	put()
+	finish("again", false)
 	r.b.advance(10*time.Minute - time.Microsecond)
-	take("at the last moment", true)
-	put()
-	r.b.advance(10 * time.Minute)
-	// No TTL policy has deleted it yet.
-	equal(r, "still stored", len(all[store.SignInRecord](r, store.SignIns)), 1)
-	take("expired", false)
+	finish("at the last moment", false)
+	r.b.advance(time.Microsecond)
+	finish("when nothing can be played again any more", true)
+	other, err := r.s.FinishSignIn(r.ctx, "another", time.Minute)
+	r.must(err)
+	equal(r, "another", other, true)
+}
+
+func adminPinned(r *rig) {
+	pin := func(address, sub, want string) {
+		r.Helper()
+		got, err := r.s.PinAdmin(r.ctx, address, sub)
+		r.must(err)
+		equal(r, address+" of "+sub, got, want)
+	}
+	pin("a", "1", "1")
+	pin("a", "2", "1")
+	pin("b", "2", "2")
+	pin("a", "1", "1")
+}
+
+func sessionsEnd(r *rig) {
+	ended := func(what, id string, generation int64, want bool) {
+		r.Helper()
+		got, err := r.s.SessionEnded(r.ctx, id, generation)
+		r.must(err)
+		equal(r, what, got, want)
+	}
+	ended("never ended", "a", 0, false)
+	r.must(r.s.EndSession(r.ctx, "a", time.Hour))
+	ended("ended", "a", 0, true)
+	ended("another", "b", 0, false)
+	r.must(r.s.EndAllSessions(r.ctx))
+	ended("of those before", "b", 0, true)
+	now, err := r.s.SessionGeneration(r.ctx)
+	r.must(err)
+	ended("begun since", "c", now, false)
+	ended("ended still", "a", now, true)
+	equal(r, "expires", all[store.SessionRecord](r, store.Sessions), []store.SessionRecord{
+		{ID: "a", ExpiresAt: r.began.Add(time.Hour)}, {ID: store.AllSessions, Generation: 1}})
 }
 
 func ticketOnce(r *rig) {

@@ -215,7 +215,6 @@ func methods() []method {
 		r.b.advance(time.Minute)
 	}
 	started := func(r *rig) { r.start("run", "reconcile", 2, 1) }
-	signIn := store.SignInRecord{ID: "s", Purpose: "signin", Browser: "b", Console: "c", Verifier: "v", Nonce: "n"}
 	ticket := store.TicketRecord{ID: "t", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
 
 	pausedOnce := func(r *rig) {
@@ -342,21 +341,17 @@ func methods() []method {
 			}
 		})},
 		{name: "SaveSettings", prepare: simple(func(r *rig) (any, error) { return nil, r.s.SaveSettings(r.ctx, "{}", "olena", 0) })},
-		{name: "PutSignIn", prepare: simple(func(r *rig) (any, error) { return nil, r.s.PutSignIn(r.ctx, signIn, time.Minute) })},
 		{name: "PutTicket", prepare: simple(func(r *rig) (any, error) { return nil, r.s.PutTicket(r.ctx, ticket, time.Minute) })},
 		// Never twice is worth more than once: the person signs in again.
-		{name: "TakeSignIn", lostResult: consumed{store.SignInRecord{}, false}, prepare: after(
-			func(r *rig) { r.must(r.s.PutSignIn(r.ctx, signIn, time.Minute)) },
-			simple(func(r *rig) (any, error) {
-				rec, found, err := r.s.TakeSignIn(r.ctx, "s")
-				return consumed{rec, found}, err
-			}))},
+		{name: "FinishSignIn", lostResult: false, prepare: simple(func(r *rig) (any, error) { return r.s.FinishSignIn(r.ctx, "s", time.Minute) })},
 		{name: "TakeTicket", lostResult: consumed{store.TicketRecord{}, false}, prepare: after(
 			func(r *rig) { r.must(r.s.PutTicket(r.ctx, ticket, time.Minute)) },
 			simple(func(r *rig) (any, error) {
 				rec, found, err := r.s.TakeTicket(r.ctx, "t")
 				return consumed{rec, found}, err
 			}))},
+		{name: "PinAdmin", prepare: simple(func(r *rig) (any, error) { return r.s.PinAdmin(r.ctx, "address", "sub") })},
+		{name: "EndSession", prepare: simple(func(r *rig) (any, error) { return nil, r.s.EndSession(r.ctx, "session", time.Hour) })},
 		{name: "RecordDeadLetter", prepare: simple(func(r *rig) (any, error) {
 			return nil, r.s.RecordDeadLetter(r.ctx, store.TaskKey(70), "notify", 100)
 		}), lostState: dirtier},
