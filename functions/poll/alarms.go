@@ -2,7 +2,6 @@ package poll
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"strconv"
 	"time"
@@ -41,19 +40,15 @@ func (p *poll) alarms(ctx context.Context) error {
 	if p.unknown != nil {
 		return p.unknown
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
-	defer cancel()
 	if err := p.lostGrant(ctx); err != nil {
 		return err
 	}
 	raised, err := p.Store.Alarms(ctx)
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return err
 	}
-	open := maps.Clone(raised)
-	if open == nil {
-		open = map[string]string{}
-	}
+	open := map[string]string{}
+	maps.Copy(open, raised)
 	missed, err := p.fullRunMissed(ctx, open)
 	if err != nil {
 		return err
@@ -72,10 +67,7 @@ func (p *poll) alarms(ctx context.Context) error {
 	if maps.Equal(open, raised) {
 		return nil
 	}
-	if err := p.Store.SaveAlarms(ctx, open); err != nil {
-		return fmt.Errorf("poll: %w", err)
-	}
-	return nil
+	return p.Store.SaveAlarms(ctx, open)
 }
 
 // incidents lists those that this poll can judge.
@@ -117,17 +109,14 @@ func (p *poll) fullRunMissed(ctx context.Context, open map[string]string) (incid
 	since, err := time.Parse(time.RFC3339, open[fullRunsSince])
 	if err != nil {
 		open[fullRunsSince] = p.now.UTC().Format(time.RFC3339)
-		return missed, nil
+		return missed, nil //nolint:nilerr // there is no entry, or no readable one: the time begins now
 	}
 	if p.now.Sub(since) <= fullRunEvery {
 		return missed, nil
 	}
 	complete, err := p.Store.CompleteRunSince(ctx, p.now.Add(-fullRunEvery))
-	if err != nil {
-		return missed, fmt.Errorf("poll: %w", err)
-	}
 	missed.is = !complete
-	return missed, nil
+	return missed, err
 }
 
 // lostGrant raises or ends the alarm of a lost connection where the instance that
@@ -147,8 +136,5 @@ func (p *poll) lostGrant(ctx context.Context) error {
 	default:
 		return nil
 	}
-	if err := p.Store.GrantAlarmed(ctx, a.Sub, alarmed); err != nil {
-		return fmt.Errorf("poll: %w", err)
-	}
-	return nil
+	return p.Store.GrantAlarmed(ctx, a.Sub, alarmed)
 }

@@ -3,7 +3,6 @@ package poll
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -25,7 +24,7 @@ const lateRecord = 10 * time.Minute
 func (p *poll) employees(ctx context.Context) error {
 	rec, found, err := remembered(ctx, p.Store.EmployeePoll)
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return err
 	}
 	erpCtx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
@@ -35,7 +34,7 @@ func (p *poll) employees(ctx context.Context) error {
 		err = nil
 	}
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return err
 	}
 	next := store.EmployeePollRecord{Before: p.now}
 	if p.unknown != nil {
@@ -54,8 +53,7 @@ func (p *poll) employees(ctx context.Context) error {
 		return errors.Join(trouble, err)
 	}
 	changed = append(changed, p.differing(seen, rec, next, readings, found)...)
-	slices.Sort(changed)
-	changed = slices.Compact(changed)
+	changed = distinct(changed)
 	if err := p.publish(ctx, p.cfg.EmployeeTopic, queue.CausePoll, queue.LaneBulk, changed); err != nil {
 		return errors.Join(trouble, err)
 	}
@@ -63,10 +61,7 @@ func (p *poll) employees(ctx context.Context) error {
 	if found && len(seen) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
 		return trouble // at rest: nothing to write
 	}
-	if err := remember(ctx, p.Store.SaveEmployeePoll, next); err != nil {
-		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
-	}
-	return trouble
+	return errors.Join(trouble, remember(ctx, p.Store.SaveEmployeePoll, next))
 }
 
 // compare gives the digests of the present cards, and whose differs from the last.
@@ -98,11 +93,7 @@ func (p *poll) seen(ctx context.Context, before time.Time) (map[int64]string, er
 	if !before.IsZero() {
 		before = before.Add(-lateRecord)
 	}
-	seen, err := p.Store.SeenSince(ctx, before)
-	if err != nil {
-		return nil, fmt.Errorf("poll: %w", err)
-	}
-	return seen, nil
+	return p.Store.SeenSince(ctx, before)
 }
 
 // differing gives whose card in the present list is not as a pass read it last.
@@ -140,7 +131,7 @@ func (p *poll) gone(ctx context.Context, rec store.EmployeePollRecord, next *sto
 	var err error
 	if len(twice) > suspicious {
 		var shown bool
-		if shown, err = p.shown(ctx, twice); shown || err != nil {
+		if shown, err = mostShown(ctx, twice, p.ERP.Employees, hasCard); shown || err != nil {
 			p.Log.WarnContext(ctx, "the ERP's list lacks employees that it shows: they are not taken for deleted", "missing", len(twice))
 			once, twice = append(once, twice...), nil
 			slices.Sort(once)
@@ -176,23 +167,5 @@ func missing(rec store.EmployeePollRecord, readings map[calendarsync.EmployeeID]
 	return once, twice
 }
 
-// shown reads some of many missing employees by id and reports whether the ERP shows
-// most of them.
-func (p *poll) shown(ctx context.Context, missing []int64) (bool, error) {
-	some := sample(missing, sampled)
-	ids := make([]calendarsync.EmployeeID, len(some))
-	for i, id := range some {
-		ids[i] = calendarsync.EmployeeID(id)
-	}
-	readings, err := p.ERP.Employees(ctx, ids)
-	if err != nil {
-		return false, fmt.Errorf("poll: read %d missing employees: %w", len(ids), err)
-	}
-	there := 0
-	for _, r := range readings {
-		if r.Employee != nil {
-			there++
-		}
-	}
-	return 2*there > len(ids), nil
-}
+// hasCard reports whether the ERP shows an employee, and their card could be read.
+func hasCard(r calendarsync.EmployeeReading) bool { return r.Employee != nil }

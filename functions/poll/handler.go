@@ -19,6 +19,7 @@ import (
 )
 
 const (
+	partDeadline    = 30 * time.Second // a part that calls no ERP
 	storeDeadline   = 15 * time.Second
 	publishDeadline = 15 * time.Second
 	erpDeadline     = 3 * time.Minute // a whole reading; userside bounds each attempt

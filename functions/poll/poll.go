@@ -39,17 +39,25 @@ func (h *handler) poll(ctx context.Context) (Summary, error) {
 		h.Log.WarnContext(ctx, "the settings are incomplete: nothing is polled", "error", err)
 		sum.Paused = true
 	case err != nil:
-		return sum, fmt.Errorf("poll: %w", err)
+		return sum, err
 	case !in.Enabled:
 		sum.Paused = true
 	}
 	p.learn(ctx)
 	if sum.Paused {
 		// A grant expires whether anybody uses it or not.
-		return sum, errors.Join(p.purge(ctx), p.alarms(ctx))
+		return sum, errors.Join(within(ctx, p.purge), within(ctx, p.alarms))
 	}
 	// The parts are independent: an ERP that is down must not keep due keys waiting.
-	return sum, errors.Join(p.due(ctx), p.putOff(ctx), p.tasks(ctx), p.employees(ctx), p.endHold(ctx), p.alarms(ctx))
+	return sum, errors.Join(within(ctx, p.due), within(ctx, p.putOff), p.tasks(ctx), p.employees(ctx),
+		within(ctx, p.endHold), within(ctx, p.alarms))
+}
+
+// within gives a part that calls no ERP its time.
+func within(ctx context.Context, part func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, partDeadline)
+	defer cancel()
+	return part(ctx)
 }
 
 // learn reads once what several parts need of the store.
@@ -58,12 +66,10 @@ func (p *poll) learn(ctx context.Context) {
 	defer cancel()
 	var err error
 	if p.account, err = p.Store.Account(ctx); err != nil && !errors.Is(err, store.ErrNotConnected) {
-		p.unknown = fmt.Errorf("poll: %w", err)
+		p.unknown = err
 		return
 	}
-	if p.now, err = p.Store.Now(ctx); err != nil {
-		p.unknown = fmt.Errorf("poll: read the store's clock: %w", err)
-	}
+	p.now, p.unknown = p.Store.Now(ctx)
 }
 
 // mayWrite reports whether a pass could write anything: without a confirmation or
@@ -88,7 +94,7 @@ func (p *poll) send(ctx context.Context, topic string, messages ...queue.Message
 	ctx, cancel := context.WithTimeout(ctx, publishDeadline)
 	defer cancel()
 	if err := p.Publisher.Publish(ctx, topic, messages...); err != nil {
-		return fmt.Errorf("poll: publish %d messages to %s: %w", len(messages), topic, err)
+		return fmt.Errorf("publish %d messages to %s: %w", len(messages), topic, err)
 	}
 	return nil
 }

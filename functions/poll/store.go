@@ -7,17 +7,10 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// Store is what the function needs of store.Store, by what needs it.
+// Store is what the function needs of store.Store.
 type Store interface {
-	stateStore
-	dueStore
-	memoryStore
-	taskStore
-	employeeStore
-}
+	// How the installation is: for every part, for purge and for alarms.
 
-// stateStore says how the installation is: for every part, for purge and for alarms.
-type stateStore interface {
 	// Now is the store's clock, which leases and pauses are dated by.
 	Now(ctx context.Context) (time.Time, error)
 	// Account reads the central account; store.ErrNotConnected where none ever was.
@@ -28,10 +21,9 @@ type stateStore interface {
 	Installation(ctx context.Context) (store.InstallationRecord, error)
 	// FinishPurge ends the open purge if no employee has a calendar any more.
 	FinishPurge(ctx context.Context) (ended bool, err error)
-}
 
-// dueStore says what waits for its time.
-type dueStore interface {
+	// What waits for its time.
+
 	// DueKeys lists the ids of a collection that are due at a time, the longest due first.
 	DueKeys(ctx context.Context, c store.Collection, now time.Time, limit int) ([]int64, error)
 	// Held reads the plan of what the delete guard holds.
@@ -42,10 +34,9 @@ type dueStore interface {
 	PutOff(ctx context.Context) (store.PutOffRecord, error)
 	// RunSent notes that the full run put off until due was published again.
 	RunSent(ctx context.Context, due time.Time) error
-}
 
-// memoryStore keeps what the next poll compares with.
-type memoryStore interface {
+	// What the next poll compares with.
+
 	// TaskPoll reads what is remembered of tasks; found is false before the first poll.
 	TaskPoll(ctx context.Context) (rec store.TaskPollRecord, found bool, err error)
 	// SaveTaskPoll replaces it and dates it by the store's clock.
@@ -58,10 +49,9 @@ type memoryStore interface {
 	SaveAlarms(ctx context.Context, alarms map[string]string) error
 	// CompleteRunSince reports whether a full run that passed over everybody ended at a time or after.
 	CompleteRunSince(ctx context.Context, since time.Time) (bool, error)
-}
 
-// taskStore says which tasks have events, and whom a task concerns.
-type taskStore interface {
+	// Which tasks have events, and whom a task concerns.
+
 	// Task reads a task's record; found is false where there is none.
 	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
 	// TasksOf lists the records of the tasks that concern an employee.
@@ -72,10 +62,9 @@ type taskStore interface {
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	// EmployeesOfDivisions lists the records of those who belong to any of the divisions.
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
-}
 
-// employeeStore says how employees' cards were last read.
-type employeeStore interface {
+	// How employees' cards were last read.
+
 	// SeenSince gives, by employee, the digests of the cards that a pass read otherwise
 	// than the pass before, at a time or after.
 	SeenSince(ctx context.Context, since time.Time) (map[int64]string, error)

@@ -41,14 +41,14 @@ const (
 func (p *poll) tasks(ctx context.Context) error {
 	rec, found, err := remembered(ctx, p.Store.TaskPoll)
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return err
 	}
 	erpCtx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
 	// Before the list: a change made while it is read belongs to the next poll.
 	clock, err := p.ERP.Clock(erpCtx)
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return err
 	}
 	p.clock = &clock
 	next := store.TaskPollRecord{Watermark: clock.Local.Wall.Format(wallFormat), Offset: int(clock.Offset / time.Second), Before: p.now}
@@ -80,10 +80,7 @@ func (p *poll) tasks(ctx context.Context) error {
 	if p.sum.Missing, err = p.publishTasks(ctx, gone, nil); err != nil {
 		return errors.Join(trouble, err)
 	}
-	if err := remember(ctx, p.Store.SaveTaskPoll, next); err != nil {
-		return errors.Join(trouble, fmt.Errorf("poll: %w", err))
-	}
-	return trouble
+	return errors.Join(trouble, remember(ctx, p.Store.SaveTaskPoll, next))
 }
 
 // mapped gives the set of the tasks that have events, which the first poll compares
@@ -93,7 +90,7 @@ func (p *poll) mapped(ctx context.Context) ([]byte, error) {
 	defer cancel()
 	people, err := p.Store.Employees(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("poll: %w", err)
+		return nil, err
 	}
 	ids := make([][]int64, len(people))
 	reads, readCtx := errgroup.WithContext(ctx)
@@ -113,11 +110,9 @@ func (p *poll) mapped(ctx context.Context) ([]byte, error) {
 		})
 	}
 	if err := reads.Wait(); err != nil {
-		return nil, fmt.Errorf("poll: %w", err)
+		return nil, err
 	}
-	all := slices.Concat(ids...)
-	slices.Sort(all)
-	return pack(slices.Compact(all))
+	return pack(distinct(slices.Concat(ids...)))
 }
 
 // listChanged lists what changed since the watermark, less the overlap. inList
@@ -127,7 +122,7 @@ func (p *poll) listChanged(ctx context.Context, rec store.TaskPollRecord, next *
 	list := func(from time.Time) ([]calendarsync.TaskID, error) {
 		ids, err := p.ERP.ListTasks(ctx, userside.TaskFilter{ChangedFrom: calendarsync.LocalTime{Wall: from}})
 		if err != nil {
-			return nil, fmt.Errorf("poll: list changes: %w", err)
+			return nil, fmt.Errorf("list changes: %w", err)
 		}
 		for _, id := range ids {
 			inList[int64(id)] = true
@@ -162,9 +157,7 @@ func (p *poll) listChanged(ctx context.Context, rec store.TaskPollRecord, next *
 		// then a later run finds them, the overlap being the long one.
 		since = nil
 	}
-	ids = append(slices.DeleteFunc(ids, there), since...)
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	return distinct(append(slices.DeleteFunc(ids, there), since...)), nil
 }
 
 // overlap is the long one when the ERP's offset has changed since the last poll,
@@ -195,11 +188,7 @@ func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range ids {
-			all = append(all, int64(id))
-		}
-		slices.Sort(all)
-		if next.Flood, err = pack(slices.Compact(all)); err != nil {
+		if next.Flood, err = pack(distinct(append(all, calendarsync.IDs[int64](ids)...))); err != nil {
 			return nil, err
 		}
 		next.FloodedAt = clock.Unix.UTC()
@@ -210,7 +199,7 @@ func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 	}
 	readings, err := p.ERP.Tasks(erpCtx, ids)
 	if err != nil {
-		return nil, fmt.Errorf("poll: read %d changed tasks: %w", len(ids), err)
+		return nil, fmt.Errorf("read %d changed tasks: %w", len(ids), err)
 	}
 	var out []int64
 	for _, id := range ids {
@@ -277,37 +266,28 @@ func (p *poll) concerned(ctx context.Context, tasks []int64, readings map[calend
 		})
 	}
 	if err := reads.Wait(); err != nil {
-		return nil, fmt.Errorf("poll: %w", err)
+		return nil, err
 	}
 	out := slices.Concat(recorded...)
 	var divisions []int64
 	for _, id := range tasks {
-		t := readings[calendarsync.TaskID(id)].Task
-		if t == nil {
-			continue
-		}
-		for _, e := range t.Executors.Or(nil) {
-			out = append(out, int64(e))
-		}
-		for _, d := range t.Divisions.Or(nil) {
-			divisions = append(divisions, int64(d))
+		if t := readings[calendarsync.TaskID(id)].Task; t != nil {
+			out = append(out, calendarsync.IDs[int64](t.Executors.Or(nil))...)
+			divisions = append(divisions, calendarsync.IDs[int64](t.Divisions.Or(nil))...)
 		}
 	}
 	if p.settings.IncludeDepartments && len(divisions) > 0 {
-		slices.Sort(divisions)
 		ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 		defer cancel()
-		members, err := p.Store.EmployeesOfDivisions(ctx, slices.Compact(divisions))
+		members, err := p.Store.EmployeesOfDivisions(ctx, distinct(divisions))
 		if err != nil {
-			return nil, fmt.Errorf("poll: %w", err)
+			return nil, err
 		}
 		for _, m := range members {
 			out = append(out, m.ID)
 		}
 	}
-	slices.Sort(out)
-	out = slices.Compact(out)
-	return slices.DeleteFunc(out, func(id int64) bool { return id <= 0 }), nil
+	return slices.DeleteFunc(distinct(out), func(id int64) bool { return id <= 0 }), nil
 }
 
 // settled reports whether no later change can bear the same date.update: the moment
@@ -336,7 +316,7 @@ func settled(updated string, now time.Time) bool {
 func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, inList map[int64]bool) ([]int64, error) {
 	catalogue, err := p.ERP.States(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("poll: %w", err)
+		return nil, err
 	}
 	states := catalogue.StatesWithRoles(p.settings.ShownRoles)
 	if len(states) == 0 {
@@ -348,12 +328,9 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 	}
 	listed, err := p.ERP.ListTasks(ctx, userside.TaskFilter{States: states})
 	if err != nil {
-		return nil, fmt.Errorf("poll: list tasks in shown states: %w", err)
+		return nil, fmt.Errorf("list tasks in shown states: %w", err)
 	}
-	now := make([]int64, len(listed))
-	for i, id := range listed {
-		now[i] = int64(id)
-	}
+	now := calendarsync.IDs[int64](listed)
 	slices.Sort(now)
 	if next.Shown, err = pack(now); err != nil {
 		return nil, err
@@ -370,24 +347,19 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 		if err != nil {
 			return nil, err
 		}
-		before = append(before, inserted...)
-		slices.Sort(before)
-		before = slices.Compact(before)
+		before = distinct(append(before, inserted...))
 	}
 	there := func(id int64) bool { _, ok := slices.BinarySearch(now, id); return ok }
-	var gone []int64
-	for _, id := range rec.Missing {
-		if !there(id) {
-			gone = append(gone, id)
-		}
-	}
+	gone := slices.DeleteFunc(slices.Clone(rec.Missing), there)
 	for _, id := range before {
 		if !there(id) && !inList[id] {
 			next.Missing = append(next.Missing, id)
 		}
 	}
 	if len(gone) > suspicious {
-		shown, err := p.stillShown(ctx, gone, states)
+		shown, err := mostShown(ctx, gone, p.ERP.Tasks, func(r calendarsync.TaskReading) bool {
+			return r.Task != nil && slices.Contains(states, r.Task.State.Or(0))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -404,12 +376,11 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 func (p *poll) inserted(ctx context.Context, before time.Time) ([]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	ids, err := p.Store.InsertedSince(ctx, before.Add(-lateRecord))
-	if err != nil {
-		return nil, fmt.Errorf("poll: %w", err)
-	}
-	return ids, nil
+	return p.Store.InsertedSince(ctx, before.Add(-lateRecord))
 }
+
+// distinct is ids in ascending order, each once.
+func distinct[ID ~int64](ids []ID) []ID { return slices.Compact(slices.Sorted(slices.Values(ids))) }
 
 // sample takes at most n of ids, evenly spread.
 func sample(ids []int64, n int) []int64 {
@@ -423,26 +394,22 @@ func sample(ids []int64, n int) []int64 {
 	return out
 }
 
-// stillShown reads some of many missing tasks by id and reports whether the ERP shows
-// most of them in the very states that it was asked to list: then nothing follows
-// from its list, and publishing all of them would only be a flood.
-func (p *poll) stillShown(ctx context.Context, missing []int64, states []calendarsync.StateID) (bool, error) {
-	some := sample(missing, sampled)
-	ids := make([]calendarsync.TaskID, len(some))
-	for i, id := range some {
-		ids[i] = calendarsync.TaskID(id)
-	}
-	readings, err := p.ERP.Tasks(ctx, ids)
+// mostShown reads some of many missing ones by id and reports whether the ERP shows most
+// of them as it was asked to list them: then nothing follows from its list, and
+// publishing all of them would only be a flood.
+func mostShown[ID ~int64, R any](
+	ctx context.Context, missing []int64, read func(context.Context, []ID) (map[ID]R, error), shown func(R) bool,
+) (bool, error) {
+	some := calendarsync.IDs[ID](sample(missing, sampled))
+	readings, err := read(ctx, some)
 	if err != nil {
-		return false, fmt.Errorf("poll: read %d missing tasks: %w", len(ids), err)
+		return false, fmt.Errorf("read %d of the missing: %w", len(some), err)
 	}
-	shown := 0
-	for _, id := range ids {
-		if t := readings[id].Task; t != nil {
-			if state, said := t.State.Get(); said && slices.Contains(states, state) {
-				shown++
-			}
+	there := 0
+	for _, id := range some {
+		if shown(readings[id]) {
+			there++
 		}
 	}
-	return 2*shown > len(ids), nil
+	return 2*there > len(some), nil
 }

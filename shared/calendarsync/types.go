@@ -29,6 +29,15 @@ type TypeID int64
 // FieldID is the ERP's number of an additional field.
 type FieldID int64
 
+// IDs are the same ids as numbers of another type: records and messages know plain ones.
+func IDs[To, From ~int64](ids []From) []To {
+	out := make([]To, len(ids))
+	for i, id := range ids {
+		out[i] = To(id)
+	}
+	return out
+}
+
 // Given is a value that the ERP may have said or left out. The difference
 // between "present and empty" and "missing" decides what may be deleted
 // (rule 4.1), so it is kept in the type.
