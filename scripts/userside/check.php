@@ -76,8 +76,12 @@ final class Check
             $transport = $this->transport($config);
             $spool = new Spool($config);
             if ($this->directory($config)) {
-                $this->spool($spool, $config);
-                $this->events($spool);
+                quietly(function () use ($spool, $config) {
+                    $this->spool($spool, $config);
+                    $this->events($spool);
+                }, function ($e) {
+                    $this->bad('spool: ' . words($e), 'run this check as the web server\'s user');
+                });
             }
             if ($transport && $this->name($config)) {
                 $this->notify($config);
@@ -182,10 +186,13 @@ final class Check
             return false;
         }
         $links = $this->links($dir);
-        if (function_exists('posix_geteuid') && fileowner($dir) !== posix_geteuid()) {
+        $user = quietly(static function () {
+            return Spool::user();
+        });
+        if ($user !== null && fileowner($dir) !== $user) {
             $owner = function_exists('posix_getpwuid') ? posix_getpwuid(fileowner($dir)) : false;
             $name = is_array($owner) ? $owner['name'] : '#' . fileowner($dir);
-            $this->bad("spool: $dir belongs to $name, and this check runs as somebody else", "sudo -u $name php " . __FILE__ . '; if that is not the web server\'s user, make the directory anew for that user');
+            $this->bad("spool: $dir belongs to $name, and this check runs as somebody else", "sudo -u '$name' php " . __FILE__ . '; if that is not the web server\'s user, make the directory anew for that user');
             return false;
         }
         $mode = fileperms($dir) & 0777;

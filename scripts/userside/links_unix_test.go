@@ -193,3 +193,29 @@ func TestTheSpoolIsALink(t *testing.T) {
 		t.Errorf("check.php ended with %d and said\n%s", code, out)
 	}
 }
+
+// Without PHP's posix extension a script of root's cannot act as the spool's owner: it
+// writes nothing, and check.php and deliver.php of another user say so.
+func TestRootWithoutThePosixExtension(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nobody(t), transport{"no posix", sockets().php, []string{
+		"-d", "disable_functions=curl_init,posix_geteuid,posix_getegid,posix_seteuid,posix_setegid,posix_getpwuid",
+	}})
+	if !s.owned() {
+		return
+	}
+	s.run("-r", `include "events-v2.php"; erp_calendar_event("TASK_CREATED", ["task_id" => 6]);`)
+	if entries, err := os.ReadDir(s.spool()); err != nil || len(entries) > 0 {
+		t.Errorf("made %v, %v", entries, err)
+	}
+	out, code := s.run("check.php")
+	if code != 1 || !strings.Contains(out, "warn  PHP has no posix extension") || !strings.Contains(out, "/spool belongs to #65534, and this check runs as somebody else\n      -> sudo -u '#65534' php ") {
+		t.Errorf("check.php ended with %d and said\n%s", code, out)
+	}
+	if out, code := s.run("deliver.php"); code != 1 || strings.Count(out, "\n") != 1 || !strings.Contains(out, "cannot be written by this user") {
+		t.Errorf("deliver.php ended with %d and said\n%s", code, out)
+	}
+	if out, code := s.runAsOwner("deliver.php"); code != 0 || out != "" {
+		t.Errorf("deliver.php of the owner ended with %d and said\n%s", code, out)
+	}
+}

@@ -78,7 +78,7 @@ final class Spool
     }
 
     /** The user id that this process works as. */
-    private static function user()
+    public static function user()
     {
         static $cached = null;
         if (function_exists('posix_geteuid')) {
@@ -133,11 +133,14 @@ final class Spool
         if ($f === false) {
             throw new Fault("$path cannot be read and written by this user");
         }
-        // Whoever may write into the directory may have changed it meanwhile.
+        // Its owner may have exchanged it meanwhile.
         $opened = fstat($f);
         if ($this->exists($name) && ($now = self::stat($path)) !== null && ($now['ino'] !== $opened['ino'] || $now['dev'] !== $opened['dev'])) {
             fclose($f);
             throw new Fault("$path was exchanged while it was opened");
+        }
+        if (($opened['mode'] & 0077) !== 0 && $opened['size'] === 0) {
+            call('chmod', $path, 0600); // the directory's ACL counts for more than the mask
         }
         return $f;
     }
