@@ -103,6 +103,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("GET /settings", h.page(h.showSettings))
 	mux.HandleFunc("GET /api/status", h.apiStatus)
 	mux.HandleFunc("POST /signout", h.action(h.signOut))
+	mux.HandleFunc("POST /signout/all", h.action(h.signOutAll))
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
 	mux.HandleFunc("POST /run", h.action(h.run))
 	mux.HandleFunc("POST /held/confirm", h.action(h.confirmHeld))
@@ -153,29 +154,38 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // withSession is a page or action for an admin who is signed in.
 type withSession func(w http.ResponseWriter, r *http.Request, s signin.Session)
 
-// session gives the session of a request. allowed is false where the address is
-// not, or no longer, on the list.
-func (h *handler) session(r *http.Request) (s signin.Session, found, allowed bool) {
+// session gives the session of a request; found is false where there is none or it was
+// ended. allowed is false where the address is not, or no longer, on the list.
+func (h *handler) session(r *http.Request) (s signin.Session, found, allowed bool, err error) {
 	cookie, err := r.Cookie(h.console.CookieName(sessionCookie))
 	if err != nil {
-		return signin.Session{}, false, false
+		return signin.Session{}, false, false, nil
 	}
 	s, err = h.sessions.Read(cookie.Value)
 	if err != nil {
-		return signin.Session{}, false, false
+		return signin.Session{}, false, false, nil
 	}
-	return s, true, h.admins.Allows(s.Email)
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	ended, err := h.Store.SessionEnded(ctx, signin.Hash(s.ID), s.Generation)
+	if err != nil || ended {
+		return signin.Session{}, false, false, err
+	}
+	return s, true, h.admins.Allows(s.Email), nil
 }
 
 // page serves a page to admins and sends everybody else to sign in.
 func (h *handler) page(next withSession) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s, _, allowed := h.session(r)
-		if !allowed {
+		s, _, allowed, err := h.session(r)
+		switch {
+		case err != nil:
+			h.trouble(w, r, "look whether the session was ended", err)
+		case !allowed:
 			h.redirect(w, h.console.URL("/signin", nil))
-			return
+		default:
+			next(w, r, s)
 		}
-		next(w, r, s)
 	}
 }
 

@@ -41,6 +41,11 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
 	value := r.URL.Query().Get("ticket")
 	cookie, noCookie := r.Cookie(h.console.CookieName(handoverCookie))
 	refuse := func(status int, log, text string) {
+		// Reloaded, or a second tab: signed in already.
+		if _, _, allowed, err := h.session(r); err == nil && allowed {
+			h.redirect(w, h.console.URL("/", nil))
+			return
+		}
 		h.Log.InfoContext(r.Context(), "sign-in refused", "cause", log)
 		h.message(w, r, status, message{Title: "You are not signed in", Text: text, Link: h.console.URL("/signin", nil), LinkText: "Sign in"})
 	}
@@ -57,10 +62,6 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !found:
-		if _, _, allowed := h.session(r); allowed { // reloaded, or a second tab: signed in already
-			h.redirect(w, h.console.URL("/", nil))
-			return
-		}
 		refuse(http.StatusBadRequest, "ticket unknown", "The sign-in took too long or was finished before: it works once and within a minute. Please start again.")
 	case ticket.Purpose != string(signin.SignIn):
 		refuse(http.StatusBadRequest, "ticket of another purpose", "The address was made for something else. Please start again.")
@@ -76,7 +77,14 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) begin(w http.ResponseWriter, r *http.Request, ticket store.TicketRecord) {
-	_, value, err := h.sessions.Issue(ticket.Sub, ticket.Email)
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	generation, err := h.Store.SessionGeneration(ctx)
+	if err != nil {
+		h.trouble(w, r, "begin a session", err)
+		return
+	}
+	_, value, err := h.sessions.Issue(ticket.Sub, ticket.Email, generation)
 	if err != nil {
 		h.trouble(w, r, "issue a session", err)
 		return
@@ -86,14 +94,41 @@ func (h *handler) begin(w http.ResponseWriter, r *http.Request, ticket store.Tic
 	h.redirect(w, h.console.URL("/", nil))
 }
 
-func (h *handler) signOut(w http.ResponseWriter, _ *http.Request, _ signin.Session) {
+// signOut ends the session wherever its cookie is (rule 10.13).
+func (h *handler) signOut(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	if err := h.Store.EndSession(ctx, signin.Hash(s.ID), signin.SessionLasts); err != nil {
+		h.trouble(w, r, "end a session", err)
+		return
+	}
+	h.leave(w, nil)
+}
+
+// signOutAll ends every session, for when a browser or the allow-list fell into wrong hands.
+func (h *handler) signOutAll(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	if err := h.Store.EndAllSessions(ctx); err != nil {
+		h.trouble(w, r, "end all sessions", err)
+		return
+	}
+	h.Log.InfoContext(r.Context(), "all sessions ended", "sub", s.Sub)
+	h.leave(w, url.Values{"all": {"1"}})
+}
+
+func (h *handler) leave(w http.ResponseWriter, query url.Values) {
 	http.SetCookie(w, h.console.Cookie(sessionCookie, "", 0))
-	h.redirect(w, h.console.URL("/signin/out", nil))
+	h.redirect(w, h.console.URL("/signin/out", query))
 }
 
 func (h *handler) signedOut(w http.ResponseWriter, r *http.Request) {
-	h.message(w, r, http.StatusOK, message{Title: "You are signed out", Text: "Your session on this browser has ended. On a shared computer, sign out of Google, too.",
-		Link: h.console.URL("/signin", nil), LinkText: "Sign in again"})
+	m := message{Title: "You are signed out", Text: "Your session has ended, in this browser and wherever it was copied to. On a shared computer, sign out of Google, too.",
+		Link: h.console.URL("/signin", nil), LinkText: "Sign in again"}
+	if r.URL.Query().Has("all") {
+		m.Title, m.Text = "Everybody is signed out", "All sessions have ended, in every browser. Whoever is on the list of admins can sign in again."
+	}
+	h.message(w, r, http.StatusOK, m)
 }
 
 // connect hands this admin over to OAuth with a ticket for connecting.

@@ -178,8 +178,12 @@ func (h *handler) answer(o overview) apiAnswer {
 // apiStatus answers GET /api/status. Without a session it answers with a problem: a
 // program would take a redirect to a page for an answer.
 func (h *handler) apiStatus(w http.ResponseWriter, r *http.Request) {
-	_, found, allowed := h.session(r)
+	_, found, allowed, err := h.session(r)
 	switch {
+	case err != nil:
+		h.Log.ErrorContext(r.Context(), "look whether the session was ended", "error", err)
+		serve.Problem(w, http.StatusServiceUnavailable, "No database", "The database did not answer.")
+		return
 	case !found:
 		serve.Problem(w, http.StatusUnauthorized, "Not signed in", "There is no session, or it has expired. Sign in at the console.")
 		return

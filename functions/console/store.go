@@ -14,6 +14,7 @@ type Store interface {
 	purgeStore
 	employeeStore
 	ticketStore
+	sessionStore
 }
 
 // statusStore says how things are: for the status page and the API.
@@ -87,4 +88,16 @@ type ticketStore interface {
 	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error
 	// TakeTicket consumes a ticket; found is false for one that was taken or has expired.
 	TakeTicket(ctx context.Context, id string) (rec store.TicketRecord, found bool, err error)
+}
+
+// sessionStore knows which sessions were ended before their time (rule 10.13).
+type sessionStore interface {
+	// EndSession ends one session, given by its id's hash, for ttl.
+	EndSession(ctx context.Context, id string, ttl time.Duration) error
+	// EndAllSessions ends every session that was begun.
+	EndAllSessions(ctx context.Context) error
+	// SessionGeneration is how often all sessions were ended; a new session carries it.
+	SessionGeneration(ctx context.Context) (int64, error)
+	// SessionEnded reports whether a session of a generation was ended.
+	SessionEnded(ctx context.Context, id string, generation int64) (bool, error)
 }

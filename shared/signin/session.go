@@ -18,17 +18,20 @@ const SessionLasts = 8 * time.Hour
 // Session is who is signed in to the console.
 type Session struct {
 	// ID is random; the CSRF token and the binding of a connection hang on it.
-	ID      string    `json:"id"`
-	Sub     string    `json:"sub"`
-	Email   string    `json:"email"`
-	Issued  time.Time `json:"iat"`
-	Expires time.Time `json:"exp"`
+	ID string `json:"id"`
+	// Generation is how often all sessions had been ended when it was issued.
+	Generation int64     `json:"gen,omitempty"`
+	Sub        string    `json:"sub"`
+	Email      string    `json:"email"`
+	Issued     time.Time `json:"iat"`
+	Expires    time.Time `json:"exp"`
 }
 
 // ErrNoSession means that a cookie holds no session that is good now.
 var ErrNoSession = errors.New("signin: no valid session")
 
-// Sessions signs and checks sessions. They live in the browser's cookie only.
+// Sessions signs and checks sessions. They live in the browser's cookie only; which of
+// them were ended before their time is the store's to tell (rule 10.13).
 type Sessions struct {
 	sign, csrf []byte
 	now        func() time.Time
@@ -51,10 +54,10 @@ func NewSessions(key []byte, now func() time.Time) (*Sessions, error) {
 	return &Sessions{sign: sign, csrf: csrf, now: now}, nil
 }
 
-// Issue makes a fresh session and its cookie's value.
-func (s *Sessions) Issue(sub, email string) (Session, string, error) {
+// Issue makes a fresh session of a generation and its cookie's value.
+func (s *Sessions) Issue(sub, email string, generation int64) (Session, string, error) {
 	now := s.now().UTC().Truncate(time.Second)
-	session := Session{ID: Random(), Sub: sub, Email: email, Issued: now, Expires: now.Add(SessionLasts)}
+	session := Session{ID: Random(), Generation: generation, Sub: sub, Email: email, Issued: now, Expires: now.Add(SessionLasts)}
 	body, err := json.Marshal(session)
 	if err != nil {
 		return Session{}, "", fmt.Errorf("encode the session: %w", err)

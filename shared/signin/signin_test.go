@@ -25,7 +25,7 @@ func sessions(t *testing.T, k []byte, now func() time.Time) *signin.Sessions {
 func TestSessionsAreGoodForEightHours(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	s := sessions(t, key(1), func() time.Time { return now })
-	issued, cookie, err := s.Issue("100", "olena@example.com")
+	issued, cookie, err := s.Issue("100", "olena@example.com", 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +47,11 @@ func TestSessionsAreGoodForEightHours(t *testing.T) {
 func TestForgedSessionsAreRefused(t *testing.T) {
 	now := func() time.Time { return time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC) }
 	s := sessions(t, key(1), now)
-	session, cookie, err := s.Issue("100", "olena@example.com")
+	session, cookie, err := s.Issue("100", "olena@example.com", 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, foreign, err := sessions(t, key(2), now).Issue("100", "olena@example.com")
+	_, foreign, err := sessions(t, key(2), now).Issue("100", "olena@example.com", 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +70,11 @@ func TestForgedSessionsAreRefused(t *testing.T) {
 
 func TestCSRFTokensBelongToOneSession(t *testing.T) {
 	s := sessions(t, key(1), time.Now)
-	a, _, err := s.Issue("100", "olena@example.com")
+	a, _, err := s.Issue("100", "olena@example.com", 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _, err := s.Issue("100", "olena@example.com")
+	b, _, err := s.Issue("100", "olena@example.com", 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,132 @@
+package console_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/erp-calendar/erp-calendar/functions/console"
+)
+
+// copied is another browser with the same cookies.
+func (b *browser) copied() *browser {
+	u, err := url.Parse(b.w.base + "/console/")
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	c := b.w.browser()
+	for _, cookie := range b.Jar.Cookies(u) {
+		cookie.Path, cookie.Secure, cookie.HttpOnly, cookie.SameSite = "/console", true, true, http.SameSiteLaxMode
+		c.Jar.SetCookies(u, []*http.Cookie{cookie})
+	}
+	return c.stay()
+}
+
+// out reports whether a browser is let in nowhere.
+func (b *browser) out(token string) bool {
+	b.w.t.Helper()
+	before := len(b.w.sent.all("employee-changes"))
+	for _, path := range []string{"/", "/settings", "/purge", "/connect"} {
+		if p := b.get(path); p.status != http.StatusSeeOther || !strings.HasSuffix(p.header.Get("Location"), "/signin") {
+			return false
+		}
+	}
+	b.do(b.request(http.MethodPost, "/run", url.Values{"csrf": {token}}))
+	return b.get("/api/status").status == http.StatusUnauthorized && len(b.w.sent.all("employee-changes")) == before
+}
+
+// A session that was copied is worth nothing once its owner signed out (rule 10.13).
+func TestSigningOutEndsTheSessionEverywhere(t *testing.T) {
+	w := newWorld(t)
+	b, other := w.signedIn(), w.signedIn().stay()
+	token := b.csrf()
+	thief := b.copied()
+	if thief.out(token) {
+		t.Fatal("the copied session is no session")
+	}
+	b.post("/signout", nil)
+	if !thief.out(token) || !b.stay().out(token) {
+		t.Error("the session goes on elsewhere")
+	}
+	if p := other.get("/"); p.status != http.StatusOK {
+		t.Errorf("another session of the same admin got %d", p.status)
+	}
+}
+
+func TestAnAdminEndsAllSessions(t *testing.T) {
+	w := newWorld(t)
+	b, other := w.signedIn(), w.signedIn().stay()
+	token := other.csrf()
+	if !strings.Contains(b.get("/").body, `action="/console/signout/all"`) {
+		t.Error("the page has no button for it")
+	}
+	if p := b.post("/signout/all", nil); p.status != http.StatusOK || !strings.Contains(p.body, "Everybody is signed out") {
+		t.Errorf("got %d: %s", p.status, p.body)
+	}
+	if !other.out(token) || !b.copied().out(token) {
+		t.Error("a session goes on")
+	}
+	if p := w.signedIn().get("/"); p.status != http.StatusOK {
+		t.Errorf("a session begun since got %d", p.status)
+	}
+}
+
+// silent is a store that does not say whether a session was ended.
+type silent struct{ console.Store }
+
+func (silent) SessionEnded(context.Context, string, int64) (bool, error) {
+	return false, errors.New("no answer")
+}
+
+func TestASessionThatCannotBeLookedUpDoesNothing(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	token := b.csrf()
+	w.deps.Store = silent{w.store}
+	for _, path := range []string{"/", "/settings", "/connect"} {
+		if p := b.stay().get(path); p.status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d", path, p.status)
+		}
+	}
+	if p := b.get("/api/status"); p.status != http.StatusServiceUnavailable || p.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("the status: %d %s", p.status, p.body)
+	}
+	b.do(b.request(http.MethodPost, "/run", url.Values{"csrf": {token}}))
+	if sent := w.sent.all("employee-changes"); len(sent) > 0 {
+		t.Errorf("published %v", sent)
+	}
+}
+
+// Whoever is signed in lands in the console, whatever comes back from the sign-in of
+// another tab (rule 10.13).
+func TestTheSecondOfTwoTabsLandsInTheConsole(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser().stay()
+	walk := func() string {
+		next := b.get("/signin").header.Get("Location")
+		for !strings.Contains(next, "ticket=") {
+			next = b.get(next).header.Get("Location")
+		}
+		return next
+	}
+	first, second, third := walk(), walk(), walk()
+	for name, address := range map[string]string{"the first": first} {
+		if p := b.get(address); p.header.Get("Location") != "https://site.test/console/" {
+			t.Fatalf("%s got %d to %q", name, p.status, p.header.Get("Location"))
+		}
+	}
+	for name, address := range map[string]string{
+		"the second": second, "the first, reloaded": first, "the third": third,
+		"one of another browser": strings.Replace(first, "ticket=", "ticket=A", 1),
+	} {
+		if p := b.get(address); p.status != http.StatusSeeOther || p.header.Get("Location") != "https://site.test/console/" {
+			t.Errorf("%s got %d to %q: %s", name, p.status, p.header.Get("Location"), p.body)
+		}
+	}
+	if p := b.get("/"); p.status != http.StatusOK {
+		t.Errorf("the console: %d", p.status)
+	}
+}
