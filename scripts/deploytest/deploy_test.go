@@ -7,12 +7,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,24 +28,36 @@ const (
 )
 
 // gcloud answers what the variables of a test say; everything else succeeds with
-// nothing to tell, as before a first deployment.
+// nothing to tell, as before a first deployment. "off" is an API that is not enabled.
 const gcloud = `#!/bin/sh
 printf 'gcloud %s\n' "$*" >>"$CALLS"
 env | grep -v '^OLD=' >>"$CALLS.gcloud-environment"
-answer() { [ -n "$1" ] || { echo "ERROR: (gcloud) $2" >&2; exit 1; }; [ "$1" = none ] || printf '%s\n' "$1"; exit 0; }
+answer() {
+  case $1 in
+  '') echo "ERROR: (gcloud) $2" >&2; exit 1 ;;
+  off) echo "ERROR: (gcloud) SERVICE_DISABLED: the API has not been used in project 1 before or it is disabled." >&2; exit 1 ;;
+  absent) echo "ERROR: (gcloud) NOT_FOUND: Requested entity was not found." >&2; exit 1 ;;
+  none) exit 0 ;;
+  esac
+  printf '%s\n' "$1"; exit 0
+}
 case "$*" in
 "auth list"*) answer "${ACCOUNT:-none}" ;;
 "auth application-default print-access-token"*) answer "$APPLICATION_LOGIN" "could not be found" ;;
 "projects describe"*) answer "$PROJECT" "The caller does not have permission" ;;
 "billing projects describe"*) answer "$BILLING" "billing is a secret" ;;
+"org-policies describe iam.allowedPolicyMemberDomains --project=acme-calendars --effective"*) answer "$DOMAINS" "PERMISSION_DENIED" ;;
+"org-policies describe iam.managed.allowedPolicyMembers --project=acme-calendars --effective"*) answer "$MEMBERS" "PERMISSION_DENIED" ;;
 "services list"*) answer "${SERVICE:-none}" ;;
 "secrets list"*) answer "$SECRETS" ;;
 "secrets versions list"*) answer "${VERSION:-none}" ;;
 "secrets versions access"*) answer "$OLD" "Permission denied" ;;
+"beta services identity create --service=pubsub.googleapis.com --project=acme-calendars") [ -z "$NO_AGENT" ] || answer "" "PERMISSION_DENIED"; : >"$CALLS.agent" ;;
 esac
 `
 
-// terraform notes its arguments and the variables it gets.
+// terraform notes its arguments and the variables it gets. Its apply is that of a new
+// project: without the service agent of Pub/Sub, the grants to it fail.
 const terraform = `#!/bin/sh
 printf 'terraform %s\n' "$*" >>"$CALLS"
 [ -z "$TF_LOG$TF_LOG_PATH" ] || echo "terraform keeps a log of $*"
@@ -51,10 +65,33 @@ case "$*" in
 version) echo "Terraform v${TERRAFORM:-1.11.0}"; exit 0 ;;
 *" state pull") [ -z "$STATE" ] || cat "$STATE"; exit 0 ;;
 *" plan "*) env | grep -E '^TF_(VAR|LOG)' >"$CALLS.plan"; for a; do case $a in -out=*) echo plan >"${a#-out=}" ;; esac; done ;;
-*" apply "*) env | grep -E '^TF_(VAR|LOG)' >"$CALLS.apply"; for a; do :; done; [ -f "$a" ] || exit 1 ;;
+*" apply "*)
+  env | grep -E '^TF_(VAR|LOG)' >"$CALLS.apply"; for a; do :; done; [ -f "$a" ] || exit 1
+  [ -f "$CALLS.agent" ] || { echo "Error 400: Service account service-1@gcp-sa-pubsub.iam.gserviceaccount.com does not exist."; exit 1; }
+  [ -z "$APPLY_SAYS" ] || { echo "$APPLY_SAYS" >&2; exit 1; } ;;
 esac
 exit "${TERRAFORM_FAILS:-0}"
 `
+
+// curl is Google as the account of the application default credentials sees it: by
+// default it has every permission that is asked for.
+const curl = `#!/bin/sh
+printf 'curl %s\n' "$*" >>"$CALLS"
+for a; do case $a in *curl) grep -q '^header = "Authorization: Bearer ya29.token"$' "$a" || exit 1 ;; esac; done
+case "$*" in
+*userinfo) printf '{\n  "sub": "1",\n  "email": "%s",\n  "email_verified": true\n}\n' "$APPLICATION_ACCOUNT" ;;
+*testIamPermissions)
+  [ -z "$PERMISSIONS" ] || { printf '%s\n' "$PERMISSIONS"; exit 0; }
+  for a; do case $a in '{"permissions":'*) printf '%s\n' "$a" ;; esac; done ;;
+esac
+`
+
+const (
+	anyMember  = `{"spec": {"rules": [{"allowAll": true}]}}`
+	ownMembers = `{"spec": {"rules": [{"values": {"allowedValues": ["C03example"]}}]}}`
+	notInForce = `{"spec": {"rules": [{"enforce": false}]}}`
+	inForce    = `{"spec": {"rules": [{"enforce": true, "parameters": {"allowedPrincipalSets": ["//cloudresourcemanager.googleapis.com/organizations/1"]}}]}}`
+)
 
 const tfvars = `project_id          = "acme-calendars"
 region              = "europe-west1"
@@ -73,13 +110,14 @@ type setup struct {
 	// state is what "secret_data_wo_version" is stored as, by secret; nil: no state.
 	state   map[string]string
 	without string // a tool that is not installed
+	backend bool   // backend.tf is there
 }
 
 // ready is a machine on which everything is in order for a first deployment.
 func ready(change ...func(*setup)) setup {
 	s := setup{tfvars: tfvars, env: map[string]string{
 		"ACCOUNT": "ann@example.com", "APPLICATION_LOGIN": "ya29.token", "PROJECT": project + "\tACTIVE", "BILLING": "True",
-		"SECRETS": "none",
+		"SECRETS": "none", "APPLICATION_ACCOUNT": "ann@example.com", "DOMAINS": anyMember, "MEMBERS": notInForce,
 	}}
 	for _, c := range change {
 		c(&s)
@@ -88,6 +126,11 @@ func ready(change ...func(*setup)) setup {
 }
 
 func with(name, value string) func(*setup) { return func(s *setup) { s.env[name] = value } }
+
+// inSecretManager is a project whose four secrets each have a version in force.
+func inSecretManager(s *setup) {
+	s.env["SERVICE"], s.env["SECRETS"], s.env["VERSION"] = "secretmanager.googleapis.com", "erp-api-key\noauth-client-secret\nsession-key\nnotify-secrets", "1"
+}
 
 // deployed is what a run left behind.
 type deployed struct {
@@ -122,13 +165,16 @@ func finish(t *testing.T, s setup, args []string, run func(*exec.Cmd) ([]byte, e
 	if s.tfvars != "" {
 		must(t, os.WriteFile(filepath.Join(config, "terraform.tfvars"), []byte(s.tfvars), 0o600))
 	}
+	if s.backend {
+		must(t, os.WriteFile(filepath.Join(config, "backend.tf"), []byte("terraform {\n  backend \"gcs\" {\n  }\n}\n"), 0o600))
+	}
 	// Only the ordinary programs of a shell beside the stand-ins.
-	for _, tool := range []string{"bash", "sh", "awk", "sed", "grep", "head", "tail", "tr", "cat", "base64", "mktemp", "rm", "env", "stty", "dirname", "timeout"} {
+	for _, tool := range []string{"bash", "sh", "awk", "sed", "grep", "head", "tail", "tr", "cat", "base64", "mktemp", "rm", "env", "stty", "dirname", "timeout", "tee"} {
 		if path, err := exec.LookPath(tool); err == nil {
 			must(t, os.Symlink(path, filepath.Join(bin, tool)))
 		}
 	}
-	for name, text := range map[string]string{"gcloud": gcloud, "terraform": terraform} {
+	for name, text := range map[string]string{"gcloud": gcloud, "terraform": terraform, "curl": curl} {
 		if name != s.without {
 			must(t, os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700))
 		}
@@ -146,6 +192,7 @@ func finish(t *testing.T, s setup, args []string, run func(*exec.Cmd) ([]byte, e
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
+	ownSession(cmd)
 	output, err := run(cmd)
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -299,7 +346,14 @@ func TestWhatIsMissingIsExplained(t *testing.T) {
 		"number for id":        {ready(with("PROJECT", "other-project\tACTIVE")), []string{"project_id is acme-calendars, but that project's id is other-project"}},
 		"deleted project":      {ready(with("PROJECT", project+"\tDELETE_REQUESTED")), []string{"about to be deleted", "gcloud projects undelete acme-calendars"}},
 		"no billing":           {ready(with("BILLING", "False")), []string{"Billing is not enabled", "gcloud billing projects link acme-calendars"}},
-		"billing unknown":      {ready(with("BILLING", "")), []string{"has billing could not be read", "billing is a secret"}},
+		"billing unknown":      {ready(with("BILLING", "")), []string{"has billing could not be read: ann@example.com lacks a role", "billing is a secret"}},
+		"billing API off":      {ready(with("BILLING", "off")), []string{"has billing could not be read: the Cloud Billing API is off", "gcloud services enable cloudbilling.googleapis.com --project=acme-calendars"}},
+		"another's login":      {ready(with("APPLICATION_ACCOUNT", "bob@other.example"), with("PERMISSIONS", `{"error": {"code": 403, "status": "PERMISSION_DENIED"}}`)), []string{"Terraform works as bob@other.example, which may not see the project acme-calendars (gcloud works as ann@example.com)", "gcloud auth application-default login"}},
+		"a lesser login":       {ready(with("APPLICATION_ACCOUNT", "bob@other.example"), with("PERMISSIONS", `{"permissions": ["pubsub.topics.create"]}`)), []string{"Terraform works as bob@other.example, which lacks roles on the project", "Missing: artifactregistry.repositories.create", "--member=user:bob@other.example --role=roles/owner"}},
+		"a login of nobody":    {ready(with("APPLICATION_ACCOUNT", ""), with("PERMISSIONS", "{}")), []string{"Terraform works as the account of the application default credentials, which lacks roles"}},
+		"allUsers, by domain":  {ready(with("DOMAINS", ownMembers)), []string{"policy iam.allowedPolicyMemberDomains refuses allUsers", "roles/orgpolicy.policyAdmin", "name: projects/acme-calendars/policies/iam.allowedPolicyMemberDomains\n   spec:\n     rules:\n     - allowAll: true\n", "gcloud org-policies set-policy policy.yaml", "allow_all_users = false"}},
+		"allUsers, managed":    {ready(with("MEMBERS", inForce), with("DOMAINS", "absent")), []string{"policy iam.managed.allowedPolicyMembers refuses allUsers", "name: projects/acme-calendars/policies/iam.managed.allowedPolicyMembers\n   spec:\n     rules:\n     - enforce: false\n"}},
+		"allUsers, unknown":    {ready(with("DOMAINS", "off")), []string{"the Organization Policy API is off", "gcloud services enable orgpolicy.googleapis.com --project=acme-calendars"}},
 		"no variables file":    {ready(func(s *setup) { s.tfvars = "" }), []string{"The variable project_id is missing", "terraform.tfvars.example", "The variable oauth_client_id is missing", "\n7 to mend"}},
 		"one variable":         {ready(func(s *setup) { s.tfvars = strings.Replace(tfvars, "erp_url", "# erp_url", 1) }), []string{"The variable erp_url is missing.\n   Base URL of the ERP", "\n1 to mend"}},
 		"an empty variable":    {ready(func(s *setup) { s.tfvars = strings.Replace(tfvars, `["ann@example.com"]`, "[]", 1) }), []string{"The variable admin_emails is missing"}},
@@ -396,11 +450,193 @@ func TestEachMachineMakesKeysOfItsOwn(t *testing.T) {
 	}
 }
 
+// A project that was made today, in an organization that was made this year: nobody has
+// enabled the APIs that only the check needs, allUsers is refused twice, builds are
+// restricted to a few regions, and Terraform's login is a colleague's. All of it is told
+// at once, and nothing is made.
+func TestAFreshProjectIsToldBeforeAnythingIsMade(t *testing.T) {
+	t.Parallel()
+	fresh := ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret),
+		with("BILLING", "off"), with("DOMAINS", ownMembers), with("MEMBERS", inForce),
+		with("APPLICATION_ACCOUNT", "bob@other.example"), with("PERMISSIONS", `{"error": {"code": 403}}`),
+		func(s *setup) { s.tfvars = strings.Replace(tfvars, "europe-west1", "europe-west3", 1) })
+	d := deploy(t, fresh, "-apply")
+	d.wantStatus(1)
+	d.wantSaid("1. Terraform works as bob@other.example", "2. Whether the project acme-calendars has billing", "3. Your organization's policy iam.allowedPolicyMemberDomains",
+		"4. Your organization's policy iam.managed.allowedPolicyMembers", "\n4 to mend, then run scripts/deploy again. Nothing was changed.")
+	for _, made := range []string{"terraform -chdir", "gcloud services enable", "gcloud beta"} {
+		if calls := d.calls(made); len(calls) > 0 {
+			t.Errorf("went on to %v", calls)
+		}
+	}
+	d.keepsSecret(erpKey, clientSecret)
+	if all := d.output + strings.Join(d.calls(""), "\n"); strings.Contains(all, "ya29.token") {
+		t.Errorf("Terraform's token is for everybody to read: %s", all)
+	}
+
+	// All but the region is mended: it is told before the plan, and the agent that no API
+	// makes is there before the apply.
+	fresh = ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret),
+		func(s *setup) { s.tfvars = strings.Replace(tfvars, "europe-west1", "europe-west3", 1) })
+	d = deploy(t, fresh, "-apply")
+	d.wantStatus(0)
+	d.wantSaid("Note: A new project may build functions only in us-central1, us-west2, europe-west1", "region is europe-west3", "cannot be changed later")
+	all := d.calls("")
+	agent, apply := slices.IndexFunc(all, func(c string) bool { return strings.HasPrefix(c, "gcloud beta services identity create") }), slices.IndexFunc(all, func(c string) bool { return strings.Contains(c, " apply ") })
+	if agent < 0 || agent > apply {
+		t.Errorf("the service agent was not made before the apply: %q", all)
+	}
+	d.keepsSecret(erpKey, clientSecret)
+}
+
+func TestWithoutItsAgentNothingIsApplied(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret), with("NO_AGENT", "yes")), "-apply")
+	d.wantStatus(1)
+	d.wantSaid("The service agent of Pub/Sub could not be made", "PERMISSION_DENIED", "gcloud beta services identity create --service=pubsub.googleapis.com --project=acme-calendars")
+	if d.got("apply") != nil {
+		t.Error("applied nevertheless")
+	}
+}
+
+func TestWhatIsOddIsSaidAndDoesNotStop(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		setup setup
+		want  string
+	}{
+		"local state":           {ready(), "There is no terraform/backend.tf: the state will be kept on this machine alone"},
+		"two accounts":          {ready(with("APPLICATION_ACCOUNT", "bob@example.com")), "Terraform works as bob@example.com, gcloud as ann@example.com"},
+		"roles unknown":         {ready(with("PERMISSIONS", `{"error": {"code": 500}}`)), "The roles of the account that Terraform works as, ann@example.com, could not be checked"},
+		"no curl":               {ready(func(s *setup) { s.without = "curl" }), "Without curl, the account that Terraform works as could not be checked"},
+		"policy not to be read": {ready(with("DOMAINS", "")), "Whether your organization refuses allUsers could not be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, row.setup)
+			d.wantStatus(0)
+			d.wantSaid("Note: "+row.want, "nothing was changed")
+		})
+	}
+}
+
+func TestWhatIsInOrderIsNotWarnedOf(t *testing.T) {
+	t.Parallel()
+	s := ready(func(s *setup) { s.backend = true }, with("DOMAINS", "absent"), with("MEMBERS", "absent"))
+	d := deploy(t, s)
+	d.wantStatus(0)
+	if strings.Contains(d.output, "Note:") {
+		t.Errorf("warns of something:\n%s", d.output)
+	}
+	// The organization allows what is public by another way.
+	d = deploy(t, ready(with("DOMAINS", ownMembers), func(s *setup) { s.tfvars += "allow_all_users = false\n" }, with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret)), "-apply")
+	d.wantStatus(0)
+	d.wantSaid("gcloud run services update console --region=europe-west1 --project=acme-calendars --no-invoker-iam-check")
+}
+
+// An apply that fails says what to do and the reason that it knows.
+func TestAnApplyThatFailsSaysWhatIsBehindIt(t *testing.T) {
+	t.Parallel()
+	for says, want := range map[string]string{
+		"Error 400: One or more users named in the policy do not belong to a permitted customer":     "A policy of your organization refuses allUsers",
+		"Error 400: Service account service-1@gcp-sa-pubsub.iam.gserviceaccount.com does not exist.": "A service agent of Google's was not there yet",
+		"Error 403: Secret Manager API has not been used in project 1 before or it is disabled.":     "An API was enabled, but not everywhere yet",
+		"FAILED_PRECONDITION: due to quota restrictions, cannot run builds in this region":           "A new project may not build in this region: take one of us-central1",
+		"Error 403: Permission 'cloudkms.cryptoKeys.get' denied on resource":                         "A grant was not in force everywhere yet",
+		"The subnetwork resource is already being used by serverless-ipv4-1":                         "wait two hours",
+		"Error acquiring the state lock":                            "Another apply is under way",
+		"Error 409: Database already exists.":                       "Something of that name is there",
+		"exit status 1: about to be stored: set TF_VAR_session_key": "A secret was not given",
+		"the moon is full":                                          "",
+	} {
+		t.Run(says, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret), with("APPLY_SAYS", says)), "-apply")
+			d.wantStatus(1)
+			d.wantSaid(says, want)
+			if end := "Run it again: scripts/deploy -apply goes on from there. If it ends so again, see Troubles in terraform/README.md.\n"; !strings.HasSuffix(d.output, end) {
+				t.Errorf("does not end with %q:\n%s", end, d.output)
+			}
+			if want == "" && strings.Contains(d.output, "\n  - ") {
+				t.Errorf("knows a reason:\n%s", d.output)
+			}
+		})
+	}
+	readme, err := os.ReadFile("../../terraform/README.md")
+	must(t, err)
+	for _, heading := range []string{"\n## Troubles\n", "\n## If allUsers is refused\n"} {
+		if !strings.Contains(string(readme), heading) {
+			t.Errorf("terraform/README.md has no section %q", strings.TrimSpace(heading))
+		}
+	}
+}
+
+// A log of CI or a file is no place for colours.
+func TestWithoutATerminalThereAreNoColours(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, ready(with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret)), "-apply")
+	d.wantStatus(0)
+	for _, call := range d.calls("terraform -chdir=terraform ") {
+		if !strings.Contains(call, "-no-color") && !strings.HasSuffix(call, " state pull") {
+			t.Errorf("coloured: %s", call)
+		}
+	}
+}
+
+// Secrets that standard input does not hold are named one by one, whatever else is on it.
+func TestWhateverIsOnStandardInputEachMissingSecretIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		stdin string
+		want  []string
+	}{
+		"nothing":    {"", []string{"erp_api_key", "oauth_client_secret"}},
+		"an answer":  {"yes\n", []string{"erp_api_key", "oauth_client_secret"}},
+		"one of two": {"oauth_client_secret=" + clientSecret + "\r\n", []string{"erp_api_key"}},
+		"an empty":   {"erp_api_key=\noauth_client_secret=" + clientSecret, []string{"erp_api_key"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, ready(func(s *setup) { s.stdin = row.stdin }), "-apply")
+			d.wantStatus(1)
+			for _, secret := range []string{"erp_api_key", "oauth_client_secret"} {
+				if said := strings.Contains(d.output, "The secret "+secret+" is missing"); said != slices.Contains(row.want, secret) {
+					t.Errorf("%s is missing: said %v\n%s", secret, said, d.output)
+				}
+			}
+		})
+	}
+}
+
+// The state says what was stored once; Secret Manager, what is in force now.
+func TestAVersionThatIsGoneIsStoredAnew(t *testing.T) {
+	t.Parallel()
+	all := map[string]string{"ERP_API_KEY": "1", "OAUTH_CLIENT_SECRET": "1", "SESSION_KEY": "1", "NOTIFY_SECRETS": "1"}
+	gone := func(s *setup) {
+		s.state = all
+		s.env["SERVICE"], s.env["SECRETS"] = "secretmanager.googleapis.com", "erp-api-key\noauth-client-secret\nsession-key\nnotify-secrets"
+	}
+	d := deploy(t, ready(gone), "-apply")
+	d.wantStatus(1)
+	d.wantSaid("erp_api_key: Secret Manager has no version in force, whatever the state says", "The secret erp_api_key is missing", "The secret oauth_client_secret is missing", "2 to mend")
+	d = deploy(t, ready(gone, with("TF_VAR_erp_api_key", erpKey), with("TF_VAR_oauth_client_secret", clientSecret)), "-apply")
+	d.wantStatus(0)
+	if got := d.got("apply"); got["erp_api_key"] != erpKey || len(got["session_key"]) != 44 || got["notify_secrets"] == "" {
+		t.Errorf("applied with %v, want all four", got)
+	}
+	// What an earlier version of the configuration could store is no key.
+	d = deploy(t, ready(with("SERVICE", "secretmanager.googleapis.com"), with("SECRETS", "session-key\nnotify-secrets"), with("VERSION", "1"), with("OLD", "not given")))
+	d.wantStatus(0)
+	if got := d.got("plan"); len(got["session_key"]) != 44 || !strings.HasPrefix(got["notify_secrets"], "whsec_") || strings.Contains(got["notify_secrets"], "not") {
+		t.Errorf("planned with %v, want new keys", got)
+	}
+}
+
 // Later runs hand over nothing that is stored, whatever the environment holds.
 func TestWhatIsStoredIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	all := map[string]string{"ERP_API_KEY": "1", "OAUTH_CLIENT_SECRET": "3", "SESSION_KEY": "1", "NOTIFY_SECRETS": "1"}
-	d := deploy(t, ready(with("TF_VAR_erp_api_key", erpKey), with("TF_LOG", "TRACE"), with("TF_LOG_PATH", "terraform.log"), func(s *setup) {
+	d := deploy(t, ready(with("TF_VAR_erp_api_key", erpKey), with("TF_LOG", "TRACE"), with("TF_LOG_PATH", "terraform.log"), inSecretManager, func(s *setup) {
 		s.state = all
 		s.tfvars += "oauth_client_secret_version = 3 # the third\n"
 	}), "-apply")
@@ -415,8 +651,8 @@ func TestWhatIsStoredIsLeftAlone(t *testing.T) {
 	if strings.Contains(d.output, "terraform keeps a log") {
 		t.Errorf("Terraform's log is on:\n%s", d.output)
 	}
-	if calls := d.calls("gcloud secrets"); len(calls) > 0 {
-		t.Errorf("looked at secrets: %v", calls)
+	if calls := d.calls("gcloud secrets versions access"); len(calls) > 0 {
+		t.Errorf("read secrets: %v", calls)
 	}
 }
 
@@ -426,7 +662,7 @@ func TestRotation(t *testing.T) {
 	stored := func(s *setup) {
 		s.state = all
 		s.tfvars += "notify_secrets_version = 2\nsession_key_version = 2\n"
-		s.env["SERVICE"], s.env["SECRETS"], s.env["VERSION"] = "secretmanager.googleapis.com", "session-key\nnotify-secrets", "1"
+		inSecretManager(s)
 	}
 	t.Run("the old webhook secret stays valid beside the new one", func(t *testing.T) {
 		t.Parallel()
@@ -461,7 +697,7 @@ func TestRotation(t *testing.T) {
 	})
 	t.Run("a key asked for is needed again", func(t *testing.T) {
 		t.Parallel()
-		d := deploy(t, ready(func(s *setup) { s.state = all }, with("TF_VAR_erp_api_key_version", "2")), "-apply")
+		d := deploy(t, ready(inSecretManager, func(s *setup) { s.state = all }, with("TF_VAR_erp_api_key_version", "2")), "-apply")
 		d.wantStatus(1)
 		d.wantSaid("The secret erp_api_key is missing", "1 to mend")
 	})
@@ -567,5 +803,40 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The state holds the source of every function, as Terraform packs it.
+func TestTheREADMEKnowsTheSizeOfTheState(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../terraform/README.md")
+	must(t, err)
+	m := regexp.MustCompile(`The state is about (\d+) MB`).FindSubmatch(readme)
+	if m == nil {
+		t.Fatal("terraform/README.md does not say how large the state is")
+	}
+	said, err := strconv.ParseFloat(string(m[1]), 64)
+	must(t, err)
+	var packed int
+	for _, root := range []string{"../../functions", "../../shared"} {
+		must(t, filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			name, _ := filepath.Rel("../..", filepath.ToSlash(path))
+			for _, not := range []string{"shared/fake/", "shared/simulation/", "shared/testenv/", "shared/store/storetest/"} {
+				if strings.HasPrefix(name, not) {
+					return err
+				}
+			}
+			if err != nil || e.IsDir() || strings.HasSuffix(name, "_test.go") || !slices.Contains([]string{".go", ".html", ".css", ".js", ".svg"}, filepath.Ext(name)) {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			must(t, err)
+			escaped, err := json.Marshal(string(content))
+			packed += len(escaped)
+			return err
+		}))
+	}
+	if mb := float64(8*packed) / 1e6; mb < said-2 || mb > said+2 {
+		t.Errorf("the README says %g MB, eight functions' sources make %.1f MB", said, mb)
 	}
 }

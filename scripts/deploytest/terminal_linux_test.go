@@ -16,7 +16,7 @@ func TestAtATerminalSecretsAreAskedForWithoutEcho(t *testing.T) {
 	for answer, status := range map[string]int{"yes": 0, "y": 1} {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
-			d := atTerminal(t, []reply{
+			d := atTerminal(t, "", []reply{
 				{"erp_api_key (not shown):", erpKey}, {"oauth_client_secret (not shown):", clientSecret},
 				{`Only "yes" does:`, answer},
 			})
@@ -32,10 +32,31 @@ func TestAtATerminalSecretsAreAskedForWithoutEcho(t *testing.T) {
 	}
 }
 
+// What standard input is does not matter: the terminal is asked. There is nobody to say
+// yes to the plan, as in CI.
+func TestTheTerminalIsAskedWhateverStandardInputIs(t *testing.T) {
+	t.Parallel()
+	for _, input := range []string{"</dev/null", "<<<oauth_client_secret=" + clientSecret} {
+		t.Run(input, func(t *testing.T) {
+			t.Parallel()
+			replies := []reply{{"erp_api_key (not shown):", erpKey}}
+			if input == "</dev/null" {
+				replies = append(replies, reply{"oauth_client_secret (not shown):", clientSecret})
+			}
+			d := atTerminal(t, input, replies)
+			d.wantStatus(0)
+			if got := d.got("apply"); got["erp_api_key"] != erpKey || got["oauth_client_secret"] != clientSecret {
+				t.Errorf("applied with %v", got)
+			}
+			d.keepsSecret(erpKey, clientSecret)
+		})
+	}
+}
+
 // reply is typed once the prompt is there.
 type reply struct{ prompt, text string }
 
-func atTerminal(t *testing.T, replies []reply) deployed {
+func atTerminal(t *testing.T, input string, replies []reply) deployed {
 	t.Helper()
 	script, err := exec.LookPath("script")
 	if err != nil {
@@ -43,7 +64,7 @@ func atTerminal(t *testing.T, replies []reply) deployed {
 	}
 	return finish(t, ready(), nil, func(cmd *exec.Cmd) ([]byte, error) {
 		deploy := cmd.Path
-		cmd.Path, cmd.Args = script, []string{"script", "-q", "-e", "-c", deploy + " -apply", "/dev/null"}
+		cmd.Path, cmd.Args = script, []string{"script", "-q", "-e", "-c", "bash -c '" + deploy + " -apply " + input + "'", "/dev/null"}
 		stdin, err := cmd.StdinPipe()
 		must(t, err)
 		stdout, err := cmd.StdoutPipe()

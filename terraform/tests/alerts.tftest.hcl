@@ -61,6 +61,10 @@ run "alerts" {
     error_message = "An alert has no section of its name in README.md."
   }
   assert {
+    condition     = alltrue([for text in ["${length(local.alert_documentation)} alert policies", "Alerting: ${length(local.alert_documentation)} conditions"] : strcontains(file("README.md"), text)])
+    error_message = "README.md does not know how many alert policies there are, which cost something."
+  }
+  assert {
     condition     = length(setsubtract([for m in regexall("\n### ([a-z-]+)\n", file("README.md")) : m[0]], keys(local.alert_documentation))) == 0
     error_message = "README.md has a runbook section without an alert."
   }
