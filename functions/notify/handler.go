@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -124,11 +125,17 @@ func (h *handler) notification(w http.ResponseWriter, r *http.Request) *refusal 
 	if r.ContentLength > MaxBody {
 		return tooLarge()
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	if len(body) > MaxBody {
-		return tooLarge()
+	// Whoever cannot have signed is not waited for (rule 10.14).
+	if err := h.verifier.VerifyHeaders(r.Header); err != nil {
+		return notBelieved(err)
 	}
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	switch {
+	case len(body) > MaxBody:
+		return tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(http.StatusRequestTimeout, "Too slow", "The body did not arrive within seconds.")
+	case err != nil:
 		return malformed("The body broke off.")
 	}
 	if no := h.verify(r, body); no != nil {
@@ -213,10 +220,13 @@ func cardOf(id int64, rec store.EmployeeRecord) Card {
 }
 
 func (h *handler) verify(r *http.Request, payload []byte) *refusal {
-	err := h.verifier.Verify(r.Header, payload)
-	if err == nil {
-		return nil
+	if err := h.verifier.Verify(r.Header, payload); err != nil {
+		return notBelieved(err)
 	}
+	return nil
+}
+
+func notBelieved(err error) *refusal {
 	detail := "The request is not signed."
 	if why, ok := errors.AsType[*webhook.Error](err); ok {
 		detail = "Not believed: " + why.Error() + "."

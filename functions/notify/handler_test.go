@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -446,4 +447,62 @@ func FuzzNotification(f *testing.F) {
 			}
 		}
 	})
+}
+
+// untouched is a body that must not be read.
+type untouched struct{ t *testing.T }
+
+func (u untouched) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// Headers that no body can make good are refused before it arrives (rule 10.14).
+func TestHeadersAreRefusedBeforeTheBody(t *testing.T) {
+	w := newWorld(t, nil)
+	for name, row := range map[string]struct {
+		change func(h http.Header)
+		status int
+	}{
+		"no headers at all":        {func(h http.Header) { clear(h) }, 415},
+		"no signature":             {func(h http.Header) { h.Del(webhook.HeaderSignature) }, 401},
+		"no id":                    {func(h http.Header) { h.Del(webhook.HeaderID) }, 401},
+		"no timestamp":             {func(h http.Header) { h.Del(webhook.HeaderTimestamp) }, 401},
+		"a timestamp that is none": {func(h http.Header) { h.Set(webhook.HeaderTimestamp, "x") }, 401},
+		"stale":                    {func(h http.Header) { h.Set(webhook.HeaderTimestamp, "1") }, 401},
+		"from the future":          {func(h http.Header) { h.Set(webhook.HeaderTimestamp, "99999999999") }, 401},
+		"a signature that is none": {func(h http.Header) { h.Set(webhook.HeaderSignature, "v1,AAAA") }, 401},
+		"of another version only": {func(h http.Header) {
+			h.Set(webhook.HeaderSignature, strings.Replace(h.Get(webhook.HeaderSignature), "v1,", "v1a,", 1))
+		}, 401},
+		"compressed":                {func(h http.Header) { h.Set("Content-Encoding", "gzip") }, 415},
+		"a form":                    {func(h http.Header) { h.Set("Content-Type", "application/x-www-form-urlencoded") }, 415},
+		"too long by its own words": {func(h http.Header) { h.Set("Content-Length", "big") }, 413},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := w.signed(t, http.MethodPost, "/", body("task.changed", 1), noon)
+			r.Body, r.ContentLength = io.NopCloser(untouched{t}), -1
+			row.change(r.Header)
+			if r.Header.Get("Content-Length") == "big" {
+				r.ContentLength = notify.MaxBody + 1
+			}
+			if answer := w.ask(r); answer.Code != row.status {
+				t.Errorf("got %d: %s", answer.Code, answer.Body)
+			}
+		})
+	}
+}
+
+// late is a body that never comes.
+type late struct{}
+
+func (late) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+
+func TestABodyThatDoesNotComeIsTooSlow(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.signed(t, http.MethodPost, "/", body("task.changed", 1), noon)
+	r.Body = io.NopCloser(late{})
+	if answer := w.ask(r); answer.Code != http.StatusRequestTimeout || len(w.published.messages) > 0 {
+		t.Errorf("got %d, published %v", answer.Code, w.published.messages)
+	}
 }

@@ -64,7 +64,9 @@ func New(name string, logger *slog.Logger, timeout time.Duration, connect Connec
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(logging.WithTrace(r.Context(), r), timeout)
 		defer cancel()
-		Recover(logger, l).ServeHTTP(w, r.WithContext(ctx))
+		// run.app is https only, a domain of the admin's own may not be (rule 10.15).
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		BoundBody(Recover(logger, l), bodyDeadline, restDeadline).ServeHTTP(w, r.WithContext(ctx))
 	}
 }
 

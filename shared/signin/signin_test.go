@@ -167,3 +167,22 @@ func TestAddressesAreASCII(t *testing.T) {
 		}
 	}
 }
+
+// A neighbour under the same domain can plant a cookie, but not one that is named __Host-
+// (rule 10.15).
+func TestCookiesAreHostOnlyByTheirNames(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://console-123.europe-west1.run.app": "__Host-x", "https://calendars.example.com/": "__Host-x",
+		// Sites that share a host keep apart by their paths, which __Host- forbids.
+		"https://example.com/console": "x", "http://localhost:8080/Console": "x", "http://localhost:8080": "x",
+	} {
+		site, err := signin.NewSite(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := site.Cookie("x", "v", time.Minute)
+		if c.Name != want || c.Name != site.CookieName("x") || !c.Secure || !c.HttpOnly || c.Domain != "" || (want != "x" && c.Path != "/") {
+			t.Errorf("%s: %s", base, c)
+		}
+	}
+}
