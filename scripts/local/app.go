@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,11 +91,13 @@ func (a *app) start(ctx context.Context) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", a.deployment.Handler)
+	// The workers are called within this process: in the cloud, too, nobody else may.
+	for _, name := range []string{deployment.Notify, deployment.OAuth, deployment.Console} {
+		mux.Handle("/"+name+"/", http.StripPrefix("/"+name, a.deployment.Functions[name]))
+	}
 	mux.HandleFunc("GET /{$}", a.index)
 	mux.HandleFunc("GET /local.css", a.style)
-	guard := http.NewCrossOriginProtection()
-	mux.Handle("POST /run/{what}", guard.Handler(http.HandlerFunc(a.runNow)))
+	mux.HandleFunc("POST /run/{what}", a.runNow)
 	if !a.sides.realGoogle {
 		a.google = fakegoogle.New(fakegoogle.Options{
 			BaseURL: a.opts.BaseURL + "/google", Now: time.Now,
@@ -124,7 +127,7 @@ func (a *app) start(ctx context.Context) error {
 		fakeerp.SampleCompany(a.erp, time.Now())
 		mux.Handle("/erp/", http.StripPrefix("/erp", a.erp))
 	}
-	a.handler = mux
+	a.handler = ownPagesOnly(mux)
 	return nil
 }
 
@@ -174,6 +177,20 @@ func (a *app) post(ctx context.Context, path string, body []byte, header http.He
 	return nil
 }
 
+// call asks a worker as Cloud Scheduler does, without a port for others to do the same.
+func (a *app) call(ctx context.Context, name string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader("{}"))
+	if err != nil {
+		return err
+	}
+	answer := httptest.NewRecorder()
+	a.deployment.Functions[name].ServeHTTP(answer, req)
+	if answer.Code/100 != 2 {
+		return fmt.Errorf("%s: %d: %s", name, answer.Code, bytes.TrimSpace(answer.Body.Bytes()))
+	}
+	return nil
+}
+
 // tick does what Cloud Scheduler does: Poll, here every minute.
 func (a *app) tick(ctx context.Context) {
 	t := time.NewTicker(time.Minute)
@@ -183,7 +200,7 @@ func (a *app) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			if err := a.post(ctx, "/Poll/", []byte("{}"), nil); err != nil {
+			if err := a.call(ctx, deployment.Poll); err != nil {
 				a.opts.Log.WarnContext(ctx, "poll failed", "error", err)
 			}
 		}
@@ -191,12 +208,12 @@ func (a *app) tick(ctx context.Context) {
 }
 
 func (a *app) runNow(w http.ResponseWriter, r *http.Request) {
-	path, ok := map[string]string{"poll": "/Poll/", "reconcile": "/Reconcile/"}[r.PathValue("what")]
+	name, ok := map[string]string{"poll": deployment.Poll, "reconcile": deployment.Reconcile}[r.PathValue("what")]
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	if err := a.post(r.Context(), path, []byte("{}"), nil); err != nil {
+	if err := a.call(r.Context(), name); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}

@@ -71,6 +71,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	warnOfStrangers(app.opts.Log, listener.Addr())
 	server := &http.Server{Handler: app.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

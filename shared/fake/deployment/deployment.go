@@ -52,7 +52,9 @@ type Options struct {
 type Deployment struct {
 	// Handler serves every function at /<Name>/.
 	Handler http.Handler
-	Config  Config
+	// Functions are those that run, by their names.
+	Functions map[string]http.Handler
+	Config    Config
 	// Cipher seals the refresh token.
 	Cipher seal.Cipher
 	PubSub *pubsub.Dispatcher
@@ -154,13 +156,14 @@ func (d *Deployment) serve(ctx context.Context, o Options, pushed map[string]*la
 	if err != nil {
 		return err
 	}
-	d.Workers = parts
+	d.Workers, d.Functions = parts, map[string]http.Handler{}
 	mux := http.NewServeMux()
 	for name, h := range functions {
 		if late := pushed[name]; late != nil {
 			late.Handler = h
 		}
 		if o.runs(name) {
+			d.Functions[name] = h
 			mux.Handle("/"+name+"/", http.StripPrefix("/"+name, h))
 			mux.Handle("/"+name, http.RedirectHandler("/"+name+"/", http.StatusPermanentRedirect))
 		}
