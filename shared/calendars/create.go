@@ -14,9 +14,13 @@ import (
 // createTimeout bounds the call that makes a calendar; its intent's deadline.
 const createTimeout = 25 * time.Second
 
-// create makes a new calendar, once the queue for calendars grants one (rule 6.5) and
-// Google wants it.
+// create makes a calendar where there is none, once the queue for calendars grants one
+// (rule 6.5) and Google wants it.
 func (p *employeePass) create(ctx context.Context) error {
+	if p.rec().Calendar != nil {
+		return nil
+	}
+	p.created = true
 	account, err := p.Account.Account(ctx)
 	if err != nil {
 		return err
@@ -29,29 +33,26 @@ func (p *employeePass) create(ctx context.Context) error {
 	intent := p.newIntent(account)
 	calls, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
-	lost := false
-	err = pass.Write{
-		Announce: func(ctx context.Context) error { return p.reserve(ctx, intent, activity, account) },
-		Call: func(calls context.Context) error {
-			made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
-			activity.Calendar = made.ID
-			if err == nil {
-				p.pause.Accepted(ctx)
-				p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
-			}
-			return err
-		},
-		Record: func(ctx context.Context, err error) error {
-			change := intentMade(activity.Calendar, true) // just made, it is empty: "no mapping" means "no event"
-			if lost = failure.IsAmbiguous(err); lost {
-				change = nil
-			} else if err != nil {
-				change = func(r *store.EmployeeRecord) { r.Calendar = nil }
-			}
-			return p.save(ctx, change, pass.Outcome(activity, err))
-		},
-	}.Make(ctx, calls)
-	if lost && failure.IsAmbiguous(err) {
+	if err := p.reserve(ctx, intent, activity, account); err != nil {
+		return err
+	}
+	made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
+	activity.Calendar = made.ID
+	change := intentMade(made.ID, true) // just made, it is empty: "no mapping" means "no event"
+	lost := failure.IsAmbiguous(err)
+	switch {
+	case err == nil:
+		p.pause.Accepted(ctx)
+		p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
+	case lost:
+		change = nil
+	default:
+		change = func(r *store.EmployeeRecord) { r.Calendar = nil }
+	}
+	if err := p.save(ctx, change, pass.Outcome(activity, err)); err != nil {
+		return err
+	}
+	if lost {
 		// It may have been made: the list shows it, but not yet (rule 3.6).
 		return p.later(intent.Deadline.Add(p.waits.Intent))
 	}
@@ -110,9 +111,7 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 	if err := p.extend(ctx); err != nil {
 		return err
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	list, err := p.Google.Calendars(calls)
+	list, err := p.Google.Calendars(p.calls(ctx))
 	if err != nil {
 		return err
 	}
@@ -150,9 +149,7 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 // does not stay beside the new one.
 func (p *employeePass) replace(ctx context.Context) error {
 	gone := *p.rec().Calendar
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	if _, err := p.Google.Calendar(calls, gone.ID); err == nil {
+	if _, err := p.Google.Calendar(p.calls(ctx), gone.ID); err == nil {
 		return failure.New(failure.Transient, "list the events of calendar "+gone.ID, "Google has the calendar, but not its events")
 	} else if !failure.Is(err, failure.Gone) {
 		return err
@@ -161,7 +158,7 @@ func (p *employeePass) replace(ctx context.Context) error {
 	if err := p.retire(ctx, gone.From); err != nil {
 		return err
 	}
-	p.reportDrift(DriftCalendarDeleted)
+	p.drift.Add(DriftCalendarDeleted, 1)
 	if err := p.create(ctx); err != nil {
 		return err
 	}

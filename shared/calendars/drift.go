@@ -16,9 +16,6 @@ const (
 	DriftShareForeign = "share.foreign"
 )
 
-// reportDrift counts one thing found otherwise than it had been left.
-func (p *employeePass) reportDrift(kind string) { p.drift.Add(kind, 1) }
-
 // reportDriftCount says how many things of a kind there are: what is only reported is
 // met again by every pass.
 func (p *employeePass) reportDriftCount(kind string, n int64) {
@@ -30,6 +27,6 @@ func (p *employeePass) reportDriftCount(kind string, n int64) {
 
 // repair counts a thing found otherwise that is put right.
 func (p *employeePass) repair(kind string) {
-	p.reportDrift(kind)
+	p.drift.Add(kind, 1)
 	p.repaired++
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
@@ -22,6 +23,59 @@ const (
 	// readSize is how many tasks are read from the ERP at a time (rule 8.3).
 	readSize = 100
 )
+
+// emptyForRebuild empties the calendar where an admin asked for that; the fill that
+// follows puts back what ought to be there, under the same calendar id (rule 4.12).
+func (p *employeePass) emptyForRebuild(ctx context.Context) error {
+	if p.rec().RebuildAsked.IsZero() {
+		return nil
+	}
+	p.emptied = true
+	_, listing, err := p.list(ctx)
+	if failure.Is(err, failure.Gone) {
+		return nil // the fill makes another
+	}
+	if err != nil {
+		return err
+	}
+	c := p.rec().Calendar
+	all := slices.Concat(slices.Collect(maps.Values(listing.Events))...)
+	order := events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Events: all, Cause: p.order.Cause}
+	if done, err := p.clear(ctx, order); err != nil {
+		return err
+	} else if !done {
+		return errLater
+	}
+	p.Log.InfoContext(ctx, "calendar emptied for a rebuild", "employee", p.id, "calendar", c.ID, "events", len(all))
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.RebuildAsked = time.Time{} })
+}
+
+// clear deletes events a few at a time. done is false where the rest is left to another
+// pass.
+func (p *employeePass) clear(ctx context.Context, c events.Clearing) (done bool, err error) {
+	for batch := range slices.Chunk(c.Events, batchSize) {
+		if p.late() {
+			p.unfinished = true
+			return false, nil
+		}
+		if err := p.extend(ctx); err != nil {
+			return false, err
+		}
+		part := c
+		part.Events = batch
+		writes, remaining, err := p.Events.Clear(ctx, part)
+		p.repaired += writes
+		if err != nil {
+			return false, err
+		}
+		if remaining > 0 {
+			// Another holds the task; its lease ends before long.
+			p.Wait(p.term.AcquiredAt().Add(p.waits.Lease))
+			return false, nil
+		}
+	}
+	return true, nil
+}
 
 // fill makes the calendar hold exactly what it ought to: one list of its events, the
 // ERP's tasks of the employee, and what is remembered, compared; only a task that
@@ -54,7 +108,7 @@ func (p *employeePass) fill(ctx context.Context) error {
 	if err != nil || p.unfinished {
 		return err
 	}
-	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, latest(first.ParkedUntil, again.ParkedUntil))
+	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, pass.Later(first.ParkedUntil, again.ParkedUntil))
 }
 
 // list reads all events of the calendar and sorts out the product's own.
@@ -62,10 +116,8 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	if err := p.extend(ctx); err != nil {
 		return googlecalendar.Calendar{}, nil, err
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	c := p.rec().Calendar
-	head, all, err := p.Google.Events(calls, c.ID)
+	head, all, err := p.Google.Events(p.calls(ctx), c.ID)
 	if err != nil {
 		return head, nil, err
 	}
@@ -106,7 +158,7 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	}
 	open, differing, live := sortRemembered(recs, int64(p.id), listing.Epoch, p.term.AcquiredAt())
 	if live > 1 && len(listing.Events) == 0 {
-		p.reportDrift(DriftCalendarEmptied)
+		p.drift.Add(DriftCalendarEmptied, 1)
 	}
 	ids, err := p.candidates(ctx, open, listing)
 	if err != nil {
@@ -116,23 +168,16 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	for _, r := range recs {
 		known[calendarsync.TaskID(r.ID)] = r
 	}
-	compare := func(readings map[calendarsync.TaskID]calendarsync.TaskReading, ids []calendarsync.TaskID) {
-		for _, id := range ids {
-			rec := known[id]
-			rec.ID = int64(id)
-			if events.Differs(p.rules, readings[id], rec, *p.rec(), listing) {
-				differing = append(differing, id)
-			}
-		}
+	readings, err := p.readTasks(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
-	readings, rest := p.ahead.tasksOf(ids)
-	compare(readings, slices.Collect(maps.Keys(readings)))
-	for part := range slices.Chunk(rest, readSize) {
-		readings, err := p.readTasks(ctx, part)
-		if err != nil {
-			return nil, err
+	for _, id := range ids {
+		rec := known[id]
+		rec.ID = int64(id)
+		if events.Differs(p.rules, readings[id], rec, *p.rec(), listing) {
+			differing = append(differing, id)
 		}
-		compare(readings, part)
 	}
 	slices.Sort(differing)
 	differing = slices.Compact(differing)
@@ -142,23 +187,12 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	return differing, nil
 }
 
-func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
-	if err := p.extend(ctx); err != nil {
-		return nil, err
-	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	return p.ERP.Tasks(calls, ids)
-}
-
 // candidates are the tasks that are or might have to be in the calendar: the
 // employee's open ones, their divisions' where the setting is on, those remembered,
 // and those listed.
 func (p *employeePass) candidates(ctx context.Context, ids []calendarsync.TaskID, listing *events.Listing) ([]calendarsync.TaskID, error) {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	for _, f := range p.openTasks() {
-		list, err := p.listTasks(calls, f)
+		list, err := p.listTasks(ctx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -231,7 +265,7 @@ func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.Task
 		p.fields.AddAll(report.Fields)
 		sum.Unlisted += report.Unlisted
 		sum.Busy = append(sum.Busy, report.Busy...)
-		sum.ParkedUntil = latest(sum.ParkedUntil, report.ParkedUntil)
+		sum.ParkedUntil = pass.Later(sum.ParkedUntil, report.ParkedUntil)
 	}
 	return sum, nil
 }
@@ -247,7 +281,7 @@ func (p *employeePass) recordFilled(ctx context.Context, unseen int, parkedUntil
 		return failure.New(failure.Transient, fmt.Sprintf("fill the calendar of employee %d", p.id), "it is not shared yet")
 	}
 	if unseen > 0 {
-		p.Wait(latest(p.term.AcquiredAt().Add(p.waits.Lease), parkedUntil))
+		p.Wait(pass.Later(p.term.AcquiredAt().Add(p.waits.Lease), parkedUntil))
 		return nil
 	}
 	if c.Listed && !c.Filled.IsZero() {
@@ -260,11 +294,4 @@ func (p *employeePass) recordFilled(ctx context.Context, unseen int, parkedUntil
 			c.Filled = now
 		}
 	}))
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

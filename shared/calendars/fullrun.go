@@ -3,6 +3,7 @@ package calendars
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -80,7 +81,7 @@ func (s *Syncer) startFullRun(ctx context.Context, cause queue.Cause, id string)
 // whatever the ERP says.
 func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 	stop, err := s.stopped(ctx)
-	if err == nil && stop.By == pass.BadSettings {
+	if err == nil && stop.BadSettings {
 		err = stop.Err
 	}
 	if err != nil {
@@ -111,7 +112,7 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 		ids = append(ids, e.ID)
 	}
 	if !purge {
-		found, err := s.unknown(ctx, known, stop)
+		found, err := s.unknown(ctx, known, stop.Err == nil)
 		if err != nil {
 			return nil, err
 		}
@@ -121,8 +122,9 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 	return slices.Compact(ids), nil
 }
 
-// unknown lists whom the ERP has, and those of whom only a calendar is found.
-func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, stop pass.Stop) ([]int64, error) {
+// unknown lists whom the ERP has and, where calendars may be taken in, those of whom only
+// one is found.
+func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, takeIn bool) ([]int64, error) {
 	readings, err := s.ERP.AllEmployees(ctx)
 	if errors.Is(err, userside.ErrNobody) && len(known) == 0 {
 		err = nil // nobody to be missed: the ERP is new, and Poll finds who comes
@@ -130,11 +132,8 @@ func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, stop
 	if err != nil {
 		return nil, err
 	}
-	var ids []int64
-	for id := range readings {
-		ids = append(ids, int64(id))
-	}
-	if stop.By != pass.Nobody {
+	ids := calendarsync.IDs[int64](slices.Collect(maps.Keys(readings)))
+	if !takeIn {
 		return ids, nil
 	}
 	whose, err := s.findExtras(ctx, known)
@@ -148,9 +147,8 @@ func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, stop
 // progress counts the employees of one message of a full run, in few writes. A nil one
 // counts nothing: most messages belong to no full run.
 type progress struct {
-	store FullRunStore
-	now   func() time.Time
-	part  string
+	*Syncer
+	part string
 	// over: the full run was superseded meanwhile, as far as is known.
 	over atomic.Bool
 
@@ -180,18 +178,11 @@ func (s *Syncer) joinRun(ctx context.Context, o Order, ids []calendarsync.Employ
 		_, counted := slices.BinarySearch(done, int64(id))
 		return counted
 	})
-	return &progress{store: s.Store, now: s.Now, part: o.Run, written: s.Now(), writing: semaphore.NewWeighted(1)}, ids, nil
+	return &progress{Syncer: s, part: o.Run, written: s.Now(), writing: semaphore.NewWeighted(1)}, ids, nil
 }
 
-// done notes what came of employees, and writes it from time to time.
-func (p *progress) done(ctx context.Context, results ...store.RunResult) error {
-	return p.count(ctx, results, false)
-}
-
-// flush writes what was noted since the last time.
-func (p *progress) flush(ctx context.Context) error { return p.count(ctx, nil, true) }
-
-func (p *progress) count(ctx context.Context, results []store.RunResult, flush bool) error {
+// count notes what came of employees, and writes it from time to time; flush: at once.
+func (p *progress) count(ctx context.Context, flush bool, results ...store.RunResult) error {
 	if p == nil {
 		return nil
 	}
@@ -200,15 +191,15 @@ func (p *progress) count(ctx context.Context, results []store.RunResult, flush b
 	}
 	defer p.writing.Release(1)
 	p.results = append(p.results, results...)
-	if len(p.results) == 0 || !flush && p.now().Before(p.written.Add(countEvery)) {
+	if len(p.results) == 0 || !flush && p.Now().Before(p.written.Add(countEvery)) {
 		return nil
 	}
-	over, err := p.store.AdvanceRun(ctx, p.part, p.results...)
+	over, err := p.Store.AdvanceRun(ctx, p.part, p.results...)
 	if err != nil {
 		return err
 	}
 	p.over.Store(over)
-	p.results, p.written = nil, p.now()
+	p.results, p.written = nil, p.Now()
 	return nil
 }
 

@@ -23,9 +23,9 @@ func (p *employeePass) keep(ctx context.Context) error {
 		p.unshareRetiring,
 		p.recoverIntent,
 		p.dequeueIfMade,
-		p.createIfNone,
+		p.create,
 		p.adjust,
-		p.shareIfDue,
+		p.share,
 		p.emptyForRebuild,
 		p.fillIfDue,
 		p.deleteRetiring,
@@ -69,21 +69,6 @@ func (p *employeePass) dequeueIfMade(ctx context.Context) error {
 		return nil
 	}
 	return p.Store.DequeueCreation(ctx, &p.lease)
-}
-
-func (p *employeePass) createIfNone(ctx context.Context) error {
-	if p.rec().Calendar != nil {
-		return nil
-	}
-	p.created = true
-	return p.create(ctx)
-}
-
-func (p *employeePass) shareIfDue(ctx context.Context) error {
-	if !p.created && p.rec().Calendar.RuleID != "" && p.rec().State == store.StateActive && !p.complete() {
-		return nil
-	}
-	return p.share(ctx)
 }
 
 // fillIfDue fills a calendar that was not filled yet, or that has to be compared. Only

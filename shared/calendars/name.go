@@ -18,9 +18,7 @@ func (p *employeePass) adjust(ctx context.Context) error {
 	if c.Name == p.name && (c.Zone == "" || c.Zone == p.settings.TimeZone) {
 		return nil
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	have, err := p.Google.Calendar(calls, c.ID)
+	have, err := p.Google.Calendar(p.calls(ctx), c.ID)
 	if failure.Is(err, failure.Gone) {
 		return nil // deleted by hand: the fill makes a new one
 	}
@@ -44,9 +42,7 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 	if _, differs := differs(head); !differs {
 		return nil
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	have, err := p.Google.Calendar(calls, head.ID)
+	have, err := p.Google.Calendar(p.calls(ctx), head.ID)
 	if err != nil {
 		return err
 	}
@@ -58,7 +54,7 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 		return err
 	}
 	for _, kind := range kinds {
-		p.reportDrift(kind)
+		p.drift.Add(kind, 1)
 	}
 	if len(kinds) > 0 {
 		p.repaired++
@@ -119,13 +115,11 @@ func (p *employeePass) writeCard(ctx context.Context) error {
 	if field == 0 || p.rec().Card == card || (id == "" && p.rec().Card == "") {
 		return nil
 	}
-	if err := p.mayWrite(); err != nil {
-		return err
+	if p.older {
+		return errOlder
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	if there, _ := p.employee.Fields.Get(); there[field] != id {
-		if err := p.ERP.SetEmployeeField(calls, p.id, field, id); err != nil {
+		if err := p.ERP.SetEmployeeField(p.calls(ctx), p.id, field, id); err != nil {
 			return err
 		}
 	}
@@ -138,9 +132,7 @@ func (p *employeePass) blankCard(ctx context.Context) error {
 	if p.rec().Card == "" || field == 0 {
 		return nil
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	if err := p.ERP.SetEmployeeField(calls, p.id, field, ""); err != nil {
+	if err := p.ERP.SetEmployeeField(p.calls(ctx), p.id, field, ""); err != nil {
 		return err
 	}
 	return p.save(ctx, func(r *store.EmployeeRecord) { r.Card = "" })

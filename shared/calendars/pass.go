@@ -39,7 +39,8 @@ type employeePass struct {
 // presentPass is what the present pass has come to.
 type presentPass struct {
 	pass.Result
-	// older: the pass goes by a reading of the employee made before the lease.
+	// older: the pass goes by a reading of the employee made before the lease, from which
+	// nothing may be written.
 	older bool
 	// refill: something changed that decides which tasks the calendar holds.
 	refill bool
@@ -70,13 +71,16 @@ func (p *employeePass) extend(ctx context.Context) error {
 	if err := p.Store.Extend(ctx, &p.lease.Lease, p.waits.Lease); err != nil {
 		return err
 	}
-	p.term = pass.NewTerm(began, p.lease.Until, p.waits.Lease)
+	p.term = pass.Term{Began: began, Until: p.lease.Until, Length: p.waits.Lease}
 	return nil
 }
 
-// calls bounds calls out by the present term of the lease.
-func (p *employeePass) calls(ctx context.Context) (context.Context, context.CancelFunc) {
-	return p.term.Calls(ctx, p.Now())
+// calls bounds calls out by the present term of the lease, and by ctx, which ends with
+// the pass.
+func (p *employeePass) calls(ctx context.Context) context.Context {
+	calls, cancel := p.term.Calls(ctx, p.Now())
+	context.AfterFunc(ctx, cancel)
+	return calls
 }
 
 // save changes the record under the lease; a nil change only adds the activity.
@@ -134,29 +138,23 @@ type write struct {
 // Google leaves a record, even if its maker dies (rule 2.1).
 func (p *employeePass) write(ctx context.Context, w write) error {
 	activity := p.activity(w.action, w.calendar)
-	record := func(ctx context.Context, err error) error {
-		switch a := pass.Outcome(activity, err); {
-		case err != nil:
-			return p.save(ctx, nil, a)
-		case w.record != nil:
-			return w.record(ctx, a)
-		default:
-			return p.save(ctx, w.done, a)
+	if w.call != nil {
+		if p.older {
+			return errOlder
+		}
+		if err := p.save(ctx, w.announced, activity); err != nil {
+			return err
+		}
+		if err := w.call(p.calls(ctx)); err != nil {
+			// What could not be recorded is to be looked into, whatever the call said.
+			return cmp.Or(p.save(ctx, nil, pass.Outcome(activity, err)), err)
 		}
 	}
-	if w.call == nil {
-		return record(ctx, nil)
+	activity = pass.Outcome(activity, nil)
+	if w.record != nil {
+		return w.record(ctx, activity)
 	}
-	if err := p.mayWrite(); err != nil {
-		return err
-	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	return pass.Write{
-		Announce: func(ctx context.Context) error { return p.save(ctx, w.announced, activity) },
-		Call:     w.call,
-		Record:   record,
-	}.Make(ctx, calls)
+	return p.save(ctx, w.done, activity)
 }
 
 // activity describes a write to a calendar or rule; its result is empty while it is
@@ -192,6 +190,8 @@ func inOrder(ctx context.Context, steps ...func(ctx context.Context) error) erro
 
 // perform makes one pass and records why it failed, if it did.
 func (p *employeePass) perform(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	err := p.decide(ctx)
 	if err == nil || errors.Is(err, errLater) {
 		return
@@ -220,19 +220,17 @@ func (p *employeePass) showError(ctx context.Context) {
 // goes before everything, what was read ahead may do where nothing changed, and
 // otherwise the ERP is read under the lease.
 func (p *employeePass) decide(ctx context.Context) error {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	var err error
-	if p.settings, err = p.Rules.Settings(calls); err != nil {
+	if p.settings, err = p.Rules.Settings(p.calls(ctx)); err != nil {
 		return err
 	}
 	// Read under the lease: a pass that begins after a purge did must not make anything.
-	in, err := p.Store.Installation(calls)
+	in, err := p.Store.Installation(p.calls(ctx))
 	if err != nil {
 		return err
 	}
 	if in.Purge.Open() {
-		if _, err := p.Account.Account(calls); err != nil {
+		if _, err := p.Account.Account(p.calls(ctx)); err != nil {
 			return err
 		}
 		p.tenant = in.Tenant
@@ -265,9 +263,7 @@ func (p *employeePass) keepAsReadAhead(ctx context.Context) (done bool, err erro
 
 // judge reads the employee, and keeps or removes the calendar by what the ERP says.
 func (p *employeePass) judge(ctx context.Context) error {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	readings, err := p.ERP.Employees(calls, []calendarsync.EmployeeID{p.id})
+	readings, err := p.ERP.Employees(p.calls(ctx), []calendarsync.EmployeeID{p.id})
 	if err != nil {
 		return err
 	}
@@ -275,20 +271,20 @@ func (p *employeePass) judge(ctx context.Context) error {
 	p.employee = reading.Employee
 	verdict, reason := calendarsync.DecideEmployee(p.settings, reading, p.rec().Vouched || p.order.Deleted)
 	if verdict != calendarsync.Unknown {
-		if err := p.learn(calls); err != nil {
+		if err := p.learn(ctx); err != nil {
 			return err
 		}
 	}
 	if p.stop.Err != nil {
-		return p.showStopped(calls, verdict, reason)
+		return p.showStopped(ctx, verdict, reason)
 	}
 	if verdict == calendarsync.Absent && p.rec().Reason == string(calendarsync.ReasonPurged) {
 		// What a stopped purge left is theirs again, until a second reading lacks them too.
-		if err := p.reinstate(calls); err != nil {
+		if err := p.reinstate(ctx); err != nil {
 			return err
 		}
 	}
-	if err := p.confirmAbsence(calls, verdict, reason); err != nil {
+	if err := p.confirmAbsence(ctx, verdict, reason); err != nil {
 		return err
 	}
 	switch verdict {
@@ -391,10 +387,7 @@ func (p *employeePass) learn(ctx context.Context) error {
 func learned(rec store.EmployeeRecord, e calendarsync.Employee) (name, address string, divisions []int64) {
 	divisions = rec.Divisions
 	if said, ok := e.Divisions.Get(); ok {
-		divisions = make([]int64, 0, len(said))
-		for _, d := range said {
-			divisions = append(divisions, int64(d))
-		}
+		divisions = calendarsync.IDs[int64](said)
 		slices.Sort(divisions)
 		divisions = slices.Compact(divisions)
 	}

@@ -1,8 +1,10 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -74,10 +76,7 @@ func (a *readAhead) readTasks(ctx context.Context, d Deps, ids []calendarsync.Em
 	if err := a.readLists(ctx, d.ERP, a.lists(rules.Settings, ids)); err != nil {
 		return err
 	}
-	var all []calendarsync.TaskID
-	for _, tasks := range a.open {
-		all = append(all, tasks...)
-	}
+	all := slices.Concat(slices.Collect(maps.Values(a.open))...)
 	slices.Sort(all)
 	all = slices.Compact(all)
 	for part := range slices.Chunk(all[:min(len(all), maxAhead)], readSize) {
@@ -85,9 +84,7 @@ func (a *readAhead) readTasks(ctx context.Context, d Deps, ids []calendarsync.Em
 		if err != nil {
 			return err
 		}
-		for id, r := range readings {
-			a.tasks[id] = r
-		}
+		maps.Copy(a.tasks, readings)
 	}
 	return nil
 }
@@ -126,20 +123,28 @@ func (a *readAhead) readLists(ctx context.Context, erp ERP, lists map[list]bool)
 	return reading.Wait()
 }
 
-// tasksOf splits ids into those that were read ahead and the rest.
-func (a *readAhead) tasksOf(ids []calendarsync.TaskID) (readings map[calendarsync.TaskID]calendarsync.TaskReading, rest []calendarsync.TaskID) {
-	if a == nil {
-		return nil, ids
-	}
-	readings = map[calendarsync.TaskID]calendarsync.TaskReading{}
+// readTasks gives what the ERP says of tasks: as they were read ahead or as it says now.
+func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+	readings, ahead := map[calendarsync.TaskID]calendarsync.TaskReading{}, cmp.Or(p.ahead, &readAhead{})
+	var rest []calendarsync.TaskID
 	for _, id := range ids {
-		if r, read := a.tasks[id]; read {
+		if r, read := ahead.tasks[id]; read {
 			readings[id] = r
 		} else {
 			rest = append(rest, id)
 		}
 	}
-	return readings, rest
+	for part := range slices.Chunk(rest, readSize) {
+		if err := p.extend(ctx); err != nil {
+			return nil, err
+		}
+		more, err := p.ERP.Tasks(p.calls(ctx), part)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(readings, more)
+	}
+	return readings, nil
 }
 
 // listTasks gives the open tasks of the filter, as they were read ahead or as the ERP
@@ -150,7 +155,7 @@ func (p *employeePass) listTasks(ctx context.Context, f userside.TaskFilter) ([]
 			return tasks, nil
 		}
 	}
-	return p.ERP.ListTasks(ctx, f)
+	return p.ERP.ListTasks(p.calls(ctx), f)
 }
 
 // asReadAhead gives the reading of the employee that was made ahead, if it says nothing
@@ -180,13 +185,4 @@ func atRest(r store.EmployeeRecord) bool {
 	c := r.Calendar
 	return c != nil && c.ID != "" && c.Listed && !c.Filled.IsZero() && r.State == store.StateActive &&
 		len(r.Retiring) == 0 && r.Held == "" && !r.Vouched && r.AbsentSince.IsZero() && r.RebuildAsked.IsZero()
-}
-
-// mayWrite is asked before whatever follows from the employee's reading is written: it
-// must have been made under the lease.
-func (p *employeePass) mayWrite() error {
-	if p.older {
-		return errOlder
-	}
-	return nil
 }

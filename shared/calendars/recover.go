@@ -17,11 +17,7 @@ func (s *Syncer) Tenant(ctx context.Context) (string, error) {
 	if err != nil || in.Tenant != "" {
 		return in.Tenant, err
 	}
-	account, err := s.Account.Account(ctx)
-	if err != nil {
-		return "", err
-	}
-	list, err := s.Google.Calendars(ctx)
+	account, list, err := s.calendars(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -30,6 +26,14 @@ func (s *Syncer) Tenant(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return s.Store.SetTenant(ctx, tenant)
+}
+
+// calendars lists the calendars of the account.
+func (s *Syncer) calendars(ctx context.Context) (account store.AccountRecord, list []googlecalendar.Calendar, err error) {
+	if account, err = s.Account.Account(ctx); err == nil {
+		list, err = s.Google.Calendars(ctx)
+	}
+	return account, list, err
 }
 
 // mostMarked is the tenant that most of the marked calendars name; "" for none.
@@ -102,11 +106,7 @@ func (s *Syncer) findExtras(ctx context.Context, known []store.EmployeeRecord) (
 	if err != nil {
 		return nil, err
 	}
-	account, err := s.Account.Account(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list, err := s.Google.Calendars(ctx)
+	account, list, err := s.calendars(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +125,7 @@ func (s *Syncer) findExtras(ctx context.Context, known []store.EmployeeRecord) (
 // adoptForPurge puts marked calendars that no record names on their employees' records,
 // so that the purge finds them.
 func (s *Syncer) adoptForPurge(ctx context.Context, tenant string) error {
-	account, err := s.Account.Account(ctx)
-	if err != nil {
-		return err
-	}
-	list, err := s.Google.Calendars(ctx)
+	account, list, err := s.calendars(ctx)
 	if err != nil {
 		return err
 	}

@@ -69,8 +69,8 @@ func (p *employeePass) retire(ctx context.Context, from time.Time) error {
 	if p.rec().Calendar == nil {
 		return nil
 	}
-	if err := p.mayWrite(); err != nil {
-		return err
+	if p.older {
+		return errOlder
 	}
 	return p.save(ctx, func(r *store.EmployeeRecord) {
 		if r.Calendar == nil {
@@ -157,7 +157,7 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 		return err
 	}
 	if c.Extra && found.marked {
-		p.reportDrift(DriftCalendarExtra)
+		p.drift.Add(DriftCalendarExtra, 1)
 	}
 	switch judgeRetiring(found, c.Extra) {
 	case notThere:
@@ -190,13 +190,11 @@ type inspection struct {
 // inspect reads a retiring calendar before anything is decided about it, and, of a
 // marked one, its events where they matter.
 func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, events bool) (found inspection, err error) {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	if found.head, err = p.Google.Calendar(calls, c.ID); err == nil {
+	if found.head, err = p.Google.Calendar(p.calls(ctx), c.ID); err == nil {
 		found.exists, found.marked = true, p.marked(found.head, c)
 		if events && found.marked {
 			var all []googlecalendar.Event
-			_, all, err = p.Google.Events(calls, c.ID)
+			_, all, err = p.Google.Events(p.calls(ctx), c.ID)
 			found.ours, _ = ownEvents(all, p.tenant, p.id)
 			found.others = len(found.ours) < len(all)
 		}
@@ -250,10 +248,8 @@ func judgeRetiring(found inspection, spareOthers bool) fate {
 // exists reports whether Google has a calendar. "Not found" is believed when it is said
 // twice (rule 3.9).
 func (p *employeePass) exists(ctx context.Context, calendar string) (bool, error) {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	for range 2 {
-		if _, err := p.Google.Calendar(calls, calendar); !failure.Is(err, failure.Gone) {
+		if _, err := p.Google.Calendar(p.calls(ctx), calendar); !failure.Is(err, failure.Gone) {
 			return err == nil, err
 		}
 	}

@@ -19,20 +19,21 @@ const reader = "reader"
 // share gives the employee's address the role reader: the rules are listed first and
 // only what is missing is inserted (rule 5.3), once Google wants it.
 func (p *employeePass) share(ctx context.Context) error {
+	if !p.created && p.rec().Calendar.RuleID != "" && p.rec().State == store.StateActive && !p.complete() {
+		return nil
+	}
 	if err := p.extend(ctx); err != nil {
 		return err
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	c := *p.rec().Calendar
-	rules, err := p.Google.Rules(calls, c.ID)
+	rules, err := p.Google.Rules(p.calls(ctx), c.ID)
 	if failure.Is(err, failure.Gone) && p.knownToGoogle(c) {
 		return nil // gone, and the fill makes another
 	}
 	if err != nil {
 		return err
 	}
-	account, err := p.Account.Account(calls)
+	account, err := p.Account.Account(p.calls(ctx))
 	if err != nil {
 		return err
 	}
@@ -178,9 +179,7 @@ func (p *employeePass) unshare(ctx context.Context, c store.CalendarRecord) erro
 // ruleToDelete finds the rule by which the employee reads a retiring calendar; "" for
 // none. The central account's own is never deleted.
 func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord) (string, error) {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	account, err := p.Account.Account(calls)
+	account, err := p.Account.Account(p.calls(ctx))
 	if err != nil {
 		return "", err
 	}
@@ -209,9 +208,7 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 // rulesOf lists a calendar's rules: none, of a calendar that its owner deleted. A
 // single "not found" would have a former address forgotten that can still read it.
 func (p *employeePass) rulesOf(ctx context.Context, calendar string) ([]googlecalendar.Rule, error) {
-	calls, cancel := p.calls(ctx)
-	defer cancel()
-	rules, err := p.Google.Rules(calls, calendar)
+	rules, err := p.Google.Rules(p.calls(ctx), calendar)
 	if !failure.Is(err, failure.Gone) {
 		return rules, err
 	}
@@ -233,13 +230,11 @@ func (p *employeePass) recall(ctx context.Context) error {
 	if err := p.extend(ctx); err != nil {
 		return err
 	}
-	calls, cancel := p.calls(ctx)
-	defer cancel()
 	rules, err := p.rulesOf(ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	account, err := p.Account.Account(calls)
+	account, err := p.Account.Account(p.calls(ctx))
 	if err != nil {
 		return err
 	}

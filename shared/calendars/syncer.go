@@ -26,6 +26,84 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
+// Store is what the package needs of the state. A method that takes a lease fails with
+// store.ErrLeaseLost once another may hold it.
+type Store interface {
+	pass.Marker
+	pass.Guard
+	pass.CreationsStore
+
+	// Employees' records, each changed only by the holder of its lease.
+
+	// AcquireEmployee takes the lease, or leaves the employee dirty to its holder.
+	AcquireEmployee(ctx context.Context, id int64, c store.Claim) (store.EmployeeLease, store.Outcome, error)
+	// Extend makes the lease last for ttl from now.
+	Extend(ctx context.Context, l *store.Lease, ttl time.Duration) error
+	// SaveEmployee applies change to the record as stored, perhaps more than once, and
+	// records the activity with it.
+	SaveEmployee(ctx context.Context, l *store.EmployeeLease, change func(*store.EmployeeRecord), activity ...store.ActivityRecord) error
+	// SettleEmployee records how a pass ended; released is false where the employee
+	// became dirty meanwhile.
+	SettleEmployee(ctx context.Context, l *store.EmployeeLease, r store.Result) (released bool, err error)
+	// ForgetEmployee removes the record of one who has no calendar, with the lease.
+	ForgetEmployee(ctx context.Context, l *store.EmployeeLease) error
+	// TasksOf lists the tasks that concern an employee or once did.
+	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
+	// ForgetMapping drops a task's memory of an event in any calendar of the employee
+	// but the one whose epoch is alive.
+	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
+	// Installation names the tenant and the purge under way, always as they are now.
+	Installation(ctx context.Context) (store.InstallationRecord, error)
+
+	// How many deletions went in a rolling day (rule 4.3).
+
+	// Renew counts a deletion granted at a time as one of now, if it still counts.
+	Renew(ctx context.Context, what store.Guarded, granted time.Time) (renewed bool, err error)
+
+	// The queue for new calendars.
+
+	// ReserveCreation writes the intent of a calendar, or the place in the queue.
+	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.QueuePosition, error)
+	// DequeueCreation gives the place up.
+	DequeueCreation(ctx context.Context, l *store.EmployeeLease) error
+
+	// What is found at Google and remembered nowhere (rule 3.6).
+
+	// SetTenant names the installation once and for all, and gives the name in force.
+	SetTenant(ctx context.Context, tenant string) (string, error)
+	// AdoptCalendar makes a calendar that of an employee who has none.
+	AdoptCalendar(ctx context.Context, employee int64, cal store.CalendarRecord) (adopted bool, err error)
+	// NoteExtra puts a further calendar among those of the employee that are retiring.
+	NoteExtra(ctx context.Context, employee int64, cal store.CalendarRecord) (noted bool, err error)
+	// Relinquish forgets an extra calendar that stays as it is, unless a purge is open.
+	Relinquish(ctx context.Context, l *store.EmployeeLease, calendar string) (alone bool, err error)
+
+	// The progress of a purge.
+
+	// AddRetiring puts a calendar that no record names among those to be purged.
+	AddRetiring(ctx context.Context, employee int64, cal store.CalendarRecord) error
+	// KeepFromPurge forgets a retiring calendar that stays at Google, and counts it.
+	KeepFromPurge(ctx context.Context, l *store.EmployeeLease, calendar string, activity store.ActivityRecord) error
+	// FinishPurge ends the purge if nothing is left for it to do.
+	FinishPurge(ctx context.Context) (ended bool, err error)
+
+	// The records of full runs and of their parts, one a message.
+
+	// Employees lists everybody who is known.
+	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	// StartRun begins a full run, and supersedes the one before; the same id again
+	// gives the same parts.
+	StartRun(ctx context.Context, id, cause string, sizes []int) (parts []string, err error)
+	// RunPart lists who of a part was counted; over once the full run is.
+	RunPart(ctx context.Context, part string) (done []int64, over bool, err error)
+	// AdvanceRun counts results, each employee once.
+	AdvanceRun(ctx context.Context, part string, results ...store.RunResult) (over bool, err error)
+	// PutOffRun has Poll start a full run again that could not begin.
+	PutOffRun(ctx context.Context, cause, kind string) (due time.Time, err error)
+	// RunBegan takes back a PutOffRun.
+	RunBegan(ctx context.Context) error
+}
+
 // ERP reads employees and lists tasks.
 type ERP interface {
 	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
@@ -147,14 +225,17 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	if m.stop, err = s.stopped(ctx); err != nil {
 		return Report{}, err
 	}
-	if m.stop.By == pass.BadSettings {
+	switch {
+	case m.stop.BadSettings:
 		return Report{}, m.park(ctx, ids)
+	case m.stop.Err == nil:
+		err = m.prepare(ctx, ids)
 	}
-	if err := m.prepare(ctx, ids); err != nil {
+	if err != nil {
 		return Report{}, err
 	}
 	report, err := m.syncAll(ctx, ids)
-	if err = errors.Join(err, run.flush(ctx)); err == nil {
+	if err = errors.Join(err, run.count(ctx, true)); err == nil {
 		err = s.finishPurge(ctx)
 	}
 	return report, err
@@ -163,22 +244,19 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 // park keeps the employees dirty, and counts them as failed: without settings nothing
 // can be decided about any.
 func (m *message) park(ctx context.Context, ids []calendarsync.EmployeeID) error {
-	keys, failed := make([]store.Key, len(ids)), make([]store.RunResult, len(ids))
-	for i, id := range ids {
-		keys[i], failed[i] = store.EmployeeKey(int64(id)), store.RunResult{Employee: int64(id), Failed: true}
-	}
-	if err := pass.Park(ctx, m.Store, m.Log, keys, m.stop); err != nil {
+	if err := pass.Park(ctx, m.Store, m.Log, store.EmployeeKey, ids, m.stop); err != nil {
 		return err
 	}
-	return m.run.count(ctx, failed, true)
+	failed := make([]store.RunResult, len(ids))
+	for i, id := range ids {
+		failed[i] = store.RunResult{Employee: int64(id), Failed: true}
+	}
+	return m.run.count(ctx, true, failed...)
 }
 
 // prepare finds out whose calendars the employees' are, and what the ERP says of all
 // the employees together.
 func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (err error) {
-	if m.stop.By != pass.Nobody {
-		return nil
-	}
 	m.tenant, err = m.Tenant(ctx)
 	if _, theirs := errors.AsType[*failure.Error](err); theirs {
 		// What Google or the grant fails with is recorded on the keys (rule 7.2).
@@ -241,9 +319,9 @@ func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (unfinis
 		return false, true, nil
 	case got == store.Busy:
 		m.Log.InfoContext(ctx, "employee left to the holder", "employee", id)
-		return false, false, m.run.done(ctx, store.RunResult{Employee: int64(id)})
+		return false, false, m.run.count(ctx, false, store.RunResult{Employee: int64(id)})
 	}
-	p := &employeePass{message: *m, id: id, lease: lease, term: pass.NewTerm(began, lease.Until, m.waits.Lease)}
+	p := &employeePass{message: *m, id: id, lease: lease, term: pass.Term{Began: began, Until: lease.Until, Length: m.waits.Lease}}
 	if lease.Dirty > 1 {
 		p.ahead = nil // others asked for a pass, maybe after it was read
 	}
@@ -255,11 +333,11 @@ func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (unfinis
 		case errors.Is(err, store.ErrLeaseLost):
 			// Somebody else has them, or Poll will find them due.
 			m.Log.WarnContext(ctx, "lease lost", "employee", id)
-			return false, false, m.run.done(ctx, p.runResult())
+			return false, false, m.run.count(ctx, false, p.runResult())
 		case err != nil:
 			return false, false, err
 		case released:
-			return p.unfinished, false, m.run.done(ctx, p.runResult())
+			return p.unfinished, false, m.run.count(ctx, false, p.runResult())
 		}
 		// Marked dirty meanwhile: another pass, in a lease of full length.
 		p.ahead = nil

@@ -152,10 +152,8 @@ func (t *taskPass) place(ctx context.Context, w *write) written {
 			t.readPlace(ctx, w, &a)
 		case vacant:
 			t.insert(ctx, w, &a)
-		case ours:
+		case ours, cancelled:
 			t.update(ctx, w, &a)
-		case cancelled:
-			t.revive(ctx, w, &a)
 		case unusable:
 			t.nextGeneration(ctx, w, &a)
 		}
@@ -191,7 +189,7 @@ func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 }
 
 func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
-	t.writes++
+	t.Writes++
 	a.event, a.err = t.s.Google.InsertEvent(ctx, w.party.record.Calendar.ID, t.draft(w, googlecalendar.Event{}))
 	a.under = settled
 	if failure.Is(a.err, failure.Conflict) {
@@ -200,27 +198,18 @@ func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
 }
 
 func (t *taskPass) update(ctx context.Context, w *write, a *placement) {
-	t.writes++
+	t.Writes++
 	a.event, a.err = t.s.Google.UpdateEvent(ctx, w.party.record.Calendar.ID, t.draft(w, a.event))
+	was, kind := a.under, failure.KindOf(a.err)
 	a.under = settled
-	switch failure.KindOf(a.err) {
-	case failure.Conflict, failure.Invalid, failure.Gone:
-		// Changed since (412), a stale sequence (400), or no longer there: what is
-		// there decides (rule 2.2). A second refusal is final.
-		if a.tries == 1 {
-			a.under = unread
-		}
-	}
-}
-
-func (t *taskPass) revive(ctx context.Context, w *write, a *placement) {
-	t.writes++
-	a.event, a.err = t.s.Google.UpdateEvent(ctx, w.party.record.Calendar.ID, t.draft(w, a.event))
-	a.under = settled
-	switch failure.KindOf(a.err) {
-	case failure.Forbidden, failure.Gone:
+	switch {
+	case was == cancelled && (kind == failure.Forbidden || kind == failure.Gone):
 		// Deleted in the web UI, an event may refuse to live again (shared/googlecalendar/README.md).
 		a.under = unusable
+	case was == ours && a.tries == 1 && (kind == failure.Conflict || kind == failure.Invalid || kind == failure.Gone):
+		// Changed since (412), a stale sequence (400), or no longer there: what is
+		// there decides (rule 2.2). A second refusal is final.
+		a.under = unread
 	}
 }
 
@@ -290,7 +279,7 @@ func (t *taskPass) remove(ctx context.Context, w *write) written {
 
 // deleteEvent deletes an event; one that is not there is deleted.
 func (t *taskPass) deleteEvent(ctx context.Context, calendar, event, etag string) error {
-	t.writes++
+	t.Writes++
 	if err := t.s.Google.DeleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Gone) {
 		return err
 	}
@@ -342,7 +331,7 @@ func (t *taskPass) react(ctx context.Context, employee int64, done written) {
 	switch failure.KindOf(done.err) {
 	case failure.Gone:
 		// The event's calendar may be gone: the employee's own pass finds out.
-		t.relist = append(t.relist, employee)
+		t.Relist = append(t.Relist, employee)
 	case failure.Exhausted:
 		t.s.pause.Refused(ctx)
 	}
@@ -385,6 +374,6 @@ func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.E
 	t.activity = append(t.activity, pass.Outcome(a, err))
 	t.react(ctx, p.id, written{gone: true, err: err})
 	if err == nil {
-		t.drift.Add(DriftDoubled, 1)
+		t.Drift.Add(DriftDoubled, 1)
 	}
 }

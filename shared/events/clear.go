@@ -102,7 +102,7 @@ func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalenda
 	if err != nil || len(rejected) > 0 {
 		return false, err
 	}
-	t.writes++
+	t.Writes++
 	err = t.s.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
 	if failure.Is(err, failure.Gone) {
 		// Nobody looks for it again: it has to be said twice (rule 3.9).

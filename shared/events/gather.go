@@ -69,11 +69,7 @@ func (t *taskPass) targets(ctx context.Context, ids map[int64]bool) (map[int64]s
 	if len(divisions) == 0 {
 		return nil, nil
 	}
-	asked := make([]int64, len(divisions))
-	for i, d := range divisions {
-		asked[i] = int64(d)
-	}
-	members, err := t.s.Store.EmployeesOfDivisions(ctx, asked)
+	members, err := t.s.Store.EmployeesOfDivisions(ctx, calendarsync.IDs[int64](divisions))
 	if err != nil {
 		return nil, err
 	}

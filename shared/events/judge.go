@@ -29,9 +29,10 @@ type judgement struct {
 	decision calendarsync.Decision // what is to be written, and for what reason
 	// counted: a deletion that nobody may have meant, for the delete guard.
 	counted bool
-	// absentSince is when a reading first lacked what this one lacks; zero without
-	// an absence.
+	// absentSince is when a reading first lacked what this one lacks, and absentFor the
+	// reason; zero without an absence.
 	absentSince time.Time
+	absentFor   string
 	// remember is the mapping of an event that is left as it is; nil where it is
 	// remembered so already. asItIs is the same for one that is to be written, should
 	// it come to nothing.
@@ -52,7 +53,7 @@ func judge(k known) judgement {
 	case k.decision.Verdict == calendarsync.Unknown && troubles(k.decision, k.actual):
 		j.failure = k.decision.Err
 	case k.decision.Verdict == calendarsync.Absent && k.actual.Presence == calendarsync.Live:
-		j.absentSince = k.absentSince()
+		j.absentSince, j.absentFor = k.absentSince(), string(k.decision.Reason)
 		if second := j.absentSince.Add(k.absence); k.acquiredAt.Before(second) {
 			j.again = second
 		} else {
@@ -114,7 +115,7 @@ func (k known) asItIs() store.Mapping {
 // remembered so already.
 func (k known) remember(j judgement) *store.Mapping {
 	m := j.asItIs
-	m.AbsentSince, m.AbsentFor = absence(j)
+	m.AbsentSince, m.AbsentFor = j.absentSince, j.absentFor
 	if k.decision.Verdict != calendarsync.Unknown && j.absentSince.IsZero() {
 		// The source recovered, or gives reasons of its own: nothing is held.
 		m.Release()
@@ -132,14 +133,6 @@ func (k known) remember(j judgement) *store.Mapping {
 	return &m
 }
 
-// absence is what a mapping remembers of an absence.
-func absence(j judgement) (since time.Time, lacked string) {
-	if j.absentSince.IsZero() {
-		return time.Time{}, ""
-	}
-	return j.absentSince, string(j.decision.Reason)
-}
-
 // over reports whether a task has nothing more to do with an employee: without an
 // event it need not be remembered, or every task ever closed would be for ever.
 func over(d calendarsync.Decision) bool {
@@ -154,4 +147,35 @@ func over(d calendarsync.Decision) bool {
 // recorded: a task that is missing, and has no event, troubles nobody.
 func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
 	return d.Err != nil && (d.Reason != calendarsync.ReasonMissing || a.Presence == calendarsync.Live)
+}
+
+// Differs reports whether a task deserves a pass: whether one employee's calendar,
+// as just listed, is not what it ought to be, or something about it is unfinished.
+// It decides nothing for good; Sync reads again under the task's lease.
+func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, e store.EmployeeRecord, listed *Listing) bool {
+	m, mapped := rec.Mapping(e.ID)
+	shown := listed.Events[calendarsync.TaskID(rec.ID)]
+	actual := calendarsync.Actual{Sent: m.Sent, Returned: m.Returned}
+	switch {
+	case mapped && (e.Calendar == nil || m.Epoch != e.Calendar.Epoch), mapped && m.Open(), !m.HeldSince.IsZero(), !m.AbsentSince.IsZero():
+		// What is unfinished, held or absent deserves a pass, if only to clear it.
+		return true
+	case mapped && m.State == store.MappingLive:
+		if len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.Hash() != m.Returned {
+			return true
+		}
+		actual.Presence = calendarsync.Live
+	case len(shown) > 0:
+		return true
+	case mapped:
+		actual.Presence = calendarsync.Cancelled
+	}
+	d := rules.Decide(reading, recipient(e, m.Via), rec.Vouched)
+	switch d.Verdict {
+	case calendarsync.Unknown:
+		return troubles(d, actual)
+	case calendarsync.Absent:
+		return actual.Presence == calendarsync.Live
+	}
+	return calendarsync.Step(d, actual) != calendarsync.Nothing
 }

@@ -10,6 +10,20 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
+// The kinds of drift found at events: what is otherwise at Google than it had been
+// left (rule 8.4).
+const (
+	// DriftMoved: start or end was changed, whatever else was.
+	DriftMoved    = "event.moved"
+	DriftEdited   = "event.edited"
+	DriftDeleted  = "event.deleted"
+	DriftRestored = "event.restored"
+	// DriftDoubled: a further event of the same task and employee, removed.
+	DriftDoubled = "event.doubled"
+	// DriftCopied: a marked event under an id that is not its own, left alone.
+	DriftCopied = "event.copied"
+)
+
 // observation is what is known of a party's event at Google.
 type observation struct {
 	actual calendarsync.Actual
@@ -120,6 +134,32 @@ func (t *taskPass) ask(ctx context.Context, p *party) error {
 		}
 	}
 	return nil
+}
+
+// reportDrift compares what Google said of an event that the listing had shown
+// otherwise than remembered with what it had been left as (rule 2.3).
+func (t *taskPass) reportDrift(p *party) {
+	live := p.actual.Presence == calendarsync.Live
+	switch {
+	case p.restored && live:
+		t.Drift.Add(DriftRestored, 1)
+	case p.restored:
+		// The list was older than our own deletion.
+	case !live:
+		t.Drift.Add(DriftDeleted, 1)
+	case p.mapping.Returned == "" || p.actual.Observed.Hash() == p.mapping.Returned:
+		// Just adopted, with no memory of it; or the list was older than a write.
+	default:
+		fields := p.actual.Observed.Changed(p.mapping.Returned)
+		for _, f := range fields {
+			t.Fields.Add(f, 1)
+		}
+		kind := DriftEdited
+		if slices.Contains(fields, calendarsync.FieldStart) || slices.Contains(fields, calendarsync.FieldEnd) {
+			kind = DriftMoved
+		}
+		t.Drift.Add(kind, 1)
+	}
 }
 
 // via is how the party has the event. An adopted event does not say why it is

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,23 +24,17 @@ type taskPass struct {
 	basis basis
 
 	// What the present pass came to; begin clears it.
+	Report
 	result    pass.Result
 	mappings  map[int64]*store.Mapping // to be recorded; nil: to be forgotten
 	concerned []int64
 	updated   string
 	activity  []store.ActivityRecord
-	relist    []int64
-	unlisted  bool // the order's listing was not made use of
-	writes    int  // calls that changed something
-	// What the order's listing showed otherwise than it had been left.
-	drift, fields pass.Tally
 }
 
 func (t *taskPass) begin() {
-	t.result, t.updated = pass.Result{}, ""
-	t.mappings, t.concerned, t.activity, t.relist = map[int64]*store.Mapping{}, nil, nil, nil
-	t.writes, t.drift, t.fields = 0, nil, nil
-	t.unlisted = true
+	t.Report, t.result, t.updated = Report{Unlisted: 1}, pass.Result{}, ""
+	t.mappings, t.concerned, t.activity = map[int64]*store.Mapping{}, nil, nil
 }
 
 // acquiredAt is when the lease was acquired, by the database's clock.
@@ -77,7 +72,7 @@ func (t *taskPass) run(calls context.Context) {
 		t.fail(err)
 		return
 	}
-	t.unlisted = false
+	t.Unlisted = 0
 	todo := t.guard(calls, t.plan(calls, parties))
 	if len(todo) > 0 {
 		t.act(calls, todo)
@@ -97,11 +92,11 @@ func (t *taskPass) plan(calls context.Context, parties []party) []write {
 	for i := range parties {
 		p := &parties[i]
 		t.dropFormer(p)
-		j, judged := judgement{}, false
+		var j judgement
 		if p.active {
-			j, judged = t.judgeParty(calls, p)
+			j = t.judgeParty(calls, p)
 		}
-		if p.mapped || (p.active && (!judged || j.concerned)) {
+		if p.mapped || j.concerned {
 			t.concerned = append(t.concerned, p.id)
 		}
 		if j.action != calendarsync.Nothing {
@@ -112,21 +107,21 @@ func (t *taskPass) plan(calls context.Context, parties []party) []write {
 }
 
 // judgeParty observes and judges the event of a party with an active calendar, and
-// notes what follows from the judgement; judged is false where nothing can be told
-// yet.
-func (t *taskPass) judgeParty(calls context.Context, p *party) (j judgement, judged bool) {
+// notes what follows from the judgement. Where nothing can be told yet, the task still
+// concerns them.
+func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 	t.adopt(p)
 	if until := p.mapping.Deadline.Add(pass.IntentGrace(t.s.waits.Lease)); p.mapping.Open() && t.acquiredAt().Before(until) {
 		// An announced write whose end nobody recorded: its call may still be on its
 		// way, so it is left alone until it cannot be any more (rule 2.4).
 		t.result.Wait(until)
-		return judgement{}, false
+		return judgement{concerned: true}
 	}
 	if err := t.observe(calls, p); err != nil {
 		t.fail(err)
-		return judgement{}, false
+		return judgement{concerned: true}
 	}
-	j = judge(known{
+	j := judge(known{
 		mapping: p.mapping, mapped: p.mapped, observation: p.observation,
 		decision: t.basis.rules.Decide(t.reading(), recipient(p.record, via(p)), t.vouched()),
 		stateID:  t.stateID(), listed: p.record.Calendar.Listed || t.listed(p),
@@ -139,7 +134,7 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) (j judgement, jud
 		t.result.Again(j.again)
 	}
 	if j.relist {
-		t.relist = append(t.relist, p.id)
+		t.Relist = append(t.Relist, p.id)
 	}
 	switch {
 	case j.forget:
@@ -147,7 +142,55 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) (j judgement, jud
 	case j.remember != nil:
 		t.mappings[p.id] = j.remember
 	}
-	return j, true
+	return j
+}
+
+// guard lets deletions that nobody may have meant go only as far as the rolling
+// day has room for them (rule 4.3); the others are held and wait for an admin. A
+// hold stops those events only (rule 4.4).
+func (t *taskPass) guard(ctx context.Context, todo []write) []write {
+	asked := 0
+	for _, w := range todo {
+		if asksGuard(w) {
+			asked++
+		}
+	}
+	granted := 0
+	if asked > 0 {
+		var err error
+		if granted, err = pass.Permit(ctx, t.s.Store, t.s.Log, store.GuardedEvents, asked, t.basis.rules.Settings.DeleteGuardPercent); err != nil {
+			t.fail(err)
+		}
+	}
+	return slices.DeleteFunc(todo, func(w write) bool {
+		m := w.party.mapping
+		switch {
+		case !w.counted || m.State == store.MappingDeleting || pass.Allowed(m.HeldSince, m.AllowedAt, t.acquiredAt()):
+			return false
+		case asksGuard(w) && granted > 0:
+			granted--
+			return false
+		}
+		t.hold(ctx, w)
+		return true
+	})
+}
+
+// asksGuard reports whether a write has to be permitted now: it is counted, and
+// neither held nor let through by an earlier pass whose end is not known.
+func asksGuard(w write) bool {
+	m := w.party.mapping
+	return w.counted && m.HeldSince.IsZero() && m.State != store.MappingDeleting
+}
+
+func (t *taskPass) hold(ctx context.Context, w write) {
+	m := w.asItIs
+	m.AbsentSince, m.AbsentFor = w.absentSince, w.absentFor
+	if m.HeldSince.IsZero() {
+		m.HeldSince, m.HeldFor = t.acquiredAt(), string(w.decision.Reason)
+		t.s.Log.WarnContext(ctx, "deletion held", "task", t.id, "employee", w.party.id, "reason", m.HeldFor)
+	}
+	t.mappings[w.party.id] = &m
 }
 
 // lookAgain asks for another pass where this one may have come too early.
@@ -174,24 +217,21 @@ func (t *taskPass) settle(ctx context.Context) (released bool, err error) {
 		t.s.Log.WarnContext(ctx, "task not right yet", "task", t.id, "cause", t.order.Cause, "kind", failure.KindOf(err), "error", err.Error(), "again", t.result.RetryAt)
 	}
 	return t.s.Store.SettleTask(ctx, &t.lease, store.TaskOutcome{
-		Result:    t.result.Result,
-		Mappings:  t.mappings,
-		Concerned: t.concerned,
-		Updated:   t.updated,
-		Activity:  t.activity,
+		Result: t.result.Result, Mappings: t.mappings, Concerned: t.concerned, Updated: t.updated, Activity: t.activity,
 	})
 }
 
 // report is what the pass came to, given how it was settled. A pass that has to be
 // repeated counts what it did; how it ended is told by the last one.
 func (t *taskPass) report(released bool, err error) Report {
-	r := Report{Writes: t.writes, Relist: t.relist, Drift: t.drift, Fields: t.fields}
-	lost := errors.Is(err, store.ErrLeaseLost)
-	if released && t.result.Err != nil {
-		r.Failed = 1
-	}
-	if lost || (released && t.unlisted) {
+	r := t.Report
+	switch {
+	case errors.Is(err, store.ErrLeaseLost):
 		r.Unlisted = 1
+	case !released:
+		r.Unlisted = 0
+	case t.result.Err != nil:
+		r.Failed = 1
 	}
 	return r
 }

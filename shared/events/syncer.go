@@ -162,17 +162,15 @@ func (r *Report) add(o Report) {
 // message must be nacked.
 func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	var report Report
-	ids := slices.Clone(o.Tasks)
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
+	ids := slices.Compact(slices.Sorted(slices.Values(o.Tasks)))
 	for n := 0; n < len(ids); n += maxLeases {
 		// Before each batch, since the one before may have met Google's refusal.
 		if stop, err := pass.Stopped(ctx, "look at tasks", s.Rules, s.Account, s.pause); err != nil {
 			return report, err
-		} else if stop.By != pass.Nobody {
+		} else if stop.Err != nil {
 			report.Unlisted += len(ids) - n
 			report.ParkedUntil = stop.Until
-			return report, s.park(ctx, ids[n:], stop)
+			return report, pass.Park(ctx, s.Store, s.Log, store.TaskKey, ids[n:], stop)
 		}
 		part, err := s.syncBatch(ctx, o, ids[n:min(n+maxLeases, len(ids))])
 		report.add(part)
@@ -180,18 +178,8 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 			return report, err
 		}
 	}
-	slices.Sort(report.Relist)
-	report.Relist = slices.Compact(report.Relist)
+	report.Relist = slices.Compact(slices.Sorted(slices.Values(report.Relist)))
 	return report, nil
-}
-
-// park keeps tasks dirty without a pass over them.
-func (s *Syncer) park(ctx context.Context, ids []calendarsync.TaskID, stop pass.Stop) error {
-	keys := make([]store.Key, len(ids))
-	for i, id := range ids {
-		keys[i] = store.TaskKey(int64(id))
-	}
-	return pass.Park(ctx, s.Store, s.Log, keys, stop)
 }
 
 // syncBatch acquires the leases of up to maxLeases tasks and passes over them until
@@ -204,14 +192,11 @@ func (s *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 	// The leases were all acquired after one moment of this instance's clock.
 	calls, cancel := held[0].term.Calls(ctx, s.Now())
 	defer cancel()
-	for len(held) > 0 {
-		remaining, err := s.passOver(ctx, calls, held, &report)
-		if err != nil {
-			return report, errors.Join(failed, err)
-		}
-		held = remaining
+	var err error
+	for len(held) > 0 && err == nil {
+		held, err = s.passOver(ctx, calls, held, &report)
 	}
-	return report, failed
+	return report, errors.Join(failed, err)
 }
 
 // acquire acquires the leases of tasks. What could be acquired is done even if some
@@ -251,7 +236,7 @@ func (s *Syncer) acquireOne(ctx context.Context, o Order, id calendarsync.TaskID
 	lease, outcome, err := s.Store.AcquireTask(ctx, int64(id), store.Claim{
 		Message: o.Message, TTL: s.waits.Lease, Deleted: o.Deleted, Token: s.NewID(),
 	})
-	return &taskPass{s: s, order: o, id: id, lease: lease, term: pass.NewTerm(began, lease.Until, s.waits.Lease)}, outcome, err
+	return &taskPass{s: s, order: o, id: id, lease: lease, term: pass.Term{Began: began, Until: lease.Until, Length: s.waits.Lease}}, outcome, err
 }
 
 // basis is what the tasks of a batch are judged by.

@@ -1,8 +1,7 @@
 // Package pass is what a worker's pass over one held key is made of, whatever the
 // key: how long a lease's term lets calls out, how a failed key backs off, when
-// Google's pauses end, why nothing may be written at all, and the order in which a
-// write is announced, made and recorded. Packages events and calendars are built
-// from it. It decides nothing about tasks or employees, and must never call Google
+// Google's pauses end, and why nothing may be written at all. Packages events and
+// calendars are built from it. It decides nothing about tasks or employees, and must never call Google
 // or the ERP.
 package pass
 
@@ -27,31 +26,25 @@ func IntentGrace(lease time.Duration) time.Duration { return lease * 2 / 3 }
 // from before the store was asked, so that it holds however wrong that clock is
 // (rule 1.5).
 type Term struct {
-	began  time.Time // the instance's clock, before the store was asked
-	until  time.Time // the database's clock
-	length time.Duration
+	Began  time.Time // the instance's clock, before the store was asked
+	Until  time.Time // the database's clock
+	Length time.Duration
 }
 
-// NewTerm is the term of a lease of that length which the store says lasts until a
-// time of the database's clock; began is the instance's clock before it was asked.
-func NewTerm(began, until time.Time, length time.Duration) Term {
-	return Term{began: began, until: until, length: length}
-}
-
-func (t Term) margin() time.Duration { return min(maxMargin, t.length/4) }
+func (t Term) margin() time.Duration { return min(maxMargin, t.Length/4) }
 
 // AcquiredAt is when the term began, by the database's clock.
-func (t Term) AcquiredAt() time.Time { return t.until.Add(-t.length) }
+func (t Term) AcquiredAt() time.Time { return t.Until.Add(-t.Length) }
 
 // At is a moment of the instance's clock by the database's, or a little later.
-func (t Term) At(now time.Time) time.Time { return t.AcquiredAt().Add(now.Sub(t.began)) }
+func (t Term) At(now time.Time) time.Time { return t.AcquiredAt().Add(now.Sub(t.Began)) }
 
 // IntentDeadline is when every call of the term has ended, by the database's clock.
-func (t Term) IntentDeadline() time.Time { return t.until.Add(-t.margin()) }
+func (t Term) IntentDeadline() time.Time { return t.Until.Add(-t.margin()) }
 
 // Calls bounds calls out by the term. now is the instance's clock.
 func (t Term) Calls(ctx context.Context, now time.Time) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, t.began.Add(t.length-t.margin()).Sub(now))
+	return context.WithTimeout(ctx, t.Began.Add(t.Length-t.margin()).Sub(now))
 }
 
 // Result gathers what a pass comes to: the first failure, and the earliest of the
@@ -100,30 +93,6 @@ func Backoff(err error, before *store.Failure) time.Duration {
 		}
 	}
 	return min(first, most)
-}
-
-// Write is one write to Google or the ERP.
-type Write struct {
-	// Announce records that the write is about to be made; its error ends it there.
-	Announce func(ctx context.Context) error
-	// Call makes it, and gets a context that ends with the lease's term.
-	Call func(calls context.Context) error
-	// Record records what came of it; err is Call's.
-	Record func(ctx context.Context, err error) error
-}
-
-// Make announces, calls and records: a write leaves a record whatever becomes of
-// it, and of whoever makes it. The error is that of recording, which leaves the
-// write to be looked into, or else the call's.
-func (w Write) Make(ctx, calls context.Context) error {
-	if err := w.Announce(ctx); err != nil {
-		return err
-	}
-	err := w.Call(calls)
-	if recordErr := w.Record(ctx, err); recordErr != nil {
-		return recordErr
-	}
-	return err
 }
 
 // Outcome is the activity with how its call ended: "done" or the failure's kind.

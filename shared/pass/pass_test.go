@@ -64,7 +64,7 @@ func TestTerm(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
 			database := at(0) // whatever the instance's clock says
-			term := pass.NewTerm(began, database.Add(row.length), row.length)
+			term := pass.Term{Began: began, Until: database.Add(row.length), Length: row.length}
 			time.Sleep(time.Second) //nolint:forbidigo // the bubble's time: the store took that long
 			calls, cancel := term.Calls(t.Context(), time.Now())
 			defer cancel()
@@ -110,54 +110,6 @@ func TestResult(t *testing.T) {
 			row.do(&r)
 			if r.Result != row.want {
 				t.Errorf("%+v, want %+v", r.Result, row.want)
-			}
-		})
-	}
-}
-
-// TestWrite: rule 2.1, a write is announced before it is made and recorded after it,
-// its failure too.
-func TestWrite(t *testing.T) {
-	t.Parallel()
-	for name, row := range map[string]struct {
-		announce, call, record error
-		steps                  string
-		want                   error
-	}{
-		"made":                  {nil, nil, nil, "announce call record:done", nil},
-		"not announced":         {errCut, nil, nil, "announce", errCut},
-		"failed":                {nil, failure.New(failure.Forbidden, "write", ""), nil, "announce call record:forbidden", nil},
-		"made and not recorded": {nil, nil, errCut, "announce call record:done", errCut},
-		"failed, not recorded":  {nil, failure.New(failure.Gone, "write", ""), errCut, "announce call record:gone", errCut},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var steps []string
-			calls, end := context.WithCancel(t.Context())
-			err := pass.Write{
-				Announce: func(context.Context) error { steps = append(steps, "announce"); return row.announce },
-				Call: func(ctx context.Context) error {
-					steps = append(steps, "call")
-					end()
-					if ctx.Err() == nil {
-						t.Error("the call is not bounded by the term")
-					}
-					return row.call
-				},
-				Record: func(ctx context.Context, err error) error {
-					steps = append(steps, "record:"+pass.Outcome(store.ActivityRecord{}, err).Result)
-					if ctx.Err() != nil {
-						t.Error("recorded in a context that has ended with the calls")
-					}
-					return row.record
-				},
-			}.Make(t.Context(), calls)
-			want := row.want
-			if want == nil {
-				want = row.call
-			}
-			if got := strings.Join(steps, " "); got != row.steps || !errors.Is(err, want) || (err == nil) != (want == nil) {
-				t.Errorf("%s: %v, want %s: %v", got, err, row.steps, want)
 			}
 		})
 	}
@@ -319,20 +271,20 @@ func TestStopped(t *testing.T) {
 	for name, row := range map[string]struct {
 		settings settings
 		account  account
-		by       pass.Stopper
+		bad      bool // the settings
 		kind     failure.Kind
 		until    time.Time
 		err      error
 	}{
 		"nothing":              {settings: settings{on, nil}},
-		"paused by the admin":  {settings: settings{calendarsync.Settings{Confirmed: true}, nil}, by: pass.Admin, kind: failure.Misconfigured},
-		"not confirmed":        {settings: settings{calendarsync.Settings{Enabled: true}, nil}, by: pass.Admin, kind: failure.Misconfigured},
-		"settings wrong":       {settings: settings{err: wrong}, by: pass.BadSettings, kind: failure.Misconfigured},
+		"paused by the admin":  {settings: settings{calendarsync.Settings{Confirmed: true}, nil}, kind: failure.Misconfigured},
+		"not confirmed":        {settings: settings{calendarsync.Settings{Enabled: true}, nil}, kind: failure.Misconfigured},
+		"settings wrong":       {settings: settings{err: wrong}, bad: true, kind: failure.Misconfigured},
 		"settings unreadable":  {settings: settings{err: errCut}, err: errCut},
-		"disconnected":         {settings: settings{on, nil}, account: account{readErr: revoked}, by: pass.Disconnected, kind: failure.Revoked},
-		"another client":       {settings: settings{on, nil}, account: account{readErr: wrong}, by: pass.Disconnected, kind: failure.Misconfigured},
+		"disconnected":         {settings: settings{on, nil}, account: account{readErr: revoked}, kind: failure.Revoked},
+		"another client":       {settings: settings{on, nil}, account: account{readErr: wrong}, kind: failure.Misconfigured},
 		"account unreadable":   {settings: settings{on, nil}, account: account{readErr: errCut}, err: errCut},
-		"Google pauses writes": {settings: settings{on, nil}, account: account{AccountRecord: paused}, by: pass.Google, kind: failure.Exhausted, until: at(60)},
+		"Google pauses writes": {settings: settings{on, nil}, account: account{AccountRecord: paused}, kind: failure.Exhausted, until: at(60)},
 		"Google's pause over":  {settings: settings{on, nil}, account: account{AccountRecord: store.AccountRecord{PausedUntil: at(0)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -341,11 +293,11 @@ func TestStopped(t *testing.T) {
 			a.now = at(0)
 			pause := pass.NewWritesPause(&a, &a, a.clock, slog.New(slog.DiscardHandler))
 			got, err := pass.Stopped(t.Context(), "test", row.settings, &a, pause)
-			if got.By != row.by || failure.KindOf(got.Err) != row.kind || !got.Until.Equal(row.until) || !errors.Is(err, row.err) {
-				t.Errorf("%+v, %v; want %d (%s) until %s, %v", got, err, row.by, row.kind, row.until, row.err)
+			if got.BadSettings != row.bad || failure.KindOf(got.Err) != row.kind || !got.Until.Equal(row.until) || !errors.Is(err, row.err) {
+				t.Errorf("%+v, %v; want %v (%s) until %s, %v", got, err, row.bad, row.kind, row.until, row.err)
 			}
-			if got.By == pass.Google {
-				if got, err := pass.Stopped(t.Context(), "test", row.settings, &a, nil); got.By != pass.Nobody || err != nil {
+			if !row.until.IsZero() {
+				if got, err := pass.Stopped(t.Context(), "test", row.settings, &a, nil); got.Err != nil || err != nil {
 					t.Errorf("without a pause: %+v, %v", got, err)
 				}
 			}
@@ -357,7 +309,7 @@ func TestStopped(t *testing.T) {
 // it may.
 func TestPark(t *testing.T) {
 	t.Parallel()
-	keys := []store.Key{store.TaskKey(1), store.TaskKey(2)}
+	ids := []calendarsync.TaskID{1, 2}
 	why := failure.New(failure.Revoked, "test", "")
 	for name, row := range map[string]struct{ until, due time.Time }{
 		"for Poll to bring up": {time.Time{}, at(0)},
@@ -367,12 +319,12 @@ func TestPark(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := &account{now: at(0), dirty: map[store.Key]time.Time{}}
-			err := pass.Park(t.Context(), a, slog.New(slog.DiscardHandler), keys, pass.Stop{Err: why, Until: row.until})
-			if err != nil || len(a.dirty) != 2 || !a.dirty[keys[0]].Equal(row.due) || !a.dirty[keys[1]].Equal(row.due) {
+			err := pass.Park(t.Context(), a, slog.New(slog.DiscardHandler), store.TaskKey, ids, pass.Stop{Err: why, Until: row.until})
+			if err != nil || len(a.dirty) != 2 || !a.dirty[store.TaskKey(1)].Equal(row.due) || !a.dirty[store.TaskKey(2)].Equal(row.due) {
 				t.Errorf("%v, %v; want both due at %s", a.dirty, err, row.due)
 			}
 			a.writeErr = errCut
-			if err := pass.Park(t.Context(), a, slog.New(slog.DiscardHandler), keys, pass.Stop{Err: why}); !errors.Is(err, errCut) {
+			if err := pass.Park(t.Context(), a, slog.New(slog.DiscardHandler), store.TaskKey, ids, pass.Stop{Err: why}); !errors.Is(err, errCut) {
 				t.Errorf("what could not be parked is told as %v", err)
 			}
 		})

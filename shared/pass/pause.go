@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -47,10 +48,10 @@ type Pause struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	mu    sync.Mutex
-	until time.Time // as this process heard of it
+	mu    sync.Mutex // guards until
+	until time.Time  // as this process heard of it
 	// unproven: the account's record counts pauses that no success has ended yet.
-	unproven bool
+	unproven atomic.Bool
 }
 
 // NewWritesPause makes the pause of all writes.
@@ -91,11 +92,7 @@ func (p *Pause) Refused(ctx context.Context) (until time.Time) {
 
 // Accepted records, once after each pause, that Google accepted again.
 func (p *Pause) Accepted(ctx context.Context) {
-	p.mu.Lock()
-	unproven := p.unproven
-	p.unproven = false
-	p.mu.Unlock()
-	if !unproven {
+	if !p.unproven.Swap(false) {
 		return
 	}
 	a, err := p.account.Account(ctx)
@@ -104,9 +101,7 @@ func (p *Pause) Accepted(ctx context.Context) {
 	}
 	if err != nil {
 		p.log.WarnContext(ctx, "could not record the end of Google's pause", "of", p.what, "error", err)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.unproven = true
+		p.unproven.Store(true)
 	}
 }
 
@@ -114,10 +109,12 @@ func (p *Pause) Accepted(ctx context.Context) {
 // zero while there is none.
 func (p *Pause) Until(a store.AccountRecord) time.Time {
 	until, counting := p.recorded(a)
+	if counting {
+		p.unproven.Store(true)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.unproven = p.unproven || counting
-	if until = later(until, p.until); p.now().Before(until) {
+	if until = Later(until, p.until); p.now().Before(until) {
 		return until
 	}
 	return time.Time{}
@@ -126,7 +123,8 @@ func (p *Pause) Until(a store.AccountRecord) time.Time {
 // Heard is Until as far as this process heard of a pause, without the account.
 func (p *Pause) Heard() time.Time { return p.Until(store.AccountRecord{}) }
 
-func later(a, b time.Time) time.Time {
+// Later is the later of two times.
+func Later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}

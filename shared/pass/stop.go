@@ -11,27 +11,14 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// Stopper is who or what stops all writing.
-type Stopper int
-
-const (
-	// Nobody: it may be written.
-	Nobody Stopper = iota
-	// BadSettings: the settings in force cannot be used, so nothing can be judged.
-	BadSettings
-	// Admin: the settings pause everything, or nobody has confirmed them yet
-	// (rules 4.6 and 4.7).
-	Admin
-	// Disconnected: the account's grant or client cannot be used (rule 7.5).
-	Disconnected
-	// Google wants no writes for a while (rule 6.6).
-	Google
-)
-
 // Stop is why nothing may be written now. The zero value is that it may.
 type Stop struct {
-	By  Stopper
-	Err error // to be recorded or logged; nil by Nobody
+	// Err is the reason: the settings pause everything or nobody has confirmed them yet
+	// (rules 4.6 and 4.7), the account's grant or client cannot be used (rule 7.5), or
+	// Google wants no writes for a while (rule 6.6).
+	Err error
+	// BadSettings: the settings in force cannot be used, so nothing can be judged.
+	BadSettings bool
 	// Until is when it ends, where that is known.
 	Until time.Time
 }
@@ -48,23 +35,23 @@ func Stopped(ctx context.Context, doing string, settings Settings, account Accou
 	s, err := settings.Settings(ctx)
 	switch {
 	case failure.Is(err, failure.Misconfigured):
-		return Stop{By: BadSettings, Err: err}, nil
+		return Stop{Err: err, BadSettings: true}, nil
 	case err != nil:
 		return Stop{}, err
 	case !s.Enabled || !s.Confirmed:
-		return Stop{By: Admin, Err: failure.New(failure.Misconfigured, doing, "paused by the settings")}, nil
+		return Stop{Err: failure.New(failure.Misconfigured, doing, "paused by the settings")}, nil
 	}
 	a, err := account.Account(ctx)
 	switch {
 	case NeedsPerson(err):
-		return Stop{By: Disconnected, Err: err}, nil
+		return Stop{Err: err}, nil
 	case err != nil:
 		return Stop{}, err
 	case pause == nil:
 		return Stop{}, nil
 	}
 	if until := pause.Until(a); !until.IsZero() {
-		return Stop{By: Google, Err: failure.New(failure.Exhausted, doing, "Google wants no writes until "+until.Format(time.RFC3339)), Until: until}, nil
+		return Stop{Err: failure.New(failure.Exhausted, doing, "Google wants no writes until "+until.Format(time.RFC3339)), Until: until}, nil
 	}
 	return Stop{}, nil
 }
@@ -84,18 +71,18 @@ type Marker interface {
 
 // Park keeps keys dirty without a pass over them; Poll brings them up once the stop
 // is over.
-func Park(ctx context.Context, m Marker, log *slog.Logger, keys []store.Key, stop Stop) error {
+func Park[ID ~int64](ctx context.Context, m Marker, log *slog.Logger, key func(int64) store.Key, ids []ID, stop Stop) error {
 	due, err := m.Now(ctx)
 	if err != nil {
 		return err
 	}
-	due = later(due, stop.Until)
-	for _, key := range keys {
-		if err := m.MarkDirty(ctx, key, due); err != nil {
+	due = Later(due, stop.Until)
+	for _, id := range ids {
+		if err := m.MarkDirty(ctx, key(int64(id)), due); err != nil {
 			return err
 		}
 	}
-	log.InfoContext(ctx, "keys parked", "keys", len(keys), "kind", failure.KindOf(stop.Err), "error", stop.Err.Error())
+	log.InfoContext(ctx, "keys parked", "keys", len(ids), "kind", failure.KindOf(stop.Err), "error", stop.Err.Error())
 	return nil
 }
 
