@@ -36,7 +36,24 @@ func classify(op string, err error) error {
 	f := &failure.Error{Op: op, Status: api.Code, Reason: reason(api), RetryAfter: retryAfter(api.Header)}
 	f.Kind = kindOf(api.Code, f.Reason)
 	f.Ambiguous = api.Code >= 500
+	if f.Kind == failure.Gone && !saysGone(api) {
+		// Something before Google answered, or a part of it that knows no calendars: of
+		// what was asked for it says nothing (rule 3.9).
+		f.Kind, f.Ambiguous = failure.Transient, true
+	}
 	return f
+}
+
+// saysGone reports whether a 404 or 410 is Google's own word that something is not
+// there, in either of its two JSON shapes.
+func saysGone(api *googleapi.Error) bool {
+	body := bodyOf(api)
+	for _, e := range body.Error.Errors {
+		if e.Reason == "notFound" || e.Reason == "deleted" {
+			return true
+		}
+	}
+	return body.Error.Status == "NOT_FOUND"
 }
 
 func kindOf(status int, reason string) failure.Kind {
@@ -74,20 +91,7 @@ func reason(api *googleapi.Error) string {
 			return e.Reason
 		}
 	}
-	var body struct {
-		Error struct {
-			Status string `json:"status"`
-			Errors []struct {
-				Reason string `json:"reason"`
-			} `json:"errors"`
-			Details []struct {
-				Reason string `json:"reason"`
-			} `json:"details"`
-		} `json:"error"`
-	}
-	if json.Unmarshal([]byte(api.Body), &body) != nil {
-		return ""
-	}
+	body := bodyOf(api)
 	for _, e := range body.Error.Errors {
 		if e.Reason != "" {
 			return e.Reason
@@ -99,6 +103,28 @@ func reason(api *googleapi.Error) string {
 		}
 	}
 	return body.Error.Status
+}
+
+// errorBody is what is read of an error's body, in both of its shapes.
+type errorBody struct {
+	Error struct {
+		Status string `json:"status"`
+		Errors []struct {
+			Reason string `json:"reason"`
+		} `json:"errors"`
+		Details []struct {
+			Reason string `json:"reason"`
+		} `json:"details"`
+	} `json:"error"`
+}
+
+// bodyOf reads an error's body; one of another form is empty.
+func bodyOf(api *googleapi.Error) errorBody {
+	var body errorBody
+	if json.Unmarshal([]byte(api.Body), &body) != nil {
+		return errorBody{}
+	}
+	return body
 }
 
 func retryAfter(h http.Header) time.Duration {

@@ -86,7 +86,16 @@ func TestKindsOfOtherBodies(t *testing.T) {
 		"quota in details":        {403, details(403, "PERMISSION_DENIED", "quotaExceeded"), failure.Exhausted, "quotaExceeded", false},
 		"status only":             {403, `{"error":{"code":403,"message":"m","status":"PERMISSION_DENIED"}}`, failure.Forbidden, "PERMISSION_DENIED", false},
 		"exhausted status":        {403, `{"error":{"code":403,"message":"m","status":"RESOURCE_EXHAUSTED"}}`, failure.RateLimited, "RESOURCE_EXHAUSTED", false},
-		"no code in the body":     {404, `{"error":{"message":"m"}}`, failure.Gone, "", false},
+		"no reason in the body":   {404, `{"error":{"message":"m"}}`, failure.Transient, "", true},
+		"gone by status only":     {404, `{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}`, failure.Gone, "NOT_FOUND", false},
+		"gone, with details":      {404, details(404, "NOT_FOUND", "RESOURCE_GONE"), failure.Gone, "RESOURCE_GONE", false},
+		"a page for 404":          {404, "<html>Not Found</html>", failure.Transient, "", true},
+		"a page for 410":          {410, "<html>Gone</html>", failure.Transient, "", true},
+		"nothing for 404":         {404, "", failure.Transient, "", true},
+		"nothing for 410":         {410, "", failure.Transient, "", true},
+		"a foreign 404":           {404, `{"error":"not_found"}`, failure.Transient, "", true},
+		"another reason for 404":  {404, `{"error":{"code":404,"errors":[{"reason":"unknownMethod"}]}}`, failure.Transient, "unknownMethod", true},
+		"another reason for 410":  {410, `{"error":{"code":410,"errors":[{"reason":"fullSyncRequired"}]}}`, failure.Transient, "fullSyncRequired", true},
 		"a page":                  {502, "<html>Bad Gateway</html>", failure.Transient, "", true},
 		"a page for 403":          {403, "<html>Forbidden</html>", failure.Forbidden, "", false},
 		"nothing":                 {429, "", failure.RateLimited, "", false},
@@ -265,6 +274,8 @@ func TestRetriesInPlace(t *testing.T) {
 		"scopes are short": {fault{Status: 403, Reason: "insufficientPermissions"}, 1, 1},
 		"bad request":      {fault{Status: 400}, 1, 1},
 		"not found":        {fault{Status: 404}, 1, 1},
+		"a page for 404":   {fault{Status: 404, Body: google.BodyHTML}, 4, 1},
+		"nothing for 404":  {fault{Status: 404, Body: google.BodyEmpty}, 4, 1},
 		"conflict":         {fault{Status: 409}, 1, 1},
 		"changed since":    {fault{Status: 412}, 1, 1},
 	} {
@@ -279,7 +290,7 @@ func TestRetriesInPlace(t *testing.T) {
 					w.pacer.reset()
 					err := m.do(t.Context(), w.gateway, c)
 					want := row.always
-					gone := (m.name == "Unshare" || m.name == "DeleteCalendar") && row.fault.Status == 404
+					gone := (m.name == "Unshare" || m.name == "DeleteCalendar") && row.fault.Status == 404 && row.fault.Body == google.BodyDefault
 					if gone {
 						want = 2 // "not found" is believed when it is said twice
 					}
