@@ -26,7 +26,7 @@ func ownPagesOnly(next http.Handler) http.Handler {
 func ownHost(r *http.Request) bool {
 	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
-		return false
+		host, port = strings.Trim(r.Host, "[]"), "80" // browsers leave the usual one out
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && port != portOf(local) {
 		return false

@@ -1,13 +1,11 @@
 package calendarsync
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/template"
-	"text/template/parse"
 	"unicode/utf8"
 )
 
@@ -19,12 +17,6 @@ const (
 	MaxLocation    = 500
 	MaxDescription = 7500
 	MaxName        = 200
-	// maxRendered bounds what a template may produce before it is cut, so that a
-	// template that repeats itself cannot eat the instance.
-	maxRendered = 64 << 10
-	// maxSteps bounds how often a template may write; each iteration of a loop counts:
-	// {{range 1000000000}}{{end}} writes nothing and would run for minutes.
-	maxSteps = 10_000
 )
 
 // TemplateEmployee is what a template sees as .Employee.
@@ -183,58 +175,6 @@ func (t *Texts) eventDescription(d TemplateData) (string, error) {
 			return escaped + "\n" + link, nil
 		}
 	}
-}
-
-// countSteps makes each iteration of a loop and each use of a template write an empty
-// text, so that boundedBuffer counts those that write nothing else.
-func countSteps(list *parse.ListNode) {
-	if list == nil {
-		return
-	}
-	for _, n := range list.Nodes {
-		switch n := n.(type) {
-		case *parse.IfNode:
-			countSteps(n.List)
-			countSteps(n.ElseList)
-		case *parse.WithNode:
-			countSteps(n.List)
-			countSteps(n.ElseList)
-		case *parse.RangeNode:
-			countSteps(n.List)
-			countSteps(n.ElseList)
-		}
-	}
-	// In front: a {{continue}} must not jump over it.
-	list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}, list.Nodes...)
-}
-
-// run executes a template into bounded memory and a bounded number of steps.
-func run(t *template.Template, d TemplateData) (string, error) {
-	w := &boundedBuffer{room: maxRendered, steps: maxSteps}
-	if err := t.Execute(w, d); err != nil {
-		return "", err
-	}
-	return w.String(), nil
-}
-
-type boundedBuffer struct {
-	bytes.Buffer
-	room  int
-	steps int
-}
-
-var errTooLong = errors.New("gives more than 64 KiB of text")
-
-var errTooManySteps = errors.New("loops too often")
-
-func (b *boundedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.room {
-		return 0, errTooLong
-	}
-	if b.steps--; b.steps < 0 {
-		return 0, errTooManySteps
-	}
-	return b.Buffer.Write(p)
 }
 
 // escape writes plain text in Google's HTML. Quotes stay as they are: only what
