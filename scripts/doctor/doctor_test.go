@@ -179,7 +179,7 @@ func TestBrokenInstallations(t *testing.T) {
 		{"a clock that is behind", setup{erp: fakeerp.Options{Now: func() time.Time { return time.Now().Add(-20 * time.Minute) }}}, nil, states{"erp.clock": warning}, "behind"},
 		{"no clock", setup{}, erpFault("system", "get_system_info", fakeerp.Missing("date_time_string")), states{"erp.version": fault}, "date_time_string"},
 		{"a role gone", setup{}, erpFault("task", "get_catalog_state", fakeerp.RoleGone(fakeerp.RoleInProgress)), states{"erp.roles": fault}, "role 14"},
-		{"no roles at all", setup{}, erpFault("task", "get_catalog_state", fakeerp.Replace("system_role", "x")), states{"erp.states": fault}, "system_role"},
+		{"no roles at all", setup{}, erpFault("task", "get_catalog_state", fakeerp.Replace("system_role", "-")), states{"erp.states": fault}, "system_role"},
 		{"every role shown", setup{}, settings(`{"confirmed":true,"time_zone":"Europe/Kyiv","shown_roles":[11,12,14]}`), states{"erp.roles": warning}, "every role"},
 		{"a task that cannot be read", setup{}, erpFault("task", "show", fakeerp.Replace("date.todo", "MARKER nonsense")), states{"erp.tasks": warning}, "task 100"},
 		// The employees.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
@@ -178,7 +179,14 @@ func (r *Rules) decideState(t Task) (Decision, bool) {
 		return Decision{Verdict: Absent, Reason: ReasonStateMissing}, true
 	}
 	state, known := r.Catalogue.States[id]
+	odd := r.Catalogue.OddStates[id]
+	if odd == nil && !known && r.Catalogue.Incomplete {
+		odd = failure.New(failure.SourceInvalid, fmt.Sprintf("read state %d", id), "an entry of the catalogue has no id")
+	}
 	switch {
+	case odd != nil:
+		// Rule 4.13: nothing is known of the state, not even that it is unknown.
+		return Decision{Verdict: Unknown, Reason: ReasonInvalid, Err: odd}, true
 	case !known:
 		return Decision{Verdict: Absent, Reason: ReasonUnknownState}, true
 	case r.shown[state.Role]:
@@ -273,5 +281,18 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 // template may give.
 func bounded(s string) string { return cut(clean(s), MaxDescription) }
 
-// NormalAddress is an address as compared: trimmed, without case (rule 5.1).
-func NormalAddress(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+// NormalAddress is an address as compared: trimmed, without case and without characters
+// that nobody sees (rule 5.1).
+func NormalAddress(s string) string { return strings.ToLower(strings.TrimSpace(Visible(s))) }
+
+// Visible drops the characters that have no shape of their own: zero-width ones, soft
+// hyphens, direction marks and the like. They come along when text is copied from a page
+// or a letter, and who looks at the field cannot see them.
+func Visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+			return -1
+		}
+		return r
+	}, s)
+}

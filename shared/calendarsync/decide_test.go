@@ -135,6 +135,39 @@ func TestFromBoundsAllDayByEndAndTimedByStart(t *testing.T) {
 	}
 }
 
+// Rule 4.13: an entry that cannot be read says nothing of its state's tasks, and what it
+// says of no other state it does not say either.
+func TestATaskInAStateThatCannotBeReadStays(t *testing.T) {
+	odd := failure.New(failure.SourceInvalid, "read state 13", "unreadable field system_role")
+	in := func(id StateID) TaskReading { return read(task(func(x *Task) { x.State = Say(id) })) }
+	for _, row := range []struct {
+		name    string
+		spoil   func(*Catalogue)
+		state   StateID
+		verdict Verdict
+	}{
+		{"of the odd state", func(c *Catalogue) { c.OddStates = map[StateID]error{13: odd} }, 13, Unknown},
+		{"of a sound one", func(c *Catalogue) { c.OddStates = map[StateID]error{13: odd} }, stateNew, Keep},
+		{"of a sound one with another role", func(c *Catalogue) { c.OddStates = map[StateID]error{13: odd} }, stateDone, Remove},
+		{"of one that nobody knows", func(c *Catalogue) { c.OddStates = map[StateID]error{13: odd} }, 14, Absent},
+		{"of one that an entry without an id may be", func(c *Catalogue) { c.Incomplete = true }, 14, Unknown},
+		{"of a sound one beside an entry without an id", func(c *Catalogue) { c.Incomplete = true }, stateDone, Remove},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := catalogue()
+			row.spoil(&c)
+			rules, err := NewRules(settings(), c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := rules.Decide(in(row.state), recipient(), false)
+			if d.Verdict != row.verdict || (d.Err != nil) != (row.verdict == Unknown) {
+				t.Errorf("verdict %v for %q (%v), want %v", d.Verdict, d.Reason, d.Err, row.verdict)
+			}
+		})
+	}
+}
+
 func TestTargetsNameEachOnce(t *testing.T) {
 	x := task(func(t *Task) {
 		t.Executors = Say([]EmployeeID{petro, olena, petro})

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // The reasons for which an employee has no calendar.
@@ -78,22 +79,33 @@ func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict,
 	return Keep, ReasonNone
 }
 
-// On reads the value of a checkbox field: empty, 0, false, no and off are off.
+// offWords are what stands in a checkbox field that is not ticked, in the languages in
+// which UserSide is sold (rule 4.1).
+var offWords = []string{
+	"", "false", "no", "n", "off", "disabled",
+	"ні", "н", "вимк", "вимкнено", "відключено",
+	"нет", "выкл", "выключено", "отключено",
+}
+
+// zeroForm is a zero as a number field may print it: 0, 00, 0.0, 0,00, -0.
+var zeroForm = regexp.MustCompile(`^[+-]?(0+[.,]?0*|[.,]0+)$`)
+
+// On reads the value of a checkbox field: empty, a zero, false and the words for no and
+// off are off.
 func On(value string) bool {
-	switch strings.ToLower(strings.TrimSpace(value)) {
-	case "", "0", "false", "no", "off":
-		return false
-	}
-	return true
+	value = strings.ToLower(strings.TrimSpace(Visible(value)))
+	return !slices.Contains(offWords, value) && !zeroForm.MatchString(value)
 }
 
 var domainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`)
 
 // ValidAddress reports whether a text is one plain e-mail address that Google can
-// share with: no display name, a domain with a dot, at most 254 characters.
+// share with: no display name, a domain with a dot, at most 254 characters. A local part
+// beyond ASCII is none: a Cyrillic а among Latin letters is a slip of the keyboard, and to
+// Google it would be somebody else.
 func ValidAddress(s string) bool {
-	s = strings.TrimSpace(s)
-	if len(s) > 254 {
+	s = strings.TrimSpace(Visible(s))
+	if len(s) > 254 || strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return false
 	}
 	a, err := mail.ParseAddress(s)

@@ -80,7 +80,12 @@ func TestEmployeeIsJudgedByEvidence(t *testing.T) {
 func TestCheckboxValues(t *testing.T) {
 	for value, on := range map[string]bool{
 		"": false, " ": false, "0": false, " 0 ": false, "false": false, "FALSE": false, "No": false, "off": false,
-		"1": true, "true": true, "yes": true, "on": true, "2": true, "так": true,
+		"Нет": false, "нет ": false, "Ні": false, "НІ": false, "N": false, "n": false, "н": false,
+		"0.0": false, "0,0": false, "0.00": false, "00": false, "-0": false, "+0": false, "0.": false, ".0": false,
+		"выкл": false, "Выключено": false, "отключено": false, "вимк": false, "Вимкнено": false, "disabled": false,
+		"\u200b0": false, "no\u200e": false, "н\u00adет": false, "\u200b": false, "\u00a0": false,
+		"1": true, "true": true, "yes": true, "on": true, "2": true, "так": true, "да": true, "Y": true, "0.1": true,
+		"10": true, ".": true, "нетто": true, "+": true, "✓": true, "[\"0\"]": true,
 	} {
 		if On(value) != on {
 			t.Errorf("On(%q) = %v", value, !on)
@@ -118,6 +123,10 @@ func TestAddresses(t *testing.T) {
 		"olena@example.com\r\nBcc: x@y.zz":       false,
 		"olena@приклад.укр":                      false,
 		"a@b@example.com":                        false,
+		"olen\u0430@example.com":                 false, // Cyrillic а
+		"ölena@example.com":                      false,
+		"olena@example.com\u200b":                true,
+		"\u200eole\u00adna@exam\ufeffple.com":    true,
 	} {
 		if ValidAddress(address) != valid {
 			t.Errorf("ValidAddress(%q) = %v", address, !valid)
@@ -125,6 +134,14 @@ func TestAddresses(t *testing.T) {
 	}
 	if NormalAddress("  Olena@Example.COM \n") != NormalAddress("olena@example.com") {
 		t.Error("addresses are compared with case or blanks (rule 5.1)")
+	}
+	// The whole kind: what has no shape of its own makes no other address.
+	for _, r := range "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2064\u2066\u2069\u3164\ufe0f\ufeff\U000e0041" {
+		for _, hidden := range []string{"olena" + string(r) + "@example.com", string(r) + "olena@example.com", "olena@example.com" + string(r), " " + string(r) + " olena@example.com"} {
+			if NormalAddress(hidden) != "olena@example.com" || !ValidAddress(hidden) || AddressDigest("t", hidden) != AddressDigest("t", "olena@example.com") {
+				t.Errorf("%q is another address than olena@example.com: %q", hidden, NormalAddress(hidden))
+			}
+		}
 	}
 	if NormalAddress("olena@example.com") == NormalAddress("petro@example.com") {
 		t.Error("two addresses are one")

@@ -116,17 +116,18 @@ func (m Mark) Owns(eventID string) bool {
 // span computes start and end of a task's event (rules 9.1 and 9.3). It lasts
 // the task's own hours, else the type's, else the setting's minutes.
 func span(t Task, start LocalTime, typ TaskType, s Settings, zone *time.Location) (EventTime, EventTime) {
-	midnight := start.Wall.Hour() == 0 && start.Wall.Minute() == 0 && start.Wall.Second() == 0
+	wall := start.In(zone)
+	midnight := wall.Hour() == 0 && wall.Minute() == 0 && wall.Second() == 0
 	if start.DateOnly || (s.MidnightIsAllDay && midnight) {
 		days := 1
 		if t.RuntimeHours > 24 {
 			// A task of several days fills each of them.
 			days = int((min(t.RuntimeHours, maxHours) + 23) / 24)
 		}
-		end := start.Wall.AddDate(0, 0, days)
-		return EventTime{Date: start.Wall.Format(time.DateOnly)}, EventTime{Date: end.Format(time.DateOnly)}
+		end := wall.AddDate(0, 0, days)
+		return EventTime{Date: wall.Format(time.DateOnly)}, EventTime{Date: end.Format(time.DateOnly)}
 	}
-	from := Resolve(start.Wall, zone)
+	from := start.Instant(zone)
 	to := from.Add(duration(t, typ, s))
 	return EventTime{Instant: from, Zone: s.TimeZone}, EventTime{Instant: to, Zone: s.TimeZone}
 }

@@ -112,6 +112,35 @@ func TestSpanOfTimedAndAllDayEvents(t *testing.T) {
 	}
 }
 
+// A date with an offset of its own is an instant; the zone only says what it is called.
+func TestADateWithAnOffsetIsAnInstant(t *testing.T) {
+	absolute := func(s string) LocalTime {
+		at := wall(t, s)
+		at.Absolute = true
+		return at
+	}
+	midnight := settings(func(s *Settings) { s.MidnightIsAllDay = true })
+	for _, row := range []struct {
+		name          string
+		start         LocalTime
+		date, instant string
+	}{
+		{"winter", absolute("2026-12-10 07:30"), "", "2026-12-10T07:30:00Z"},
+		{"summer", absolute("2026-07-10 07:30"), "", "2026-07-10T07:30:00Z"},
+		{"the second of two readings", absolute("2026-10-25 01:30"), "", "2026-10-25T01:30:00Z"},
+		{"the first of two readings", absolute("2026-10-25 00:30"), "", "2026-10-25T00:30:00Z"},
+		{"midnight in Kyiv", absolute("2026-12-09 22:00"), "2026-12-10", ""},
+		{"midnight in Greenwich", absolute("2026-12-10 00:00"), "", "2026-12-10T00:00:00Z"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := kept(t, midnight, task(func(x *Task) { x.Start = Say(row.start) })).Start
+			if got.Date != row.date || row.instant != "" && !got.Instant.Equal(instant(t, row.instant)) {
+				t.Errorf("starts %+v", got)
+			}
+		})
+	}
+}
+
 func TestColorComesFromTheTasksType(t *testing.T) {
 	s := settings(func(s *Settings) { s.Colors = map[string]int{"6": 11, "5": 3, "7": 0} })
 	for typ, want := range map[TypeID]string{typeRepair: "11", typeConnect: "3", 7: "", 8: ""} {

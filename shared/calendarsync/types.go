@@ -60,16 +60,35 @@ func (g Given[T]) Or(other T) T {
 	return other
 }
 
-// LocalTime is a date and time of day on the ERP's wall clock, without a zone.
+// LocalTime is a date and time of day as the ERP gives it: on its wall clock and without a
+// zone, unless Absolute.
 type LocalTime struct {
 	// Wall holds the wall clock's reading labelled UTC; the zero value means none.
 	Wall time.Time
+	// Absolute is set when the ERP gave an offset too. Wall then is the instant in UTC.
+	Absolute bool
 	// DateOnly is set when the ERP gave no time of day at all.
 	DateOnly bool
 }
 
 // IsZero reports whether there is no date.
 func (l LocalTime) IsZero() bool { return l.Wall.IsZero() }
+
+// In gives the reading on the wall clock of a zone, labelled UTC.
+func (l LocalTime) In(zone *time.Location) time.Time {
+	if !l.Absolute {
+		return l.Wall
+	}
+	return l.Wall.Add(offsetAt(l.Wall, zone))
+}
+
+// Instant gives the instant in a zone.
+func (l LocalTime) Instant(zone *time.Location) time.Time {
+	if !l.Absolute {
+		return Resolve(l.Wall, zone)
+	}
+	return l.Wall.In(zone)
+}
 
 // Task is one task as the ERP gave it, decoded to plain text (entities resolved,
 // tags dropped) but otherwise not judged.
@@ -138,6 +157,8 @@ type State struct {
 	ID   StateID
 	Name string
 	Role RoleID
+	// RoleName is what the ERP calls the role; "" where it does not say.
+	RoleName string
 }
 
 // TaskType is an entry of the ERP's catalogue of task types.
@@ -148,10 +169,25 @@ type TaskType struct {
 	HourOnDoing float64
 }
 
-// Catalogue holds the ERP's states and types, read completely.
+// Catalogue holds the ERP's states and types, each entry read by itself (rule 4.13).
 type Catalogue struct {
 	States map[StateID]State
 	Types  map[TypeID]TaskType
+	// OddStates are the states whose entry could not be read, with why (kind
+	// source-invalid). They are not in States.
+	OddStates map[StateID]error
+	// Incomplete is set when an entry did not even say of which state it is. Then a
+	// state that is in neither map need not be unknown to the ERP.
+	Incomplete bool
+	// Odd says of each entry, of states and types, why it could not be read.
+	Odd []error
+}
+
+// Knows reports whether the catalogue has an entry of the state, readable or not.
+func (c Catalogue) Knows(id StateID) bool {
+	_, sound := c.States[id]
+	_, odd := c.OddStates[id]
+	return sound || odd
 }
 
 // StatesWithRoles lists, in ascending order, the ids of the states whose system

@@ -86,7 +86,7 @@ func (s *Source) Knowing(ctx context.Context, states []calendarsync.StateID) (*c
 		return nil, err
 	}
 	for _, id := range states {
-		if _, ok := rules.Catalogue.States[id]; !ok {
+		if !rules.Catalogue.Knows(id) {
 			return s.rulesLocked(ctx, true)
 		}
 	}

@@ -1,29 +1,90 @@
 package userside
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 )
 
 // keyed asks for a collection that is keyed by id.
-func (c *Client) keyed(ctx context.Context, op, cat, action string) ([]entry, error) {
+func (c *Client) keyed(ctx context.Context, op, cat, action string) ([]catalogueEntry, error) {
 	rep, err := c.do(ctx, call{op: op, cat: cat, action: action, timeout: usualTimeout})
 	if err != nil {
 		return nil, err
 	}
-	members, ok := collection(rep.data())
+	entries, ok := catalogueEntries(rep.data())
 	if !ok {
 		return nil, distrust(op, "the answer is not keyed by id")
 	}
-	return members, nil
+	return entries, nil
 }
 
-// Catalogue reads the task states and task types. It is complete or an error of kind
-// source-invalid: one that is empty, or has an entry that cannot be read, is an error. A
-// state whose role the ERP leaves out is not in it, so that to the rules it is an unknown
-// state (absence) and not one that changed its role (evidence).
+// catalogueEntry is one entry of a catalogue, read as far as it can be.
+type catalogueEntry struct {
+	id     int64 // 0: it does not say
+	fields object
+	name   string
+	odd    string // the first field that cannot be read; "" where all can
+}
+
+// catalogueEntries reads an object keyed by id, or a list whose members have their id.
+// Unlike a collection, each entry stands by itself: who asks about one needs no other.
+func catalogueEntries(v any) ([]catalogueEntry, bool) {
+	var out []catalogueEntry
+	add := func(id int64, hasID bool, value any) {
+		e := catalogueEntry{id: id}
+		var ok bool
+		if e.fields, ok = value.(object); !ok {
+			e.odd = "(the entry itself)"
+		}
+		if inner := e.fields["id"]; inner != nil {
+			if n, ok := integer(inner); !ok || hasID && n != id {
+				e.odd = "id"
+			} else {
+				e.id, hasID = n, true
+			}
+		}
+		if !hasID {
+			e.id, e.odd = 0, "id"
+		}
+		name, ok := scalar(e.fields["name"])
+		if e.name = plainLine(name); !ok && e.odd == "" {
+			e.odd = "name"
+		}
+		out = append(out, e)
+	}
+	switch v := v.(type) {
+	case object:
+		for k, member := range v {
+			id, ok := integer(k)
+			add(id, ok, member)
+		}
+	case []any:
+		for _, member := range v {
+			add(0, false, member)
+		}
+	default:
+		return nil, false
+	}
+	slices.SortStableFunc(out, func(a, b catalogueEntry) int { return cmp.Compare(a.id, b.id) })
+	for i := 1; i < len(out); i++ {
+		// "5" and "05", or a list that names one id twice: neither counts.
+		if out[i].id != 0 && out[i].id == out[i-1].id {
+			out[i].odd, out[i-1].odd = "id", "id"
+		}
+	}
+	return out, true
+}
+
+// Catalogue reads the task states and task types. Each entry is read by itself
+// (rule 4.13): one that cannot be read is in Odd, and an odd type has no usual duration. An
+// error of kind source-invalid means that the answer is no catalogue, or that it is empty,
+// or that no state's role can be read. A state whose role the ERP leaves out is not in it,
+// so that to the rules it is an unknown state (absence) and not one that changed its role
+// (evidence).
 func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) {
 	const typeOp = "userside: read the catalogue of types"
 	out, err := c.States(ctx)
@@ -35,22 +96,25 @@ func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) 
 	if err != nil {
 		return calendarsync.Catalogue{}, err
 	}
-	for _, m := range types {
-		o, name, ok := catalogueEntry(m)
-		if !ok {
-			return calendarsync.Catalogue{}, unreadable("task type", m.id, "id or name")
-		}
-		f := &fieldReader{}
+	for _, e := range types {
 		hours := 0.0
-		if v := f.sub(o, "timescale")["hour_on_doing"]; !empty(v) {
-			hours, ok = decimal(v)
-			f.check(ok && hours >= 0 && hours <= maxHours, "timescale.hour_on_doing")
+		if e.odd == "" {
+			f := &fieldReader{}
+			if v := f.sub(e.fields, "timescale")["hour_on_doing"]; !empty(v) {
+				var ok bool
+				hours, ok = decimal(v)
+				f.check(ok && hours >= 0 && hours <= maxHours, "timescale.hour_on_doing")
+			}
+			e.odd = f.bad
 		}
-		if f.bad != "" {
-			return calendarsync.Catalogue{}, unreadable("task type", m.id, f.bad)
+		if e.odd != "" {
+			hours = 0
+			out.Odd = append(out.Odd, unreadable("task type", e.id, e.odd))
 		}
-		id := calendarsync.TypeID(m.id)
-		out.Types[id] = calendarsync.TaskType{ID: id, Name: name, HourOnDoing: hours}
+		// Of an odd entry the name may still be right; a task that tells its own is not asked.
+		if id := calendarsync.TypeID(e.id); id != 0 && e.odd != "id" {
+			out.Types[id] = calendarsync.TaskType{ID: id, Name: e.name, HourOnDoing: hours}
+		}
 	}
 	if len(out.Types) == 0 {
 		return calendarsync.Catalogue{}, distrust(typeOp, "the ERP shows no task type")
@@ -66,24 +130,35 @@ func (c *Client) States(ctx context.Context) (calendarsync.Catalogue, error) {
 	if err != nil {
 		return calendarsync.Catalogue{}, err
 	}
-	for _, m := range states {
-		o, name, ok := catalogueEntry(m)
-		if !ok {
-			return calendarsync.Catalogue{}, unreadable("state", m.id, "id or name")
+	roles := make([]role, len(states))
+	for i, e := range states {
+		if e.odd == "" {
+			roles[i] = readRole(e.fields)
 		}
-		role := first(o, "system_role", "systemRole", "sysrole")
-		if in, ok := role.(object); ok {
-			role = in["id"]
-		}
-		if empty(role) {
+	}
+	number := roleNumbers(roles)
+	for i, e := range states {
+		id := calendarsync.StateID(e.id)
+		if e.odd == "" && roles[i].unsaid {
 			continue
 		}
-		n, ok := integer(role)
-		if !ok {
-			return calendarsync.Catalogue{}, unreadable("state", m.id, "system_role")
+		n, ok := number(roles[i])
+		if e.odd == "" && !ok {
+			e.odd = "system_role"
 		}
-		id := calendarsync.StateID(m.id)
-		out.States[id] = calendarsync.State{ID: id, Name: name, Role: calendarsync.RoleID(n)}
+		switch {
+		case e.odd == "":
+			out.States[id] = calendarsync.State{ID: id, Name: e.name, Role: n, RoleName: roles[i].name}
+			continue
+		case e.id == 0:
+			out.Incomplete = true
+		default:
+			if out.OddStates == nil {
+				out.OddStates = map[calendarsync.StateID]error{}
+			}
+			out.OddStates[id] = unreadable("state", e.id, e.odd)
+		}
+		out.Odd = append(out.Odd, unreadable("state", e.id, e.odd))
 	}
 	if len(out.States) == 0 {
 		return calendarsync.Catalogue{}, distrust(stateOp, "the ERP shows no state with a role")
@@ -91,34 +166,18 @@ func (c *Client) States(ctx context.Context) (calendarsync.Catalogue, error) {
 	return out, nil
 }
 
-// catalogueEntry checks that an entry is an object with the id of its key.
-func catalogueEntry(m entry) (object, string, bool) {
-	o, ok := m.value.(object)
-	if !ok {
-		return nil, "", false
-	}
-	if v := o["id"]; v != nil {
-		if id, ok := integer(v); !ok || id != m.id {
-			return nil, "", false
-		}
-	}
-	name, ok := scalar(o["name"])
-	return o, plainLine(name), ok
-}
-
-// Divisions reads the divisions' names. A company may have none.
+// Divisions reads the divisions' names. A company may have none. One whose entry cannot be
+// read has no name.
 func (c *Client) Divisions(ctx context.Context) (map[calendarsync.DivisionID]string, error) {
-	members, err := c.keyed(ctx, "userside: read the divisions", "employee", "get_division_list")
+	entries, err := c.keyed(ctx, "userside: read the divisions", "employee", "get_division_list")
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[calendarsync.DivisionID]string, len(members))
-	for _, m := range members {
-		_, name, ok := catalogueEntry(m)
-		if !ok {
-			return nil, unreadable("division", m.id, "id or name")
+	out := make(map[calendarsync.DivisionID]string, len(entries))
+	for _, e := range entries {
+		if e.odd == "" {
+			out[calendarsync.DivisionID(e.id)] = e.name
 		}
-		out[calendarsync.DivisionID(m.id)] = name
 	}
 	return out, nil
 }
@@ -152,7 +211,7 @@ func (c *Client) Clock(ctx context.Context) (Clock, error) {
 		return Clock{}, distrust(op, "unreadable field date_time_unix")
 	}
 	s, isText := o["date_time_string"].(string)
-	local, ok := parseDate(s)
+	local, ok := parseClock(s)
 	if !isText || !ok || local.IsZero() || local.DateOnly {
 		return Clock{}, distrust(op, "unreadable field date_time_string")
 	}

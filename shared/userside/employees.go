@@ -196,7 +196,7 @@ func decodeEmployee(want calendarsync.EmployeeID, v any) (*calendarsync.Employee
 	if v := o["email"]; v != nil {
 		s, ok := v.(string)
 		f.check(ok, "email")
-		e.Email = calendarsync.Say(plainLine(s))
+		e.Email = calendarsync.Say(plainLine(calendarsync.Visible(plainLine(s))))
 	}
 	if v := first(o, "additional_data", "additional_fields"); v != nil {
 		values, ok := additionalFields(v)

@@ -59,6 +59,10 @@ func TestEmployeeFields(t *testing.T) {
 
 		{`"email":""`, employee{Email: calendarsync.Say("")}, ""},
 		{`"email":" a@b.example\n"`, employee{Email: calendarsync.Say("a@b.example")}, ""},
+		{`"email":"a\u200b@b.example"`, employee{Email: calendarsync.Say("a@b.example")}, ""},
+		{`"email":"\u200ea@b.exa\u00admple"`, employee{Email: calendarsync.Say("a@b.example")}, ""},
+		{`"email":"a@b.exam&shy;ple&#8203;"`, employee{Email: calendarsync.Say("a@b.example")}, ""},
+		{`"email":"а@b.example"`, employee{Email: calendarsync.Say("а@b.example")}, ""}, // Cyrillic: invalid to the domain
 		{`"email":null`, employee{}, ""},
 		{`"email":false`, employee{}, "email"}, {`"email":["a@b.example"]`, employee{}, "email"},
 

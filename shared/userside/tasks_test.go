@@ -74,6 +74,11 @@ func TestTaskOfEitherGeneration(t *testing.T) {
 func TestTaskFields(t *testing.T) {
 	type task = calendarsync.Task
 	say := func(s string) task { return task{Start: calendarsync.Say(at(s))} }
+	absolute := func(s string) task {
+		utc := at(s)
+		utc.Absolute = true
+		return task{Start: calendarsync.Say(utc)}
+	}
 	none := task{Start: calendarsync.Say(calendarsync.LocalTime{})}
 	for _, tc := range []struct {
 		field string
@@ -87,6 +92,16 @@ func TestTaskFields(t *testing.T) {
 		{`"date":{"todo":"0000-00-00 00:00:00"}`, none, ""},
 		{`"date":{"todo":"0000-00-00"}`, none, ""},
 		{`"date":{"todo":"00.00.0000 00:00"}`, none, ""},
+		{`"date":{"todo":"-0001-11-30 00:00:00"}`, none, ""},
+		{`"date":{"todo":"-0001-11-30"}`, none, ""},
+		{`"date":{"todo":"-0001-11-30T00:00:00+02:00"}`, none, ""},
+		{`"date":{"todo":"-0001-11-30 02:02:04"}`, none, ""},
+		{`"date":{"todo":"30.11.-0001 00:00"}`, none, ""},
+		{`"date":{"todo":"30.11.-0001"}`, none, ""},
+		{`"date":{"todo":"30.11.-0001, 00:00:00"}`, none, ""},
+		{`"date":{"todo":"0000-00-00T00:00:00Z"}`, none, ""},
+		{`"date":{"todo":"00.00.0000, 00:00"}`, none, ""},
+		{`"date":{"todo":"\u200b"}`, none, ""},
 		{`"date":{}`, task{}, ""},
 		{`"date":[]`, task{}, ""},
 		{`"date":null`, task{}, ""},
@@ -95,6 +110,30 @@ func TestTaskFields(t *testing.T) {
 		{`"date":{"todo":"22.11.2026"}`, say("2026-11-22"), ""},
 		{`"date":{"todo":"2026-11-22"}`, say("2026-11-22"), ""},
 		{`"date":{"todo":"2026-11-22 00:00:00"}`, say("2026-11-22 00:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00:00"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00:00.123456"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00:00Z"}`, absolute("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00:00.000Z"}`, absolute("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00:00+02:00"}`, absolute("2030-11-22 08:00:00"), ""},
+		{`"date":{"todo":"2030-11-22 10:00:00+0200"}`, absolute("2030-11-22 08:00:00"), ""},
+		{`"date":{"todo":"2030-11-22 10:00:00 +02:00"}`, absolute("2030-11-22 08:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00:00+02"}`, absolute("2030-11-22 08:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T10:00-05:00"}`, absolute("2030-11-22 15:00:00"), ""},
+		{`"date":{"todo":"22.11.2030, 10:00"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"22.11.2030, 10:00:30"}`, say("2030-11-22 10:00:30"), ""},
+		{`"date":{"todo":"22.11.2030,10:00"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"22.11.2030\u00a010:00"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"\u200e22.11.2030\u200e 10:00"}`, say("2030-11-22 10:00:00"), ""},
+		{`"date":{"todo":"2030-11-22 24:00:00"}`, say("2030-11-23 00:00:00"), ""},
+		{`"date":{"todo":"2030-12-31T24:00"}`, say("2031-01-01 00:00:00"), ""},
+		{`"date":{"todo":"22.11.2030 24:00"}`, say("2030-11-23 00:00:00"), ""},
+		{`"date":{"todo":"22.11.2030, 24:00"}`, say("2030-11-23 00:00:00"), ""},
+		{`"date":{"todo":"2030-11-22T24:00:00+02:00"}`, absolute("2030-11-22 22:00:00"), ""},
+		{`"date":{"todo":"2030-11-22 24:01"}`, task{}, "date.todo"},
+		{`"date":{"todo":"2030-11-22 25:00"}`, task{}, "date.todo"},
+		{`"date":{"todo":"2030-11-22T10:00:00+25:00"}`, task{}, "date.todo"},
+		{`"date":{"todo":"30.11.-0002 00:00"}`, task{}, "date.todo"},
 		{`"date":{"todo":"2026-02-30 10:00:00"}`, task{}, "date.todo"},
 		{`"date":{"todo":"0001-01-01 00:00:00"}`, task{}, "date.todo"},
 		{`"date":{"todo":"tomorrow"}`, task{}, "date.todo"},
