@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/functions/console"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // copied is another browser with the same cookies.
@@ -128,5 +132,47 @@ func TestTheSecondOfTwoTabsLandsInTheConsole(t *testing.T) {
 	}
 	if p := b.get("/"); p.status != http.StatusOK {
 		t.Errorf("the console: %d", p.status)
+	}
+}
+
+// Deployed, the console has an origin of its own and its cookies are named so that no
+// neighbour can plant one (rule 10.15).
+func TestASessionOnAnOriginOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.ConsoleURL, w.cfg.OAuthURL = "https://console.test", "https://oauth.test"
+	var cookies []*http.Cookie
+	get := func(path string) *http.Response {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		rec := httptest.NewRecorder()
+		w.console().ServeHTTP(rec, r)
+		res := rec.Result()
+		for _, c := range res.Cookies() {
+			if !strings.HasPrefix(c.Name, "__Host-") || c.Path != "/" || !c.Secure || c.Domain != "" {
+				t.Errorf("the cookie %s", c)
+			}
+		}
+		cookies = append(cookies, res.Cookies()...)
+		return res
+	}
+	get("/signin")
+	value := signin.Random()
+	if err := w.store.PutTicket(t.Context(), store.TicketRecord{ID: signin.Hash(value), Sub: "100", Email: admin, Purpose: "signin",
+		Console: signin.Hash(cookies[0].Value)}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if res := get("/signin/finish?ticket=" + value); res.StatusCode != http.StatusSeeOther {
+		t.Fatalf("got %s", res.Status)
+	}
+	if res := get("/"); res.StatusCode != http.StatusOK {
+		t.Errorf("the console: %s", res.Status)
+	}
+	for _, c := range cookies {
+		c.Name = strings.TrimPrefix(c.Name, "__Host-")
+	}
+	if res := get("/"); res.StatusCode != http.StatusSeeOther {
+		t.Errorf("with cookies that a neighbour may have planted: %s", res.Status)
 	}
 }
