@@ -118,22 +118,11 @@ func (p *employeePass) writeCard(ctx context.Context) error {
 	if p.older {
 		return errOlder
 	}
-	if there, _ := p.employee.Fields.Get(); there[field] != id {
+	// A purge reads no card.
+	if p.employee == nil || p.employee.Fields.Or(nil)[field] != id {
 		if err := p.ERP.SetEmployeeField(p.calls(ctx), p.id, field, id); err != nil {
 			return err
 		}
 	}
 	return p.save(ctx, func(r *store.EmployeeRecord) { r.Card = card })
-}
-
-// blankCard takes the calendar's id off the ERP's card, where it was written.
-func (p *employeePass) blankCard(ctx context.Context) error {
-	field := p.settings.CalendarIDField
-	if p.rec().Card == "" || field == 0 {
-		return nil
-	}
-	if err := p.ERP.SetEmployeeField(p.calls(ctx), p.id, field, ""); err != nil {
-		return err
-	}
-	return p.save(ctx, func(r *store.EmployeeRecord) { r.Card = "" })
 }

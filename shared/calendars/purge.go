@@ -25,7 +25,7 @@ func (p *employeePass) purge(ctx context.Context) error {
 		p.unshareRetiring,
 		p.purgeRetiring,
 		p.recordPurged,
-		p.blankCard,
+		p.writeCard,
 	)
 }
 

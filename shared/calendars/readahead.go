@@ -165,9 +165,6 @@ func (p *employeePass) asReadAhead() *calendarsync.Employee {
 		return nil
 	}
 	reading, rec := p.ahead.employees[p.id], p.rec()
-	if reading.Employee == nil || reading.Invalid != nil {
-		return nil
-	}
 	if verdict, _ := calendarsync.DecideEmployee(p.settings, reading, false); verdict != calendarsync.Keep {
 		return nil
 	}

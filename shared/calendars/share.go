@@ -27,7 +27,9 @@ func (p *employeePass) share(ctx context.Context) error {
 	}
 	c := *p.rec().Calendar
 	rules, err := p.Google.Rules(p.calls(ctx), c.ID)
-	if failure.Is(err, failure.Gone) && p.knownToGoogle(c) {
+	// One just made can be unknown to Google for a while.
+	old := p.rec().State == store.StateActive || p.term.AcquiredAt().After(c.Deadline.Add(p.waits.Intent))
+	if old && failure.Is(err, failure.Gone) {
 		return nil // gone, and the fill makes another
 	}
 	if err != nil {
@@ -61,12 +63,6 @@ func (p *employeePass) share(ctx context.Context) error {
 		return p.invite(ctx, c)
 	}
 	return nil
-}
-
-// knownToGoogle reports whether Google ought to know the calendar by now: one just made
-// can be unknown for a while.
-func (p *employeePass) knownToGoogle(c store.CalendarRecord) bool {
-	return p.rec().State == store.StateActive || p.term.AcquiredAt().After(c.Deadline.Add(p.waits.Intent))
 }
 
 // shareVerdict is what is to be done about the employee's rule.
@@ -268,7 +264,7 @@ func formerRule(rules []googlecalendar.Rule, c store.CalendarRecord, present, te
 			return googlecalendar.Rule{}, false
 		}
 	}
-	i := slices.IndexFunc(rules, func(r googlecalendar.Rule) bool {
+	return find(rules, func(r googlecalendar.Rule) bool {
 		if r.Type != "user" || own(r.ID, account) {
 			return false
 		}
@@ -277,10 +273,6 @@ func formerRule(rules []googlecalendar.Rule, c store.CalendarRecord, present, te
 		}
 		return r.Role == reader
 	})
-	if i < 0 {
-		return googlecalendar.Rule{}, false
-	}
-	return rules[i], true
 }
 
 // foreignRules counts the rules that are not the product's; they are reported and left
@@ -303,15 +295,19 @@ func own(ruleID string, a store.AccountRecord) bool {
 // ruleFor finds the employee's rule by its id or else by the address, both without
 // case (rule 5.3).
 func ruleFor(rules []googlecalendar.Rule, id, address string) (googlecalendar.Rule, bool) {
-	for _, r := range rules {
-		if id != "" && strings.EqualFold(r.ID, id) {
-			return r, true
-		}
+	byID, listed := find(rules, func(r googlecalendar.Rule) bool { return id != "" && strings.EqualFold(r.ID, id) })
+	if listed {
+		return byID, true
 	}
-	for _, r := range rules {
-		if r.Type == "user" && calendarsync.NormalAddress(r.Address) == calendarsync.NormalAddress(address) {
-			return r, true
-		}
+	return find(rules, func(r googlecalendar.Rule) bool {
+		return r.Type == "user" && calendarsync.NormalAddress(r.Address) == calendarsync.NormalAddress(address)
+	})
+}
+
+func find(rules []googlecalendar.Rule, is func(googlecalendar.Rule) bool) (rule googlecalendar.Rule, found bool) {
+	i := slices.IndexFunc(rules, is)
+	if i < 0 {
+		return rule, false
 	}
-	return googlecalendar.Rule{}, false
+	return rules[i], true
 }

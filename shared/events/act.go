@@ -68,8 +68,7 @@ func (t *taskPass) prepare(w *write) {
 		EventID: calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id), 0),
 	}
 	if p.mapped {
-		m := w.asItIs
-		w.intent, w.before = p.mapping, &m
+		w.intent, w.before = p.mapping, &w.asItIs
 	}
 	w.intent.State = store.MappingIntended
 	if w.action == calendarsync.Delete {
@@ -118,9 +117,8 @@ func (t *taskPass) carryOut(ctx context.Context, w *write) written {
 // placement is an event on its way to its place: what is under its id, as far as is
 // known, and what the latest call said.
 type placement struct {
+	written
 	under underID
-	event googlecalendar.Event
-	err   error
 	tries int
 }
 
@@ -158,7 +156,7 @@ func (t *taskPass) place(ctx context.Context, w *write) written {
 			t.nextGeneration(ctx, w, &a)
 		}
 	}
-	return written{event: a.event, err: a.err}
+	return a.written
 }
 
 // readPlace asks Google what is under the id.

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -200,13 +199,11 @@ func (t *taskPass) lookAgain(changed bool) {
 	}
 	// The notification may have overtaken the ERP's own commit: a pass that found
 	// nothing new is repeated at the next poll (rule 8.1).
-	unchanged := !changed && t.updated == t.lease.Record.Updated && t.updated != ""
-	if unchanged && t.order.Cause == queue.CauseNotify {
-		t.result.Again(t.acquiredAt())
-	}
+	early := t.order.Cause == queue.CauseNotify && !changed && t.updated == t.lease.Record.Updated && t.updated != ""
 	// So is one that still found what was said to be deleted: no list of changes would
 	// tell of it later.
-	if t.vouched() && t.reading().Task != nil && (t.order.Cause != queue.CauseRetry || t.lease.Dirty > 1) {
+	there := t.vouched() && t.reading().Task != nil && (t.order.Cause != queue.CauseRetry || t.lease.Dirty > 1)
+	if early || there {
 		t.result.Again(t.acquiredAt())
 	}
 }
@@ -219,19 +216,4 @@ func (t *taskPass) settle(ctx context.Context) (released bool, err error) {
 	return t.s.Store.SettleTask(ctx, &t.lease, store.TaskOutcome{
 		Result: t.result.Result, Mappings: t.mappings, Concerned: t.concerned, Updated: t.updated, Activity: t.activity,
 	})
-}
-
-// report is what the pass came to, given how it was settled. A pass that has to be
-// repeated counts what it did; how it ended is told by the last one.
-func (t *taskPass) report(released bool, err error) Report {
-	r := t.Report
-	switch {
-	case errors.Is(err, store.ErrLeaseLost):
-		r.Unlisted = 1
-	case !released:
-		r.Unlisted = 0
-	case t.result.Err != nil:
-		r.Failed = 1
-	}
-	return r
 }

@@ -286,15 +286,18 @@ func (s *Syncer) passOver(ctx, calls context.Context, held []*taskPass, report *
 			released, err := t.settle(ctx)
 			mu.Lock()
 			defer mu.Unlock()
-			report.add(t.report(released, err))
 			switch {
 			case errors.Is(err, store.ErrLeaseLost):
 				// Somebody else has it, or Poll will find it due.
 				s.Log.WarnContext(ctx, "lease lost", "task", t.id)
-				return nil
-			case err == nil && !released:
-				remaining = append(remaining, t)
+				t.Unlisted, err = 1, nil
+			case !released:
+				// It is repeated: how it ended is told by the last pass.
+				t.Unlisted, remaining = 0, append(remaining, t)
+			case t.result.Err != nil:
+				t.Failed = 1
 			}
+			report.add(t.Report)
 			return err
 		})
 	}
