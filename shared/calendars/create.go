@@ -125,7 +125,12 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 		p.Log.InfoContext(ctx, "calendar found by its mark", "employee", p.id, "calendar", found, "of", len(list))
 		return p.save(ctx, func(r *store.EmployeeRecord) {
 			intentMade(found, false)(r)
-			r.Retiring = append(slices.Clone(r.Retiring), extrasOf(list, found, *r.Calendar)...)
+			r.Retiring = slices.Clone(r.Retiring)
+			for _, further := range list[1:] {
+				extra := *r.Calendar
+				extra.ID, extra.Extra = further.ID, true
+				r.Retiring = append(r.Retiring, extra)
+			}
 		})
 	case c.Searches == 0:
 		if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) {

@@ -24,9 +24,3 @@ func (p *employeePass) reportDriftCount(kind string, n int64) {
 		p.drift.Add(kind, n)
 	}
 }
-
-// repair counts a thing found otherwise that is put right.
-func (p *employeePass) repair(kind string) {
-	p.drift.Add(kind, 1)
-	p.repaired++
-}

@@ -14,7 +14,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 const (
@@ -191,34 +190,17 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 // employee's open ones, their divisions' where the setting is on, those remembered,
 // and those listed.
 func (p *employeePass) candidates(ctx context.Context, ids []calendarsync.TaskID, listing *events.Listing) ([]calendarsync.TaskID, error) {
-	for _, f := range p.openTasks() {
-		list, err := p.listTasks(ctx, f)
+	states := p.rules.Catalogue.StatesWithRoles(p.rules.Settings.ShownRoles)
+	for _, l := range openLists(p.rules.Settings, p.id, calendarsync.IDs[calendarsync.DivisionID](p.rec().Divisions)) {
+		tasks, err := p.listTasks(ctx, l, states)
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, list...)
+		ids = append(ids, tasks...)
 	}
 	ids = slices.AppendSeq(ids, maps.Keys(listing.Events))
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
-}
-
-// openTasks are the lists of the ERP that hold the employee's open tasks. They have no
-// lower bound of the date: an open task stays however old it gets.
-func (p *employeePass) openTasks() []userside.TaskFilter {
-	states := p.rules.Catalogue.StatesWithRoles(p.rules.Settings.ShownRoles)
-	if len(states) == 0 {
-		return nil
-	}
-	filters := []userside.TaskFilter{{Employee: p.id, States: states}}
-	if p.rules.Settings.IncludeDepartments {
-		// Whether a filter by employee covers tasks of their divisions is not documented
-		// (shared/userside/README.md), so each division is asked for.
-		for _, d := range p.rec().Divisions {
-			filters = append(filters, userside.TaskFilter{Division: calendarsync.DivisionID(d), States: states})
-		}
-	}
-	return filters
 }
 
 // sortRemembered sorts what tasks remember of the employee's events. open are those to be read:

@@ -203,8 +203,6 @@ func (p *progress) count(ctx context.Context, flush bool, results ...store.RunRe
 	return nil
 }
 
-func (p *progress) isOver() bool { return p != nil && p.over.Load() }
-
 // runResult is what the passes under this lease came to.
 func (p *employeePass) runResult() store.RunResult {
 	r := store.RunResult{Employee: int64(p.id), Failed: p.Err != nil, Repaired: int64(p.repaired), Drift: p.drift, Fields: p.fields}

@@ -269,10 +269,6 @@ func TestOfTenant(t *testing.T) {
 	if got := mostMarked(list[2:3]); got != "" {
 		t.Errorf("unmarked calendars are %q's", got)
 	}
-	extras := extrasOf(ofTenant(list, tenant), "b", store.CalendarRecord{ID: "b", Epoch: "e"})
-	if len(extras) != 2 || extras[0].ID != "a" || extras[1].ID != "c" || !extras[0].Extra || extras[0].Epoch != "e" {
-		t.Errorf("extras %+v", extras)
-	}
 }
 
 // TestOwnEvents: rule 3.2, which events in a calendar are the product's to touch.

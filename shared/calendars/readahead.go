@@ -9,9 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
@@ -32,6 +31,24 @@ type readAhead struct {
 type list struct {
 	employee calendarsync.EmployeeID
 	division calendarsync.DivisionID
+}
+
+func (l list) filter(states []calendarsync.StateID) userside.TaskFilter {
+	return userside.TaskFilter{Employee: l.employee, Division: l.division, States: states}
+}
+
+// openLists are the lists of the ERP that hold an employee's open tasks. They have no
+// lower bound of the date: an open task stays however old it gets.
+func openLists(s calendarsync.Settings, id calendarsync.EmployeeID, divisions []calendarsync.DivisionID) []list {
+	lists := []list{{employee: id}}
+	if s.IncludeDepartments {
+		// Whether a filter by employee covers tasks of their divisions is not documented
+		// (shared/userside/README.md), so each division is asked for.
+		for _, d := range divisions {
+			lists = append(lists, list{division: d})
+		}
+	}
+	return lists
 }
 
 const (
@@ -97,11 +114,8 @@ func (a *readAhead) lists(settings calendarsync.Settings, ids []calendarsync.Emp
 		if verdict, _ := calendarsync.DecideEmployee(settings, reading, false); verdict != calendarsync.Keep {
 			continue
 		}
-		lists[list{employee: id}] = true
-		if settings.IncludeDepartments {
-			for _, d := range reading.Employee.Divisions.Or(nil) {
-				lists[list{division: d}] = true
-			}
+		for _, l := range openLists(settings, id, reading.Employee.Divisions.Or(nil)) {
+			lists[l] = true
 		}
 	}
 	return lists
@@ -109,18 +123,13 @@ func (a *readAhead) lists(settings calendarsync.Settings, ids []calendarsync.Emp
 
 func (a *readAhead) readLists(ctx context.Context, erp ERP, lists map[list]bool) error {
 	var mu sync.Mutex
-	var reading errgroup.Group
-	reading.SetLimit(atOnce)
-	for l := range lists {
-		reading.Go(func() error {
-			tasks, err := erp.ListTasks(ctx, userside.TaskFilter{Employee: l.employee, Division: l.division, States: a.states})
-			mu.Lock()
-			defer mu.Unlock()
-			a.open[l] = tasks
-			return err
-		})
-	}
-	return reading.Wait()
+	return pass.Each(slices.Collect(maps.Keys(lists)), atOnce, func(_ int, l list) error {
+		tasks, err := erp.ListTasks(ctx, l.filter(a.states))
+		mu.Lock()
+		defer mu.Unlock()
+		a.open[l] = tasks
+		return err
+	})
 }
 
 // readTasks gives what the ERP says of tasks: as they were read ahead or as it says now.
@@ -147,15 +156,18 @@ func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID)
 	return readings, nil
 }
 
-// listTasks gives the open tasks of the filter, as they were read ahead or as the ERP
-// says now.
-func (p *employeePass) listTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error) {
-	if a := p.ahead; a != nil && slices.Equal(a.states, f.States) {
-		if tasks, read := a.open[list{f.Employee, f.Division}]; read {
+// listTasks gives the open tasks of a list, as they were read ahead or as the ERP says
+// now. Without states the ERP would list every task there is.
+func (p *employeePass) listTasks(ctx context.Context, l list, states []calendarsync.StateID) ([]calendarsync.TaskID, error) {
+	if len(states) == 0 {
+		return nil, nil
+	}
+	if a := p.ahead; a != nil && slices.Equal(a.states, states) {
+		if tasks, read := a.open[l]; read {
 			return tasks, nil
 		}
 	}
-	return p.ERP.ListTasks(p.calls(ctx), f)
+	return p.ERP.ListTasks(p.calls(ctx), l.filter(states))
 }
 
 // asReadAhead gives the reading of the employee that was made ahead, if it says nothing

@@ -75,14 +75,12 @@ func (s *Syncer) takeIn(ctx context.Context, list []googlecalendar.Calendar, acc
 		rec := remembered(c, account)
 		employee := int64(c.Mark.Employee)
 		adopted, err := s.Store.AdoptCalendar(ctx, employee, rec)
+		noted := false
+		if err == nil && !adopted {
+			noted, err = s.Store.NoteExtra(ctx, employee, rec)
+		}
 		if err != nil {
 			return nil, err
-		}
-		noted := false
-		if !adopted {
-			if noted, err = s.Store.NoteExtra(ctx, employee, rec); err != nil {
-				return nil, err
-			}
 		}
 		whose = append(whose, employee)
 		s.Log.InfoContext(ctx, "calendar found by its mark", "employee", employee, "calendar", c.ID, "adopted", adopted, "extra", noted)
@@ -135,26 +133,4 @@ func (s *Syncer) adoptForPurge(ctx context.Context, tenant string) error {
 		}
 	}
 	return nil
-}
-
-// finishPurge ends a purge whose last calendar has just gone.
-func (s *Syncer) finishPurge(ctx context.Context) error {
-	ended, err := s.Store.FinishPurge(ctx)
-	if ended {
-		s.Log.WarnContext(ctx, "purge finished")
-	}
-	return err
-}
-
-// extrasOf are the calendars beside found that carry the mark of one creation.
-func extrasOf(list []googlecalendar.Calendar, found string, c store.CalendarRecord) []store.CalendarRecord {
-	var out []store.CalendarRecord
-	for _, have := range list {
-		if have.ID != found {
-			extra := c
-			extra.ID, extra.Extra = have.ID, true
-			out = append(out, extra)
-		}
-	}
-	return out
 }

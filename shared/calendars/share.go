@@ -103,7 +103,8 @@ func (p *employeePass) narrow(ctx context.Context, calendar string, rule googlec
 		call: func(calls context.Context) error { return p.Google.ForceReader(calls, calendar, rule) },
 	})
 	if err == nil {
-		p.repair(DriftShareWidened)
+		p.drift.Add(DriftShareWidened, 1)
+		p.repaired++
 	}
 	return err
 }
@@ -122,7 +123,8 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 		}),
 		call: func(calls context.Context) (err error) {
 			if c.RuleID != "" && c.InviteAsked.IsZero() {
-				p.repair(DriftShareMissing)
+				p.drift.Add(DriftShareMissing, 1)
+				p.repaired++
 			}
 			made, err = p.Google.Share(calls, c.ID, p.address)
 			at = p.Now().UTC()

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -235,8 +233,13 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 		return Report{}, err
 	}
 	report, err := m.syncAll(ctx, ids)
-	if err = errors.Join(err, run.count(ctx, true)); err == nil {
-		err = s.finishPurge(ctx)
+	if err = errors.Join(err, run.count(ctx, true)); err != nil {
+		return report, err
+	}
+	// The last calendar of a purge may just have gone.
+	ended, err := s.Store.FinishPurge(ctx)
+	if ended {
+		s.Log.WarnContext(ctx, "purge finished")
 	}
 	return report, err
 }
@@ -268,36 +271,27 @@ func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (e
 }
 
 // syncAll makes a pass over each employee, until the order's time is over.
-func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (Report, error) {
-	var (
-		mu     sync.Mutex
-		report Report
-		// One employee's failure must not cut off another's call half-way.
-		working errgroup.Group
-	)
-	working.SetLimit(atOnce)
-	for i, id := range ids {
-		working.Go(func() error {
-			if m.run.isOver() {
-				return nil // a later full run takes in everybody
+func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (report Report, err error) {
+	var mu sync.Mutex
+	err = pass.Each(ids, atOnce, func(i int, id calendarsync.EmployeeID) error {
+		if m.run != nil && m.run.over.Load() {
+			return nil // a later full run takes in everybody
+		}
+		to := &report.Remaining
+		if i < atOnce || !m.late() {
+			unfinished, redelivered, err := m.sync(ctx, id)
+			if err != nil || !unfinished && !redelivered {
+				return err
 			}
-			to := &report.Remaining
-			if i < atOnce || !m.late() {
-				unfinished, redelivered, err := m.sync(ctx, id)
-				if err != nil || !unfinished && !redelivered {
-					return err
-				}
-				if redelivered {
-					to = &report.Redelivered
-				}
+			if redelivered {
+				to = &report.Redelivered
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			*to = append(*to, id)
-			return nil
-		})
-	}
-	err := working.Wait()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		*to = append(*to, id)
+		return nil
+	})
 	slices.Sort(report.Remaining)
 	return report, err
 }

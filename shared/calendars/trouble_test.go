@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/api/calendar/v3"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -93,6 +94,37 @@ func TestACreationOfUnknownOutcomeIsFoundByItsMark(t *testing.T) {
 			b.wantQuiet(who)
 		})
 	}
+}
+
+// Of two calendars of one creation the smaller id wins, and the other goes (rule 3.6).
+func TestOfACreationMadeTwiceOneCalendarStays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.hire("Olena")
+	i.google.after = func(call, _ string) error {
+		if call == "create" {
+			return lost()
+		}
+		return nil
+	}
+	i.employee(queue.CauseNotify, who)
+	i.google.after = nil
+	c := b.record(who).Calendar
+	in, err := b.store.Installation(t.Context())
+	must(t, err)
+	mark := calendarsync.CalendarMark{Tenant: in.Tenant, Employee: calendarsync.EmployeeID(who), Epoch: c.Epoch, From: c.From}
+	_, err = i.google.CreateCalendar(t.Context(), c.Name, c.Zone, mark)
+	must(t, err)
+	made := b.live(who)
+	if len(made) != 2 {
+		t.Fatalf("%d calendars", len(made))
+	}
+	i.rest()
+	if got, want := b.calendar(who), min(made[0].ID, made[1].ID); got != want {
+		t.Errorf("calendar %s stays, want %s of %s and %s", got, want, made[0].ID, made[1].ID)
+	}
+	b.wantQuiet(who)
 }
 
 // The second search waits for its time even where the first came late.

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
@@ -203,31 +201,26 @@ func (s *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.Task
 // failed; the message comes again for the rest.
 func (s *Syncer) acquire(ctx context.Context, o Order, ids []calendarsync.TaskID) (held []*taskPass, report Report, err error) {
 	var mu sync.Mutex
-	var acquiring errgroup.Group
-	acquiring.SetLimit(atOnce)
 	began := s.Now()
-	for _, id := range ids {
-		acquiring.Go(func() error {
-			t, outcome, err := s.acquireOne(ctx, o, id, began)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			switch outcome {
-			case store.Acquired:
-				held = append(held, t)
-			case store.Redelivered:
-				report.Redelivered = append(report.Redelivered, id)
-			case store.Busy:
-				report.Unlisted++
-				report.Busy = append(report.Busy, id)
-				s.Log.InfoContext(ctx, "task left to its holder", "task", id)
-			}
-			return nil
-		})
-	}
-	err = acquiring.Wait()
+	err = pass.Each(ids, atOnce, func(_ int, id calendarsync.TaskID) error {
+		t, outcome, err := s.acquireOne(ctx, o, id, began)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch outcome {
+		case store.Acquired:
+			held = append(held, t)
+		case store.Redelivered:
+			report.Redelivered = append(report.Redelivered, id)
+		case store.Busy:
+			report.Unlisted++
+			report.Busy = append(report.Busy, id)
+			s.Log.InfoContext(ctx, "task left to its holder", "task", id)
+		}
+		return nil
+	})
 	return held, report, err
 }
 
@@ -272,36 +265,31 @@ func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error
 func (s *Syncer) passOver(ctx, calls context.Context, held []*taskPass, report *Report) (remaining []*taskPass, err error) {
 	basis, failed := s.read(calls, held)
 	var mu sync.Mutex
-	var passing errgroup.Group
-	passing.SetLimit(atOnce)
-	for _, t := range held {
-		passing.Go(func() error {
-			t.begin()
-			if failed != nil {
-				t.fail(failed)
-			} else {
-				t.basis = basis
-				t.run(calls)
-			}
-			released, err := t.settle(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case errors.Is(err, store.ErrLeaseLost):
-				// Somebody else has it, or Poll will find it due.
-				s.Log.WarnContext(ctx, "lease lost", "task", t.id)
-				t.Unlisted, err = 1, nil
-			case !released:
-				// It is repeated: how it ended is told by the last pass.
-				t.Unlisted, remaining = 0, append(remaining, t)
-			case t.result.Err != nil:
-				t.Failed = 1
-			}
-			report.add(t.Report)
-			return err
-		})
-	}
-	err = passing.Wait()
+	err = pass.Each(held, atOnce, func(_ int, t *taskPass) error {
+		t.begin()
+		if failed != nil {
+			t.fail(failed)
+		} else {
+			t.basis = basis
+			t.run(calls)
+		}
+		released, err := t.settle(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case errors.Is(err, store.ErrLeaseLost):
+			// Somebody else has it, or Poll will find it due.
+			s.Log.WarnContext(ctx, "lease lost", "task", t.id)
+			t.Unlisted, err = 1, nil
+		case !released:
+			// It is repeated: how it ended is told by the last pass.
+			t.Unlisted, remaining = 0, append(remaining, t)
+		case t.result.Err != nil:
+			t.Failed = 1
+		}
+		report.add(t.Report)
+		return err
+	})
 	return remaining, err
 }
 

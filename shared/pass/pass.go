@@ -9,6 +9,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -102,6 +104,17 @@ func Outcome(a store.ActivityRecord, err error) store.ActivityRecord {
 		a.Result = string(failure.KindOf(err))
 	}
 	return a
+}
+
+// Each does something with each item, a few at a time. It gives the first error when all
+// are done: one's failure must not cut off another's call half-way.
+func Each[T any](items []T, atOnce int, do func(i int, item T) error) error {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i, item := range items {
+		group.Go(func() error { return do(i, item) })
+	}
+	return group.Wait()
 }
 
 // Tally counts by name. The zero value is ready for use.
