@@ -29,11 +29,8 @@ func (p *poll) employees(ctx context.Context) error {
 	erpCtx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
 	readings, err := p.ERP.AllEmployees(erpCtx)
-	if errors.Is(err, userside.ErrNobody) && len(rec.Hashes) == 0 {
-		// A new installation. Whoever is hired later is published.
-		err = nil
-	}
-	if err != nil {
+	// In a new installation there may be nobody. Whoever is hired later is published.
+	if isNew := errors.Is(err, userside.ErrNobody) && len(rec.Hashes) == 0; err != nil && !isNew {
 		return err
 	}
 	next := store.EmployeePollRecord{Before: p.now}

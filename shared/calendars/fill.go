@@ -60,9 +60,8 @@ func (p *employeePass) clear(ctx context.Context, c events.Clearing) (done bool,
 		if err := p.extend(ctx); err != nil {
 			return false, err
 		}
-		part := c
-		part.Events = batch
-		writes, remaining, err := p.Events.Clear(ctx, part)
+		c.Events = batch
+		writes, remaining, err := p.Events.Clear(ctx, c)
 		p.repaired += writes
 		if err != nil {
 			return false, err

@@ -126,10 +126,8 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 // one is found.
 func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, takeIn bool) ([]int64, error) {
 	readings, err := s.ERP.AllEmployees(ctx)
-	if errors.Is(err, userside.ErrNobody) && len(known) == 0 {
-		err = nil // nobody to be missed: the ERP is new, and Poll finds who comes
-	}
-	if err != nil {
+	// With nobody to be missed the ERP is new, and Poll finds who comes.
+	if isNew := errors.Is(err, userside.ErrNobody) && len(known) == 0; err != nil && !isNew {
 		return nil, err
 	}
 	ids := calendarsync.IDs[int64](slices.Collect(maps.Keys(readings)))

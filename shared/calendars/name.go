@@ -99,11 +99,6 @@ func (p *employeePass) mark(c store.CalendarRecord) calendarsync.CalendarMark {
 	return mark
 }
 
-// marked reports whether a calendar carries the very mark that it was made with.
-func (p *employeePass) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
-	return have.Marked && have.Mark.Tenant == p.tenant && have.Mark.Employee == p.id && have.Mark.Epoch == c.Epoch
-}
-
 // writeCard writes the calendar's id into the ERP's card where that is configured, once
 // per change (rule 5.5).
 func (p *employeePass) writeCard(ctx context.Context) error {

@@ -191,7 +191,9 @@ type inspection struct {
 // marked one, its events where they matter.
 func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, events bool) (found inspection, err error) {
 	if found.head, err = p.Google.Calendar(p.calls(ctx), c.ID); err == nil {
-		found.exists, found.marked = true, p.marked(found.head, c)
+		mark := found.head.Mark
+		found.exists = true
+		found.marked = found.head.Marked && mark.Tenant == p.tenant && mark.Employee == p.id && mark.Epoch == c.Epoch
 		if events && found.marked {
 			var all []googlecalendar.Event
 			_, all, err = p.Google.Events(p.calls(ctx), c.ID)
@@ -200,15 +202,21 @@ func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, even
 		}
 	}
 	if failure.Is(err, failure.Gone) {
-		exists, err := p.exists(ctx, c.ID)
-		if exists {
-			// Forgotten, nobody would look for it, or it would pass for one that nobody
-			// remembers.
-			err = failure.New(failure.Transient, "read calendar "+c.ID, "Google said that it is gone, and shows it")
-		}
-		return inspection{}, err
+		// Forgotten, nobody would look for it, or it would pass for one that nobody
+		// remembers.
+		return inspection{}, p.confirmGone(ctx, "read", c.ID)
 	}
 	return found, err
+}
+
+// confirmGone fails unless Google says once more that a calendar is gone, as it did to
+// what was being done to it.
+func (p *employeePass) confirmGone(ctx context.Context, doing, calendar string) error {
+	exists, err := p.exists(ctx, calendar)
+	if exists {
+		return failure.New(failure.Transient, doing+" calendar "+calendar, "Google said that it is gone, and shows it")
+	}
+	return err
 }
 
 // fate is what may become of a retiring calendar.
@@ -260,15 +268,13 @@ func (p *employeePass) exists(ctx context.Context, calendar string) (bool, error
 // reports it again (rule 3.6).
 func (p *employeePass) relinquish(ctx context.Context, c store.CalendarRecord) error {
 	alone, err := p.Store.Relinquish(ctx, &p.lease, c.ID)
-	if err != nil {
-		return err
-	}
-	if !alone {
+	switch {
+	case err == nil && alone:
+		p.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", p.id, "calendar", c.ID)
+	case err == nil:
 		p.Again(p.term.AcquiredAt()) // a purge has begun
-		return nil
 	}
-	p.Log.WarnContext(ctx, "a further calendar holds events of somebody else and is left alone", "employee", p.id, "calendar", c.ID)
-	return nil
+	return err
 }
 
 // deleteCalendar deletes a calendar whose mark was just read, or forgets one that does

@@ -3,7 +3,6 @@ package calendars
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -207,14 +206,10 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 // single "not found" would have a former address forgotten that can still read it.
 func (p *employeePass) rulesOf(ctx context.Context, calendar string) ([]googlecalendar.Rule, error) {
 	rules, err := p.Google.Rules(p.calls(ctx), calendar)
-	if !failure.Is(err, failure.Gone) {
-		return rules, err
+	if failure.Is(err, failure.Gone) {
+		return nil, p.confirmGone(ctx, "list the ACL rules of", calendar)
 	}
-	exists, err := p.exists(ctx, calendar)
-	if exists {
-		return nil, failure.New(failure.Transient, fmt.Sprintf("list the ACL rules of calendar %s", calendar), "Google says that they are gone, and shows the calendar")
-	}
-	return nil, err
+	return rules, err
 }
 
 // recall finds out whom an adopted calendar was shared with, from its rules: the

@@ -362,10 +362,9 @@ func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.E
 	}})
 	if err != nil {
 		t.fail(err)
-		return
 	}
-	if len(rejected) > 0 {
-		// The calendar is not to be written any more; its own pass settles it.
+	if err != nil || len(rejected) > 0 {
+		// A calendar that is not to be written any more is settled by its own pass.
 		return
 	}
 	err = t.deleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag)

@@ -9,9 +9,7 @@ import (
 
 // known is all that the judgement on one event of an active calendar rests on.
 type known struct {
-	mapping store.Mapping
-	mapped  bool
-	observation
+	party
 	decision calendarsync.Decision
 	stateID  int64 // the task's state as read; 0: not said
 	// listed: the calendar was listed completely since its record was made, so that

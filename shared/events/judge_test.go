@@ -40,15 +40,15 @@ func TestJudge(t *testing.T) {
 	})
 	// live and gone are an event that was not asked for, and is as remembered.
 	live := func(m store.Mapping) known {
-		return known{mapping: m, mapped: true, observation: observation{
-			actual: calendarsync.Actual{Presence: calendarsync.Live, Sent: m.Sent, Returned: m.Returned}, sequence: m.Sequence, etag: m.ETag}}
+		return known{party: party{mapping: m, mapped: true, observation: observation{
+			actual: calendarsync.Actual{Presence: calendarsync.Live, Sent: m.Sent, Returned: m.Returned}, sequence: m.Sequence, etag: m.ETag}}}
 	}
 	gone := func(m store.Mapping) known {
-		return known{mapping: m, mapped: true, observation: observation{actual: calendarsync.Actual{Presence: calendarsync.Cancelled}}}
+		return known{party: party{mapping: m, mapped: true, observation: observation{actual: calendarsync.Actual{Presence: calendarsync.Cancelled}}}}
 	}
 	// asked is an event of which Google was asked.
 	asked := func(m store.Mapping, a calendarsync.Actual) known {
-		return known{mapping: m, mapped: true, observation: observation{actual: a, asked: true, sequence: 7, etag: "new"}}
+		return known{party: party{mapping: m, mapped: true, observation: observation{actual: a, asked: true, sequence: 7, etag: "new"}}}
 	}
 	none := known{}
 

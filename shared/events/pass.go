@@ -121,9 +121,8 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 		return judgement{concerned: true}
 	}
 	j := judge(known{
-		mapping: p.mapping, mapped: p.mapped, observation: p.observation,
-		decision: t.basis.rules.Decide(t.reading(), recipient(p.record, via(p)), t.vouched()),
-		stateID:  t.stateID(), listed: p.record.Calendar.Listed || t.listed(p),
+		party: *p, decision: t.basis.rules.Decide(t.reading(), recipient(p.record, via(p)), t.vouched()),
+		stateID: t.stateID(), listed: p.record.Calendar.Listed || t.listed(p),
 		acquiredAt: t.acquiredAt(), readAt: t.term.At(t.basis.at), absence: t.s.waits.Absence,
 	})
 	if j.failure != nil {

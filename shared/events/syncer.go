@@ -252,7 +252,15 @@ func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error
 	if err != nil {
 		return b, err
 	}
-	if b.rules, err = s.Rules.Knowing(ctx, statesOf(b.readings)); err != nil {
+	var states []calendarsync.StateID
+	for _, r := range b.readings {
+		if r.Task != nil {
+			if id, said := r.Task.State.Get(); said {
+				states = append(states, id)
+			}
+		}
+	}
+	if b.rules, err = s.Rules.Knowing(ctx, states); err != nil {
 		return b, err
 	}
 	in, err := s.Tenant.Installation(ctx)
@@ -291,16 +299,4 @@ func (s *Syncer) passOver(ctx, calls context.Context, held []*taskPass, report *
 		return err
 	})
 	return remaining, err
-}
-
-func statesOf(readings map[calendarsync.TaskID]calendarsync.TaskReading) []calendarsync.StateID {
-	var out []calendarsync.StateID
-	for _, r := range readings {
-		if r.Task != nil {
-			if id, ok := r.Task.State.Get(); ok {
-				out = append(out, id)
-			}
-		}
-	}
-	return out
 }
