@@ -160,10 +160,14 @@ func (c *Client) States(ctx context.Context) (calendarsync.Catalogue, error) {
 		}
 		out.Odd = append(out.Odd, unreadable("state", e.id, e.odd))
 	}
-	if len(out.States) == 0 {
+	switch {
+	case len(out.States) > 0:
+		return out, nil
+	case len(out.Odd) > 0:
+		return calendarsync.Catalogue{}, out.Odd[0]
+	default:
 		return calendarsync.Catalogue{}, distrust(stateOp, "the ERP shows no state with a role")
 	}
-	return out, nil
 }
 
 // Divisions reads the divisions' names. A company may have none. One whose entry cannot be

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -25,7 +24,6 @@ const (
 	longTimeout  = 60 * time.Second // one attempt of a call that returns much (shared/userside/README.md)
 	manyIDs      = 10               // more ids than this get the long time-out
 	maxAttempts  = 3
-	maxBody      = 32 << 20 // bytes of one reply, decompressed
 	// patience limits all attempts together where the context has no deadline.
 	patience = 4 * time.Minute
 )
@@ -199,7 +197,8 @@ func (c *Client) attempt(ctx context.Context, q call) (reply, *failedAttempt) {
 type received struct {
 	status int
 	header http.Header
-	body   []byte
+	reply  reply
+	form   replyForm
 }
 
 // exchange sends one request and gives the whole answer.
@@ -240,15 +239,16 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt
 		return received{}, c.broken(ctx, q, 0, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if len(body) > maxBody {
+	body := &boundedBody{body: resp.Body}
+	rep, what := readReply(body)
+	if body.over {
 		return received{}, &failedAttempt{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
-			Detail: "the ERP's answer is larger than 32 MiB", Ambiguous: q.write}}
+			Detail: "the ERP's answer is larger than 32 MiB or has more values than any ERP's", Ambiguous: q.write}}
 	}
-	if err != nil {
-		return received{}, c.broken(ctx, q, resp.StatusCode, err)
+	if body.err != nil {
+		return received{}, c.broken(ctx, q, resp.StatusCode, body.err)
 	}
-	return received{resp.StatusCode, resp.Header, body}, nil
+	return received{resp.StatusCode, resp.Header, rep, what}, nil
 }
 
 // broken describes an attempt whose connection failed before a whole answer came.
@@ -308,7 +308,7 @@ func (c *Client) classify(q call, got received) (reply, *failedAttempt) {
 		return bad(failure.Source, false, "redirected to a login page")
 	}
 	again := status < 300 || status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
-	rep, what := parseReply(got.body)
+	rep, what := got.reply, got.form
 	switch what {
 	case replyPage:
 		return bad(failure.Source, again, "the ERP answered with a page instead of JSON")

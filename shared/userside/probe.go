@@ -55,8 +55,7 @@ func (c *Client) Probe(ctx context.Context, category, action string) (Probe, err
 		}
 		return p, nil
 	}
-	_, form := parseReply(got.body)
-	switch form {
+	switch got.form {
 	case replyOK:
 		p.Answer = AnswerData
 		if p.Status >= 300 {

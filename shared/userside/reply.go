@@ -1,10 +1,7 @@
 package userside
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
+	"bufio"
 	"maps"
 	"slices"
 	"strings"
@@ -29,18 +26,22 @@ const (
 	replyPage            // HTML or text
 	replyCut             // JSON that does not parse
 	replyShape           // JSON, but no envelope
+	replyLarge           // beyond what is read (rule 8.8)
 )
 
-// parseReply reads a body.
-func parseReply(body []byte) (reply, replyForm) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\xef\xbb\xbf")))
-	if len(body) == 0 {
+// readReply reads a body. Of one that ended early body.err says why, unless it is just cut.
+func readReply(body *boundedBody) (reply, replyForm) {
+	r := bufio.NewReader(body)
+	first := afterSpace(r)
+	if first == 0 {
 		return reply{}, replyCut
 	}
-	v, err := decodeJSON(body)
+	v, err := decodeJSON(body, r)
 	switch {
 	case err == nil:
-	case body[0] == '{' || body[0] == '[':
+	case body.over:
+		return reply{}, replyLarge
+	case first == '{' || first == '[':
 		return reply{}, replyCut
 	default:
 		return reply{}, replyPage
@@ -50,18 +51,6 @@ func parseReply(body []byte) (reply, replyForm) {
 		return reply{}, replyShape
 	}
 	return readEnvelope(raw)
-}
-
-func decodeJSON(body []byte) (v any, err error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-		return nil, errors.New("something follows the JSON")
-	}
-	return v, nil
 }
 
 // readEnvelope reads the envelope in any of its spellings, mixed ones too.

@@ -2,12 +2,14 @@ package userside
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
 func decoded(t *testing.T, text string) any {
 	t.Helper()
-	v, err := decodeJSON([]byte(text))
+	body := &boundedBody{body: strings.NewReader(text)}
+	v, err := decodeJSON(body, body)
 	if err != nil {
 		t.Fatal(err)
 	}
