@@ -431,7 +431,7 @@ func TestTheFirstDeploymentStoresFourSecrets(t *testing.T) {
 				t.Errorf("the webhook secret is %q (%v), want one of 32 bytes", apply["notify_secrets"], err)
 			}
 			d.keepsSecret(erpKey, clientSecret, apply["session_key"], apply["notify_secrets"])
-			d.wantSaid("gcloud secrets versions access latest --secret=notify-secrets --project=acme-calendars")
+			d.wantSaid("The first apply takes about 25 minutes", "gcloud secrets versions access latest --secret=notify-secrets --project=acme-calendars")
 			applied := d.calls("terraform -chdir=terraform apply")
 			planned := d.calls("terraform -chdir=terraform plan")
 			if len(applied) != 1 || len(planned) != 1 || !strings.HasSuffix(planned[0], "-out="+applied[0][strings.LastIndex(applied[0], " ")+1:]) {
