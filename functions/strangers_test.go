@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/api/calendar/v3"
 
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/fake/world"
@@ -216,4 +217,65 @@ func strangersTable(t *testing.T, text string) map[string][]string {
 		}
 	}
 	return rows
+}
+
+// A stranger who knows a mark, as every reader of a calendar does, writes it into calendars
+// of their own and makes the account an owner of them (rule 10.12).
+func TestAStrangersCalendarIsNeverTakenIn(t *testing.T) {
+	t.Parallel()
+	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+		const stranger = "mallory@elsewhere.example"
+		w.Google.AddAccount(fakegoogle.Account{Sub: "666", Email: stranger})
+		ids := withCalendars(t, w, "Olena", "Petro")
+		starts := tasksOf(w, ids[0], 8, 9)
+		w.Idle()
+		night(t, w)
+		before := []string{w.Calendar(ids[0]), w.Calendar(ids[1])}
+		mark := calendarNamed(t, w, before[0]).Description
+		forged := []string{mark}
+		for i := range 5 {
+			forged = append(forged, fmt.Sprintf("erp-calendar/1 tenant=of-a-stranger employee=%d epoch=e%d from=2026-01-01T10:00:00Z", ids[i%2], i))
+		}
+		var theirs []string
+		for _, description := range forged {
+			id, err := w.Google.CreateCalendar(stranger, "Gift", world.Zone)
+			must(t, err)
+			must(t, w.Google.EditCalendar(id, func(c *calendar.Calendar) { c.Description = description }))
+			must(t, w.Google.SetShare(id, world.Account, "owner"))
+			must(t, w.Google.AcceptShare(id, world.Account))
+			theirs = append(theirs, id)
+		}
+		untouched := func(w *world.World) {
+			t.Helper()
+			for i, id := range ids {
+				rec, _, err := w.Store.Employee(t.Context(), id)
+				must(t, err)
+				if rec.Calendar == nil || rec.Calendar.ID != before[i] || len(rec.Retiring) > 0 {
+					t.Errorf("employee %d has the calendar %+v and retiring %+v, not %s", id, rec.Calendar, rec.Retiring, before[i])
+				}
+			}
+			for _, call := range w.Google.Requests(fakegoogle.Filter{}) {
+				for _, id := range theirs {
+					if call.CalendarID == id {
+						t.Errorf("%s of a stranger's calendar", call.Method)
+					}
+				}
+			}
+			if got := len(w.Google.Events(before[0])); got != len(starts) {
+				t.Errorf("%d events, want %d", got, len(starts))
+			}
+		}
+		w.Google.ResetRequests()
+		wantDrift(t, night(t, w), nil, nil)
+		untouched(w)
+
+		again := w.Again(world.Options{})
+		night(t, again)
+		untouched(again)
+		in, err := again.Store.Installation(t.Context())
+		must(t, err)
+		if !strings.Contains(mark, "tenant="+in.Tenant+" ") {
+			t.Errorf("after a lost database the tenant is %s", in.Tenant)
+		}
+	})
 }

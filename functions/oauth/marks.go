@@ -10,7 +10,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
-	"github.com/erp-calendar/erp-calendar/shared/signin"
 )
 
 // mostProbed is how many calendars of one tenant are tried before it is believed
@@ -39,8 +38,7 @@ func (h *handler) outOfReach(ctx context.Context, token *oauth2.Token, who ident
 	// The calendars of one tenant were all made by one client.
 	tenants := map[string][]googlecalendar.Calendar{}
 	for _, c := range list {
-		// Anybody may share a calendar with the account and write a mark into it (rule 10.12).
-		if c.Marked && (c.Owner == "" || signin.SameAddress(c.Owner, who.Email)) {
+		if c.Marked && c.OwnedBy(who.Email) {
 			tenants[c.Mark.Tenant] = append(tenants[c.Mark.Tenant], c)
 		}
 	}

@@ -178,7 +178,7 @@ func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	ours, foreign := 0, 0
 	for _, c := range calendars {
 		switch {
-		case !c.Marked:
+		case !c.Marked || !c.OwnedBy(d.account.Email):
 		case in.Tenant == "" || c.Mark.Tenant == in.Tenant:
 			ours++
 		default:

@@ -28,12 +28,12 @@ func (s *Syncer) Tenant(ctx context.Context) (string, error) {
 	return s.Store.SetTenant(ctx, tenant)
 }
 
-// calendars lists the calendars of the account.
+// calendars lists the calendars that are the account's own (rule 10.12).
 func (s *Syncer) calendars(ctx context.Context) (account store.AccountRecord, list []googlecalendar.Calendar, err error) {
 	if account, err = s.Account.Account(ctx); err == nil {
 		list, err = s.Google.Calendars(ctx)
 	}
-	return account, list, err
+	return account, slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return !c.OwnedBy(account.Email) }), err
 }
 
 // mostMarked is the tenant that most of the marked calendars name; "" for none.

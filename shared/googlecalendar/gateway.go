@@ -146,6 +146,12 @@ type Calendar struct {
 	Marked bool
 }
 
+// OwnedBy reports whether a calendar of the list Calendars is the account's of an address:
+// anybody may share one of theirs with it and write any mark into that (rule 10.12).
+func (c Calendar) OwnedBy(address string) bool {
+	return c.Owner == "" || calendarsync.NormalAddress(c.Owner) == calendarsync.NormalAddress(address)
+}
+
 func fromCalendar(id, name, description, zone, etag string) Calendar {
 	c := Calendar{ID: id, Name: name, Description: description, TimeZone: zone, ETag: etag}
 	c.Mark, c.Marked = calendarsync.ReadCalendarMark(description)
