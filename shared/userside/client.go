@@ -58,6 +58,11 @@ type Client struct {
 	// known is a task that came back lately, to be asked for together with missing ones
 	// (rule 4.2); 0: none.
 	known calendarsync.TaskID
+	// bearable is how many ids of one show the ERP was seen to bear, and suspects are those
+	// that gave no answer, with how many of them are asked for together (rule 8.9).
+	bearable int
+	suspects map[calendarsync.TaskID]int
+	readings int // numbers the readings that have suspects
 }
 
 // String hides the key from anything that prints a Client.
@@ -98,6 +103,8 @@ func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client
 		key:        cfg.Key,
 		keyInQuery: cfg.KeyInQuery,
 		now:        now,
+		bearable:   batch,
+		suspects:   map[calendarsync.TaskID]int{},
 		http: &http.Client{
 			Transport: transport,
 			// Following a redirect would send the key to a login page's host (rule 10.1).
@@ -113,6 +120,9 @@ type call struct {
 	params      url.Values
 	timeout     time.Duration // of one attempt
 	write       bool          // never repeated
+	once        bool          // a reading that is not repeated either
+	// divisible says that less can be asked for: what took too long is not repeated.
+	divisible bool
 	// tolerate gives a well-formed ERROR back as a reply instead of an error: what the ERP
 	// answers about a single unknown id is not documented (shared/userside/README.md).
 	tolerate bool
@@ -122,6 +132,9 @@ type call struct {
 type failedAttempt struct {
 	err   *failure.Error
 	again bool // another attempt may help
+	// spoils: one bad record or too many ids may be the reason.
+	spoils  bool
+	tooLong bool
 	// errorReply is the answer where it was a well-formed ERROR.
 	errorReply *reply
 }
@@ -151,7 +164,7 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 		switch {
 		case last == nil:
 			return struct{}{}, nil
-		case !last.again:
+		case !last.again, q.once, q.divisible && last.tooLong:
 			return struct{}{}, backoff.Permanent(last.err)
 		}
 		pace.after = last.err.RetryAfter
@@ -164,6 +177,9 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 		return *last.errorReply, nil
 	}
 	// Not err itself: Retry replaces it by the context's, which has no kind.
+	if last.spoils {
+		return reply{}, &spoiledError{last.err}
+	}
 	return reply{}, last.err
 }
 
@@ -242,7 +258,7 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt
 	body := &boundedBody{body: resp.Body}
 	rep, what := readReply(body)
 	if body.over {
-		return received{}, &failedAttempt{err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
+		return received{}, &failedAttempt{spoils: true, err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
 			Detail: "the ERP's answer is larger than 32 MiB or has more values than any ERP's", Ambiguous: q.write}}
 	}
 	if body.err != nil {
@@ -258,6 +274,7 @@ func (c *Client) broken(ctx context.Context, q call, status int, err error) *fai
 		// Nothing was sent where not even a connection came about.
 		Ambiguous: q.write && !(errors.As(err, &dialing) && dialing.Op == "dial")}
 	var timeout net.Error
+	tooLong := false
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		// The caller ended it, which says nothing about the ERP.
@@ -268,10 +285,11 @@ func (c *Client) broken(ctx context.Context, q call, status int, err error) *fai
 		return &failedAttempt{err: e}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Detail, e.Err = "the ERP did not answer in time", context.DeadlineExceeded
+		tooLong = true
 	default:
 		e.Err = c.clean(err)
 	}
-	return &failedAttempt{err: e, again: true}
+	return &failedAttempt{err: e, again: true, spoils: true, tooLong: tooLong}
 }
 
 // clean removes the URL, which may contain the key, from an error (rule 10.2).
@@ -298,7 +316,7 @@ func (c *Client) clean(err error) error {
 func (c *Client) classify(q call, got received) (reply, *failedAttempt) {
 	status := got.status
 	bad := func(kind failure.Kind, again bool, detail string) (reply, *failedAttempt) {
-		return reply{}, &failedAttempt{again: again, err: &failure.Error{Kind: kind, Op: q.op, Status: status, Detail: detail,
+		return reply{}, &failedAttempt{again: again, spoils: again && status != http.StatusTooManyRequests, err: &failure.Error{Kind: kind, Op: q.op, Status: status, Detail: detail,
 			RetryAfter: c.retryAfter(got.header), Ambiguous: q.write && (status >= 500 || status < 300)}}
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
@@ -325,6 +343,7 @@ func (c *Client) classify(q call, got received) (reply, *failedAttempt) {
 	if !rep.isError {
 		return reply{}, f
 	}
+	rep.status = status
 	f.err.Reason, f.errorReply = "ERROR", &rep
 	if status < 500 {
 		f.err.Ambiguous = false // the ERP says itself that it did not do it

@@ -12,6 +12,7 @@ type reply struct {
 	// top holds the envelope's keys in lower case.
 	top     object
 	isError bool
+	status  int // of a tolerated error
 }
 
 // object is a JSON object; numbers in it are json.Number.

@@ -3,6 +3,7 @@ package userside
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,24 +19,40 @@ const batch = 100
 
 // Tasks reads tasks. Either every asked id has a reading or the whole call is an
 // error. An id is Absent only if a task asked for in the same request came back,
-// or if the ERP says that it has no task at all (rule 4.2).
+// or if the ERP says that it has no task at all (rule 4.2). What gives no answer together
+// is asked for in halves; what gives none alone is Invalid, and the others go on
+// (rule 8.9).
 func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	ids = distinct(ids)
 	if len(ids) > 0 && ids[0] <= 0 {
 		return nil, failure.New(failure.Invalid, "userside: read tasks", "an id is not above 0")
 	}
 	out := make(map[calendarsync.TaskID]calendarsync.TaskReading, len(ids))
-	for part := range slices.Chunk(ids, batch) {
-		if err := c.readTasks(ctx, part, out); err != nil {
+	d := &division{}
+	sound, suspect := c.batches(ids)
+	for _, batch := range sound {
+		// What was learned from the batch before holds for this one.
+		for ids := range slices.Chunk(batch, c.bears()) {
+			err := c.readTasks(ctx, ids, false, out)
+			if spoiled(err) && ctx.Err() == nil {
+				err = c.divideTasks(ctx, d, part{ids, err}, out)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, ids := range suspect {
+		if err := c.readSuspect(ctx, d, ids, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// readTasks puts a reading of each id into out.
-func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
-	shown, err := c.show(ctx, ids)
+// readTasks puts a reading of each id into out; once asks without repeating.
+func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, once bool, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
+	shown, err := c.show(ctx, ids, once)
 	if err != nil {
 		return err
 	}
@@ -48,8 +65,8 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, out m
 		return nil
 	}
 	// One place is left for the known id.
-	for part := range slices.Chunk(rest, batch-1) {
-		if err := c.readWithKnown(ctx, part, out); err != nil {
+	for part := range slices.Chunk(rest, max(c.bears()-1, 1)) {
+		if err := c.readWithKnown(ctx, part, once, out); err != nil {
 			return err
 		}
 	}
@@ -57,13 +74,13 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, out m
 }
 
 // readWithKnown asks for ids together with a task that is known to be there.
-func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
+func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, once bool, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
 	known := c.remembered()
 	for {
 		listed := known == 0
 		if listed {
 			// In which direction date_add sorts is not documented; any task will do.
-			some, err := c.ListTasks(ctx, TaskFilter{Limit: 1, byCreation: true})
+			some, err := c.listTasks(ctx, TaskFilter{Limit: 1, byCreation: true}, once)
 			if err != nil {
 				return err
 			}
@@ -75,7 +92,7 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, o
 		}
 		// Last, so that it does not come back from an ERP that reads only the first id.
 		ask := append(slices.DeleteFunc(slices.Clone(ids), func(id calendarsync.TaskID) bool { return id == known }), known)
-		shown, err := c.show(ctx, ask)
+		shown, err := c.show(ctx, ask, once)
 		if err != nil {
 			return err
 		}
@@ -94,7 +111,11 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, o
 			if shown.isError {
 				return &failure.Error{Kind: failure.Source, Op: op, Reason: "ERROR", Detail: "the ERP answered with an error, for a task that it lists too"}
 			}
-			return distrust(op, "a task that the ERP lists did not come back")
+			err := distrust(op, "a task that the ERP lists did not come back")
+			if len(ids) > 1 {
+				return &spoiledError{err} // one of them may be why nothing came
+			}
+			return err
 		}
 		ids = rest
 	}
@@ -129,12 +150,19 @@ func (s shownTasks) moveTo(ids []calendarsync.TaskID, out map[calendarsync.TaskI
 }
 
 // show asks for tasks and reads either shape of answer, whatever was asked.
-func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID) (shownTasks, error) {
+func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID, once bool) (shownTasks, error) {
 	op := "userside: show " + describe("task", ids)
-	rep, err := c.do(ctx, call{op: op, cat: "task", action: "show", timeout: timeoutFor(len(ids)), tolerate: true,
+	timeout := timeoutFor(len(ids))
+	if once {
+		timeout = partTimeout
+	}
+	rep, err := c.do(ctx, call{op: op, cat: "task", action: "show", timeout: timeout, tolerate: true, once: once, divisible: len(ids) > 1,
 		params: url.Values{"id": {joined(ids)}, "is_without_comments": {"1"}}})
 	if err != nil {
 		return shownTasks{}, err
+	}
+	if rep.isError && rep.status >= http.StatusInternalServerError {
+		return shownTasks{}, &spoiledError{&failure.Error{Kind: failure.Source, Op: op, Status: rep.status, Reason: "ERROR", Detail: "the ERP answered with an error"}}
 	}
 	if rep.isError {
 		return shownTasks{isError: true}, nil
@@ -143,6 +171,7 @@ func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID) (shownTask
 	if err != nil {
 		return shownTasks{}, err
 	}
+	c.cleared(ids)
 	for id, r := range shown.readings {
 		if r.Task != nil {
 			c.remember(id)
@@ -266,6 +295,10 @@ type TaskFilter struct {
 // ListTasks lists the ids of tasks, each once, in the ERP's order. Without a
 // Limit the list is complete or an error of kind source-invalid.
 func (c *Client) ListTasks(ctx context.Context, f TaskFilter) ([]calendarsync.TaskID, error) {
+	return c.listTasks(ctx, f, false)
+}
+
+func (c *Client) listTasks(ctx context.Context, f TaskFilter, once bool) ([]calendarsync.TaskID, error) {
 	const op = "userside: list tasks"
 	p := url.Values{}
 	if f.Employee != 0 {
@@ -295,7 +328,7 @@ func (c *Client) ListTasks(ctx context.Context, f TaskFilter) ([]calendarsync.Ta
 	if f.byCreation {
 		p.Set("order_by", "date_add")
 	}
-	rep, err := c.do(ctx, call{op: op, cat: "task", action: "get_list", params: p, timeout: timeout})
+	rep, err := c.do(ctx, call{op: op, cat: "task", action: "get_list", params: p, timeout: timeout, once: once})
 	if err != nil {
 		return nil, err
 	}
