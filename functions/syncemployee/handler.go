@@ -58,12 +58,9 @@ func New(cfg Config, deps Deps) http.Handler {
 
 // some works on the employees that a message names.
 func some(ctx context.Context, cfg Config, deps Deps, d queue.Delivery) error {
-	ids := make([]calendarsync.EmployeeID, len(d.IDs))
-	for i, id := range d.IDs {
-		ids[i] = calendarsync.EmployeeID(id)
-	}
 	report, err := deps.Calendars.Sync(ctx, calendars.Order{
-		Employees: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted, Run: d.Run, Until: deps.Now().Add(share(ctx)),
+		Employees: calendarsync.IDs[calendarsync.EmployeeID](d.IDs), Message: d.ID, Cause: d.Cause,
+		Deleted: d.Deleted, Run: d.Run, Until: deps.Now().Add(share(ctx)),
 	})
 	if err != nil {
 		return err
@@ -92,13 +89,9 @@ func share(ctx context.Context) time.Duration {
 
 // rest is the message for the employees of d that there was no time for.
 func rest(d queue.Delivery, employees []calendarsync.EmployeeID) queue.Message {
-	ids := make([]int64, len(employees))
-	for i, id := range employees {
-		ids[i] = int64(id)
-	}
 	cause := d.Cause
 	if cause == queue.CauseNotify || cause == queue.CausePoll {
 		cause = queue.CauseFill
 	}
-	return queue.Message{IDs: ids, Cause: cause, Deleted: d.Deleted, Lane: queue.LaneBulk, Run: d.Run}
+	return queue.Message{IDs: calendarsync.IDs[int64](employees), Cause: cause, Deleted: d.Deleted, Lane: queue.LaneBulk, Run: d.Run}
 }

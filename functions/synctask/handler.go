@@ -38,10 +38,7 @@ func New(cfg Config, deps Deps) http.Handler {
 		if d.All {
 			return failure.New(failure.Invalid, "read message "+d.ID, "all is for employees only")
 		}
-		ids := make([]calendarsync.TaskID, len(d.IDs))
-		for i, id := range d.IDs {
-			ids[i] = calendarsync.TaskID(id)
-		}
+		ids := calendarsync.IDs[calendarsync.TaskID](d.IDs)
 		report, err := deps.Events.Sync(ctx, events.Order{Tasks: ids, Message: d.ID, Cause: d.Cause, Deleted: d.Deleted})
 		if err != nil {
 			return err
