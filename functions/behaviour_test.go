@@ -269,7 +269,7 @@ func TestAFullRunRepairsWhatWasChangedAtGoogle(t *testing.T) {
 
 func TestACalendarDeletedByHandComesBackWithTheSameBeginning(t *testing.T) {
 	t.Parallel()
-	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
+	onBoth(t, world.Options{Env: map[string]string{"ABSENCE_SECONDS": "1"}}, func(t *testing.T, w *world.World) {
 		who := withCalendars(t, w, "Olena")[0]
 		w.Task(w.Tomorrow(9), who)
 		w.Idle()
@@ -277,6 +277,11 @@ func TestACalendarDeletedByHandComesBackWithTheSameBeginning(t *testing.T) {
 		from := markField(t, w, before, "from=")
 		must(t, w.Google.DeleteCalendar(before))
 		w.Reconcile()
+		w.SetQuiet(true)
+		eventually(t, func() bool {
+			w.Poll()
+			return w.Calendar(who) != ""
+		})
 		after := w.Calendar(who)
 		if after == "" || after == before {
 			t.Fatalf("calendar %q after %q", after, before)

@@ -79,7 +79,7 @@ func driftWords(kind string) string {
 		calendars.DriftShareMissing: "shares removed", calendars.DriftShareWidened: "shares widened",
 		calendars.DriftShareForeign: "shares with others, left alone",
 		calendars.DriftCalendarZone: "calendars in another zone", calendars.DriftCalendarUnmarked: "calendars without their mark",
-		calendars.DriftCalendarRenamed: "calendars renamed", calendars.DriftCalendarDeleted: "calendars deleted",
+		calendars.DriftCalendarRenamed: "calendars renamed", calendars.DriftCalendarDeleted: "calendars not found",
 		calendars.DriftCalendarEmptied: "calendars emptied", calendars.DriftCalendarExtra: "further calendars of one employee",
 	}[kind], kind)
 }

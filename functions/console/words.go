@@ -135,6 +135,8 @@ func reasonWords(reason string) string {
 		return "Waits until syncing is switched on."
 	case calendarsync.ReasonPurged:
 		return "Was deleted with all the others, because an admin asked for it."
+	case calendarsync.ReasonCalendarGone:
+		return "Google says that the calendar does not exist; it is looked for again before another is made."
 	case calendarsync.ReasonNotConnected:
 		return "Waits until a Google account is connected."
 	}

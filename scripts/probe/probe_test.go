@@ -209,7 +209,7 @@ func TestEachWayIsFound(t *testing.T) {
 		product verdict           // of those
 	}{
 		{"404 spell", google.Ways{Spells: []google.Spell{{Fault: google.NotFoundSpell(google.BodyHTML, "calendar.events.list").Fault, For: 8 * time.Second}}},
-			map[string]string{"not-found": "met"}, wrong},
+			map[string]string{"not-found": "met"}, right},
 		{"stale for ever", google.Ways{StaleRows: -1}, map[string]string{"stale-row": "not within the time"}, wrong},
 		{"stale for a while", google.Ways{StaleRows: 3 * time.Minute}, map[string]string{"stale-row": "dropped later"}, wrong},
 		{"zone refused", google.Ways{ZonesRefused: []string{kyiv}}, map[string]string{"zone-taken": "refused"}, wrong},
@@ -431,7 +431,7 @@ func TestWhatWasMadeIsRemoved(t *testing.T) {
 		"the deletion fails at first":   {google.Fault{Method: "calendar.calendars.delete", Count: 6, Status: 500}, 2},
 		"an event does not live again":  {google.Fault{Method: "calendar.events.update", Nth: 13, Status: 400, Reason: "invalid"}, 1},
 		"another id has to do":          {google.Fault{Method: "calendar.events.update", Nth: 13, Status: 403, Reason: "forbidden"}, 0},
-		"nothing can be read":           {google.Fault{Method: "calendar.events.get", Count: -1, Status: 404}, 1},
+		"nothing can be read":           {google.Fault{Method: "calendar.events.get", Count: -1, Status: 404}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -532,7 +532,7 @@ func TestTheReportForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"G1   WRONG     Does Google answer 404", "met (the stand-in: none met)", "taken (as the stand-in)", "nobody thought of this answer",
+		"G1   right     Does Google answer 404", "G6   WRONG", "met (the stand-in: none met)", "taken (as the stand-in)", "nobody thought of this answer",
 		"Left behind, to be removed by hand: the calendar erp-calendar probe x", "20 calls.",
 	} {
 		if !strings.Contains(out.String(), line) {

@@ -25,8 +25,7 @@ const (
 func questions() []question {
 	return []question{
 		{id: "not-found", row: "G1", asks: "Does Google answer 404 for what exists?", standIn: noneMet, harm: map[string]string{
-			noneMet: "",
-			"met":   "a calendar that answers 404 twice within seconds is taken for deleted: another is made, the employee is mailed, the first is deleted",
+			noneMet: "", "met": "",
 		}},
 		{id: "stale-row", row: "G2", asks: "Does the list of calendars drop a deleted calendar?", standIn: "dropped at once", harm: map[string]string{
 			"dropped at once":     "",

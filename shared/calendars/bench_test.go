@@ -148,6 +148,20 @@ func (b *bench) record(employee int64) store.EmployeeRecord {
 	return rec
 }
 
+// change changes an employee's record, as an earlier pass might have left it.
+func (b *bench) change(employee int64, change func(*store.EmployeeRecord)) {
+	b.t.Helper()
+	due := b.record(employee).DueAt
+	lease, got, err := b.store.AcquireEmployee(b.t.Context(), employee, store.Claim{Message: b.newID(), TTL: leaseTime, Token: b.newID()})
+	must(b.t, err)
+	if got != store.Acquired {
+		b.t.Fatalf("employee %d is %v", employee, got)
+	}
+	must(b.t, b.store.SaveEmployee(b.t.Context(), &lease, change))
+	_, err = b.store.SettleEmployee(b.t.Context(), &lease, store.Result{RetryAt: due})
+	must(b.t, err)
+}
+
 func (b *bench) taskRecord(task int64) store.TaskRecord {
 	b.t.Helper()
 	rec, _, err := b.store.Task(b.t.Context(), task)

@@ -148,25 +148,3 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 		return p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil })
 	}
 }
-
-// replace makes a new calendar for one that was deleted by hand: a new epoch, the same
-// from (rule 3.5). The old one retires like any other: should it be there after all, it
-// does not stay beside the new one.
-func (p *employeePass) replace(ctx context.Context) error {
-	gone := *p.rec().Calendar
-	if _, err := p.Google.Calendar(p.calls(ctx), gone.ID); err == nil {
-		return failure.New(failure.Transient, "list the events of calendar "+gone.ID, "Google has the calendar, but not its events")
-	} else if !failure.Is(err, failure.Gone) {
-		return err
-	}
-	p.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", p.id, "calendar", gone.ID)
-	if err := p.retire(ctx, gone.From); err != nil {
-		return err
-	}
-	p.drift.Add(DriftCalendarDeleted, 1)
-	if err := p.create(ctx); err != nil {
-		return err
-	}
-	p.repaired++
-	return p.share(ctx)
-}

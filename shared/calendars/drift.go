@@ -6,8 +6,9 @@ const (
 	DriftCalendarRenamed  = "calendar.renamed"
 	DriftCalendarZone     = "calendar.zone"
 	DriftCalendarUnmarked = "calendar.unmarked"
-	DriftCalendarDeleted  = "calendar.deleted"
-	DriftCalendarEmptied  = "calendar.emptied"
+	// DriftCalendarDeleted is a calendar that Google says is gone, for the first time.
+	DriftCalendarDeleted = "calendar.deleted"
+	DriftCalendarEmptied = "calendar.emptied"
 	// DriftCalendarExtra is a further calendar of one employee.
 	DriftCalendarExtra = "calendar.extra"
 	DriftShareMissing  = "share.missing"

@@ -80,7 +80,7 @@ func (p *employeePass) clear(ctx context.Context, c events.Clearing) (done bool,
 // differs gets a pass under its lease.
 func (p *employeePass) fill(ctx context.Context) error {
 	head, listing, err := p.list(ctx)
-	if failure.Is(err, failure.Gone) {
+	if failure.Is(err, failure.Gone) && p.knownToGoogle(*p.rec().Calendar) {
 		if err := p.replace(ctx); err != nil {
 			return err
 		}
@@ -116,6 +116,9 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	}
 	c := p.rec().Calendar
 	head, all, err := p.Google.Events(p.calls(ctx), c.ID)
+	if err == nil {
+		err = p.presentShown(ctx)
+	}
 	if err != nil {
 		return head, nil, err
 	}

@@ -82,8 +82,10 @@ func (p *employeePass) holdFormer(ctx context.Context) error {
 
 // awaitsAdmin reports whether a calendar that a pass left retiring is one that the
 // delete guard holds: one that a purge emptied waits only for the calls that were on
-// their way to it.
-func awaitsAdmin(c store.CalendarRecord) bool { return c.Cleared.IsZero() }
+// their way to it, and one that is gone, or its rule, for another look.
+func awaitsAdmin(c store.CalendarRecord) bool {
+	return c.Cleared.IsZero() && c.GoneSince.IsZero() && c.UnshareGoneSince.IsZero() && c.ReplacedAt.IsZero()
+}
 
 // reinstate gives an employee who is to have a calendar after all the old one, whose
 // deletion was held (rule 4.5), or which a stopped purge left (rule 4.11); they are
@@ -109,7 +111,7 @@ func (p *employeePass) reinstate(ctx context.Context) error {
 // emptied does not come back, nor does an extra.
 func reinstatable(retiring []store.CalendarRecord) int {
 	for i, c := range slices.Backward(retiring) {
-		if !c.Permitted && !c.Extra && c.Cleared.IsZero() {
+		if !c.Permitted && !c.Extra && c.Cleared.IsZero() && c.GoneSince.IsZero() {
 			return i
 		}
 	}

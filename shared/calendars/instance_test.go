@@ -370,12 +370,17 @@ func (i *instance) rest() {
 			earliest(store.Tasks, func(id int64) time.Time { return i.b.taskRecord(id).DueAt })
 		}
 		earliest(store.Employees, func(id int64) time.Time { return i.b.record(id).DueAt })
-		if next.IsZero() {
-			// What the delete guard holds waits for an admin, who confirms it here.
+		if next.IsZero() || next.Sub(i.b.clock.Now()) > time.Hour/2 {
+			// What the delete guard holds waits for an admin, who confirms it here; tasks whose
+			// calendar is gone and held are tried meanwhile.
 			plan, err := i.store.Held(t.Context())
 			must(t, err)
-			if len(plan.Keys) == 0 || i.b.undecided {
+			if next.IsZero() && (len(plan.Keys) == 0 || i.b.undecided) {
 				return
+			}
+			if len(plan.Keys) == 0 || i.b.undecided {
+				i.b.clock.advance(next.Sub(i.b.clock.Now()))
+				continue
 			}
 			for _, k := range plan.Keys {
 				must(t, i.store.Allow(t.Context(), k.Key))

@@ -73,7 +73,10 @@ func TestJudgeShare(t *testing.T) {
 		"shown, and its answer was lost":  {store.CalendarRecord{}, store.StatePending, true, ruleShown},
 		"shown under another id":          {store.CalendarRecord{RuleID: "user:other", RuleSeen: true}, store.StateActive, true, ruleShown},
 		"never invited":                   {store.CalendarRecord{}, store.StatePending, false, ruleWanted},
-		"taken away":                      {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true}, store.StateActive, false, ruleWanted},
+		"taken away":                      {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true}, store.StateActive, false, ruleMissing},
+		"taken away a moment ago":         {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true, RuleMissingSince: day(3).Add(-time.Minute)}, store.StateActive, false, ruleMissing},
+		"taken away for certain":          {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true, RuleMissingSince: day(2)}, store.StateActive, false, ruleWanted},
+		"there after all":                 {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true, RuleMissingSince: day(2)}, store.StateActive, true, ruleShown},
 		"invited, and not shown":          {store.CalendarRecord{RuleID: rule.ID}, store.StateActive, false, ruleHidden},
 		"not shown, as recorded":          {store.CalendarRecord{RuleID: rule.ID, Unseen: day(1)}, store.StateActive, false, ruleSettled},
 		"not shown, and asked for anew":   {store.CalendarRecord{RuleID: rule.ID, Unseen: day(1), InviteAsked: day(2)}, store.StateActive, false, ruleWanted},
@@ -87,7 +90,7 @@ func TestJudgeShare(t *testing.T) {
 			if !row.listed {
 				shown = googlecalendar.Rule{}
 			}
-			if got := judgeShare(store.EmployeeRecord{State: row.state, Calendar: &row.calendar}, shown, row.listed); got != row.want {
+			if got := judgeShare(store.EmployeeRecord{State: row.state, Calendar: &row.calendar}, shown, row.listed, day(3), time.Hour); got != row.want {
 				t.Errorf("%d, want %d", got, row.want)
 			}
 		})

@@ -20,6 +20,7 @@ func (p *employeePass) keep(ctx context.Context) error {
 		p.reinstate,
 		p.recall,
 		p.partFromFormerAddress,
+		p.reconsiderReplaced,
 		p.unshareRetiring,
 		p.recoverIntent,
 		p.dequeueIfMade,
@@ -74,7 +75,7 @@ func (p *employeePass) dequeueIfMade(ctx context.Context) error {
 // fillIfDue fills a calendar that was not filled yet, or that has to be compared. Only
 // one that holds all it ought to replaces what was there before (rule 5.2).
 func (p *employeePass) fillIfDue(ctx context.Context) error {
-	if c := p.rec().Calendar; p.created || p.emptied || c.Filled.IsZero() || !c.Listed || p.complete() {
+	if c := p.rec().Calendar; p.created || p.emptied || c.Filled.IsZero() || !c.Listed || !c.GoneSince.IsZero() || p.complete() {
 		if err := p.fill(ctx); err != nil {
 			return err
 		}

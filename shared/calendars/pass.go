@@ -193,6 +193,7 @@ func (p *employeePass) perform(ctx context.Context) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	err := p.decide(ctx)
+	p.unshareAgain()
 	if err == nil || errors.Is(err, errLater) {
 		return
 	}

@@ -74,12 +74,14 @@ func (p *employeePass) purgeCalendar(ctx context.Context, c store.CalendarRecord
 	if err != nil {
 		return err
 	}
-	switch judgeRetiring(found, true) {
-	case madeTheirs:
+	switch fate := judgeRetiring(found, true); {
+	case fate == inDoubt, (fate == madeTheirs || fate == holdsOthers) && !c.UnshareGoneSince.IsZero():
+		return nil
+	case fate == madeTheirs:
 		// Or an earlier pass took the mark off and died before it said so.
 		p.Log.WarnContext(ctx, "calendar without the mark left alone", "employee", p.id, "calendar", c.ID)
 		return p.write(ctx, write{action: "calendar.keep", calendar: c.ID, record: p.keepFromPurge(c.ID)})
-	case holdsOthers:
+	case fate == holdsOthers:
 		return p.clearForOthers(ctx, found, c)
 	}
 	return p.deleteCalendar(ctx, c, found.exists)

@@ -45,27 +45,46 @@ func (p *employeePass) permitAbsent(ctx context.Context) error {
 	if c == nil || !p.absent {
 		return nil
 	}
-	held := false
 	permitted, err := p.permit(ctx)
-	if err == nil && !permitted {
-		// One that its owner deleted cannot be held: its tasks would wait for ever.
-		held, err = p.exists(ctx, c.ID)
-	}
 	if err != nil {
 		return err
 	}
-	if held {
+	if !permitted {
+		// One that its owner deleted cannot be held: its tasks would wait for ever.
+		gone, err := p.presentGone(ctx)
+		if err != nil || gone {
+			return err
+		}
 		return p.hold(ctx, true)
 	}
 	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Permitted, c.PermittedAt = true, p.term.AcquiredAt() }))
 }
 
-func (p *employeePass) retireCalendar(ctx context.Context) error { return p.retire(ctx, time.Time{}) }
+// retireCalendar retires the calendar of one who is to have none, nor one that was
+// replaced and might turn up.
+func (p *employeePass) retireCalendar(ctx context.Context) error {
+	if slices.ContainsFunc(p.rec().Retiring, wasReplaced) {
+		if err := p.save(ctx, func(r *store.EmployeeRecord) {
+			r.Retiring = slices.Clone(r.Retiring)
+			for i := range r.Retiring {
+				r.Retiring[i].ReplacedAt = time.Time{}
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return p.retire(ctx, time.Time{})
+}
 
 // retire moves the present calendar to those that are on their way out; from now on no
 // event is written to it (rule 1.6). from is that of the calendar to come, zero for one
 // of its own (rule 3.5).
 func (p *employeePass) retire(ctx context.Context, from time.Time) error {
+	return p.retireAs(ctx, from, nil)
+}
+
+// retireAs retires the present calendar after a change of its record; nil for none.
+func (p *employeePass) retireAs(ctx context.Context, from time.Time, change func(*store.CalendarRecord)) error {
 	if p.rec().Calendar == nil {
 		return nil
 	}
@@ -82,6 +101,9 @@ func (p *employeePass) retire(ctx context.Context, from time.Time) error {
 				// Adopted after the database was lost, and not looked into since: shared, if at
 				// all, with the address on the card.
 				c.Address = r.Address
+			}
+			if change != nil {
+				change(&c)
 			}
 			r.Retiring = append(slices.Clone(r.Retiring), c)
 		}
@@ -159,15 +181,23 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 	if c.Extra && found.marked {
 		p.drift.Add(DriftCalendarExtra, 1)
 	}
-	switch judgeRetiring(found, c.Extra) {
-	case notThere:
+	switch fate := judgeRetiring(found, c.Extra); {
+	case fate == inDoubt:
+		return nil
+	case fate == notThere:
 		return p.deleteCalendar(ctx, c, false)
-	case madeTheirs:
+	case wasReplaced(c):
+		// It turned up in this moment: the next pass decides which of the two stays.
+		p.Again(p.term.AcquiredAt())
+		return nil
+	case (fate == madeTheirs || fate == holdsOthers) && !c.UnshareGoneSince.IsZero():
+		return nil
+	case fate == madeTheirs:
 		return p.save(ctx, withoutRetiring(c.ID))
-	case unmarked:
+	case fate == unmarked:
 		return failure.New(failure.Forbidden, fmt.Sprintf("delete calendar %s of employee %d", c.ID, p.id),
 			"its description does not carry this product's mark any more; delete it by hand if it is not needed")
-	case holdsOthers:
+	case fate == holdsOthers:
 		return p.relinquish(ctx, c)
 	}
 	if permitted, err := p.permitRetiring(ctx, c); err != nil || !permitted {
@@ -179,6 +209,8 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 // inspection is what was read of a retiring calendar in this very pass.
 type inspection struct {
 	exists bool
+	// doubtful: Google says that it is gone, and that is not certain yet (rule 3.9).
+	doubtful bool
 	// marked: it carries the very mark that it was made with.
 	marked bool
 	head   googlecalendar.Calendar
@@ -187,13 +219,16 @@ type inspection struct {
 	others bool
 }
 
+// marked reports whether a calendar carries the very mark that it was made with.
+func (p *employeePass) marked(have googlecalendar.Calendar, c store.CalendarRecord) bool {
+	return have.Marked && have.Mark.Tenant == p.tenant && have.Mark.Employee == p.id && have.Mark.Epoch == c.Epoch
+}
+
 // inspect reads a retiring calendar before anything is decided about it, and, of a
 // marked one, its events where they matter.
 func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, events bool) (found inspection, err error) {
 	if found.head, err = p.Google.Calendar(p.calls(ctx), c.ID); err == nil {
-		mark := found.head.Mark
-		found.exists = true
-		found.marked = found.head.Marked && mark.Tenant == p.tenant && mark.Employee == p.id && mark.Epoch == c.Epoch
+		found.exists, found.marked = true, p.marked(found.head, c)
 		if events && found.marked {
 			var all []googlecalendar.Event
 			_, all, err = p.Google.Events(p.calls(ctx), c.ID)
@@ -202,29 +237,25 @@ func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, even
 		}
 	}
 	if failure.Is(err, failure.Gone) {
-		// Forgotten, nobody would look for it, or it would pass for one that nobody
-		// remembers.
-		return inspection{}, p.confirmGone(ctx, "read", c.ID)
+		// Forgotten too early, nobody would look for it, or it would pass for one that
+		// nobody remembers.
+		sure, err := p.goneForSure(ctx, c, retiringOne(c.ID))
+		return inspection{doubtful: !sure}, err
+	}
+	if err == nil {
+		err = p.notGone(ctx, c, retiringOne(c.ID))
 	}
 	return found, err
-}
-
-// confirmGone fails unless Google says once more that a calendar is gone, as it did to
-// what was being done to it.
-func (p *employeePass) confirmGone(ctx context.Context, doing, calendar string) error {
-	exists, err := p.exists(ctx, calendar)
-	if exists {
-		return failure.New(failure.Transient, doing+" calendar "+calendar, "Google said that it is gone, and shows it")
-	}
-	return err
 }
 
 // fate is what may become of a retiring calendar.
 type fate int
 
 const (
+	// inDoubt: Google says that it is gone, which is not certain yet.
+	inDoubt fate = iota
 	// notThere: its owner deleted it; there is nothing left to do but to forget it.
-	notThere fate = iota
+	notThere
 	// unmarked: without its mark nothing says that it is the product's to delete.
 	unmarked
 	// madeTheirs: the same, and whoever took the mark off is to have it.
@@ -240,6 +271,8 @@ const (
 // in a purge (rule 4.10), it must hold nobody else's events either.
 func judgeRetiring(found inspection, spareOthers bool) fate {
 	switch {
+	case found.doubtful:
+		return inDoubt
 	case !found.exists:
 		return notThere
 	case !found.marked && spareOthers:
@@ -251,17 +284,6 @@ func judgeRetiring(found inspection, spareOthers bool) fate {
 	default:
 		return deletable
 	}
-}
-
-// exists reports whether Google has a calendar. "Not found" is believed when it is said
-// twice (rule 3.9).
-func (p *employeePass) exists(ctx context.Context, calendar string) (bool, error) {
-	for range 2 {
-		if _, err := p.Google.Calendar(p.calls(ctx), calendar); !failure.Is(err, failure.Gone) {
-			return err == nil, err
-		}
-	}
-	return false, nil
 }
 
 // relinquish leaves a further calendar to whoever has events in it. The next full run
@@ -284,6 +306,10 @@ func (p *employeePass) deleteCalendar(ctx context.Context, c store.CalendarRecor
 	if exists {
 		w.call = func(calls context.Context) error {
 			err := p.Google.DeleteCalendar(calls, c.ID)
+			if failure.Is(err, failure.Gone) {
+				// It was there a moment ago, and an answer may have been lost: the next pass looks.
+				err = failure.Wrap(failure.Transient, "delete calendar "+c.ID, err)
+			}
 			if err == nil {
 				p.Log.InfoContext(ctx, "calendar deleted", "employee", p.id, "calendar", c.ID, "cause", p.order.Cause)
 			}

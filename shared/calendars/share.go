@@ -18,7 +18,7 @@ const reader = "reader"
 // share gives the employee's address the role reader: the rules are listed first and
 // only what is missing is inserted (rule 5.3), once Google wants it.
 func (p *employeePass) share(ctx context.Context) error {
-	if !p.created && p.rec().Calendar.RuleID != "" && p.rec().State == store.StateActive && !p.complete() {
+	if !p.created && p.rec().Calendar.RuleID != "" && p.rec().State == store.StateActive && p.rec().Calendar.RuleMissingSince.IsZero() && !p.complete() {
 		return nil
 	}
 	if err := p.extend(ctx); err != nil {
@@ -26,10 +26,11 @@ func (p *employeePass) share(ctx context.Context) error {
 	}
 	c := *p.rec().Calendar
 	rules, err := p.Google.Rules(p.calls(ctx), c.ID)
-	// One just made can be unknown to Google for a while.
-	old := p.rec().State == store.StateActive || p.term.AcquiredAt().After(c.Deadline.Add(p.waits.Intent))
-	if old && failure.Is(err, failure.Gone) {
+	if failure.Is(err, failure.Gone) && p.knownToGoogle(c) {
 		return nil // gone, and the fill makes another
+	}
+	if err == nil {
+		err = p.presentShown(ctx)
 	}
 	if err != nil {
 		return err
@@ -45,16 +46,19 @@ func (p *employeePass) share(ctx context.Context) error {
 			return err
 		}
 	}
-	switch judgeShare(*p.rec(), rule, listed) {
+	switch judgeShare(*p.rec(), rule, listed, p.term.AcquiredAt(), p.waits.Absence) {
 	case ruleShown:
 		return p.save(ctx, func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
-				c.RuleID, c.RuleSeen, c.Unseen, c.InviteAsked = rule.ID, true, time.Time{}, time.Time{}
+				c.RuleID, c.RuleSeen = rule.ID, true
+				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
 		})
 	case ruleHidden:
 		return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Unseen = p.term.AcquiredAt() }))
+	case ruleMissing:
+		return p.noteMissing(ctx)
 	case ruleWanted:
 		if until := p.pause.Until(account); !until.IsZero() {
 			return p.later(until)
@@ -75,24 +79,50 @@ const (
 	// ruleHidden: the employee was invited, and the list does not show it: that is to
 	// be recorded, and an admin decides whether to invite again (rule 5.3).
 	ruleHidden
+	// ruleMissing: a list has shown it, and this one does not: it is looked for again
+	// before anybody is mailed.
+	ruleMissing
 	// ruleWanted: the employee is to be invited.
 	ruleWanted
 )
 
 // judgeShare compares the record with the rule that the list shows, if it does.
-func judgeShare(r store.EmployeeRecord, rule googlecalendar.Rule, listed bool) shareVerdict {
+// A rule that a list has shown is missing only if two lists lack it, far enough apart.
+func judgeShare(r store.EmployeeRecord, rule googlecalendar.Rule, listed bool, now time.Time, absence time.Duration) shareVerdict {
 	c := r.Calendar
 	switch {
-	case listed && c.RuleID == rule.ID && c.RuleSeen && r.State == store.StateActive:
+	case listed && c.RuleID == rule.ID && c.RuleSeen && c.RuleMissingSince.IsZero() && r.State == store.StateActive:
 		return ruleSettled
 	case listed:
 		return ruleShown
-	case c.RuleID == "" || c.RuleSeen || !c.InviteAsked.IsZero():
+	case c.RuleID == "" || !c.InviteAsked.IsZero():
+		return ruleWanted
+	case c.RuleSeen && (c.RuleMissingSince.IsZero() || now.Before(c.RuleMissingSince.Add(absence))):
+		return ruleMissing
+	case c.RuleSeen:
 		return ruleWanted
 	case c.Unseen.IsZero():
 		return ruleHidden
 	}
 	return ruleSettled
+}
+
+// noteMissing records that a list lacks a rule that another one has shown, and asks for
+// the second look.
+func (p *employeePass) noteMissing(ctx context.Context) error {
+	if p.older {
+		return errOlder
+	}
+	since := p.rec().Calendar.RuleMissingSince
+	if since.IsZero() {
+		since = p.term.At(p.Now())
+		p.drift.Add(DriftShareMissing, 1)
+		if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.RuleMissingSince = since })); err != nil {
+			return err
+		}
+	}
+	p.Again(since.Add(p.waits.Absence))
+	return nil
 }
 
 // narrow takes from the employee's rule what it gives beyond reading.
@@ -122,7 +152,6 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 		}),
 		call: func(calls context.Context) (err error) {
 			if c.RuleID != "" && c.InviteAsked.IsZero() {
-				p.drift.Add(DriftShareMissing, 1)
 				p.repaired++
 			}
 			made, err = p.Google.Share(calls, c.ID, p.address)
@@ -131,7 +160,8 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 		},
 		done: func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
-				c.RuleID, c.SharedAt, c.RuleSeen, c.Unseen, c.InviteAsked = made.ID, at, false, time.Time{}, time.Time{}
+				c.RuleID, c.SharedAt, c.RuleSeen = made.ID, at, false
+				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
 		},
@@ -146,7 +176,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 // unshareRetiring takes the employee's access to every calendar that is retiring.
 func (p *employeePass) unshareRetiring(ctx context.Context) error {
 	for _, c := range slices.Clone(p.rec().Retiring) {
-		if c.Address == "" && c.RuleID == "" && c.AddressDigest == "" {
+		if !shared(c) || wasReplaced(c) {
 			continue
 		}
 		if err := p.extend(ctx); err != nil {
@@ -159,18 +189,49 @@ func (p *employeePass) unshareRetiring(ctx context.Context) error {
 	return nil
 }
 
+// shared reports whether the employee may still read a retiring calendar.
+func shared(c store.CalendarRecord) bool {
+	return c.Address != "" || c.RuleID != "" || c.AddressDigest != ""
+}
+
 func (p *employeePass) unshare(ctx context.Context, c store.CalendarRecord) error {
 	id, err := p.ruleToDelete(ctx, c)
-	if err != nil {
-		return err
-	}
 	w := write{action: "rule.delete", calendar: c.ID, done: ofRetiring(c.ID, func(c *store.CalendarRecord) {
-		c.RuleID, c.Address, c.AddressDigest = "", "", ""
+		c.RuleID, c.Address, c.AddressDigest, c.UnshareGoneSince = "", "", "", time.Time{}
 	})}
 	if id != "" {
 		w.call = func(calls context.Context) error { return p.Google.Unshare(calls, c.ID, id) }
 	}
+	if err == nil {
+		err = p.write(ctx, w)
+	}
+	if !failure.Is(err, failure.Gone) {
+		return err
+	}
+	// Forgotten on one word, a former address would keep its access (rule 3.9). Nothing
+	// else waits for it: the calendar itself goes all the same.
+	since := c.UnshareGoneSince
+	if since.IsZero() {
+		since = p.term.At(p.Now())
+		if err := p.save(ctx, ofRetiring(c.ID, func(c *store.CalendarRecord) { c.UnshareGoneSince = since })); err != nil {
+			return err
+		}
+	}
+	if p.term.AcquiredAt().Before(since.Add(p.waits.Absence)) {
+		return nil
+	}
+	w.call = nil
 	return p.write(ctx, w)
+}
+
+// unshareAgain asks for another pass where a share of a calendar that is still there is
+// not certain to be gone.
+func (p *employeePass) unshareAgain() {
+	for _, c := range p.rec().Retiring {
+		if second := c.UnshareGoneSince.Add(p.waits.Absence); !c.UnshareGoneSince.IsZero() && p.term.AcquiredAt().Before(second) {
+			p.Again(second)
+		}
+	}
 }
 
 // ruleToDelete finds the rule by which the employee reads a retiring calendar; "" for
@@ -183,7 +244,7 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 	id := c.RuleID
 	if id == "" {
 		// The answer to the share was lost: the rule is found by the address.
-		rules, err := p.rulesOf(ctx, c.ID)
+		rules, err := p.Google.Rules(p.calls(ctx), c.ID)
 		if err != nil {
 			return "", err
 		}
@@ -202,16 +263,6 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 	return id, nil
 }
 
-// rulesOf lists a calendar's rules: none, of a calendar that its owner deleted. A
-// single "not found" would have a former address forgotten that can still read it.
-func (p *employeePass) rulesOf(ctx context.Context, calendar string) ([]googlecalendar.Rule, error) {
-	rules, err := p.Google.Rules(p.calls(ctx), calendar)
-	if failure.Is(err, failure.Gone) {
-		return nil, p.confirmGone(ctx, "list the ACL rules of", calendar)
-	}
-	return rules, err
-}
-
 // recall finds out whom an adopted calendar was shared with, from its rules: the
 // employee's address may have changed since, and a calendar of a former address is
 // replaced, not shared once more (rule 5.2). A purge goes by the address on record.
@@ -223,7 +274,14 @@ func (p *employeePass) recall(ctx context.Context) error {
 	if err := p.extend(ctx); err != nil {
 		return err
 	}
-	rules, err := p.rulesOf(ctx, c.ID)
+	rules, err := p.Google.Rules(p.calls(ctx), c.ID)
+	if failure.Is(err, failure.Gone) {
+		// A former address that can still read it would be forgotten.
+		if sure, err := p.goneForSure(ctx, *c, ofCalendar); err != nil || sure {
+			return err
+		}
+		return errLater
+	}
 	if err != nil {
 		return err
 	}

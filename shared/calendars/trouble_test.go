@@ -236,6 +236,8 @@ func TestARuleRemovedByHandComesBackOnlyIfItWasVisibleOnce(t *testing.T) {
 			must(t, b.google.RemoveShare(b.calendar(ids[0]), "olena@provider.example"))
 			i.employee(queue.CauseReconcile, ids[0])
 			i.employee(queue.CauseReconcile, ids[0])
+			wantShares(b, "olena@provider.example", 1)
+			i.rest()
 			want := 2
 			if hidden {
 				want = 1
@@ -243,6 +245,30 @@ func TestARuleRemovedByHandComesBackOnlyIfItWasVisibleOnce(t *testing.T) {
 			wantShares(b, "olena@provider.example", want)
 		})
 	}
+}
+
+// A list that lacks a rule once mails nobody: it is looked for again (rule 5.3).
+func TestARuleThatAListLacksOnceMailsNobody(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	i.employee(queue.CauseReconcile, ids[0])
+	unchanged := b.lives(ids)
+	c := b.calendar(ids[0])
+	for range 3 {
+		must(t, b.google.RemoveShare(c, "olena@provider.example"))
+		i.employee(queue.CauseReconcile, ids[0])
+		if b.record(ids[0]).Calendar.RuleMissingSince.IsZero() {
+			t.Fatal("the list did not lack it")
+		}
+		must(t, b.google.SetShare(c, "olena@provider.example", "reader"))
+		i.rest()
+	}
+	unchanged()
+	if since := b.record(ids[0]).Calendar.RuleMissingSince; !since.IsZero() {
+		t.Errorf("missing since %v", since)
+	}
+	b.wantQuiet(ids...)
 }
 
 // A calendar that its owner deletes before it could be shared is made anew.

@@ -27,6 +27,7 @@ const (
 	ReasonPaused         Reason = "paused"          // enabled is off
 	ReasonNotConnected   Reason = "not-connected"   // no Google account
 	ReasonPurged         Reason = "purged"          // an admin deleted everything
+	ReasonCalendarGone   Reason = "calendar-gone"   // Google says that the calendar does not exist
 )
 
 // DecideEmployee judges whether an employee is to have a calendar. vouched is whether a

@@ -209,26 +209,12 @@ func (g *Gateway) Disown(ctx context.Context, c Calendar) error {
 	})
 }
 
-// DeleteCalendar deletes a calendar; one that is gone already is no error.
+// DeleteCalendar deletes a calendar. One that is not there is an error: that may pass,
+// and what is taken for deleted is forgotten (rule 3.9).
 func (g *Gateway) DeleteCalendar(ctx context.Context, id string) error {
-	return gone(func() error {
-		return g.call(ctx, "delete calendar "+id, id, always, func(ctx context.Context) error {
-			return g.api.Calendars.Delete(id).Context(ctx).Do()
-		})
+	return g.call(ctx, "delete calendar "+id, id, always, func(ctx context.Context) error {
+		return g.api.Calendars.Delete(id).Context(ctx).Do()
 	})
-}
-
-// gone deletes something until Google has said it, or said twice that it was not
-// there: said once that may pass, and what is taken for deleted is forgotten.
-func gone(remove func() error) error {
-	err := remove()
-	if failure.Is(err, failure.Gone) {
-		err = remove()
-	}
-	if failure.Is(err, failure.Gone) {
-		return nil
-	}
-	return err
 }
 
 // Calendars lists every calendar that the account owns, hidden ones too, all
@@ -325,12 +311,10 @@ func (g *Gateway) ForceReader(ctx context.Context, calendarID string, rule Rule)
 	})
 }
 
-// Unshare removes a rule; one that is gone already is no error.
+// Unshare removes a rule. One that is not there is an error, as for DeleteCalendar.
 func (g *Gateway) Unshare(ctx context.Context, calendarID, ruleID string) error {
-	return gone(func() error {
-		return g.call(ctx, "remove an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
-			return g.api.Acl.Delete(calendarID, ruleID).Context(ctx).Do()
-		})
+	return g.call(ctx, "remove an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
+		return g.api.Acl.Delete(calendarID, ruleID).Context(ctx).Do()
 	})
 }
 

@@ -265,8 +265,9 @@ func TestSharing(t *testing.T) {
 		if role := w.role(c.ID, employee); role != "reader" {
 			t.Errorf("role %s, want reader", role)
 		}
-		for range 2 { // the second time it is gone already
-			w.ok(g.Unshare(ctx, c.ID, rule.ID))
+		w.ok(g.Unshare(ctx, c.ID, rule.ID))
+		if err := g.Unshare(ctx, c.ID, rule.ID); !failure.Is(err, failure.Gone) {
+			t.Errorf("removed twice: %v, want gone", err)
 		}
 		if role := w.role(c.ID, employee); role != "none" {
 			t.Errorf("role %s, want none", role)
@@ -277,8 +278,9 @@ func TestSharing(t *testing.T) {
 		if mails := w.Mails(); len(mails) != 1 {
 			t.Errorf("mails %+v, want no more than the invitation", mails)
 		}
-		for range 2 {
-			w.ok(g.DeleteCalendar(ctx, c.ID))
+		w.ok(g.DeleteCalendar(ctx, c.ID))
+		if err := g.DeleteCalendar(ctx, c.ID); !failure.Is(err, failure.Gone) {
+			t.Errorf("deleted twice: %v, want gone", err)
 		}
 	})
 }

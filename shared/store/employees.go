@@ -63,8 +63,21 @@ type CalendarRecord struct {
 	// Cleared is when a purge took the product's events out of a calendar that stays
 	// because of what others have in it.
 	Cleared time.Time `firestore:"cleared,omitempty" json:"cleared,omitzero"`
+	// GoneSince is when Google first said of this calendar, in a complete look, that it
+	// does not exist, and nothing since said otherwise (rule 3.9).
+	GoneSince time.Time `firestore:"gone_since,omitempty" json:"gone_since,omitzero"`
+	// ReplaceAsked is when an admin asked for a new one in the place of one that is gone.
+	ReplaceAsked time.Time `firestore:"replace_asked,omitempty" json:"replace_asked,omitzero"`
+	// ReplacedAt is when a new one was asked for in the place of this one, which was gone:
+	// should it turn up after all, one of the two stays.
+	ReplacedAt time.Time `firestore:"replaced_at,omitempty" json:"replaced_at,omitzero"`
+	// UnshareGoneSince is when Google first answered that this retiring calendar, or its
+	// rule, does not exist where the rule was to be deleted (rule 3.9).
+	UnshareGoneSince time.Time `firestore:"unshare_gone_since,omitempty" json:"unshare_gone_since,omitzero"`
 	// Unseen is when acl.list first lacked the rule that was made; zero once shown.
 	Unseen time.Time `firestore:"unseen,omitempty" json:"unseen,omitzero"`
+	// RuleMissingSince is when acl.list first lacked a rule that it had shown.
+	RuleMissingSince time.Time `firestore:"rule_missing_since,omitempty" json:"rule_missing_since,omitzero"`
 	// InviteAsked is when an admin asked to send the invitation again.
 	InviteAsked time.Time `firestore:"invite_asked,omitempty" json:"invite_asked,omitzero"`
 }
@@ -108,9 +121,10 @@ type EmployeeRecord struct {
 }
 
 // heldPresent reports whether the present calendar's own deletion is held: nobody
-// said that its employee is gone, so it is kept up to date meanwhile (rule 4.4).
+// said that its employee is gone, so it is kept up to date meanwhile (rule 4.4); or its
+// replacement is, by another, because Google says that it is gone (rule 3.9).
 func (e *EmployeeRecord) heldPresent() bool {
-	return e.Held != "" && e.Calendar != nil && !e.AbsentSince.IsZero()
+	return e.Held != "" && e.Calendar != nil && !(e.AbsentSince.IsZero() && e.Calendar.GoneSince.IsZero())
 }
 
 // CardState is the state that the card and the console show.
@@ -226,6 +240,26 @@ func (s *Store) AskRebuild(ctx context.Context, employee int64) (asked bool, err
 		if e.RebuildAsked.IsZero() {
 			e.RebuildAsked = now
 		}
+		return true
+	})
+}
+
+// MayReplace reports whether an admin may have a calendar that is gone replaced now.
+func (e *EmployeeRecord) MayReplace() bool {
+	return e.Calendar != nil && !e.Calendar.GoneSince.IsZero() && e.Calendar.ReplaceAsked.IsZero()
+}
+
+// AskReplacement asks that a calendar of which Google says that it is gone be replaced
+// without further waiting; asked is false where Google does not say so. It needs no
+// lease.
+func (s *Store) AskReplacement(ctx context.Context, employee int64) (asked bool, err error) {
+	return s.askEmployee(ctx, employee, "ask to replace the calendar of", func(e *EmployeeRecord, now time.Time) bool {
+		if !e.MayReplace() {
+			return false
+		}
+		c := *e.Calendar
+		c.ReplaceAsked = now
+		e.Calendar = &c
 		return true
 	})
 }

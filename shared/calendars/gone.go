@@ -1,0 +1,265 @@
+package calendars
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+const (
+	// goneThoughListed is how long a calendar has to be gone that the account's list
+	// still names: the row of a deleted one may stay (shared/googlecalendar/README.md, G2).
+	goneThoughListed = 24 * time.Hour
+	// goneAgain is how often such a calendar is looked for meanwhile.
+	goneAgain = time.Hour
+)
+
+// ofOne changes one calendar of the employee's record: ofCalendar, or retiringOne.
+type ofOne func(change func(*store.CalendarRecord)) func(*store.EmployeeRecord)
+
+func retiringOne(id string) ofOne {
+	return func(change func(*store.CalendarRecord)) func(*store.EmployeeRecord) { return ofRetiring(id, change) }
+}
+
+// goneForSure reports whether a calendar counts as gone of which Google has just said
+// so: after two complete looks far enough apart, with nothing between them that said
+// otherwise (rule 3.9). Until then it stays what it is, and another look is asked for.
+func (p *employeePass) goneForSure(ctx context.Context, c store.CalendarRecord, of ofOne) (bool, error) {
+	if p.older {
+		return false, errOlder
+	}
+	if err := p.extend(ctx); err != nil {
+		return false, err
+	}
+	calls := p.calls(ctx)
+	if err := p.lookForGone(calls, c.ID); err != nil {
+		if !failure.Is(err, failure.Gone) {
+			return false, err
+		}
+	} else {
+		if err := p.notGone(ctx, c, of); err != nil {
+			return false, err
+		}
+		return false, failure.New(failure.Transient, "read calendar "+c.ID, "Google said that it is gone, and shows it")
+	}
+	since := c.GoneSince
+	if since.IsZero() {
+		// From the answer, not from the lease: the second look has to be that much later.
+		since = p.term.At(p.Now())
+		p.Log.WarnContext(ctx, "calendar not found at Google", "employee", p.id, "calendar", c.ID)
+		if err := p.save(ctx, of(func(c *store.CalendarRecord) { c.GoneSince = since })); err != nil {
+			return false, err
+		}
+	}
+	if !c.ReplaceAsked.IsZero() {
+		return true, nil
+	}
+	listed := false
+	if second := since.Add(p.waits.Absence); !p.term.AcquiredAt().Before(second) {
+		list, err := p.Google.Calendars(calls)
+		if err != nil {
+			return false, err
+		}
+		listed = slices.ContainsFunc(list, func(have googlecalendar.Calendar) bool { return have.ID == c.ID })
+	}
+	again := lookAgain(since, p.term.AcquiredAt(), p.waits.Absence, listed)
+	if again.IsZero() {
+		return true, nil
+	}
+	p.Again(again)
+	return false, nil
+}
+
+// lookForGone asks Google for a calendar in both ways in which it can be read: it is
+// gone only if both say so.
+func (p *employeePass) lookForGone(calls context.Context, calendar string) error {
+	if _, _, err := p.Google.Events(calls, calendar); !failure.Is(err, failure.Gone) {
+		return err
+	}
+	_, err := p.Google.Calendar(calls, calendar)
+	return err
+}
+
+// lookAgain is when to look again for a calendar that is gone since a time; zero: it
+// is gone for sure. listed: the account's list still names it.
+func lookAgain(since, now time.Time, absence time.Duration, listed bool) time.Time {
+	if second := since.Add(absence); now.Before(second) {
+		return second
+	}
+	if last := since.Add(max(absence, goneThoughListed)); listed && now.Before(last) {
+		if again := now.Add(goneAgain); again.Before(last) {
+			return again
+		}
+		return last
+	}
+	return time.Time{}
+}
+
+// notGone takes back that a calendar was said to be gone: Google has shown it.
+func (p *employeePass) notGone(ctx context.Context, c store.CalendarRecord, of ofOne) error {
+	if c.GoneSince.IsZero() && c.ReplaceAsked.IsZero() {
+		return nil
+	}
+	p.Log.InfoContext(ctx, "calendar is there after all", "employee", p.id, "calendar", c.ID)
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		of(func(c *store.CalendarRecord) { c.GoneSince, c.ReplaceAsked = time.Time{}, time.Time{} })(r)
+		if r.Reason == string(calendarsync.ReasonCalendarGone) {
+			r.Reason = ""
+		}
+	})
+}
+
+// presentShown notes that Google has shown the employee's calendar.
+func (p *employeePass) presentShown(ctx context.Context) error {
+	if p.rec().Calendar == nil {
+		return nil
+	}
+	return p.notGone(ctx, *p.rec().Calendar, ofCalendar)
+}
+
+// replace makes a new calendar for one that was deleted by hand, once that is certain:
+// a new epoch, the same from (rule 3.5).
+func (p *employeePass) replace(ctx context.Context) error {
+	gone := *p.rec().Calendar
+	sure, err := p.goneForSure(ctx, gone, ofCalendar)
+	if err != nil {
+		return err
+	}
+	if gone.GoneSince.IsZero() {
+		p.drift.Add(DriftCalendarDeleted, 1) // by this run, which does not wait for the second look
+	}
+	if !sure {
+		return p.showGone(ctx)
+	}
+	if err := p.permitReplacement(ctx); err != nil {
+		return err
+	}
+	p.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", p.id, "calendar", gone.ID)
+	// The old one retires like any other, but is looked for anew.
+	if err := p.retireAs(ctx, gone.From, func(c *store.CalendarRecord) {
+		c.ReplacedAt, c.GoneSince, c.ReplaceAsked = p.term.AcquiredAt(), time.Time{}, time.Time{}
+	}); err != nil {
+		return err
+	}
+	if err := p.create(ctx); err != nil {
+		return err
+	}
+	p.repaired++
+	return p.share(ctx)
+}
+
+// presentGone reports whether the employee's calendar is gone for sure.
+func (p *employeePass) presentGone(ctx context.Context) (bool, error) {
+	c := *p.rec().Calendar
+	if _, err := p.Google.Calendar(p.calls(ctx), c.ID); failure.Is(err, failure.Gone) {
+		return p.goneForSure(ctx, c, ofCalendar)
+	} else if err != nil {
+		return false, err
+	}
+	return false, p.notGone(ctx, c, ofCalendar)
+}
+
+// wasReplaced reports whether a retiring calendar was replaced because it was gone.
+func wasReplaced(c store.CalendarRecord) bool { return !c.ReplacedAt.IsZero() }
+
+// showGone has the employee's state say why nothing is written, and ends the pass.
+func (p *employeePass) showGone(ctx context.Context) error {
+	if reason := string(calendarsync.ReasonCalendarGone); p.rec().Reason != reason {
+		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.Reason = reason }); err != nil {
+			return err
+		}
+	}
+	return errLater
+}
+
+// permitReplacement asks the delete guard before a calendar that is gone is replaced:
+// many at once are rather Google's mistake than their owner's doing (rule 4.3). What an
+// admin asked for by name is granted.
+func (p *employeePass) permitReplacement(ctx context.Context) error {
+	c := *p.rec().Calendar
+	if c.ReplaceAsked.IsZero() && !(c.Permitted && p.term.AcquiredAt().Sub(c.PermittedAt) <= permission) {
+		permitted, err := p.permit(ctx)
+		if err != nil {
+			return err
+		}
+		if !permitted {
+			p.reason = string(calendarsync.ReasonCalendarGone)
+			return p.hold(ctx, true)
+		}
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		ofCalendar(func(c *store.CalendarRecord) { c.Permitted, c.PermittedAt = true, p.term.AcquiredAt() })(r)
+		r.Held, r.AllowedAt, r.Reason = "", time.Time{}, ""
+	})
+}
+
+// knownToGoogle reports whether Google ought to know the calendar by now: one just made
+// can be unknown for a while.
+func (p *employeePass) knownToGoogle(c store.CalendarRecord) bool {
+	return p.rec().State == store.StateActive || p.term.AcquiredAt().After(c.Deadline.Add(p.waits.Intent))
+}
+
+// reconsiderReplaced looks for calendars that were replaced because they were gone.
+// Of one that turned up after all and the new one, that stays which the employee can
+// read: whose share a list of its rules has shown. Otherwise it is the new one; and the
+// old one where there is no new one yet.
+func (p *employeePass) reconsiderReplaced(ctx context.Context) error {
+	for _, c := range slices.Clone(p.rec().Retiring) {
+		if !wasReplaced(c) || p.rec().Calendar != nil && p.rec().Calendar.ID == "" {
+			continue
+		}
+		if err := p.extend(ctx); err != nil {
+			return err
+		}
+		found, err := p.Google.Calendar(p.calls(ctx), c.ID)
+		if failure.Is(err, failure.Gone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.settleReplaced(ctx, c, p.marked(found, c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleReplaced decides about a replaced calendar that is there after all.
+func (p *employeePass) settleReplaced(ctx context.Context, c store.CalendarRecord, marked bool) error {
+	back := marked && oldStays(c, p.rec().Calendar, p.address)
+	if p.older {
+		return errOlder
+	}
+	p.Log.WarnContext(ctx, "a calendar that was replaced is there after all", "employee", p.id, "calendar", c.ID, "stays", back)
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		forget := func(c *store.CalendarRecord) { c.ReplacedAt, c.GoneSince = time.Time{}, time.Time{} }
+		if !back {
+			ofRetiring(c.ID, forget)(r)
+			return
+		}
+		withoutRetiring(c.ID)(r)
+		if r.Calendar != nil {
+			r.Retiring = append(slices.Clone(r.Retiring), *r.Calendar)
+		}
+		old := c
+		forget(&old)
+		// What happened in it meanwhile is not known.
+		old.Listed, old.Permitted, old.PermittedAt = false, false, time.Time{}
+		r.Calendar, r.State, r.KeptFrom = &old, store.StatePending, time.Time{}
+	})
+}
+
+// oldStays reports whether a replaced calendar stays that is there after all, and not
+// the one in its place, which is nil where there is none yet.
+func oldStays(old store.CalendarRecord, present *store.CalendarRecord, address string) bool {
+	if calendarsync.NormalAddress(old.Address) != calendarsync.NormalAddress(address) || !old.Cleared.IsZero() {
+		return false
+	}
+	return present == nil || old.RuleSeen && !present.RuleSeen
+}

@@ -1,0 +1,363 @@
+package calendars_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// lives notes whose calendar is which and what was mailed, and gives a check that
+// nothing of it changed.
+func (b *bench) lives(staff []int64) (unchanged func()) {
+	b.t.Helper()
+	before := make([]string, len(staff))
+	for i, id := range staff {
+		before[i] = b.calendar(id)
+	}
+	mails := len(b.google.Mails())
+	b.google.ResetRequests()
+	return func() {
+		b.t.Helper()
+		for i, id := range staff {
+			if now := b.calendar(id); now != before[i] {
+				b.t.Errorf("employee %d has calendar %q after %q", id, now, before[i])
+			}
+			if rec := b.record(id); rec.Calendar == nil || rec.Calendar.ID != before[i] || len(rec.Retiring) > 0 || rec.Held != "" || rec.Reason != "" {
+				b.t.Errorf("employee %d: %+v, calendar %+v", id, rec, rec.Calendar)
+			}
+		}
+		for _, method := range []string{"calendar.calendars.insert", "calendar.calendars.delete", "calendar.acl.insert", "calendar.acl.delete"} {
+			if n := len(b.google.Requests(fakegoogle.Filter{Method: method})); n > 0 {
+				b.t.Errorf("%d calls of %s", n, method)
+			}
+		}
+		if n := len(b.google.Mails()) - mails; n > 0 {
+			b.t.Errorf("%d mails", n)
+		}
+	}
+}
+
+// TestASpellOf404ReplacesNothing shows rule 3.9. Google answers 404 for calendars that
+// exist, once or for hours, in its own form or another's.
+func TestASpellOf404ReplacesNothing(t *testing.T) {
+	t.Parallel()
+	both := []string{"calendar.calendars.get", "calendar.events.list"}
+	for _, row := range []struct {
+		name    string
+		methods []string
+		body    fakegoogle.BodyForm
+		lasts   time.Duration // 0: once on each method
+		count   int           // employees
+		// notified: a notification meets it; otherwise a full run does.
+		notified bool
+	}{
+		{"once on each method in a full run", both, fakegoogle.BodyDefault, 0, 1, false},
+		{"a moment in a full run", nil, fakegoogle.BodyDefault, 2 * time.Second, 30, false},
+		{"20 minutes in a full run", nil, fakegoogle.BodyWithStatus, 20 * time.Minute, 30, false},
+		{"3 hours in a full run", both, fakegoogle.BodyWithoutStatus, 3 * time.Hour, 30, false},
+		{"a page in a full run", nil, fakegoogle.BodyHTML, 20 * time.Minute, 30, false},
+		{"nothing in a full run", both, fakegoogle.BodyEmpty, 3 * time.Hour, 30, false},
+		{"a moment at a notification", nil, fakegoogle.BodyDefault, 2 * time.Second, 2, true},
+		{"3 hours at a notification", nil, fakegoogle.BodyDefault, 3 * time.Hour, 2, true},
+		{"a page at a notification", nil, fakegoogle.BodyHTML, time.Hour, 2, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b := newBench(t)
+				var names []string
+				for n := range row.count {
+					names = append(names, fmt.Sprintf("Employee%d", n))
+				}
+				i, staff := b.staffed(names...)
+				task := b.addTask(b.hour(9), staff[0])
+				i.task(task)
+				i.rest()
+				b.clock.advance(48 * time.Hour)
+				unchanged := b.lives(staff)
+				if row.lasts == 0 {
+					for _, method := range row.methods {
+						b.google.Inject(fakegoogle.Fault{Method: method, Status: http.StatusNotFound, Count: 1})
+					}
+				} else {
+					spell := fakegoogle.NotFoundSpell(row.body, row.methods...)
+					spell.For = row.lasts
+					b.google.Begin(spell)
+				}
+				if row.notified {
+					must(t, b.erp.MoveTask(task, b.hour(11)))
+					i.task(task)
+				} else {
+					i.employee(queue.CauseReconcile, staff...)
+				}
+				i.rest()
+				unchanged()
+				if row.lasts > time.Minute && row.lasts < 24*time.Hour {
+					b.clock.advance(row.lasts)
+				}
+				want := b.hour(9)
+				if row.notified {
+					want = b.hour(11)
+				}
+				b.want(staff[0], want)
+				b.wantQuiet(staff...)
+				unchanged()
+			})
+		})
+	}
+}
+
+// What Google says is gone is shown as the employee's reason, and no second look comes
+// too early.
+func TestACalendarThatIsGoneIsReplacedAfterTheSecondLook(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		rows  time.Duration // how long the list keeps the row of the deleted calendar
+		after time.Duration
+	}{
+		{"the list drops it", 0, absenceTime},
+		{"the list names it for ever", -1, 24 * time.Hour},
+		{"the list names it for hours", 5 * time.Hour, 5 * time.Hour},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *fakegoogle.Options) { o.Ways.StaleRows = row.rows })
+			i, ids := b.staffed("Olena")
+			i.task(b.addTask(b.hour(9), ids[0]))
+			i.rest()
+			old, from := b.calendar(ids[0]), b.record(ids[0]).Calendar.From
+			must(t, b.google.DeleteCalendar(old))
+			began := b.clock.Now()
+			i.employee(queue.CauseReconcile, ids...)
+			rec := b.record(ids[0])
+			if rec.Calendar == nil || rec.Calendar.ID != old || rec.State != store.StateActive || rec.Reason != string(calendarsync.ReasonCalendarGone) {
+				t.Fatalf("after the first look: %+v, calendar %+v", rec, rec.Calendar)
+			}
+			if again := rec.DueAt.Sub(rec.Calendar.GoneSince); again != absenceTime {
+				t.Errorf("looked for again after %v, want %v", again, absenceTime)
+			}
+			// Any other pass in between looks too, and does not end the doubt early.
+			i.employee(queue.CauseNotify, ids...)
+			for b.calendar(ids[0]) == "" {
+				if b.clock.Now().After(began.Add(48 * time.Hour)) {
+					t.Fatalf("no calendar after two days: %+v", b.record(ids[0]))
+				}
+				b.clock.advance(5 * time.Minute)
+				i.due()
+			}
+			if took := b.clock.Now().Sub(began); took < row.after || took > row.after+time.Hour {
+				t.Errorf("replaced after %v, want %v", took, row.after)
+			}
+			i.rest()
+			if now := b.record(ids[0]); !now.Calendar.From.Equal(from) || now.Reason != "" || len(now.Retiring) > 0 {
+				t.Errorf("the record is %+v, calendar %+v", now, now.Calendar)
+			}
+			if n := b.shares("olena@provider.example"); n != 2 {
+				t.Errorf("invited %d times, want once to each", n)
+			}
+			b.want(ids[0], b.hour(9))
+			b.wantQuiet(ids...)
+		})
+	}
+}
+
+// A calendar that is shown between two looks is not half gone: the first look counts
+// anew.
+func TestACalendarShownBetweenTwoLooksIsLookedForAnew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	unchanged := b.lives(ids)
+	gone := func() *fakegoogle.Injected { return b.google.Begin(fakegoogle.NotFoundSpell(fakegoogle.BodyDefault)) }
+	spell := gone()
+	i.employee(queue.CauseReconcile, ids...)
+	spell.Remove()
+	b.clock.advance(absenceTime / 2)
+	i.employee(queue.CauseReconcile, ids...)
+	if since := b.record(ids[0]).Calendar.GoneSince; !since.IsZero() {
+		t.Errorf("gone since %v, though it was shown", since)
+	}
+	spell = gone()
+	b.clock.advance(absenceTime)
+	i.employee(queue.CauseReconcile, ids...)
+	spell.Remove()
+	i.rest()
+	unchanged()
+}
+
+// Many calendars that are gone at once are held like any mass deletion, and replaced
+// once an admin has looked; those that come back are nobody's business any more
+// (rule 4.3).
+func TestManyCalendarsThatAreGoneAreHeld(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{false, true} {
+		t.Run(fmt.Sprintf("back %t", back), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.undecided = true
+			i, staff := b.staffed("Anna", "Bohdan", "Daria", "Fedir", "Halyna", "Ivan", "Kateryna", "Lesia")
+			must2 := func(id int64) string { return b.record(id).Calendar.ID }
+			old := map[int64]string{}
+			for _, id := range staff {
+				old[id] = must2(id)
+			}
+			var spell *fakegoogle.Injected
+			if back {
+				// For longer than a day even a list that names them is not believed.
+				spell = b.google.Begin(fakegoogle.NotFoundSpell(fakegoogle.BodyDefault))
+			} else {
+				for _, id := range staff {
+					must(t, b.google.DeleteCalendar(old[id]))
+				}
+			}
+			i.employee(queue.CauseReconcile, staff...)
+			for range 27 {
+				b.clock.advance(time.Hour)
+				i.due()
+			}
+			var held []int64
+			for _, id := range staff {
+				if rec := b.record(id); rec.Held != "" {
+					held = append(held, id)
+					if rec.Calendar == nil || rec.Calendar.ID != old[id] || rec.CardState() != store.StateHeld {
+						t.Errorf("a held one: %+v, calendar %+v", rec, rec.Calendar)
+					}
+				}
+			}
+			plan, err := b.store.Held(t.Context())
+			must(t, err)
+			if len(held) != 5 || plan.Calendars != 5 {
+				t.Fatalf("%d are held, %d calendars in the plan, want 5 of 8", len(held), plan.Calendars)
+			}
+			if back {
+				spell.Remove()
+				i.employee(queue.CauseReconcile, held...)
+			} else {
+				b.undecided = false
+			}
+			i.rest()
+			for _, id := range held {
+				rec := b.record(id)
+				if rec.Held != "" || rec.Reason != "" || rec.Calendar == nil || (rec.Calendar.ID == old[id]) != back {
+					t.Errorf("employee %d: %+v, calendar %+v", id, rec, rec.Calendar)
+				}
+			}
+			if plan, err = b.store.Held(t.Context()); err != nil || len(plan.Keys) > 0 {
+				t.Errorf("still held: %+v, %v", plan, err)
+			}
+			b.wantQuiet(staff...)
+		})
+	}
+}
+
+// An admin who wants a new one now waits for nothing but the present look: a calendar
+// that is there after all stays.
+func TestAnAdminHasACalendarThatIsGoneReplacedAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{true, false} {
+		t.Run(fmt.Sprintf("gone %t", gone), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *fakegoogle.Options) { o.Ways.StaleRows = -1 })
+			i, ids := b.staffed("Olena")
+			old := b.calendar(ids[0])
+			if asked, err := b.store.AskReplacement(t.Context(), ids[0]); err != nil || asked {
+				t.Fatalf("a calendar that is not gone: asked %v, %v", asked, err)
+			}
+			spell := b.google.Begin(fakegoogle.NotFoundSpell(fakegoogle.BodyDefault))
+			i.employee(queue.CauseReconcile, ids...)
+			spell.Remove()
+			if gone {
+				must(t, b.google.DeleteCalendar(old))
+			}
+			asked, err := b.store.AskReplacement(t.Context(), ids[0])
+			must(t, err)
+			if !asked {
+				t.Fatal("not asked")
+			}
+			began := b.clock.Now()
+			i.employee(queue.CauseConsole, ids...)
+			if now := b.calendar(ids[0]); now == "" || (now == old) == gone {
+				t.Errorf("calendar %q after %q", now, old)
+			}
+			if !b.clock.Now().Equal(began) {
+				t.Error("it waited")
+			}
+			i.rest()
+			b.wantQuiet(ids...)
+		})
+	}
+}
+
+// Both are there: the one that its employee has taken stays (rule 3.10).
+func TestAReplacedCalendarThatTurnsUp(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name               string
+		oldSeen, presentOf bool // whose share a list has shown
+		queued             bool // the new one was not made yet
+		oldStays           bool
+	}{
+		{"neither was seen", false, false, false, false},
+		{"the old one was seen", true, false, false, true},
+		{"both were seen", true, true, false, false},
+		{"there is no new one yet", false, false, true, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena")
+			who, address := ids[0], "olena@provider.example"
+			i.task(b.addTask(b.hour(9), who))
+			i.employee(queue.CauseReconcile, who) // the list shows the share
+			i.rest()
+			old := b.calendar(who)
+			b.change(who, func(r *store.EmployeeRecord) { r.Calendar.RuleSeen = row.oldSeen })
+			spell := fakegoogle.NotFoundSpell(fakegoogle.BodyDefault)
+			spell.CalendarID = old
+			in := b.google.Begin(spell)
+			i.employee(queue.CauseReconcile, who)
+			if row.queued {
+				lock := fakegoogle.Fault{Method: "calendar.calendars.insert", Status: http.StatusForbidden, Reason: "quotaExceeded", Count: -1}
+				defer b.google.Inject(lock).Remove()
+			}
+			_, err := b.store.AskReplacement(t.Context(), who)
+			must(t, err)
+			i.employee(queue.CauseConsole, who)
+			if now := b.record(who).Calendar; !row.queued {
+				if now == nil || now.ID == old {
+					t.Fatalf("not replaced: %+v", now)
+				}
+				b.change(who, func(r *store.EmployeeRecord) { r.Calendar.RuleSeen = row.presentOf })
+			}
+			in.Remove()
+			mails := b.shares(address)
+			b.clock.advance(time.Hour)
+			i.due()
+			if row.queued {
+				b.google.ClearFaults()
+			}
+			i.rest()
+			if now := b.calendar(who); (now == old) != row.oldStays {
+				t.Errorf("calendar %q, the old one was %q", now, old)
+			}
+			if n := b.shares(address); n != mails {
+				t.Errorf("%d mails more", n-mails)
+			}
+			if role := b.live(who)[0].Role(address); role != "reader" {
+				t.Errorf("the employee is %q", role)
+			}
+			b.want(who, b.hour(9))
+			b.wantQuiet(who)
+			if rec := b.record(who); len(slices.DeleteFunc(rec.Retiring, func(store.CalendarRecord) bool { return false })) > 0 {
+				t.Errorf("still retiring: %+v", rec.Retiring)
+			}
+		})
+	}
+}
