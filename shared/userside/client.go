@@ -209,6 +209,20 @@ func (c *Client) attempt(ctx context.Context, q call) (reply, *failedAttempt) {
 	return c.classify(q, got)
 }
 
+// maxInQuery is how long a parameter of the query may be: the longest URLs stay below the
+// 2,000 characters that every server takes.
+const maxInQuery = 1500
+
+// callNames say which call it is, and inQuery are the parameters that hold ids, numbers
+// and dates only.
+var (
+	callNames = map[string]bool{"cat": true, "action": true, "subcat": true}
+	inQuery   = map[string]bool{
+		"id": true, "is_without_comments": true, "employee_id": true, "staff_id": true, "division_id": true, "state_id": true,
+		"date_change_from": true, "date_change_to": true, "date_do_from": true, "date_do_to": true, "limit": true, "order_by": true,
+	}
+)
+
 // received is a whole HTTP answer.
 type received struct {
 	status int
@@ -236,11 +250,20 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt
 	form.Set("action", q.action)
 	form.Set("subcat", q.action)
 	endpoint := c.endpoint
+	// Nobody has proved that an ERP reads a body (E1), so what is short is in the query too.
+	// A value to be written may be a person's, and web servers log queries.
+	query := url.Values{}
+	for name, values := range form {
+		if inQuery[name] && !q.write && len(values[0]) <= maxInQuery || callNames[name] {
+			query[name] = values
+		}
+	}
 	if c.keyInQuery {
-		endpoint.RawQuery = url.Values{"key": {c.key}}.Encode()
+		query.Set("key", c.key)
 	} else {
 		form.Set("key", c.key)
 	}
+	endpoint.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(attempt, http.MethodPost, endpoint.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		// The text would hold the URL.

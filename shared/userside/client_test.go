@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,16 +89,57 @@ func TestEndpointAndForm(t *testing.T) {
 			}
 			query, body := got.URL.Query(), got.PostForm
 			if tc.inQuery {
-				if query.Get("key") != testKey || len(query) != 1 || body.Has("key") {
-					t.Errorf("query %v, body %v: the key, and only it, belongs into the query", query, body)
+				if query.Get("key") != testKey || body.Has("key") {
+					t.Errorf("query %v, body %v: the key belongs into the query", query, body)
 				}
-			} else if body.Get("key") != testKey || got.URL.RawQuery != "" {
-				t.Errorf("query %q, body %v: the key belongs into the body", got.URL.RawQuery, body)
+			} else if body.Get("key") != testKey || query.Has("key") {
+				t.Errorf("query %v, body %v: the key belongs into the body", query, body)
+			}
+			if query.Get("cat") != "employee" || query.Get("action") != "get_division_list" || query.Get("subcat") != "get_division_list" {
+				t.Errorf("query %v", query)
 			}
 			if body.Get("cat") != "employee" || body.Get("action") != "get_division_list" || body.Get("subcat") != "get_division_list" {
 				t.Errorf("body %v", body)
 			}
 		})
+	}
+}
+
+// Whichever of the two an ERP reads, it reads all of the question (E1).
+func TestWhatIsShortIsInQueryAndBody(t *testing.T) {
+	var query, body url.Values
+	length := 0
+	c := clientFor(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+		if err := r.ParseForm(); err != nil {
+			return nil, err
+		}
+		query, body, length = r.URL.Query(), r.PostForm, len(r.URL.String())
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`{"result":"OK","count":0,"list":""}`)), Request: r}, nil
+	}))
+	if _, err := c.ListTasks(t.Context(), TaskFilter{Employee: 7, States: []calendarsync.StateID{30, 31}, ChangedFrom: at("2026-11-22 10:00:00"), Limit: 5}); err != nil {
+		t.Fatal(err)
+	}
+	body.Del("key")
+	if !maps.EqualFunc(query, body, slices.Equal) || query.Get("state_id") != "30,31" || query.Get("employee_id") != "7" {
+		t.Errorf("query %v, body %v", query, body)
+	}
+	// Ids too long for a URL are in the body alone.
+	many := make([]calendarsync.StateID, 400)
+	for i := range many {
+		many[i] = calendarsync.StateID(10000 + i)
+	}
+	if _, err := c.ListTasks(t.Context(), TaskFilter{States: many}); err != nil {
+		t.Fatal(err)
+	}
+	if query.Has("state_id") || len(body.Get("state_id")) < 2000 || length > 2000 {
+		t.Errorf("query %v, a URL of %d", query, length)
+	}
+	// What is written is a person's, and no server's log is to have it.
+	if err := c.SetEmployeeField(t.Context(), 7, 12, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if len(query) != 3 || body.Get("value") != "secret" || body.Get("object_id") != "7" {
+		t.Errorf("query %v, body %v", query, body)
 	}
 }
 

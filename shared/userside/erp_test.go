@@ -26,7 +26,7 @@ func (e *erp) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	e.mu.Lock()
-	e.seen = append(e.seen, r.Form)
+	e.seen = append(e.seen, r.PostForm)
 	n := len(e.seen)
 	e.mu.Unlock()
 	status, body := e.answer(n, r.PostForm)
