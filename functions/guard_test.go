@@ -85,6 +85,34 @@ func TestAbsenceTakesTenEventsADayAndHoldsTheRest(t *testing.T) {
 	})
 }
 
+// An ERP that leaves the map of executors out says by another list that there are none.
+func TestTasksThatLoseTheirLastExecutorGoAtOnceAndAreNeverHeld(t *testing.T) {
+	t.Parallel()
+	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
+		spelling := fakeerp.NewSpelling()
+		spelling.OmitEmptyStaff = true
+		w.ERP.SetSpelling(spelling)
+		who := withCalendars(t, w, "Olena")[0]
+		var ids []int64
+		for i := range 14 {
+			ids = append(ids, w.Task(w.Tomorrow(8).Add(time.Duration(i)*30*time.Minute), who))
+		}
+		w.Task(w.Tomorrow(20), who)
+		w.Idle()
+		w.SetQuiet(true)
+		for _, id := range ids {
+			must(t, w.ERP.Reassign(id, fakeerp.Reassignment{RemoveExecutors: []int64{who}}))
+		}
+		w.Notify("task.changed", ids...)
+		w.Idle()
+		w.WantStarts(who, w.Tomorrow(20))
+		held(t, w, 0, 0)
+		if n := alarms(w, "deletions-held"); n != 0 {
+			t.Errorf("%d alarms", n)
+		}
+	})
+}
+
 func TestClosingManyTasksIsNeverHeld(t *testing.T) {
 	t.Parallel()
 	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {

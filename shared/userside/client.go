@@ -63,6 +63,8 @@ type Client struct {
 	bearable int
 	suspects map[calendarsync.TaskID]int
 	readings int // numbers the readings that have suspects
+	// unassigned is set once the ERP was seen to list tasks without executors apart.
+	unassigned bool
 }
 
 // String hides the key from anything that prints a Client.

@@ -21,7 +21,8 @@ const batch = 100
 // error. An id is Absent only if a task asked for in the same request came back,
 // or if the ERP says that it has no task at all (rule 4.2). What gives no answer together
 // is asked for in halves; what gives none alone is Invalid, and the others go on
-// (rule 8.9).
+// (rule 8.9). Executors that the ERP leaves out are said and empty where it lists the task
+// among those without any.
 func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	ids = distinct(ids)
 	if len(ids) > 0 && ids[0] <= 0 {
@@ -47,6 +48,7 @@ func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[cale
 			return nil, err
 		}
 	}
+	c.confirmUnassigned(ctx, out)
 	return out, nil
 }
 
@@ -283,6 +285,8 @@ func (c *Client) forget(id calendarsync.TaskID) {
 type TaskFilter struct {
 	Employee calendarsync.EmployeeID // executor
 	Division calendarsync.DivisionID
+	// Unassigned lists the tasks without executors; Employee is to be 0.
+	Unassigned bool
 	// States are the states to list; none lists every state.
 	States                 []calendarsync.StateID
 	ChangedFrom, ChangedTo calendarsync.LocalTime
@@ -301,6 +305,9 @@ func (c *Client) ListTasks(ctx context.Context, f TaskFilter) ([]calendarsync.Ta
 func (c *Client) listTasks(ctx context.Context, f TaskFilter, once bool) ([]calendarsync.TaskID, error) {
 	const op = "userside: list tasks"
 	p := url.Values{}
+	if f.Unassigned {
+		f.Employee = -1
+	}
 	if f.Employee != 0 {
 		// staff_id is the old name; an ERP that knows one ignores the other, and one
 		// that knew neither would list too much, never too little (shared/userside/README.md).
