@@ -14,6 +14,7 @@ locals {
     grant-revoked          = { title = "Google refuses the central account's grant: nothing is written until it is connected again", severity = "CRITICAL" }
     grant-expiring         = { title = "The central account's grant is about to expire", severity = "WARNING" }
     client-refused         = { title = "Google refuses the OAuth client's id or secret: nothing is written", severity = "CRITICAL" }
+    account-refused        = { title = "Google refuses the whole account: what it refuses waits until that is mended", severity = "CRITICAL" }
     deletions-held         = { title = "Deletions are held until an admin confirms them", severity = "WARNING" }
     clock-wrong            = { title = "The ERP's clock is not that of time_zone: nothing is written", severity = "CRITICAL" }
     quota-exhausted        = { title = "Google has paused writing: a usage limit of the account is exhausted", severity = "WARNING" }

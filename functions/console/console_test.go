@@ -382,6 +382,7 @@ func TestStatusJSON(t *testing.T) {
 		"connected": false, "account": "", "enabled": true, "confirmed": false,
 		"employees":              map[string]any{"active": 0., "pending": 0., "held": 0., "error": 0.},
 		"oldest_pending_seconds": 0., "held_deletions": 0., "dead_letters": 0., "last_poll": nil, "last_reconcile": nil,
+		"incident": nil,
 	}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at first: %v\nwant: %v", got, want)
@@ -420,6 +421,13 @@ func TestStatusJSON(t *testing.T) {
 	want["last_reconcile"] = map[string]any{"started": "2026-11-22T10:00:00Z", "ended": "2026-11-22T10:01:30Z", "repaired": 3.}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at last: %v\nwant: %v", got, want)
+	}
+	if err := w.store.RaiseIncident(t.Context(), "200", store.Refusal{At: store.AtAPI, Status: 403, Reason: "notACalendarUser"}); err != nil {
+		t.Fatal(err)
+	}
+	want["incident"] = map[string]any{"reason": "403 notACalendarUser from the Calendar API", "since": "2026-11-22T10:01:30Z"}
+	if got := read(); !reflect.DeepEqual(got, want) {
+		t.Errorf("refused: %v\nwant: %v", got, want)
 	}
 }
 
@@ -523,6 +531,44 @@ func TestConnectionBoxSaysWhatIsWrong(t *testing.T) {
 			}
 			if body := b.get("/").body; !strings.Contains(body, row.says) {
 				t.Errorf("the page lacks %q", row.says)
+			}
+		})
+	}
+}
+
+// TestAnIncidentOfTheAccountIsShownWithItsCure shows rule 7.7.
+func TestAnIncidentOfTheAccountIsShownWithItsCure(t *testing.T) {
+	for name, row := range map[string]struct {
+		refusal store.Refusal
+		says    []string
+	}{
+		"the API is off":      {store.Refusal{At: store.AtAPI, Status: 403, Reason: "accessNotConfigured"}, []string{"Google refuses the whole account", "403 accessNotConfigured from the Calendar API", "Enable it there", "but Google refuses the account"}},
+		"the client is gone":  {store.Refusal{At: store.AtToken, Status: 401, Reason: "deleted_client"}, []string{"Google refuses the whole account", "401 deleted_client", "Restore it", "but Google refuses the account"}},
+		"an unknown code":     {store.Refusal{At: store.AtToken, Status: 400, Reason: "made_up_tomorrow"}, []string{"400 made_up_tomorrow", "Look the code up"}},
+		"the zone is refused": {store.Refusal{At: "events.insert", Status: 400, Reason: "invalid"}, []string{"one thing for everybody alike", "400 invalid at events.insert", "time zone in the settings"}},
+		"an unknown reason":   {store.Refusal{At: "acl.insert", Status: 403, Reason: "madeUp"}, []string{"403 madeUp at acl.insert", "Look the reason up"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.signedIn()
+			if _, err := w.store.Connect(t.Context(), store.AccountRecord{Sub: "200", Email: integration, ClientID: "client-1"}, false); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.store.RaiseIncident(t.Context(), "200", row.refusal); err != nil {
+				t.Fatal(err)
+			}
+			w.wait(2 * time.Hour)
+			body := b.get("/").body
+			for _, says := range append(row.says, "for 2 h now") {
+				if !strings.Contains(body, says) {
+					t.Errorf("the page lacks %q", says)
+				}
+			}
+			if err := w.store.EndIncident(t.Context(), "200", row.refusal.At); err != nil {
+				t.Fatal(err)
+			}
+			if body := b.get("/").body; strings.Contains(body, row.says[0]) {
+				t.Errorf("the page still says %q", row.says[0])
 			}
 		})
 	}

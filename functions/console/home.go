@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -230,6 +231,14 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 	case !s.Settings.Confirmed:
 		add(&warn, "warn", "The settings are not confirmed.", "Until they are, calendars are only looked at: none is made, shared or deleted.", "/settings", "Check and confirm")
 	}
+	if in := o.account.Incident; o.connected && in != nil {
+		title := "Google refuses one thing for everybody alike."
+		if in.StopsAll() {
+			title = "Google refuses the whole account: nothing can be written."
+		}
+		add(&bad, "bad", title, "It answers "+incidents.Text(in.Refusal)+", for "+age(c.now.Sub(in.Since))+" now. "+incidents.Cure(in.Refusal)+
+			" Nothing is deleted, changes are kept, and Google is asked once a minute.", "", "")
+	}
 	if until := o.account.CreationsPausedUntil; o.connected && c.now.Before(until) && !c.now.Before(o.account.PausedUntil) {
 		add(&warn, "warn", "Google has asked for a pause in making calendars.", "Events go on; the next calendar is made in "+age(until.Sub(c.now))+".", "", "")
 	}
@@ -324,6 +333,9 @@ func (h *handler) connection(c clock, o overview) connection {
 	if !a.SuspectSince.IsZero() {
 		v.Level, v.Title = "warn", "Google refused the connection once"
 		v.Text = "It is asked again in a moment. If it refuses again, you have to connect again."
+	}
+	if a.Incident.StopsAll() {
+		v.Level, v.Title, v.Text = "bad", "Connected, but Google refuses the account", incidents.Cure(a.Incident.Refusal)
 	}
 	if !a.GrantExpiresAt.IsZero() {
 		v.Expires = c.stamp(a.GrantExpiresAt)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
@@ -138,16 +139,23 @@ type apiRun struct {
 }
 
 type apiAnswer struct {
-	Connected     bool       `json:"connected"`
-	Account       string     `json:"account"`
-	Enabled       bool       `json:"enabled"`
-	Confirmed     bool       `json:"confirmed"`
-	Employees     counts     `json:"employees"`
-	OldestPending int64      `json:"oldest_pending_seconds"`
-	HeldDeletions int        `json:"held_deletions"`
-	DeadLetters   int        `json:"dead_letters"`
-	LastPoll      *time.Time `json:"last_poll"`
-	LastReconcile *apiRun    `json:"last_reconcile"`
+	Connected     bool         `json:"connected"`
+	Account       string       `json:"account"`
+	Enabled       bool         `json:"enabled"`
+	Confirmed     bool         `json:"confirmed"`
+	Employees     counts       `json:"employees"`
+	OldestPending int64        `json:"oldest_pending_seconds"`
+	HeldDeletions int          `json:"held_deletions"`
+	DeadLetters   int          `json:"dead_letters"`
+	LastPoll      *time.Time   `json:"last_poll"`
+	LastReconcile *apiRun      `json:"last_reconcile"`
+	Incident      *apiIncident `json:"incident"`
+}
+
+// apiIncident is what keeps the whole account out.
+type apiIncident struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
 }
 
 func moment(t time.Time) *time.Time {
@@ -171,6 +179,9 @@ func (h *handler) answer(o overview) apiAnswer {
 	}
 	if run := o.reconcile; run != nil {
 		a.LastReconcile = &apiRun{Started: moment(run.Started), Ended: moment(run.Ended), Repaired: int(run.Repaired)}
+	}
+	if in := o.account.Incident; in != nil {
+		a.Incident = &apiIncident{Reason: incidents.Text(in.Refusal), Since: in.Since.UTC()}
 	}
 	return a
 }

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 const (
@@ -82,10 +84,8 @@ func (p *poll) incidents() []incident {
 			is:     a.Connected && !a.GrantExpiresAt.IsZero() && a.GrantExpiresAt.Sub(now) < expiryNotice,
 			begins: "The grant of the central account ends within 48 hours: connect it again",
 			ends:   "The grant of the central account does not end soon any more"},
-		{kind: logging.ClientRefused, id: "client-" + a.ClientRefusedAt.UTC().Format(time.RFC3339), is: !a.ClientRefusedAt.IsZero(),
-			begins: "Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET: nothing is written until they are right",
-			ends:   "Google takes the OAuth client again"},
 	}
+	out = append(out, accountIncidents(a.Incident)...)
 	if zone, err := time.LoadLocation(p.settings.TimeZone); p.clock != nil && err == nil {
 		apart := calendarsync.Apart(zone, p.clock.Unix, p.clock.Offset)
 		// The workers themselves refuse to write (rule 9.4).
@@ -96,13 +96,33 @@ func (p *poll) incidents() []incident {
 	return out
 }
 
+// accountIncidents are the alarms about what keeps the whole account out (rule 7.7).
+// They are told from its record, so that nobody's death between the two loses one.
+func accountIncidents(in *store.IncidentRecord) []incident {
+	client := incident{kind: logging.ClientRefused,
+		begins: "Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET: nothing is written until they are right",
+		ends:   "Google takes the OAuth client again"}
+	account := incident{kind: logging.AccountRefused,
+		begins: "Google refuses the whole account: what it refuses waits until that is mended",
+		ends:   "Google takes the account again"}
+	if in != nil {
+		c, name := &account, "account-"
+		if in.At == store.AtToken && (in.Reason == "invalid_client" || in.Reason == "unauthorized_client") {
+			c, name = &client, "client-"
+		}
+		c.is, c.id = true, name+in.Since.UTC().Format(time.RFC3339)
+		c.attrs = []any{"at", in.At, "status", in.Status, "reason", in.Reason, "cure", incidents.Cure(in.Refusal)}
+	}
+	return []incident{client, account}
+}
+
 // fullRunMissed judges whether the nightly full run stays away or never comes to its
 // end. A metric's silence could not tell: Monitoring watches 23.5 hours at most, and
 // only what was there once.
 func (p *poll) fullRunMissed(ctx context.Context, open map[string]string) (incident, error) {
 	missed := incident{kind: logging.FullRunMissed, id: "full-run-" + p.now.UTC().Format(time.RFC3339),
 		begins: "No full run has passed over everybody for 25 hours", ends: "A full run has passed over everybody, or none can any more"}
-	if p.sum.Paused || !p.mayWrite() {
+	if p.sum.Paused || !p.mayWrite() || p.account.Incident.StopsAll() {
 		delete(open, fullRunsSince)
 		return missed, nil
 	}

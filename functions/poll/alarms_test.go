@@ -1,6 +1,7 @@
 package poll_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -182,11 +183,71 @@ func TestALostGrantIsToldWhateverBecomesOfItsTeller(t *testing.T) {
 	}
 }
 
+// TestAnIncidentIsToldWhateverBecomesOfItsFinder shows rule 7.7: Poll tells an incident
+// from the account's record, so the one who found it may die at once; and where Poll dies
+// before it notes the alarm, the next poll tells the same incident again.
+func TestAnIncidentIsToldWhateverBecomesOfItsFinder(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	want := func(what string, begun, ended int) {
+		t.Helper()
+		all := strings.Count(w.log.String(), "alarm=account-refused incident=account-2")
+		if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+			t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+		}
+	}
+	if err := w.store.RaiseIncident(t.Context(), "1", store.Refusal{At: store.AtAPI, Status: 403, Reason: "accessNotConfigured"}); err != nil {
+		t.Fatal(err)
+	}
+	w.pollNow()
+	want("told", 1, 0)
+	if log := w.log.String(); !strings.Contains(log, "reason=accessNotConfigured") || !strings.Contains(log, "cure=") {
+		t.Errorf("reason or cure is missing: %s", log)
+	}
+	w.poll()
+	want("told once", 1, 0)
+	if err := w.store.SaveAlarms(t.Context(), nil); err != nil { // it died before it noted it
+		t.Fatal(err)
+	}
+	w.poll()
+	want("told again", 2, 0)
+	if err := w.store.EndIncident(t.Context(), "1", "events.list"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.poll()
+		want("over", 2, 1)
+	}
+}
+
+// While nothing can be written, all that is due would only be parked again.
+func TestDuringAnIncidentAFewDueKeysAreSent(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	for id := range int64(10) {
+		if err := w.store.MarkDirty(t.Context(), store.TaskKey(100+id), w.now.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.store.RaiseIncident(t.Context(), "1", store.Refusal{At: store.AtAPI, Status: 403, Reason: "accessNotConfigured"}); err != nil {
+		t.Fatal(err)
+	}
+	if status, sum := w.poll(); status != http.StatusOK || sum.DueTasks != 3 {
+		t.Errorf("%d due tasks were sent, status %d", sum.DueTasks, status)
+	}
+	if err := w.store.EndIncident(t.Context(), "1", "events.list"); err != nil {
+		t.Fatal(err)
+	}
+	if status, sum := w.poll(); status != http.StatusOK || sum.DueTasks != 10 {
+		t.Errorf("%d due tasks were sent, status %d", sum.DueTasks, status)
+	}
+}
+
 // Nothing is polled while settings are off, but a grant dies all the same.
 func TestAlarmsAreToldDuringAPause(t *testing.T) {
 	w := newWorld(t)
 	w.set.Enabled = false
-	if err := w.store.ClientRefused(t.Context(), "1"); err != nil {
+	if err := w.store.RaiseIncident(t.Context(), "1", store.Refusal{At: store.AtToken, Status: 401, Reason: "invalid_client"}); err != nil {
 		t.Fatal(err)
 	}
 	count := func() (int, int) {

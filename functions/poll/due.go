@@ -15,7 +15,7 @@ func (p *poll) due(ctx context.Context) error {
 	if p.unknown != nil || !p.mayWrite() {
 		return p.unknown
 	}
-	tasks, err := p.Store.DueKeys(ctx, store.Tasks, p.now, maxDue)
+	tasks, err := p.Store.DueKeys(ctx, store.Tasks, p.now, p.mostDue())
 	if err != nil {
 		return err
 	}
@@ -35,8 +35,19 @@ func (p *poll) due(ctx context.Context) error {
 	return p.dueEmployees(ctx)
 }
 
+// mostDue is how many due keys of a collection this poll publishes.
+func (p *poll) mostDue() int {
+	if p.account.Incident.StopsAll() {
+		return probes // the rest would only be parked again
+	}
+	if p.account.Incident != nil {
+		return fewDue // most would only be kept back again, and among them may be others
+	}
+	return maxDue
+}
+
 func (p *poll) dueEmployees(ctx context.Context) error {
-	employees, err := p.Store.DueKeys(ctx, store.Employees, p.now, maxDue)
+	employees, err := p.Store.DueKeys(ctx, store.Employees, p.now, p.mostDue())
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,11 @@ const (
 	// maxDue is how many due keys of a collection one poll publishes; the rest is still
 	// due at the next.
 	maxDue = 2000
+	// probes is how many of them where Google keeps the whole account out, to see
+	// whether it still does (rule 7.7).
+	probes = 3
+	// fewDue is how many where Google refuses one thing for everybody alike.
+	fewDue = 200
 	// suspicious is how many may be missing from a list before some of them are
 	// asked for by id, in one call.
 	suspicious = 20

@@ -12,6 +12,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -76,6 +77,9 @@ func (d *doctor) checkConnected(ctx context.Context) verdict {
 		return warn("Wait a minute and look at the console: if Google refuses the grant again, the account is disconnected and has to be connected again.",
 			"for %s, but Google refused the grant once", duration(d.now().Sub(a.ConnectedAt)))
 	}
+	if in := a.Incident; in != nil {
+		return warn(incidents.Cure(in.Refusal), "for %s, but for %s Google has answered %s", duration(d.now().Sub(a.ConnectedAt)), duration(d.now().Sub(in.Since)), incidents.Text(in.Refusal))
+	}
 	return ok("for %s", duration(d.now().Sub(a.ConnectedAt)))
 }
 
@@ -120,6 +124,13 @@ func (readOnlyAccounts) GrantRefused(context.Context, string, int64, string, tim
 
 func (readOnlyAccounts) GrantWorks(context.Context, string, int64) error { return nil }
 
+func (readOnlyAccounts) RaiseIncident(context.Context, string, store.Refusal) error { return nil }
+
+// SuspectToken believes an unknown code at once: the doctor asks once.
+func (readOnlyAccounts) SuspectToken(context.Context, string, store.Refusal, time.Duration) (bool, error) {
+	return true, nil
+}
+
 // checkGrant opens the sealed grant and asks for an access token, as every
 // function does hourly.
 func (d *doctor) checkGrant(ctx context.Context) verdict {
@@ -149,6 +160,8 @@ func (d *doctor) checkGrant(ctx context.Context) verdict {
 			"Google refuses the grant (invalid_grant): it has expired or was revoked")
 	case reason == "invalid_client", reason == "unauthorized_client":
 		return bad(secretCure, "Google does not accept the client (%s)", reason)
+	case failure.Is(err, failure.Misconfigured):
+		return bad(incidents.Cure(refusalOf(store.AtToken, err)), "Google gives the account no access (%s)", kindWords(err))
 	}
 	return bad("Run the doctor again in a few minutes.", "no access token could be had (%s)", kindWords(err))
 }
@@ -203,6 +216,8 @@ func calendarTrouble(err error) verdict {
 			"the Google Calendar API is not enabled (%s)", reason)
 	case slices.Contains([]string{"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}, reason):
 		return bad("Press Connect in the console again and tick every box that Google shows.", "the grant lacks a permission (%s)", reason)
+	case failure.Is(err, failure.Misconfigured):
+		return bad(incidents.Cure(refusalOf(store.AtAPI, err)), "Google refuses the account (%s)", kindWords(err))
 	case failure.Is(err, failure.Exhausted):
 		return bad("Wait: Google ends such a pause by itself after hours. The functions wait too, and go on by themselves.", "Google has paused the account (%s): too much was made in a short time", reason)
 	case failure.Is(err, failure.RateLimited):
@@ -219,6 +234,15 @@ func calendarTrouble(err error) verdict {
 	}
 	why, cure := unreached(err)
 	return bad(cure, "the Calendar API could not be reached: %s", why)
+}
+
+// refusalOf is what Google said, as an incident would record it.
+func refusalOf(at string, err error) store.Refusal {
+	r := store.Refusal{At: at, Reason: reasonOf(err)}
+	if f, known := errors.AsType[*failure.Error](err); known {
+		r.Status = f.Status
+	}
+	return r
 }
 
 func (d *doctor) checkQuota(context.Context) verdict {

@@ -35,6 +35,10 @@ func (r *world) pause() {
 	r.must(err)
 }
 
+func (r *world) incident() {
+	r.must(r.store.RaiseIncident(r.t.Context(), sub, store.Refusal{At: store.AtAPI, Status: 403, Reason: "accessNotConfigured"}))
+}
+
 func (r *world) foreignCalendar() {
 	ctx := r.t.Context()
 	gateway, err := googlecalendar.New(ctx, r.google.Client(markedAccount, googlecalendar.Scopes()...), r.url+"/google/calendar/v3/", unpaced{}, func(context.Context) (string, error) { return sub, nil })

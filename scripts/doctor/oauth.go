@@ -15,7 +15,9 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // provider is what Google's discovery document says.
@@ -115,6 +117,8 @@ func (d *doctor) checkClientSecret(ctx context.Context) verdict {
 		return ok("accepted, as far as a made-up code can show")
 	case "invalid_client", "unauthorized_client":
 		return bad(secretCure, "Google does not accept the client (%s): id and secret do not belong together, or the client was deleted", said.ErrorCode)
+	case "deleted_client", "disabled_client":
+		return bad(incidents.Cure(store.Refusal{At: store.AtToken, Reason: said.ErrorCode}), "Google does not accept the client (%s)", said.ErrorCode)
 	}
 	status := 0
 	if said.Response != nil {

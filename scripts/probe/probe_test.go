@@ -313,12 +313,12 @@ func TestWhatHitsTheAccountIsNamed(t *testing.T) {
 		answer string
 		code   int
 	}{
-		"API off":          {google.AccountRefusal("accessNotConfigured"), "account", "accessNotConfigured", 1},
-		"no Calendar user": {google.AccountRefusal("notACalendarUser"), "account", "notACalendarUser", 1},
-		"the day's limit":  {google.AccountRefusal("dailyLimitExceeded"), "account", "dailyLimitExceeded", 1},
-		"something new":    {google.AccountRefusal("neverHeardOf"), "account", "neverHeardOf", 1},
-		"client deleted":   {google.TokenRefusal("deleted_client"), "account", "deleted_client", 1},
-		"policy":           {google.TokenRefusal("admin_policy_enforced"), "account", "admin_policy_enforced", 1},
+		"API off":          {google.AccountRefusal("accessNotConfigured"), "account", "accessNotConfigured", 2},
+		"no Calendar user": {google.AccountRefusal("notACalendarUser"), "account", "notACalendarUser", 2},
+		"the day's limit":  {google.AccountRefusal("dailyLimitExceeded"), "account", "dailyLimitExceeded", 2},
+		"something new":    {google.AccountRefusal("neverHeardOf"), "account", "neverHeardOf", 2},
+		"client deleted":   {google.TokenRefusal("deleted_client"), "account", "deleted_client", 2},
+		"policy":           {google.TokenRefusal("admin_policy_enforced"), "account", "admin_policy_enforced", 2},
 		"client unknown":   {google.TokenRefusal("invalid_client"), "account", "invalid_client", 2},
 		"writes locked":    {google.WritesLocked(), "creation", "quotaExceeded", 2},
 	} {
@@ -355,7 +355,7 @@ func TestWhatHitsTheAccountIsNamed(t *testing.T) {
 			return back
 		}
 		code, found := r.probe(t.Context())
-		if f := found.of("account"); f.Answer != "access_denied" || code != 1 {
+		if f := found.of("account"); f.Answer != "access_denied" || code != 2 {
 			t.Errorf("exit %d, %+v", code, f)
 		}
 	})
@@ -423,7 +423,7 @@ func TestWhatWasMadeIsRemoved(t *testing.T) {
 		fault google.Fault
 		code  int
 	}{
-		"a failure in the middle":       {google.Fault{Method: "calendar.events.update", Count: -1, Status: 403, Reason: "forbidden"}, 1},
+		"a failure in the middle":       {google.Fault{Method: "calendar.events.update", Count: -1, Status: 403, Reason: "forbidden"}, 2},
 		"the answer to its making lost": {google.Fault{Method: "calendar.calendars.insert", LoseResponse: true}, 0},
 		"the answer to an event lost":   {google.Fault{Method: "calendar.events.insert", LoseResponse: true}, 0},
 		"errors that pass":              {google.Fault{Method: "calendar.*", Nth: 4, Count: 2, Status: 503}, 0},

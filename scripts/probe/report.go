@@ -63,6 +63,7 @@ func (p *probe) answer(id, word, format string, args ...any) {
 			continue
 		}
 		harm, known := q.harm[word]
+		known = known || q.others
 		switch {
 		case !known:
 			f.Product, f.Harm = wrong, "nobody thought of this answer"

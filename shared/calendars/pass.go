@@ -409,7 +409,7 @@ func (p *employeePass) settle(ctx context.Context) (released bool, err error) {
 	if p.forgotten && p.Err == nil {
 		return true, p.Store.ForgetEmployee(ctx, &p.lease)
 	}
-	return p.Store.SettleEmployee(ctx, &p.lease, p.Result.Result)
+	return p.Store.SettleEmployee(ctx, &p.lease, p.Recorded())
 }
 
 // complete reports whether the calendar itself has to be compared, and not only the

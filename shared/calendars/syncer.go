@@ -18,6 +18,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -154,7 +155,9 @@ type Deps struct {
 	Rules   Rulebook
 	Account pass.Account
 	Events  EventSyncer
-	Queue   queue.Publisher
+	// Incidents says when nothing is asked of Google but by a probe (rule 7.7); nil for never.
+	Incidents *incidents.Watch
+	Queue     queue.Publisher
 	// Topic is the employee topic, for the messages of a full run.
 	Topic string
 	NewID func() string
@@ -225,7 +228,7 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	}
 	switch {
 	case m.stop.BadSettings:
-		return Report{}, m.park(ctx, ids)
+		return Report{}, m.park(ctx, m.stop, ids)
 	case m.stop.Err == nil:
 		err = m.prepare(ctx, ids)
 	}
@@ -244,10 +247,10 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	return report, err
 }
 
-// park keeps the employees dirty, and counts them as failed: without settings nothing
-// can be decided about any.
-func (m *message) park(ctx context.Context, ids []calendarsync.EmployeeID) error {
-	if err := pass.Park(ctx, m.Store, m.Log, store.EmployeeKey, ids, m.stop); err != nil {
+// park keeps employees dirty, and counts them as failed: without settings, or while
+// Google keeps the whole account out, nothing can be done about any.
+func (m *message) park(ctx context.Context, stop pass.Stop, ids []calendarsync.EmployeeID) error {
+	if err := pass.Park(ctx, m.Store, m.Log, store.EmployeeKey, ids, stop); err != nil {
 		return err
 	}
 	failed := make([]store.RunResult, len(ids))
@@ -260,11 +263,12 @@ func (m *message) park(ctx context.Context, ids []calendarsync.EmployeeID) error
 // prepare finds out whose calendars the employees' are, and what the ERP says of all
 // the employees together.
 func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (err error) {
+	ahead := !m.Incidents.Open(ctx) // otherwise they are all but parked
 	m.tenant, err = m.Tenant(ctx)
 	if _, theirs := errors.AsType[*failure.Error](err); theirs {
 		// What Google or the grant fails with is recorded on the keys (rule 7.2).
 		m.stop, err = pass.Stop{Err: err}, nil
-	} else if err == nil {
+	} else if err == nil && ahead {
 		m.ahead = m.readAhead(ctx, ids)
 	}
 	return err
@@ -276,6 +280,9 @@ func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (r
 	err = pass.Each(ids, atOnce, func(i int, id calendarsync.EmployeeID) error {
 		if m.run != nil && m.run.over.Load() {
 			return nil // a later full run takes in everybody
+		}
+		if v := m.incident(ctx); v.KeptBack != nil {
+			return m.park(ctx, pass.Stop{Err: v.KeptBack, Until: v.Until}, []calendarsync.EmployeeID{id})
 		}
 		to := &report.Remaining
 		if i < atOnce || !m.late() {
@@ -294,6 +301,15 @@ func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (r
 	})
 	slices.Sort(report.Remaining)
 	return report, err
+}
+
+// incident is why no employee may be passed over now, but for one at times, to see
+// whether it lasts (rule 7.7). Where nothing may be written anyway, that is shown.
+func (m *message) incident(ctx context.Context) incidents.Verdict {
+	if m.stop.Err != nil {
+		return incidents.Verdict{}
+	}
+	return m.Incidents.Stop(ctx)
 }
 
 // late reports whether the order's time is over (rule 7.3).

@@ -213,6 +213,6 @@ func (t *taskPass) settle(ctx context.Context) (released bool, err error) {
 		t.s.Log.WarnContext(ctx, "task not right yet", "task", t.id, "cause", t.order.Cause, "kind", failure.KindOf(err), "error", err.Error(), "again", t.result.RetryAt)
 	}
 	return t.s.Store.SettleTask(ctx, &t.lease, store.TaskOutcome{
-		Result: t.result.Result, Mappings: t.mappings, Concerned: t.concerned, Updated: t.updated, Activity: t.activity,
+		Result: t.result.Recorded(), Mappings: t.mappings, Concerned: t.concerned, Updated: t.updated, Activity: t.activity,
 	})
 }

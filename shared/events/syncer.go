@@ -15,6 +15,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -85,6 +86,8 @@ type Deps struct {
 	Rules   Rules
 	Account pass.Account
 	Tenant  Tenant
+	// Incidents says when nothing is asked of Google but by a probe (rule 7.7); nil for never.
+	Incidents *incidents.Watch
 	// NewID gives fresh random ids for lease tokens.
 	NewID func() string
 	Now   func() time.Time
@@ -161,16 +164,20 @@ func (r *Report) add(o Report) {
 func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	var report Report
 	ids := slices.Compact(slices.Sorted(slices.Values(o.Tasks)))
-	for n := 0; n < len(ids); n += maxLeases {
+	for n := 0; n < len(ids); {
 		// Before each batch, since the one before may have met Google's refusal.
-		if stop, err := pass.Stopped(ctx, "look at tasks", s.Rules, s.Account, s.pause); err != nil {
+		stop, most, err := s.stopped(ctx)
+		if err != nil {
 			return report, err
-		} else if stop.Err != nil {
+		}
+		if stop.Err != nil {
 			report.Unlisted += len(ids) - n
 			report.ParkedUntil = stop.Until
 			return report, pass.Park(ctx, s.Store, s.Log, store.TaskKey, ids[n:], stop)
 		}
-		part, err := s.syncBatch(ctx, o, ids[n:min(n+maxLeases, len(ids))])
+		batch := ids[n:min(n+most, len(ids))]
+		n += len(batch)
+		part, err := s.syncBatch(ctx, o, batch)
 		report.add(part)
 		if err != nil {
 			return report, err
@@ -178,6 +185,20 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	}
 	report.Relist = slices.Compact(slices.Sorted(slices.Values(report.Relist)))
 	return report, nil
+}
+
+// stopped finds out why nothing may be written now, and how many tasks may be passed
+// over at a time otherwise: one where it probes whether an incident lasts.
+func (s *Syncer) stopped(ctx context.Context) (stop pass.Stop, most int, err error) {
+	stop, err = pass.Stopped(ctx, "look at tasks", s.Rules, s.Account, s.pause)
+	if err != nil || stop.Err != nil {
+		return stop, 0, err
+	}
+	v := s.Incidents.Stop(ctx)
+	if v.Probing {
+		return pass.Stop{}, 1, nil
+	}
+	return pass.Stop{Err: v.KeptBack, Until: v.Until}, maxLeases, nil
 }
 
 // syncBatch acquires the leases of up to maxLeases tasks and passes over them until

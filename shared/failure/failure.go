@@ -53,6 +53,9 @@ type Error struct {
 	// Ambiguous is true when the call may have taken effect although it failed
 	// (time-out, lost connection, 5xx): rule 2.4 leaves such an intent open.
 	Ambiguous bool
+	// AccountWide is true when the other side refused the whole account, and not what
+	// was asked of it (rule 7.7).
+	AccountWide bool
 	// Err is the cause. It must not hold a URL with secrets: adapters unwrap
 	// url.Error first (rule 10.2).
 	Err error

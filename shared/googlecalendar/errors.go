@@ -22,7 +22,7 @@ func classify(op string, err error) error {
 	}
 	if known, ok := errors.AsType[*failure.Error](err); ok {
 		// The token source or the budget failed: the call was never made.
-		return &failure.Error{Kind: known.Kind, Op: op, Status: known.Status, Reason: known.Reason, Detail: known.Detail, Err: known}
+		return &failure.Error{Kind: known.Kind, Op: op, Status: known.Status, Reason: known.Reason, Detail: known.Detail, AccountWide: known.AccountWide, Err: known}
 	}
 	api, ok := errors.AsType[*googleapi.Error](err)
 	if !ok {
@@ -41,6 +41,7 @@ func classify(op string, err error) error {
 		// what was asked for it says nothing (rule 3.9).
 		f.Kind, f.Ambiguous = failure.Transient, true
 	}
+	f.AccountWide = accountWide(f.Reason)
 	return f
 }
 
@@ -58,7 +59,7 @@ func saysGone(api *googleapi.Error) bool {
 
 func kindOf(status int, reason string) failure.Kind {
 	switch reason {
-	case "quotaExceeded":
+	case "quotaExceeded", "dailyLimitExceeded":
 		return failure.Exhausted
 	case "rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED":
 		return failure.RateLimited
@@ -66,6 +67,8 @@ func kindOf(status int, reason string) failure.Kind {
 		return failure.Forbidden
 	}
 	switch {
+	case accountWide(reason):
+		return failure.Misconfigured
 	case status == http.StatusUnauthorized:
 		// The next try gets a fresh token.
 		return failure.Transient
@@ -82,6 +85,18 @@ func kindOf(status int, reason string) failure.Kind {
 	default:
 		return failure.Invalid
 	}
+}
+
+// accountWide reports whether a reason concerns the account, or the project of its
+// client, whatever was asked. Others are found by many keys that meet the same
+// (rule 7.7).
+func accountWide(reason string) bool {
+	switch reason {
+	case "accessNotConfigured", "SERVICE_DISABLED", "notACalendarUser", "domainPolicy",
+		"CONSUMER_SUSPENDED", "CONSUMER_INVALID", "BILLING_DISABLED":
+		return true
+	}
+	return false
 }
 
 // reason finds Google's word for an error in either of its two JSON shapes.

@@ -33,6 +33,11 @@ func TestKindsByStatusAndReason(t *testing.T) {
 		{403, "rateLimitExceeded", failure.RateLimited, false},
 		{403, "userRateLimitExceeded", failure.RateLimited, false},
 		{403, "quotaExceeded", failure.Exhausted, false},
+		{403, "dailyLimitExceeded", failure.Exhausted, false},
+		{403, "accessNotConfigured", failure.Misconfigured, false},
+		{403, "SERVICE_DISABLED", failure.Misconfigured, false},
+		{403, "notACalendarUser", failure.Misconfigured, false},
+		{403, "domainPolicy", failure.Misconfigured, false},
 		{404, "notFound", failure.Gone, false},
 		{409, "duplicate", failure.Conflict, false},
 		{410, "deleted", failure.Gone, false},
@@ -50,6 +55,9 @@ func TestKindsByStatusAndReason(t *testing.T) {
 					w.Inject(google.Fault{Status: row.status, Reason: row.reason, Count: -1})
 					_, err := w.gateway.Event(t.Context(), "cal", "event1")
 					checkError(t, err, row.kind, row.status, row.reason, row.ambiguous)
+					if f, _ := errors.AsType[*failure.Error](err); f == nil || f.AccountWide != (row.kind == failure.Misconfigured) {
+						t.Errorf("%+v: is it the whole account's?", f)
+					}
 				}, func(o *google.Options) { o.StatusErrors = newer })
 			})
 		}

@@ -40,7 +40,7 @@ type Draft struct {
 // by a live event or a cancelled one.
 func (g *Gateway) InsertEvent(ctx context.Context, calendarID string, d Draft) (Event, error) {
 	var made *calendar.Event
-	err := g.call(ctx, "insert event "+d.ID, calendarID, always, func(ctx context.Context) (err error) {
+	err := g.call(ctx, op{"events.insert", calendarID + "/" + d.ID, "insert event " + d.ID}, calendarID, always, func(ctx context.Context) (err error) {
 		made, err = g.api.Events.Insert(calendarID, d.body()).SendUpdates("none").Fields(eventFields).Context(ctx).Do()
 		return err
 	})
@@ -51,7 +51,7 @@ func (g *Gateway) InsertEvent(ctx context.Context, calendarID string, d Draft) (
 // conflict: somebody changed it since ETag.
 func (g *Gateway) UpdateEvent(ctx context.Context, calendarID string, d Draft) (Event, error) {
 	var made *calendar.Event
-	err := g.call(ctx, "update event "+d.ID, calendarID, always, func(ctx context.Context) (err error) {
+	err := g.call(ctx, op{"events.update", calendarID + "/" + d.ID, "update event " + d.ID}, calendarID, always, func(ctx context.Context) (err error) {
 		call := g.api.Events.Update(calendarID, d.ID, d.body()).SendUpdates("none").Fields(eventFields).Context(ctx)
 		ifMatch(call.Header(), d.ETag)
 		made, err = call.Do()
@@ -63,7 +63,7 @@ func (g *Gateway) UpdateEvent(ctx context.Context, calendarID string, d Draft) (
 // DeleteEvent cancels an event. Kind gone: it is cancelled already, or never
 // was; kind conflict: somebody changed it since etag.
 func (g *Gateway) DeleteEvent(ctx context.Context, calendarID, eventID, etag string) error {
-	return g.call(ctx, "delete event "+eventID, calendarID, always, func(ctx context.Context) error {
+	return g.call(ctx, op{"events.delete", calendarID + "/" + eventID, "delete event " + eventID}, calendarID, always, func(ctx context.Context) error {
 		call := g.api.Events.Delete(calendarID, eventID).SendUpdates("none").Context(ctx)
 		ifMatch(call.Header(), etag)
 		return call.Do()
@@ -74,7 +74,7 @@ func (g *Gateway) DeleteEvent(ctx context.Context, calendarID, eventID, etag str
 // that the id was never used.
 func (g *Gateway) Event(ctx context.Context, calendarID, eventID string) (Event, error) {
 	var e *calendar.Event
-	err := g.call(ctx, "read event "+eventID, "", always, func(ctx context.Context) (err error) {
+	err := g.call(ctx, op{"events.get", calendarID + "/" + eventID, "read event " + eventID}, "", always, func(ctx context.Context) (err error) {
 		e, err = g.api.Events.Get(calendarID, eventID).Fields(eventFields).Context(ctx).Do()
 		return err
 	})
@@ -89,7 +89,7 @@ func (g *Gateway) Events(ctx context.Context, calendarID string) (Calendar, []Ev
 	var out []Event
 	for page := ""; ; {
 		var list *calendar.Events
-		err := g.call(ctx, "list events of calendar "+calendarID, "", always, func(ctx context.Context) (err error) {
+		err := g.call(ctx, op{"events.list", calendarID, "list events of calendar " + calendarID}, "", always, func(ctx context.Context) (err error) {
 			list, err = g.api.Events.List(calendarID).MaxResults(2500).PageToken(page).
 				Fields(googleapi.Field("nextPageToken,summary,description,timeZone,items(" + string(eventFields) + ")")).Context(ctx).Do()
 			return err

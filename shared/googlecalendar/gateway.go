@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +38,15 @@ type Pacer interface {
 	Wait(ctx context.Context, account, calendar string) error
 }
 
+// Watcher hears how calls end, to tell what hits one of them from what hits the whole
+// account (rule 7.7).
+type Watcher interface {
+	// Admit reports why a method must not be called now; nil if it may.
+	Admit(ctx context.Context, method string) error
+	// Called hears how a call of a method about a key ended, and gives the error on.
+	Called(ctx context.Context, method, key string, err error) error
+}
+
 // callTimeout bounds one attempt of one call.
 const callTimeout = 20 * time.Second
 
@@ -45,6 +55,7 @@ type Gateway struct {
 	api     *calendar.Service
 	pacer   Pacer
 	account func(ctx context.Context) (string, error)
+	watcher Watcher // nil for none
 }
 
 // New makes a Gateway. client must authorize its calls; endpoint is Google's own
@@ -58,6 +69,16 @@ func New(ctx context.Context, client *http.Client, endpoint string, pacer Pacer,
 	return &Gateway{api: api, pacer: pacer, account: account}, nil
 }
 
+// Watched has a watcher hear how the gateway's calls end.
+func (g *Gateway) Watched(by Watcher) *Gateway {
+	g.watcher = by
+	return g
+}
+
+// op is one call: the method of Google's API, the key that it is about ("<calendar>",
+// "<calendar>/<event>"), and both in words for errors.
+type op struct{ method, key, text string }
+
 // retry says which failures a call may repeat in place.
 type retry int
 
@@ -68,9 +89,21 @@ const (
 	definite
 )
 
-// call paces, makes and classifies one call, retrying with jittered back-off
+// call makes one call, unless an incident of the account keeps it back, and tells the
+// watcher how it ended.
+func (g *Gateway) call(ctx context.Context, o op, writesTo string, r retry, do func(ctx context.Context) error) error {
+	if g.watcher == nil {
+		return g.attempt(ctx, o.text, writesTo, r, do)
+	}
+	if err := g.watcher.Admit(ctx, o.method); err != nil {
+		return classify(o.text, err)
+	}
+	return g.watcher.Called(ctx, o.method, o.key, g.attempt(ctx, o.text, writesTo, r, do))
+}
+
+// attempt paces, makes and classifies one call, retrying with jittered back-off
 // while the context's deadline allows. Every attempt takes a slot.
-func (g *Gateway) call(ctx context.Context, op, writesTo string, r retry, do func(ctx context.Context) error) error {
+func (g *Gateway) attempt(ctx context.Context, op, writesTo string, r retry, do func(ctx context.Context) error) error {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval, wait.RandomizationFactor = 400*time.Millisecond, 32*time.Second, 0
 	// Once an attempt may have taken effect, no later refusal makes that undone.
@@ -163,7 +196,7 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 // looked for by the mark first (rule 3.6).
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
-	err := g.call(ctx, "create the calendar", "", definite, func(ctx context.Context) (err error) {
+	err := g.call(ctx, op{"calendars.insert", "employee " + strconv.FormatInt(int64(mark.Employee), 10), "create the calendar"}, "", definite, func(ctx context.Context) (err error) {
 		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Text(), TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
@@ -176,7 +209,7 @@ func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark ca
 // Calendar reads one calendar.
 func (g *Gateway) Calendar(ctx context.Context, id string) (Calendar, error) {
 	var c *calendar.Calendar
-	err := g.call(ctx, "read calendar "+id, "", always, func(ctx context.Context) (err error) {
+	err := g.call(ctx, op{"calendars.get", id, "read calendar " + id}, "", always, func(ctx context.Context) (err error) {
 		c, err = g.api.Calendars.Get(id).Context(ctx).Do()
 		return err
 	})
@@ -194,7 +227,7 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 	if !c.Marked || c.Mark.Text() != mark.Text() {
 		description = strings.TrimSpace(calendarsync.WithoutMarks(description) + "\n" + mark.Text())
 	}
-	return g.call(ctx, "update calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
+	return g.call(ctx, op{"calendars.update", c.ID, "update calendar " + c.ID}, c.ID, always, func(ctx context.Context) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
@@ -203,7 +236,7 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 // Disown takes the product's mark off a calendar read before: from then on it is
 // somebody else's.
 func (g *Gateway) Disown(ctx context.Context, c Calendar) error {
-	return g.call(ctx, "take the mark off calendar "+c.ID, c.ID, always, func(ctx context.Context) error {
+	return g.call(ctx, op{"calendars.update", c.ID, "take the mark off calendar " + c.ID}, c.ID, always, func(ctx context.Context) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: c.Name, Description: calendarsync.WithoutMarks(c.Description), TimeZone: c.TimeZone}).Context(ctx).Do()
 		return err
 	})
@@ -212,7 +245,7 @@ func (g *Gateway) Disown(ctx context.Context, c Calendar) error {
 // DeleteCalendar deletes a calendar. One that is not there is an error: that may pass,
 // and what is taken for deleted is forgotten (rule 3.9).
 func (g *Gateway) DeleteCalendar(ctx context.Context, id string) error {
-	return g.call(ctx, "delete calendar "+id, id, always, func(ctx context.Context) error {
+	return g.call(ctx, op{"calendars.delete", id, "delete calendar " + id}, id, always, func(ctx context.Context) error {
 		return g.api.Calendars.Delete(id).Context(ctx).Do()
 	})
 }
@@ -223,7 +256,7 @@ func (g *Gateway) Calendars(ctx context.Context) ([]Calendar, error) {
 	var out []Calendar
 	for page := ""; ; {
 		var list *calendar.CalendarList
-		err := g.call(ctx, "list the account's calendars", "", always, func(ctx context.Context) (err error) {
+		err := g.call(ctx, op{"calendarList.list", "", "list the account's calendars"}, "", always, func(ctx context.Context) (err error) {
 			list, err = g.api.CalendarList.List().MinAccessRole("owner").ShowHidden(true).MaxResults(250).PageToken(page).Context(ctx).Do()
 			return err
 		})
@@ -256,7 +289,7 @@ func (g *Gateway) Rules(ctx context.Context, calendarID string) ([]Rule, error) 
 	var out []Rule
 	for page := ""; ; {
 		var list *calendar.Acl
-		err := g.call(ctx, "list ACL rules of calendar "+calendarID, "", always, func(ctx context.Context) (err error) {
+		err := g.call(ctx, op{"acl.list", calendarID, "list ACL rules of calendar " + calendarID}, "", always, func(ctx context.Context) (err error) {
 			list, err = g.api.Acl.List(calendarID).MaxResults(250).PageToken(page).Context(ctx).Do()
 			return err
 		})
@@ -287,7 +320,7 @@ func ruleOf(r *calendar.AclRule) Rule {
 // the rules are listed before the next try (rule 5.3).
 func (g *Gateway) Share(ctx context.Context, calendarID, address string) (Rule, error) {
 	var made *calendar.AclRule
-	err := g.call(ctx, "share calendar "+calendarID, calendarID, definite, func(ctx context.Context) (err error) {
+	err := g.call(ctx, op{"acl.insert", calendarID, "share calendar " + calendarID}, calendarID, definite, func(ctx context.Context) (err error) {
 		made, err = g.api.Acl.Insert(calendarID, &calendar.AclRule{Role: "reader", Scope: &calendar.AclRuleScope{Type: "user", Value: address}}).
 			SendNotifications(true).Context(ctx).Do()
 		if api, ok := errors.AsType[*googleapi.Error](err); ok && reason(api) == "requiredAccessLevel" {
@@ -304,7 +337,7 @@ func (g *Gateway) Share(ctx context.Context, calendarID, address string) (Rule, 
 
 // ForceReader sets a rule back to reader without mailing anybody.
 func (g *Gateway) ForceReader(ctx context.Context, calendarID string, rule Rule) error {
-	return g.call(ctx, "narrow an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
+	return g.call(ctx, op{"acl.update", calendarID, "narrow an ACL rule of calendar " + calendarID}, calendarID, always, func(ctx context.Context) error {
 		_, err := g.api.Acl.Update(calendarID, rule.ID, &calendar.AclRule{Role: "reader", Scope: &calendar.AclRuleScope{Type: rule.Type, Value: rule.Address}}).
 			SendNotifications(false).Context(ctx).Do()
 		return err
@@ -313,7 +346,7 @@ func (g *Gateway) ForceReader(ctx context.Context, calendarID string, rule Rule)
 
 // Unshare removes a rule. One that is not there is an error, as for DeleteCalendar.
 func (g *Gateway) Unshare(ctx context.Context, calendarID, ruleID string) error {
-	return g.call(ctx, "remove an ACL rule of calendar "+calendarID, calendarID, always, func(ctx context.Context) error {
+	return g.call(ctx, op{"acl.delete", calendarID, "remove an ACL rule of calendar " + calendarID}, calendarID, always, func(ctx context.Context) error {
 		return g.api.Acl.Delete(calendarID, ruleID).Context(ctx).Do()
 	})
 }

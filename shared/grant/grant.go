@@ -33,7 +33,8 @@ type Accounts interface {
 	GrantRefused(ctx context.Context, sub string, version int64, reason string, repeat time.Duration) (bool, error)
 	GrantWorks(ctx context.Context, sub string, version int64) error
 	GrantAlarmed(ctx context.Context, sub string, version int64) error
-	ClientRefused(ctx context.Context, sub string) error
+	RaiseIncident(ctx context.Context, sub string, r store.Refusal) error
+	SuspectToken(ctx context.Context, sub string, r store.Refusal, repeat time.Duration) (opened bool, err error)
 }
 
 // Config is what a Source needs to know.
@@ -74,6 +75,15 @@ const reread = 10 * time.Second
 // New makes a Source; client makes the calls to the token endpoint.
 func New(cfg Config, accounts Accounts, opener Opener, client *http.Client, now func() time.Time, log *slog.Logger) *Source {
 	return &Source{cfg: cfg, accounts: accounts, opener: opener, client: client, now: now, log: log, lock: semaphore.NewWeighted(1)}
+}
+
+// Reread has the next caller read the account from the store.
+func (s *Source) Reread() {
+	if s.lock.Acquire(context.Background(), 1) != nil { // its holder's calls have deadlines
+		return
+	}
+	defer s.lock.Release(1)
+	s.readAt = time.Time{}
 }
 
 // Account gives the connected account; kind revoked where there is none.
@@ -118,7 +128,10 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 	if err != nil {
 		return "", a, err
 	}
-	if s.token != nil && s.version == a.Version && s.now().Add(time.Minute).Before(s.token.Expiry) {
+	// While the token endpoint refuses everybody, whoever is let through to see whether it
+	// still does has to ask it (rule 7.7).
+	refused := a.Incident != nil && a.Incident.At == store.AtToken
+	if s.token != nil && !refused && s.version == a.Version && s.now().Add(time.Minute).Before(s.token.Expiry) {
 		s.ready.Store(s.token)
 		return s.token.AccessToken, a, nil
 	}
@@ -128,9 +141,9 @@ func (s *Source) Token(ctx context.Context) (string, store.AccountRecord, error)
 	}
 	s.token, s.version = token, a.Version
 	s.ready.Store(token)
-	if !a.SuspectSince.IsZero() || !a.ClientRefusedAt.IsZero() {
+	if !a.SuspectSince.IsZero() || a.InDoubt(store.AtToken) {
 		if err := s.accounts.GrantWorks(ctx, a.Sub, a.Version); err != nil {
-			s.log.WarnContext(ctx, "could not clear the suspicion against the grant", "error", err)
+			s.log.WarnContext(ctx, "could not record that the grant works", "error", err)
 		}
 		s.readAt = time.Time{}
 	}
@@ -199,20 +212,72 @@ func (s *Source) refresh(ctx context.Context, a store.AccountRecord) (*oauth2.To
 	if re.Response != nil {
 		status = re.Response.StatusCode
 	}
-	switch re.ErrorCode {
-	case "invalid_grant":
+	refusal := store.Refusal{At: store.AtToken, Status: status, Reason: re.ErrorCode}
+	switch fateOf(status, re.ErrorCode) {
+	case grantDead:
 		return nil, s.refused(ctx, a)
-	case "invalid_client", "unauthorized_client":
-		if a.ClientRefusedAt.IsZero() {
-			// Poll raises the alarm, once: instances need not agree on who does.
-			s.readAt = time.Time{}
-			if err := s.accounts.ClientRefused(ctx, a.Sub); err != nil {
-				s.log.WarnContext(ctx, "could not record that the client is refused", "error", err)
-			}
-		}
-		return nil, &failure.Error{Kind: failure.Misconfigured, Op: op, Status: status, Reason: re.ErrorCode, Detail: "OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET is wrong"}
+	case accountOut:
+		return nil, s.shutOut(ctx, a, refusal)
+	case unknown:
+		return nil, s.suspected(ctx, a, refusal)
 	}
 	return nil, &failure.Error{Kind: failure.Transient, Op: op, Status: status, Reason: re.ErrorCode}
+}
+
+// fate is what an error of the token endpoint means.
+type fate int
+
+const (
+	passing    fate = iota // the same question may be answered soon
+	grantDead              // the grant was refused (rule 7.5)
+	accountOut             // nothing is given to anybody until a person acts (rule 7.7)
+	unknown                // one of the two before, or passing
+)
+
+// fateOf decides by the error's code, and by the status where that says more.
+func fateOf(status int, code string) fate {
+	switch code {
+	case "invalid_grant":
+		return grantDead
+	case "invalid_client", "unauthorized_client", "deleted_client", "disabled_client",
+		"admin_policy_enforced", "org_internal", "access_denied":
+		return accountOut
+	case "temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded":
+		return passing
+	}
+	if status < http.StatusBadRequest || status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {
+		return passing
+	}
+	return unknown
+}
+
+// shutOut opens an incident. Poll tells it, once: instances need not agree on who does.
+func (s *Source) shutOut(ctx context.Context, a store.AccountRecord, r store.Refusal) error {
+	if a.Incident == nil || a.Incident.Refusal != r {
+		s.readAt = time.Time{}
+		if err := s.accounts.RaiseIncident(ctx, a.Sub, r); err != nil {
+			// The next refusal records it.
+			s.log.WarnContext(ctx, "could not record an incident of the account", "at", r.At, "status", r.Status, "reason", r.Reason, "error", err)
+		}
+	}
+	return outOfReach(r)
+}
+
+// suspected believes a code that nobody knows when it is repeated.
+func (s *Source) suspected(ctx context.Context, a store.AccountRecord, r store.Refusal) error {
+	s.readAt = time.Time{}
+	opened, err := s.accounts.SuspectToken(ctx, a.Sub, r, s.cfg.Repeat)
+	if err != nil {
+		return failure.Wrap(failure.Transient, "record the refusal of the token endpoint", err)
+	}
+	if opened {
+		return outOfReach(r)
+	}
+	return &failure.Error{Kind: failure.Transient, Op: "refresh the access token", Status: r.Status, Reason: r.Reason, Detail: "refused once; asked again before it is believed"}
+}
+
+func outOfReach(r store.Refusal) error {
+	return &failure.Error{Kind: failure.Misconfigured, AccountWide: true, Op: "refresh the access token", Status: r.Status, Reason: r.Reason, Detail: "Google gives this client or account no access: the console says what to do"}
 }
 
 func (s *Source) refused(ctx context.Context, a store.AccountRecord) error {

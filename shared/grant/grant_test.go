@@ -41,6 +41,21 @@ type accounts struct {
 	readErr, refusedErr error
 	worksErr            error
 	alarmedErr          error
+	incidentErr         error
+}
+
+func (a *accounts) RaiseIncident(ctx context.Context, sub string, r store.Refusal) error {
+	if a.incidentErr != nil {
+		return a.incidentErr
+	}
+	return a.Store.RaiseIncident(ctx, sub, r)
+}
+
+func (a *accounts) SuspectToken(ctx context.Context, sub string, r store.Refusal, repeat time.Duration) (bool, error) {
+	if a.incidentErr != nil {
+		return false, a.incidentErr
+	}
+	return a.Store.SuspectToken(ctx, sub, r, repeat)
 }
 
 func (a *accounts) GrantAlarmed(ctx context.Context, sub string, version int64) error {
@@ -515,24 +530,84 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// That our client is refused is on the account's record, for Poll to tell, until it
-// is taken again.
-func TestARefusedClientIsRecordedUntilItIsTaken(t *testing.T) {
+// Each code of the token endpoint that keeps the account out is on the account's record,
+// for Poll to tell, until a token is given again (rule 7.7); one that nobody knows is
+// believed when it is repeated.
+func TestEachOAuthCodeIsAnIncidentUntilATokenIsGiven(t *testing.T) {
+	for code, known := range map[string]bool{
+		"invalid_client": true, "unauthorized_client": true, "deleted_client": true, "disabled_client": true,
+		"admin_policy_enforced": true, "org_internal": true, "access_denied": true,
+		"invalid_scope": false, "made_up_tomorrow": false,
+	} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t)
+			one, two := w.source(), w.source()
+			spell := w.Begin(google.TokenRefusal(code))
+			since := w.now()
+			if !known {
+				w.refusedAs(one, failure.Transient)
+				w.pass(repeat - time.Second)
+				w.refusedAs(two, failure.Transient)
+				if a := w.account(); a.Incident != nil {
+					t.Errorf("an incident %+v before the code was repeated", a.Incident)
+				}
+				w.pass(time.Second)
+			}
+			for range 3 {
+				w.refusedAs(one, failure.Misconfigured)
+				w.refusedAs(two, failure.Misconfigured)
+				a := w.account()
+				if a.Incident == nil || a.Incident.At != store.AtToken || a.Incident.Reason != code || !a.Incident.Since.Equal(since) {
+					t.Errorf("the incident is %+v, want %s since %v", a.Incident, code, since)
+				}
+				if !a.Connected || !a.SuspectSince.IsZero() || w.alarms() != 0 {
+					t.Errorf("connected %t, suspect since %v, %d alarms; want nothing disconnected, and the alarm left to Poll", a.Connected, a.SuspectSince, w.alarms())
+				}
+				w.pass(11 * time.Second)
+			}
+			spell.Remove()
+			w.mustToken(two)
+			if a := w.account(); a.Incident != nil || len(a.Suspected) != 0 {
+				t.Errorf("left: %+v, %+v", a.Incident, a.Suspected)
+			}
+		})
+	}
+}
+
+// An instance whose token still holds would never learn that an incident is over.
+func TestDuringAnIncidentTheTokenEndpointIsAskedAnew(t *testing.T) {
 	w := newWorld(t)
 	s := w.source()
-	fault := w.Inject(google.Fault{Method: "oauth2.token", Status: http.StatusUnauthorized, Reason: "invalid_client", Count: -1})
-	since := w.now()
-	for range 3 {
-		w.refusedAs(s, failure.Misconfigured)
-		if a := w.account(); !a.ClientRefusedAt.Equal(since) || !a.Connected || w.alarms() != 0 {
-			t.Errorf("refused since %v, connected %t, %d alarms", a.ClientRefusedAt, a.Connected, w.alarms())
-		}
-		w.pass(11 * time.Second)
-	}
-	fault.Remove()
 	w.mustToken(s)
-	if a := w.account(); !a.ClientRefusedAt.IsZero() {
-		t.Errorf("still refused since %v", a.ClientRefusedAt)
+	w.ok(w.accounts.RaiseIncident(t.Context(), sub, store.Refusal{At: store.AtToken, Status: http.StatusUnauthorized, Reason: "deleted_client"}))
+	w.pass(11 * time.Second)
+	w.mustToken(s)
+	if a := w.account(); a.Incident != nil || w.refreshes() != 2 {
+		t.Errorf("incident %+v after %d refreshes", a.Incident, w.refreshes())
+	}
+}
+
+// The store may be away when the endpoint refuses: the next refusal is recorded.
+func TestARefusalThatCannotBeRecordedIsRecordedTheNextTime(t *testing.T) {
+	for _, code := range []string{"deleted_client", "made_up_tomorrow"} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.source()
+			w.Begin(google.TokenRefusal(code))
+			w.accounts.incidentErr = errors.New("store: away")
+			if _, err := w.token(s); err == nil {
+				t.Error("a token of a refused client")
+			}
+			w.accounts.incidentErr = nil
+			if _, err := w.token(s); err == nil {
+				t.Error("a token of a refused client")
+			}
+			w.pass(repeat)
+			w.refusedAs(s, failure.Misconfigured)
+			if a := w.account(); a.Incident == nil || a.Incident.Reason != code {
+				t.Errorf("incident %+v", a.Incident)
+			}
+		})
 	}
 }
 

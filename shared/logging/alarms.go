@@ -24,6 +24,8 @@ const (
 	GrantExpiring AlarmKind = "grant-expiring"
 	// ClientRefused: Google refuses the OAuth client's id or secret.
 	ClientRefused AlarmKind = "client-refused"
+	// AccountRefused: Google refuses the whole account, for another reason than those above.
+	AccountRefused AlarmKind = "account-refused"
 	// DeletionsHeld: the delete guard holds deletions for an admin to decide.
 	DeletionsHeld AlarmKind = "deletions-held"
 	// ClockWrong: the ERP's clock is not that of the setting time_zone.

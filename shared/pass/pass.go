@@ -7,6 +7,7 @@ package pass
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,6 +73,17 @@ func (r *Result) Fail(err error, at time.Time, before *store.Failure) {
 		r.Err = err
 	}
 	r.Again(at.Add(Backoff(err, before)))
+}
+
+// Recorded is what is recorded of the pass. What an incident of the whole account kept
+// back is no failure of the key: it waits, and is looked at again when it is sent
+// (rule 7.7).
+func (r *Result) Recorded() store.Result {
+	out := r.Result
+	if f, ok := errors.AsType[*failure.Error](r.Err); ok && f.AccountWide {
+		out.Err, out.Waiting = nil, true
+	}
+	return out
 }
 
 // Backoff is how long a failed key rests, by the failure's kind, doubling with the

@@ -29,9 +29,10 @@ type AccountRecord struct {
 	// Alarmed is the version whose lost grant was told in an alarm that has not ended;
 	// 0: none.
 	Alarmed int64 `firestore:"alarmed,omitempty" json:"alarmed,omitempty"`
-	// ClientRefusedAt is when Google first refused our client id or secret; zero
-	// while it takes them.
-	ClientRefusedAt time.Time `firestore:"client_refused_at,omitempty" json:"client_refused_at,omitzero"`
+	// Incident is what keeps the whole account out, nil for nothing; Suspected are
+	// refusals that may come to be one (rule 7.7).
+	Incident  *IncidentRecord  `firestore:"incident,omitempty" json:"incident,omitempty"`
+	Suspected []IncidentRecord `firestore:"suspected,omitempty" json:"suspected,omitempty"`
 	// PausedUntil holds writes back after `quotaExceeded` (rule 6.6).
 	PausedUntil time.Time `firestore:"paused_until,omitempty" json:"paused_until,omitzero"`
 	// PauseSeconds is the length of the latest such pause, from which the next one
@@ -96,6 +97,7 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		a.PausedUntil, a.CreationsPausedUntil = before.PausedUntil, before.CreationsPausedUntil
 		a.Alarmed = before.Alarmed
 		a.PauseSeconds, a.CreationsPauseSeconds = before.PauseSeconds, before.CreationsPauseSeconds
+		a.Incident = before.afterConnecting()
 		if in.Account != a.Sub {
 			in.Account = a.Sub
 			if err := tx.Set(installationRef(), &in); err != nil {
@@ -144,26 +146,27 @@ func (s *Store) GrantAlarmed(ctx context.Context, sub string, version int64) err
 	})
 }
 
-// ClientRefused records that Google refuses our client id or secret. It is no
-// fault of the grant, so nothing is disconnected (rule 7.5).
-func (s *Store) ClientRefused(ctx context.Context, sub string) error {
-	return s.changeAccount(ctx, "record the refused client", sub, func(a *AccountRecord, now time.Time) bool {
-		if !a.ClientRefusedAt.IsZero() {
-			return false
-		}
-		a.ClientRefusedAt = now
-		return true
-	})
+// afterConnecting is what stays of an incident when a new grant was just given: the
+// token endpoint works, and the Calendar API is asked at once.
+func (a AccountRecord) afterConnecting() *IncidentRecord {
+	if a.Incident == nil || a.Incident.At == AtToken {
+		return nil
+	}
+	in := *a.Incident
+	in.ProbedAt = time.Time{}
+	return &in
 }
 
-// GrantWorks clears a suspicion against a version, and against our client.
+// GrantWorks clears a suspicion against a version, and ends an incident of the token
+// endpoint.
 func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error {
 	return s.changeAccount(ctx, "clear the suspicion", sub, func(a *AccountRecord, _ time.Time) bool {
-		if a.Version != version || (a.SuspectSince.IsZero() && a.ClientRefusedAt.IsZero()) {
+		if a.Version != version {
 			return false
 		}
-		a.SuspectSince, a.ClientRefusedAt = time.Time{}, time.Time{}
-		return true
+		suspect := !a.SuspectSince.IsZero()
+		a.SuspectSince = time.Time{}
+		return a.works(AtToken) || suspect
 	})
 }
 

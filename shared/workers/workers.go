@@ -22,6 +22,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/rulebook"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
@@ -88,16 +89,18 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	if err != nil {
 		return nil, err
 	}
+	watch := incidents.New(d.Store, grants, d.Now, d.Log)
+	gateway.Watched(watch)
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
 	rules := rulebook.New(source, erp, d.Store, d.Now)
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Tenant: d.Store,
+		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
 		NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	employeeSyncer := calendars.New(calendars.Waits{
 		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour,
 	}, calendars.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer,
+		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Incidents: watch,
 		Queue: d.Publisher, Topic: cfg.Employee, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer}, nil

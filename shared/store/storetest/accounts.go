@@ -122,16 +122,6 @@ func grantRefused(r *rig) {
 	want.SuspectSince = time.Time{}
 	same("works after all")
 
-	r.must(r.s.ClientRefused(r.ctx, "a"))
-	want.ClientRefusedAt = r.b.now()
-	same("our client refused")
-	r.b.advance(time.Minute)
-	r.must(r.s.ClientRefused(r.ctx, "a"))
-	same("refused still: since the first time")
-	r.must(r.s.GrantWorks(r.ctx, "a", 1))
-	want.ClientRefusedAt = time.Time{}
-	same("taken again")
-
 	r.b.advance(time.Hour)
 	r.refuse("a", 1, false)
 	want.SuspectSince = r.b.now()
@@ -151,7 +141,7 @@ func grantRefused(r *rig) {
 		r.refuse("b", 1, false)
 		r.must(r.s.GrantWorks(r.ctx, "b", 1))
 		r.must(r.s.GrantAlarmed(r.ctx, "b", 1))
-		r.must(r.s.ClientRefused(r.ctx, "b"))
+		r.must(r.s.RaiseIncident(r.ctx, "b", shutOut()))
 		until, err := r.s.PauseWrites(r.ctx, "b")
 		r.must(err)
 		equal(r, "paused until", until, time.Time{})

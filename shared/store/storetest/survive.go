@@ -217,6 +217,11 @@ func methods() []method {
 	started := func(r *rig) { r.start("run", "reconcile", 2, 1) }
 	ticket := store.TicketRecord{ID: "t", Sub: "s", Email: "e", Purpose: "connect", Console: "c"}
 
+	open := func(r *rig) {
+		grant(r)
+		r.must(r.s.RaiseIncident(r.ctx, "a", shutOut()))
+		r.b.advance(time.Minute)
+	}
 	pausedOnce := func(r *rig) {
 		grant(r)
 		r.pause("a", time.Time{})
@@ -309,7 +314,15 @@ func methods() []method {
 		}))},
 		{name: "GrantWorks", prepare: after(suspect, simple(func(r *rig) (any, error) { return nil, r.s.GrantWorks(r.ctx, "a", 1) }))},
 		{name: "GrantAlarmed", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.GrantAlarmed(r.ctx, "a", 1) }))},
-		{name: "ClientRefused", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.ClientRefused(r.ctx, "a") }))},
+		{name: "RaiseIncident", prepare: after(grant, simple(func(r *rig) (any, error) { return nil, r.s.RaiseIncident(r.ctx, "a", shutOut()) }))},
+		{name: "SuspectToken", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.SuspectToken(r.ctx, "a", shutOut(), 30*time.Second) }))},
+		{name: "SuspectIncident", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.SuspectIncident(r.ctx, "a", alike(), "c/e", false) }))},
+		// The probe nobody heard of is made in a minute.
+		{name: "ProbeIncident", lostResult: false, prepare: after(open, simple(func(r *rig) (any, error) {
+			granted, _, err := r.s.ProbeIncident(r.ctx, "a", time.Minute)
+			return granted, err
+		}))},
+		{name: "EndIncident", prepare: after(open, simple(func(r *rig) (any, error) { return nil, r.s.EndIncident(r.ctx, "a", "events.insert") }))},
 		// Once is enough: during a pause the end stays.
 		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseWrites(r.ctx, "a") }))},
 		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a") }))},
