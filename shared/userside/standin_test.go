@@ -1,11 +1,13 @@
 package userside
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -172,5 +174,81 @@ func TestStandInRefusals(t *testing.T) {
 	}
 	if _, err := c.Catalogue(t.Context()); !failure.Is(err, failure.SourceInvalid) {
 		t.Errorf("no catalogue: %v", err)
+	}
+}
+
+// Whichever way the ERP is, the same comes out of it, but for what is bad itself.
+func TestWhicheverWayTheERPIs(t *testing.T) {
+	met := map[string]bool{}
+	for seed := range uint64(60) {
+		ways := standin.Draw(rand.New(rand.NewPCG(seed, 14)))
+		ways.BadTasks, ways.OddRoles, ways.OddHours = []int64{103}, map[int64]any{32: "abc"}, map[int64]any{21: "1,5"}
+		now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+		srv := standin.New(standin.Options{Now: func() time.Time { return now }, APIKey: testKey, Ways: ways, KeyInQuery: ways.Parameters == standin.ParametersInQuery})
+		data := standin.Data{
+			Types:          []standin.TaskType{{ID: 20, Name: "Repair", HourOnDoing: 2}, {ID: 21, Name: "Odd"}},
+			States:         []standin.TaskState{{ID: 30, Name: "New", Role: standin.RoleNotCompleted}, {ID: 32, Name: "Odd", Role: standin.RoleCompleted}},
+			EmployeeFields: []standin.Field{{ID: 12, Caption: "Calendar", Kind: standin.FieldText}},
+			Employees:      []standin.Employee{{ID: 7, Name: "Ann", Email: "ann@example.com", Fields: map[int64]string{12: "0"}}},
+		}
+		for id := int64(100); id < 180; id++ {
+			task := standin.Task{ID: id, TypeID: 20, StateID: 30, Todo: now.Add(time.Hour), Created: now, Updated: now, Executors: []int64{7}}
+			if id == 101 {
+				task.Executors, task.Todo = nil, time.Time{}
+			}
+			data.Tasks = append(data.Tasks, task)
+		}
+		srv.Load(data)
+		u, err := url.Parse("https://erp.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := New(Config{URL: u, Key: testKey, KeyInQuery: ways.Parameters == standin.ParametersInQuery}, served(srv), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			ids := taskIDs{999}
+			for id := calendarsync.TaskID(100); id < 180; id++ {
+				ids = append(ids, id)
+			}
+			tasks, err := c.Tasks(t.Context(), ids)
+			if err != nil || len(tasks) != 81 {
+				t.Fatalf("seed %d, %s: %d readings, %v", seed, ways, len(tasks), err)
+			}
+			for id, r := range tasks {
+				switch {
+				case id == 999 || id == 103:
+					if (r.Invalid != nil) != (id == 103) || (r.Absent != 0) != (id == 999) {
+						t.Errorf("seed %d, %s: task %d: %+v", seed, ways, id, r)
+					}
+				case r.Task == nil:
+					t.Errorf("seed %d, %s: task %d: %+v", seed, ways, id, r)
+				case id == 101:
+					executors, said := r.Task.Executors.Get()
+					if start, dated := r.Task.Start.Get(); !dated || !start.IsZero() || len(executors) != 0 || said == (ways.ExecutorsLeftOut && ways.UnassignedIgnored) {
+						t.Errorf("seed %d, %s: task 101: %+v", seed, ways, r.Task)
+					}
+				default:
+					if start := r.Task.Start.Or(calendarsync.LocalTime{}); start.Wall.Format(wallLayout) != "2026-11-22 11:00:00" || !slices.Equal(r.Task.Executors.Or(nil), employeeIDs{7}) {
+						t.Errorf("seed %d, %s: task %d: %+v", seed, ways, id, r.Task)
+					}
+				}
+			}
+			catalogue, err := c.Catalogue(t.Context())
+			if err != nil || catalogue.States[30].Role != calendarsync.RoleID(standin.RoleNotCompleted) || catalogue.OddStates[32] == nil || catalogue.Types[20].HourOnDoing != 2 {
+				t.Errorf("seed %d, %s: %+v, %v", seed, ways, catalogue, err)
+			}
+			people, err := c.AllEmployees(t.Context())
+			if err != nil || people[7].Employee == nil || people[7].Employee.Email.Or("") != "ann@example.com" || calendarsync.On(people[7].Employee.Fields.Or(nil)[12]) {
+				t.Errorf("seed %d, %s: %+v, %v", seed, ways, people[7], err)
+			}
+		})
+		for way := range srv.Met() {
+			met[way] = true
+		}
+	}
+	if len(met) < 12 {
+		t.Errorf("met were only %v", met)
 	}
 }

@@ -159,6 +159,10 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		s.serveFault(sw, r, replaced.Fault)
 		return
 	}
+	if how, spoiled := s.spoils(c); spoiled {
+		s.serveSpoiled(sw, how)
+		return
+	}
 	rep, err := s.answer(r, c, keys)
 	if err != nil {
 		rep = errorReply(err)
@@ -186,6 +190,12 @@ func (s *Server) readCall(w http.ResponseWriter, r *http.Request) (call, keysSen
 		return c, keysSent{}, fail(http.StatusBadRequest, "Unreadable request")
 	}
 	query, body := r.URL.Query(), r.PostForm
+	switch s.place() {
+	case ParametersInQuery:
+		body = nil
+	case ParametersInBody:
+		query = nil
+	}
 	var keys keysSent
 	for name, vs := range query {
 		c.params[name] = vs[len(vs)-1]

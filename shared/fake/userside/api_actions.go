@@ -116,6 +116,10 @@ func (s *Server) matches(t *Task, filters map[string][]int64) bool {
 		case "customer_id":
 			ok = slices.ContainsFunc(t.Customers, func(cu Customer) bool { return slices.Contains(want, cu.ID) })
 		default: // the executors, under the generation's name; -1 = nobody
+			if s.opt.Ways.UnassignedIgnored && slices.Contains(want, -1) {
+				s.meet(wayIgnored)
+				continue
+			}
 			ok = overlap(t.Executors, want) || len(t.Executors) == 0 && slices.Contains(want, -1)
 		}
 		if !ok {
@@ -211,7 +215,7 @@ func (s *Server) taskShow(c call) (reply, error) {
 func (s *Server) catalogStates(call) (reply, error) {
 	w, m := s.writer(), keyed{}
 	for _, st := range s.states {
-		m[key(st.ID)] = object{"id": w.id(st.ID), "name": w.text(st.Name), w.sp.CatalogRoleKey: w.id(st.Role)}
+		m[key(st.ID)] = object{"id": w.id(st.ID), "name": w.text(st.Name), w.sp.CatalogRoleKey: w.oddRole(st)}
 	}
 	return withData(m), nil
 }
@@ -221,7 +225,7 @@ func (s *Server) catalogTypes(call) (reply, error) {
 	for _, t := range s.types {
 		m[key(t.ID)] = object{
 			"id": w.id(t.ID), "name": w.text(t.Name),
-			"timescale": object{"hour_on_doing": w.id(t.HourOnDoing)},
+			"timescale": object{"hour_on_doing": w.oddHours(t)},
 		}
 	}
 	return withData(m), nil

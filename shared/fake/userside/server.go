@@ -48,6 +48,8 @@ type Options struct {
 	Notify func(...Change)
 	// Sleep waits for the delay fault; nil is a timer that obeys the context.
 	Sleep func(context.Context, time.Duration) error
+	// Ways are how the ERP behaves where nobody knows how one does.
+	Ways Ways
 	// LogLimit is how many requests are remembered; 0 is 20,000.
 	LogLimit int
 }
@@ -78,6 +80,7 @@ type Server struct {
 	log         []*Request
 	observer    Observer
 	reads       int // numbers the reads
+	met         map[string]int
 }
 
 // shadow is what api.php still shows of an object whose change is not visible yet.

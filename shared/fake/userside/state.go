@@ -3,6 +3,7 @@ package userside
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -185,11 +186,22 @@ func (s *Server) commitTask(id int64, kind string, fn func(*Task) error) error {
 	if t.StateID != before.StateID && t.Completed.Equal(before.Completed) {
 		s.enterState(t, t.StateID)
 	}
-	t.Updated = s.now()
-	t.History = append(t.History, HistoryEntry{Time: t.Updated, Kind: kind})
+	t.Updated = before.Updated
+	if other := before.clone(); reflect.DeepEqual(withStaff(other, t), t) {
+		t.Updated = s.undated(before.Updated, s.now())
+	} else {
+		t.Updated = s.now()
+	}
+	t.History = append(t.History, HistoryEntry{Time: s.now(), Kind: kind})
 	s.normalise(before, t)
 	s.putTask(id, t)
 	return nil
+}
+
+// withStaff gives a task the executors and divisions of another.
+func withStaff(t, of *Task) *Task {
+	t.Executors, t.Divisions = of.Executors, of.Divisions
+	return t
 }
 
 // MoveTask schedules a task; the zero time removes its date.

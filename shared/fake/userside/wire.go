@@ -84,17 +84,14 @@ func (w writer) description(t *Task, limit int) string {
 // date writes a wall clock of WallLayout, "" for none.
 func (w writer) date(wall string) any {
 	if wall == "" {
-		if w.sp.NoDate == NoDateNull {
-			return nil
-		}
-		return w.sp.NoDate
+		return w.noDate()
 	}
 	// Parsed as UTC only to change its form: a wall clock that DST skips stays as it is.
 	at, err := time.Parse(WallLayout, wall)
 	if err != nil {
 		return wall
 	}
-	return at.Format(w.sp.DateLayout)
+	return at.Format(w.dateLayout())
 }
 
 func (w writer) instant(t time.Time) any { return w.date(w.s.wall(t)) }
@@ -212,7 +209,7 @@ func (w writer) customer(o object, t *Task) {
 
 func (w writer) staff(o object, t *Task) {
 	st := object{}
-	if len(t.Executors) > 0 || !w.sp.OmitEmptyStaff {
+	if len(t.Executors) > 0 || !w.leavesOutExecutors() {
 		st[w.sp.ExecutorsKey] = w.idMap(t.Executors)
 	}
 	if len(t.Divisions) > 0 || !w.sp.OmitEmptyStaff {
@@ -247,14 +244,14 @@ func (w writer) employee(e *Employee) object {
 	fields := keyed{}
 	for id, v := range e.Fields {
 		if w.sp.PlainEmployeeFields {
-			fields[key(id)] = w.text(v)
+			fields[key(id)] = w.field(v)
 			continue
 		}
-		fields[key(id)] = object{"value": w.text(v)}
+		fields[key(id)] = object{"value": w.field(v)}
 	}
 	return object{
 		"id": w.id(e.ID), "name": w.text(e.Name), "short_name": w.text(e.ShortName),
-		"login": w.text(e.Login), "email": w.text(e.Email), "phone": w.text(e.Phone),
+		"login": w.text(e.Login), "email": w.email(e.Email), "phone": w.text(e.Phone),
 		"position": w.text(e.Position), "is_work": w.flag(!e.Dismissed), "is_blocked": w.flag(e.Blocked),
 		"date_in": w.instant(e.Hired), "division": w.memberships(e), "profile_id": w.id(e.ProfileID),
 		w.sp.EmployeeFieldsKey: fields,
