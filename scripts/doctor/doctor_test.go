@@ -180,6 +180,8 @@ func TestBrokenInstallations(t *testing.T) {
 		{"no clock", setup{}, erpFault("system", "get_system_info", fakeerp.Missing("date_time_string")), states{"erp.version": fault}, "date_time_string"},
 		{"a role gone", setup{}, erpFault("task", "get_catalog_state", fakeerp.RoleGone(fakeerp.RoleInProgress)), states{"erp.roles": fault}, "role 14"},
 		{"no roles at all", setup{}, erpFault("task", "get_catalog_state", fakeerp.Replace("system_role", "-")), states{"erp.states": fault}, "system_role"},
+		{"one odd state", setup{}, erpFault("task", "get_catalog_state", fakeerp.Replace("20.system_role", "-")), states{"erp.states": warning}, "system_role"},
+		{"one odd type", setup{}, erpFault("task", "get_catalog_type", fakeerp.Replace("timescale", "1:30")), states{"erp.states": warning}, "timescale"},
 		{"every role shown", setup{}, settings(`{"confirmed":true,"time_zone":"Europe/Kyiv","shown_roles":[11,12,14]}`), states{"erp.roles": warning}, "every role"},
 		{"a task that cannot be read", setup{}, erpFault("task", "show", fakeerp.Replace("date.todo", "MARKER nonsense")), states{"erp.tasks": warning}, "task 100"},
 		// The employees.

@@ -262,6 +262,14 @@ func (d *doctor) checkStates(ctx context.Context) verdict {
 	}
 	v := ok("%s with %s to choose shown_roles from, %s", plural(len(catalogue.States), "state", "states"),
 		plural(len(byRole), "system role", "system roles"), plural(len(catalogue.Types), "task type", "task types"))
+	if len(catalogue.Odd) > 0 {
+		v = warn("Mend these entries in the ERP. Tasks in such a state stay as they are in the calendars, and tasks of such a type last as long as default_duration_minutes says.",
+			"%s with %s to choose shown_roles from; of the catalogues, %s cannot be read", plural(len(catalogue.States), "state", "states"),
+			plural(len(byRole), "system role", "system roles"), plural(len(catalogue.Odd), "entry", "entries"))
+		for _, odd := range catalogue.Odd {
+			v.Details = append(v.Details, odd.Error())
+		}
+	}
 	var roles []role
 	for _, id := range slices.Sorted(maps.Keys(byRole)) {
 		r := role{int64(id), slices.Contains(d.settings.ShownRoles, id), byRole[id]}
@@ -289,7 +297,7 @@ func (d *doctor) checkRoles(context.Context) verdict {
 	}
 	n := len(d.states.StatesWithRoles(d.settings.ShownRoles))
 	v := ok("each of %s is in the catalogue: %s", plural(len(d.settings.ShownRoles), "role", "roles"), plural(n, "state is shown", "states are shown"))
-	if n == len(d.states.States) {
+	if n == len(d.states.States)+len(d.states.OddStates) {
 		v = warn("Leave out the roles of completed and cancelled tasks, or nothing ever leaves the calendars.", "shown_roles names every role there is")
 	}
 	return v
