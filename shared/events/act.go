@@ -35,7 +35,9 @@ type write struct {
 type written struct {
 	event googlecalendar.Event // as Google has it now, when not gone
 	gone  bool                 // deleted
-	err   error
+	// doubtful: Google says that it is not found, and that is not certain yet (rule 3.9).
+	doubtful bool
+	err      error
 }
 
 // act announces the writes in one transaction and makes them one by one.
@@ -257,11 +259,13 @@ func (t *taskPass) draft(w *write, over googlecalendar.Event) googlecalendar.Dra
 // if it is still ours.
 func (t *taskPass) remove(ctx context.Context, w *write) written {
 	calendar := w.party.record.Calendar.ID
-	err := t.deleteEvent(ctx, calendar, w.intent.EventID, w.party.etag)
+	found, err := t.deleteEvent(ctx, calendar, w.intent.EventID, w.party.etag)
 	if failure.Is(err, failure.Conflict) {
 		ev, readErr := t.s.Google.Event(ctx, calendar, w.intent.EventID)
 		switch {
-		case failure.Is(readErr, failure.Gone), readErr == nil && ev.Cancelled:
+		case failure.Is(readErr, failure.Gone):
+			return t.notFound(w)
+		case readErr == nil && ev.Cancelled:
 			return written{gone: true}
 		case readErr != nil:
 			return written{err: readErr}
@@ -270,26 +274,49 @@ func (t *taskPass) remove(ctx context.Context, w *write) written {
 			t.s.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", t.id, "employee", w.party.id, "event", ev.ID)
 			return written{gone: true}
 		}
-		err = t.deleteEvent(ctx, calendar, w.intent.EventID, ev.ETag)
+		found, err = t.deleteEvent(ctx, calendar, w.intent.EventID, ev.ETag)
+	}
+	if err == nil && !found {
+		return t.notFound(w)
 	}
 	return written{gone: err == nil, err: err}
 }
 
-// deleteEvent deletes an event; one that is not there is deleted.
-func (t *taskPass) deleteEvent(ctx context.Context, calendar, event, etag string) error {
+// notFound is what the deletion of an event came to that Google does not find: it is
+// gone once that has been said long enough.
+func (t *taskPass) notFound(w *write) written {
+	since := w.intent.GoneSince
+	sure := !since.IsZero() && !t.acquiredAt().Before(since.Add(t.s.waits.Absence))
+	return written{gone: sure, doubtful: !sure}
+}
+
+// deleteEvent deletes an event; one that is deleted already is no error. found is false
+// where Google does not know it, which may pass.
+func (t *taskPass) deleteEvent(ctx context.Context, calendar, event, etag string) (found bool, err error) {
 	t.Writes++
-	if err := t.s.Google.DeleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Gone) {
-		return err
+	err = t.s.Google.DeleteEvent(ctx, calendar, event, etag)
+	if failure.Is(err, failure.Gone) {
+		return googlecalendar.Deleted(err), nil
 	}
-	return nil
+	return true, err
 }
 
 // record notes what a write came to: the mapping, and the activity.
 func (t *taskPass) record(ctx context.Context, w *write, done written) {
 	m := w.intent
 	m.Owner, m.Deadline, m.AbsentSince, m.AbsentFor, m.StateID = "", time.Time{}, time.Time{}, "", t.stateID()
+	m.GoneSince = time.Time{}
 	m.Release()
 	switch {
+	case done.doubtful:
+		// The intent stays open, and the event is looked for again (rule 3.9).
+		open := w.intent
+		open.Owner = t.lease.Token
+		if open.GoneSince.IsZero() {
+			open.GoneSince = t.term.At(t.s.Now())
+		}
+		t.mappings[w.party.id] = &open
+		t.result.Again(open.GoneSince.Add(t.s.waits.Absence))
 	case done.err == nil && done.gone:
 		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
 		m.GoneAt = t.acquiredAt()
@@ -320,7 +347,7 @@ func (t *taskPass) record(ctx context.Context, w *write, done written) {
 // react does what follows from a write for more than its event.
 func (t *taskPass) react(ctx context.Context, employee int64, done written) {
 	if done.err == nil {
-		if !done.gone {
+		if !done.gone && !done.doubtful {
 			t.s.pause.Accepted(ctx)
 		}
 		return
@@ -367,7 +394,7 @@ func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.E
 		// A calendar that is not to be written any more is settled by its own pass.
 		return
 	}
-	err = t.deleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag)
+	_, err = t.deleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag)
 	t.activity = append(t.activity, pass.Outcome(a, err))
 	t.react(ctx, p.id, written{gone: true, err: err})
 	if err == nil {

@@ -102,11 +102,11 @@ func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalenda
 	if err != nil || len(rejected) > 0 {
 		return false, err
 	}
-	t.Writes++
-	err = t.s.Google.DeleteEvent(calls, c.Calendar, e.ID, e.ETag)
-	if failure.Is(err, failure.Gone) {
-		// Nobody looks for it again: it has to be said twice (rule 3.9).
-		err = t.deleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	found, err := t.deleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	if err == nil && !found {
+		// A list has just shown it: the next list tells which was wrong (rule 3.9).
+		t.record(ctx, w, written{err: failure.New(failure.Gone, "delete "+e.String(), "it is not found")})
+		return false, nil
 	}
 	t.record(ctx, w, written{gone: true, err: err})
 	if err == nil && c.Retiring {

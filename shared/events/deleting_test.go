@@ -463,16 +463,62 @@ func TestClearLeavesWhatItMayNotTouch(t *testing.T) {
 	}
 }
 
-// Rule 3.9: of an event that is cleared, "gone" is believed only when it is said twice.
-func TestClearDoesNotBelieveASingleGone(t *testing.T) {
+// Rule 3.9: an event that is to be cleared and that Google does not find is listed again.
+func TestClearDoesNotBelieveAGone(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
-		w.google.Inject(fakegoogle.Fault{Method: "calendar.events.delete", Status: http.StatusNotFound})
+		w.google.Inject(fakegoogle.Fault{Method: "calendar.events.delete", Status: http.StatusNotFound, Count: 2})
+		for range 2 {
+			if writes, remaining, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || writes != 0 || remaining != 1 {
+				t.Fatalf("%d writes, %d remain, %v", writes, remaining, err)
+			}
+		}
 		if writes, _, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || writes != 1 {
 			t.Fatalf("%d writes, %v", writes, err)
 		}
 		w.want(4)
 	})
+}
+
+// Rule 3.9: a deletion that is answered 404 is done only when that is said again long
+// enough afterwards; 410 is definite.
+func TestADeletionThatFindsNothingIsLookedAtAgain(t *testing.T) {
+	for name, row := range map[string]struct {
+		status  int
+		methods []string
+		vanish  bool // the event is really gone
+		open    bool // after the deletion
+	}{
+		"404 once":                {http.StatusNotFound, []string{"calendar.events.delete"}, false, true},
+		"404 of both for a while": {http.StatusNotFound, []string{"calendar.events.delete", "calendar.events.get"}, false, true},
+		"it is gone":              {http.StatusNotFound, nil, true, true},
+		"410":                     {http.StatusGone, []string{"calendar.events.delete"}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				if row.vanish {
+					m := w.mapping(7, 4)
+					w.must(w.google.DeleteEvent(w.calendar(4), m.EventID))
+					w.must(w.google.EmptyBin(w.calendar(4)))
+				}
+				for _, method := range row.methods {
+					w.google.Begin(fakegoogle.Spell{Fault: fakegoogle.Fault{Method: method, Status: row.status, Count: -1}, For: absenceTime / 2})
+				}
+				w.closed(7, 9, 4)
+				w.sync(7)
+				if m := w.mapping(7, 4); m.Open() != row.open || row.open == m.GoneSince.IsZero() {
+					t.Errorf("remembered as %+v", m)
+				}
+				w.rest()
+				if m := w.mapping(7, 4); m.State != store.MappingTombstone || !m.GoneSince.IsZero() {
+					t.Errorf("in the end it is %+v", m)
+				}
+				w.want(4)
+				w.wantQuiet(4)
+			})
+		})
+	}
 }
 
 // Rule 2.4: a deletion whose outcome is not known leaves its intent open, and the event

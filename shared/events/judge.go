@@ -62,6 +62,13 @@ func judge(k known) judgement {
 	j.action = calendarsync.Step(j.decision, k.actual)
 	j.counted = j.action == calendarsync.Delete && (!j.absentSince.IsZero() || k.roleChanged())
 	switch {
+	case j.action == calendarsync.Nothing && k.inDoubt():
+		m := k.mapping
+		if m.GoneSince.IsZero() {
+			m.GoneSince = k.readAt
+			j.remember = &m
+		}
+		j.again = m.GoneSince.Add(k.absence)
 	case j.action == calendarsync.Nothing:
 		j.forget = k.mapped && j.asItIs.Expired(k.acquiredAt)
 		if k.mapped && !j.forget {
@@ -85,6 +92,14 @@ func (k known) absentSince() time.Time {
 	return k.readAt
 }
 
+// inDoubt reports whether Google has not found an event that was to be deleted, and not
+// for long enough to be believed (rule 3.9).
+func (k known) inDoubt() bool {
+	since := k.mapping.GoneSince
+	return k.mapping.State == store.MappingDeleting && k.asked && k.actual.Presence == calendarsync.Never &&
+		(since.IsZero() || k.acquiredAt.Before(since.Add(k.absence)))
+}
+
 // roleChanged reports whether the task goes although its state is that with which
 // the event was right: the catalogue changed, and not the task (rule 4.3).
 func (k known) roleChanged() bool {
@@ -96,7 +111,7 @@ func (k known) roleChanged() bool {
 // taken effect, so what was remembered before it must not outlive it.
 func (k known) asItIs() store.Mapping {
 	m := k.mapping
-	m.State, m.Owner, m.Deadline = store.MappingTombstone, "", time.Time{}
+	m.State, m.Owner, m.Deadline, m.GoneSince = store.MappingTombstone, "", time.Time{}, time.Time{}
 	switch {
 	case k.actual.Presence == calendarsync.Live:
 		m.State, m.GoneAt = store.MappingLive, time.Time{}

@@ -45,6 +45,13 @@ func classify(op string, err error) error {
 	return f
 }
 
+// Deleted reports whether an error is Google's word that an event was deleted, which is
+// final, and not only that it is not found.
+func Deleted(err error) bool {
+	f, ok := errors.AsType[*failure.Error](err)
+	return ok && f.Kind == failure.Gone && f.Status == http.StatusGone
+}
+
 // saysGone reports whether a 404 or 410 is Google's own word that something is not
 // there, in either of its two JSON shapes.
 func saysGone(api *googleapi.Error) bool {
