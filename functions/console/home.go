@@ -231,13 +231,8 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 	case !s.Settings.Confirmed:
 		add(&warn, "warn", "The settings are not confirmed.", "Until they are, calendars are only looked at: none is made, shared or deleted.", "/settings", "Check and confirm")
 	}
-	if in := o.account.Incident; o.connected && in != nil {
-		title := "Google refuses one thing for everybody alike."
-		if in.StopsAll() {
-			title = "Google refuses the whole account: nothing can be written."
-		}
-		add(&bad, "bad", title, "It answers "+incidents.Text(in.Refusal)+", for "+age(c.now.Sub(in.Since))+" now. "+incidents.Cure(in.Refusal)+
-			" Nothing is deleted, changes are kept, and Google is asked once a minute.", "", "")
+	if n, is := incidentNotice(c, o); is {
+		bad = append(bad, n)
 	}
 	if until := o.account.CreationsPausedUntil; o.connected && c.now.Before(until) && !c.now.Before(o.account.PausedUntil) {
 		add(&warn, "warn", "Google has asked for a pause in making calendars.", "Events go on; the next calendar is made in "+age(until.Sub(c.now))+".", "", "")
@@ -271,6 +266,20 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 		return []notice{{Level: "good", Title: "Everything is up to date.", Text: "Every change known from the ERP is in the calendars, or on its way for less than ten minutes."}}
 	}
 	return append(bad, warn...)
+}
+
+// incidentNotice tells what keeps the whole account out (rule 7.7).
+func incidentNotice(c clock, o overview) (n notice, is bool) {
+	in := o.account.Incident
+	if !o.connected || in == nil {
+		return notice{}, false
+	}
+	title := "Google refuses one thing for everybody alike."
+	if in.StopsAll() {
+		title = "Google refuses the whole account: nothing can be written."
+	}
+	return notice{Level: "bad", Title: title, Text: "It answers " + incidents.Text(in.Refusal) + ", for " + age(c.now.Sub(in.Since)) + " now. " +
+		incidents.Cure(in.Refusal) + " Nothing is deleted, changes are kept, and Google is asked once a minute."}, true
 }
 
 func (h *handler) tiles(c clock, o overview) []tile {
