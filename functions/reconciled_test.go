@@ -111,12 +111,12 @@ func TestDriftOfEveryKindIsFoundReportedAndRepaired(t *testing.T) {
 			{name: "an event copied", change: func() error { _, err := w.Google.CopyEvent(cal, event(0), cal); return err },
 				drift: map[string]int64{"event.copied": 1}, stays: map[string]int64{"event.copied": 1}},
 			{name: "an event moved to another calendar", change: func() error { return w.Google.MoveEventTo(cal, event(3), other) },
-				drift: map[string]int64{"event.copied": 2, "event.deleted": 1}, stays: map[string]int64{"event.copied": 2}},
+				drift: map[string]int64{"event.copied": 1, "event.deleted": 1, "event.misplaced": 1}, stays: map[string]int64{"event.copied": 1}},
 			{name: "a foreign rule and a foreign event", change: func() error {
 				_, err := w.Google.CreateEvent(cal, &calendar.Event{Summary: "Private", Start: &calendar.EventDateTime{Date: "2030-01-01"}, End: &calendar.EventDateTime{Date: "2030-01-02"}})
 				must(t, err)
 				return w.Google.SetShare(cal, "boss@provider.example", "writer")
-			}, drift: map[string]int64{"event.copied": 2, "share.foreign": 1}, stays: map[string]int64{"event.copied": 2, "share.foreign": 1}},
+			}, drift: map[string]int64{"event.copied": 1, "share.foreign": 1}, stays: map[string]int64{"event.copied": 1, "share.foreign": 1}},
 		} {
 			must(t, c.change())
 			w.Google.ResetRequests()
@@ -134,6 +134,12 @@ func TestDriftOfEveryKindIsFoundReportedAndRepaired(t *testing.T) {
 					return calendarNamed(t, w, cal).Role("olena@provider.example") == "reader"
 				})
 				night(t, w) // the share has been seen
+			}
+			if c.drift["event.misplaced"] > 0 { // its task may be held by the calendar that it belongs to
+				eventually(t, func() bool {
+					w.Poll()
+					return len(w.Events(ids[1])) == 0
+				})
 			}
 			have := calendarNamed(t, w, cal)
 			if have.Summary != "Olena" || have.TimeZone != world.Zone || have.Role("olena@provider.example") != "reader" || !strings.Contains(have.Description, "erp-calendar/1 tenant=") {
@@ -154,7 +160,7 @@ func TestDriftOfEveryKindIsFoundReportedAndRepaired(t *testing.T) {
 		}
 
 		must(t, w.Google.DeleteCalendar(cal))
-		wantDrift(t, night(t, w), map[string]int64{"calendar.deleted": 1, "event.copied": 1}, nil)
+		wantDrift(t, night(t, w), map[string]int64{"calendar.deleted": 1}, nil)
 		eventually(t, func() bool {
 			w.Poll()
 			return w.Calendar(who) != ""

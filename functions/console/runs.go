@@ -75,7 +75,8 @@ func driftLines(r store.RunRecord) []string {
 func driftWords(kind string) string {
 	return cmp.Or(map[string]string{
 		events.DriftEdited: "events edited", events.DriftMoved: "events moved", events.DriftDeleted: "events deleted",
-		events.DriftCopied: "copies of events, left alone", events.DriftDoubled: "events twice", events.DriftRestored: "deleted events restored",
+		events.DriftMisplaced: "events in another's calendar",
+		events.DriftCopied:    "copies of events, left alone", events.DriftDoubled: "events twice", events.DriftRestored: "deleted events restored",
 		calendars.DriftShareMissing: "shares removed", calendars.DriftShareWidened: "shares widened",
 		calendars.DriftShareForeign: "shares with others, left alone",
 		calendars.DriftCalendarZone: "calendars in another zone", calendars.DriftCalendarUnmarked: "calendars without their mark",

@@ -21,6 +21,8 @@ const (
 	batchSize = 10
 	// readSize is how many tasks are read from the ERP at a time (rule 8.3).
 	readSize = 100
+	// misplacedAgain is how soon an event in another's calendar is tried again.
+	misplacedAgain = 10 * time.Second
 )
 
 // emptyForRebuild empties the calendar where an admin asked for that; the fill that
@@ -106,6 +108,9 @@ func (p *employeePass) fill(ctx context.Context) error {
 	if err != nil || p.unfinished {
 		return err
 	}
+	if err := p.removeMisplaced(ctx); err != nil {
+		return err
+	}
 	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, pass.Later(first.ParkedUntil, again.ParkedUntil))
 }
 
@@ -122,7 +127,8 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	if err != nil {
 		return head, nil, err
 	}
-	ours, copies := ownEvents(all, p.tenant, p.id)
+	ours, misplaced, copies := ownEvents(all, p.tenant, p.id)
+	p.misplaced = misplaced
 	p.reportDriftCount(events.DriftCopied, copies)
 	if copies > 0 {
 		p.Log.WarnContext(ctx, "copies of events left alone", "employee", p.id, "calendar", c.ID, "copies", copies)
@@ -137,17 +143,42 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	return head, listing, nil
 }
 
-// ownEvents sorts out the events that the product made for the employee, and counts
-// those that carry its mark all the same: copies, which are left alone (rule 3.2).
-func ownEvents(all []googlecalendar.Event, tenant string, employee calendarsync.EmployeeID) (ours []googlecalendar.Event, copies int64) {
+// ownEvents sorts out the events that the product made for the employee and those that
+// it made for others and that somebody moved here (rule 3.11), and counts those that
+// carry its mark all the same: copies, which are left alone (rule 3.2).
+func ownEvents(all []googlecalendar.Event, tenant string, employee calendarsync.EmployeeID) (ours, misplaced []googlecalendar.Event, copies int64) {
 	for _, e := range all {
-		if e.Owned && e.Mark.Tenant == tenant && e.Mark.Employee == employee {
+		switch {
+		case e.Owned && e.Mark.Tenant == tenant && e.Mark.Employee == employee:
 			ours = append(ours, e)
-		} else if e.Marked {
+		case e.Owned && e.Mark.Tenant == tenant:
+			misplaced = append(misplaced, e)
+		case e.Marked:
 			copies++
 		}
 	}
-	return ours, copies
+	return ours, misplaced, copies
+}
+
+// removeMisplaced deletes what the list showed of events that were made for others'
+// calendars, where they are made again.
+func (p *employeePass) removeMisplaced(ctx context.Context) error {
+	if len(p.misplaced) == 0 {
+		return nil
+	}
+	if p.older {
+		return errOlder
+	}
+	c := p.rec().Calendar
+	p.reportDriftCount(events.DriftMisplaced, int64(len(p.misplaced)))
+	p.Log.WarnContext(ctx, "events of others' calendars are removed", "employee", p.id, "calendar", c.ID, "events", len(p.misplaced))
+	done, err := p.clear(ctx, events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Misplaced: true, Events: p.misplaced, Cause: p.order.Cause})
+	if err == nil && !done {
+		// Most often the task is held by the pass over the calendar that it belongs to.
+		p.Again(p.term.AcquiredAt().Add(misplacedAgain))
+		return errLater
+	}
+	return err
 }
 
 // differing finds the tasks whose events are not what they ought to be, as far as the

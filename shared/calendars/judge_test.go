@@ -274,18 +274,18 @@ func TestOfTenant(t *testing.T) {
 	}
 }
 
-// TestOwnEvents: rule 3.2, which events in a calendar are the product's to touch.
+// TestOwnEvents: rules 3.2 and 3.11, which events in a calendar are the product's to touch.
 func TestOwnEvents(t *testing.T) {
 	t.Parallel()
 	event := func(id string, owned, marked bool, tenant string, employee calendarsync.EmployeeID) googlecalendar.Event {
 		return googlecalendar.Event{ID: id, Owned: owned, Marked: marked, Mark: calendarsync.Mark{Tenant: tenant, Employee: employee}}
 	}
-	ours, copies := ownEvents([]googlecalendar.Event{
+	ours, misplaced, copies := ownEvents([]googlecalendar.Event{
 		event("own", true, true, tenant, 7), event("copy", false, true, tenant, 7), event("neighbour's", true, true, tenant, 8),
 		event("another installation's", true, true, "another", 7), event("owner's", false, false, "", 0),
 	}, tenant, 7)
-	if len(ours) != 1 || ours[0].ID != "own" || copies != 3 {
-		t.Errorf("%+v, %d copies", ours, copies)
+	if len(ours) != 1 || ours[0].ID != "own" || len(misplaced) != 1 || misplaced[0].ID != "neighbour's" || copies != 2 {
+		t.Errorf("%+v, misplaced %+v, %d copies", ours, misplaced, copies)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -57,6 +58,8 @@ type presentPass struct {
 	// two readings that lack them.
 	reason string
 	absent bool
+	// misplaced are own events of others' calendars that the list showed in this one.
+	misplaced []googlecalendar.Event
 	// created and emptied tell that this pass made the calendar, or emptied it.
 	created, emptied bool
 }

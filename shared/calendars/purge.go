@@ -92,7 +92,12 @@ func (p *employeePass) purgeCalendar(ctx context.Context, c store.CalendarRecord
 // may still be on its way, so it is listed once more when that cannot be any longer;
 // only then is the mark taken off.
 func (p *employeePass) clearForOthers(ctx context.Context, found inspection, c store.CalendarRecord) error {
-	done, err := p.clear(ctx, events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Retiring: true, Events: found.ours, Cause: p.order.Cause})
+	order := events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Retiring: true, Misplaced: true, Events: found.misplaced, Cause: p.order.Cause}
+	if done, err := p.clear(ctx, order); err != nil || !done {
+		return err
+	}
+	order.Misplaced, order.Events = false, found.ours
+	done, err := p.clear(ctx, order)
 	if err != nil || !done {
 		return err
 	}

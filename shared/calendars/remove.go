@@ -214,9 +214,10 @@ type inspection struct {
 	// marked: it carries the very mark that it was made with.
 	marked bool
 	head   googlecalendar.Calendar
-	// ours are the product's events in it; others: somebody else has some too.
-	ours   []googlecalendar.Event
-	others bool
+	// ours are the product's events in it, misplaced those that it made for others'
+	// calendars; others: somebody else has some too.
+	ours, misplaced []googlecalendar.Event
+	others          bool
 }
 
 // marked reports whether a calendar carries the very mark that it was made with.
@@ -232,8 +233,8 @@ func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, even
 		if events && found.marked {
 			var all []googlecalendar.Event
 			_, all, err = p.Google.Events(p.calls(ctx), c.ID)
-			found.ours, _ = ownEvents(all, p.tenant, p.id)
-			found.others = len(found.ours) < len(all)
+			found.ours, found.misplaced, _ = ownEvents(all, p.tenant, p.id)
+			found.others = len(found.ours)+len(found.misplaced) < len(all)
 		}
 	}
 	if failure.Is(err, failure.Gone) {

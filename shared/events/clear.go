@@ -8,6 +8,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -21,8 +22,11 @@ type Clearing struct {
 	// Retiring: the calendar is no longer the employee's, and what is remembered of
 	// its events goes too. Otherwise they are tombstones, to be revived.
 	Retiring bool
-	Events   []googlecalendar.Event
-	Cause    queue.Cause
+	// Misplaced: they are own events of others' calendars that somebody moved into this
+	// one; what is remembered of theirs is not touched.
+	Misplaced bool
+	Events    []googlecalendar.Event
+	Cause     queue.Cause
 }
 
 // Clear deletes the events, each in a pass over its task. It reads no ERP: that they
@@ -59,7 +63,11 @@ func (s *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) 
 	defer cancel()
 	t.begin()
 	atRest := t.atRestBut(int64(c.Employee))
-	done, failed := t.erase(ctx, calls, c, e)
+	erase := t.erase
+	if c.Misplaced {
+		erase = t.eraseMisplaced
+	}
+	done, failed := erase(ctx, calls, c, e)
 	for released := false; !released; {
 		if !atRest {
 			// For Poll, at once: the task was not looked at.
@@ -117,4 +125,23 @@ func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalenda
 		return false, nil // changed since it was listed
 	}
 	return err == nil, err
+}
+
+// eraseMisplaced deletes an event that is ours and stands in a calendar that it was not
+// made for (rule 3.11), announced like any other write.
+func (t *taskPass) eraseMisplaced(ctx, calls context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
+	p := &party{id: int64(c.Employee), record: store.EmployeeRecord{Calendar: &store.CalendarRecord{ID: c.Calendar, Epoch: c.Epoch}}}
+	a := t.newActivity(p, "event.delete-misplaced", e.ID, e.Mark.Hash)
+	rejected, err := t.s.Store.IntendTask(ctx, &t.lease, []store.Intent{{
+		Employee: p.id, Mapping: store.Mapping{Epoch: c.Epoch}, Activity: a, Unmapped: true, Retiring: c.Retiring,
+	}})
+	if err != nil || len(rejected) > 0 {
+		return false, err
+	}
+	found, err := t.deleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	t.activity = append(t.activity, pass.Outcome(a, err))
+	if failure.Is(err, failure.Conflict) {
+		return false, nil // changed since it was listed
+	}
+	return err == nil && found, err
 }

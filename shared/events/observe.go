@@ -212,6 +212,8 @@ const (
 	DriftRestored = "event.restored"
 	// DriftDoubled: a further event of the same task and employee, removed.
 	DriftDoubled = "event.doubled"
+	// DriftMisplaced: an own event of one employee in another's calendar, deleted there.
+	DriftMisplaced = "event.misplaced"
 	// DriftCopied: a marked event under an id that is not its own, left alone.
 	DriftCopied = "event.copied"
 )
