@@ -40,18 +40,18 @@ func questions() []question {
 		}},
 		{id: "zone-of-calendars", row: "G3", asks: "Is the time zone of a calendar given back as sent?", standIn: asSent, harm: map[string]string{
 			asSent:    "",
-			"renamed": "every night one calendars.update per calendar, reported as a changed zone",
+			"renamed": "",
 		}},
 		{id: "zone-of-events", row: "G3", asks: "Is the time zone of an event given back as sent?", standIn: asSent, harm: map[string]string{
 			asSent: "", "renamed": "",
 		}},
 		{id: "texts-of-events", row: "G4", asks: "Are title and place read later as the write's own answer gave them?", standIn: "as answered", harm: map[string]string{
 			"as answered":             "",
-			"otherwise than answered": "such events are written anew every night, reported as changed by hand",
+			"otherwise than answered": "such events are written anew once after each change, reported as changed by hand",
 		}},
 		{id: "name-of-calendars", row: "G4", asks: "Is the name of a calendar read as it was sent, but for blanks at its ends?", standIn: asSent, harm: map[string]string{
 			asSent:   "",
-			"folded": "calendars with such a name are renamed every night, reported as renamed by hand",
+			"folded": "calendars with such a name are renamed once, reported as renamed by hand",
 		}},
 		{id: "mark", row: "G5", asks: "Is the mark found in the description that comes back?", standIn: "found", harm: map[string]string{
 			"found":           "",

@@ -38,14 +38,18 @@ func (p *employeePass) create(ctx context.Context) error {
 	}
 	made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
 	activity.Calendar = made.ID
-	change := intentMade(made.ID, true) // just made, it is empty: "no mapping" means "no event"
+	empty := intentMade(made.ID, true) // just made, it is empty: "no mapping" means "no event"
+	learned := ofCalendar(func(c *store.CalendarRecord) {
+		c.ReturnedName, c.ReturnedZone = returned(made, intent.Name, intent.Zone)
+	})
+	var change func(*store.EmployeeRecord)
 	lost := failure.IsAmbiguous(err)
 	switch {
 	case err == nil:
+		change = func(r *store.EmployeeRecord) { empty(r); learned(r) }
 		p.pause.Accepted(ctx)
 		p.Log.InfoContext(ctx, "calendar created", "employee", p.id, "calendar", made.ID, "cause", p.order.Cause)
 	case lost:
-		change = nil
 	default:
 		change = func(r *store.EmployeeRecord) { r.Calendar = nil }
 	}

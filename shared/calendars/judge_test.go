@@ -187,9 +187,14 @@ func TestDifferences(t *testing.T) {
 		change func(have *googlecalendar.Calendar, c *store.CalendarRecord)
 		want   []string
 	}{
-		"nothing":                           {func(*googlecalendar.Calendar, *store.CalendarRecord) {}, nil},
-		"the name":                          {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.Name = "Mine" }, []string{DriftCalendarRenamed}},
-		"the zone":                          {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.TimeZone = "UTC" }, []string{DriftCalendarZone}},
+		"nothing":                   {func(*googlecalendar.Calendar, *store.CalendarRecord) {}, nil},
+		"the name":                  {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.Name = "Mine" }, []string{DriftCalendarRenamed}},
+		"the zone":                  {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.TimeZone = "UTC" }, []string{DriftCalendarZone}},
+		"another name for the zone": {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.TimeZone = "Europe/Kiev" }, nil},
+		"Google's form of the name": {func(have *googlecalendar.Calendar, c *store.CalendarRecord) { have.Name, c.ReturnedName = "O.", "O." }, nil},
+		"Google's form of the zone": {func(have *googlecalendar.Calendar, c *store.CalendarRecord) {
+			have.TimeZone, c.ReturnedZone = "UTC", "UTC"
+		}, nil},
 		"a zone that is not known as ours":  {func(have *googlecalendar.Calendar, c *store.CalendarRecord) { have.TimeZone, c.Zone = "UTC", "" }, nil},
 		"the mark":                          {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.Marked = false }, []string{DriftCalendarUnmarked}},
 		"the mark's life":                   {func(have *googlecalendar.Calendar, _ *store.CalendarRecord) { have.Mark.Epoch = "other" }, []string{DriftCalendarUnmarked}},

@@ -53,6 +53,9 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 	if err := p.rewrite(ctx, have); err != nil {
 		return err
 	}
+	if err := p.learnForm(ctx, have); err != nil {
+		return err
+	}
 	for _, kind := range kinds {
 		p.drift.Add(kind, 1)
 	}
@@ -69,8 +72,45 @@ func (p *employeePass) rewrite(ctx context.Context, have googlecalendar.Calendar
 		call: func(calls context.Context) error {
 			return p.Google.UpdateCalendar(calls, have, p.name, p.settings.TimeZone, p.mark(*p.rec().Calendar))
 		},
-		done: ofCalendar(func(c *store.CalendarRecord) { c.Name, c.Zone = p.name, p.settings.TimeZone }),
+		done: ofCalendar(func(c *store.CalendarRecord) {
+			c.Name, c.Zone, c.ReturnedName, c.ReturnedZone = p.name, p.settings.TimeZone, "", ""
+		}),
 	})
+}
+
+// learnForm looks once more at a calendar that was only written back. If Google gives
+// the very name or zone that was taken for somebody's change, that is its own form of
+// what it was sent, and from now on what to expect (rule 2.8).
+func (p *employeePass) learnForm(ctx context.Context, before googlecalendar.Calendar) error {
+	now, err := p.Google.Calendar(p.calls(ctx), before.ID)
+	if err != nil {
+		// It is written, and looked at again after the next repair.
+		p.Log.WarnContext(ctx, "could not read the calendar after its repair", "employee", p.id, "calendar", before.ID, "error", err)
+		return nil
+	}
+	name, zone := returned(now, p.name, p.settings.TimeZone)
+	if now.Name != before.Name {
+		name = ""
+	}
+	if now.TimeZone != before.TimeZone {
+		zone = ""
+	}
+	if name == "" && zone == "" {
+		return nil
+	}
+	p.Log.WarnContext(ctx, "Google gives the calendar back in a form of its own", "employee", p.id, "calendar", before.ID, "name", name != "", "zone", zone != "")
+	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.ReturnedName, c.ReturnedZone = name, zone }))
+}
+
+// returned is what Google gave back for a name and a zone, each "" if that is what was sent.
+func returned(have googlecalendar.Calendar, name, zone string) (returnedName, returnedZone string) {
+	if have.Name != name {
+		returnedName = have.Name
+	}
+	if have.TimeZone != zone {
+		returnedZone = have.TimeZone
+	}
+	return returnedName, returnedZone
 }
 
 // differences lists the kinds of drift of a calendar. A zone that is not known to have
@@ -78,10 +118,10 @@ func (p *employeePass) rewrite(ctx context.Context, have googlecalendar.Calendar
 func differences(have googlecalendar.Calendar, c store.CalendarRecord, name, zone string, mark calendarsync.CalendarMark) []string {
 	var kinds []string
 	// Google gives a name back without the space around it.
-	if strings.TrimSpace(have.Name) != strings.TrimSpace(name) {
+	if strings.TrimSpace(have.Name) != strings.TrimSpace(name) && (c.ReturnedName == "" || have.Name != c.ReturnedName) {
 		kinds = append(kinds, DriftCalendarRenamed)
 	}
-	if c.Zone != "" && have.TimeZone != zone {
+	if c.Zone != "" && (c.ReturnedZone == "" || have.TimeZone != c.ReturnedZone) && !calendarsync.SameZone(have.TimeZone, zone) {
 		kinds = append(kinds, DriftCalendarZone)
 	}
 	if !have.Marked || have.Mark.Line() != mark.Line() {

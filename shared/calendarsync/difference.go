@@ -52,7 +52,7 @@ func (a Actual) Drifted(want Event) bool {
 		return false
 	}
 	if a.Returned != "" {
-		return a.Observed.Hash() != a.Returned
+		return a.Observed.SpelledAs(a.Returned, want.Start.Zone).Hash() != a.Returned
 	}
 	// Without a memory of what Google returned, the content itself is compared; a
 	// false alarm costs one write, after which there is a memory.

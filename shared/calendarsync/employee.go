@@ -131,8 +131,10 @@ type CalendarMark struct {
 }
 
 var (
-	markForm = regexp.MustCompile(`(?m)^erp-calendar/1 tenant=(\S+) employee=(\d+) epoch=(\S+) from=(\S+)\s*$`)
-	forForm  = regexp.MustCompile(`(?m)^erp-calendar/1 for=([0-9a-f]+)\s*$`)
+	// Whatever stands around a mark, it is one: Google may fold the line breaks of a
+	// description, and people write behind it (rule 3.5).
+	markForm = regexp.MustCompile(`(?:^|\s)erp-calendar/1\s+tenant=(\S+)\s+employee=(\d+)\s+epoch=(\S+)\s+from=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\b`)
+	forForm  = regexp.MustCompile(`(?:^|\s)erp-calendar/1\s+for=([0-9a-f]+)\b`)
 )
 
 // AddressDigest identifies an address without disclosing it. It is the same for the same
@@ -174,13 +176,9 @@ func ReadCalendarMark(description string) (CalendarMark, bool) {
 	return mark, true
 }
 
-// WithoutMarks leaves out the lines of a description that are marks.
+// WithoutMarks leaves out what of a description is a mark.
 func WithoutMarks(description string) string {
-	lines := strings.Split(description, "\n")
-	return strings.TrimSpace(strings.Join(slices.DeleteFunc(lines, func(line string) bool {
-		_, marked := ReadCalendarMark(line)
-		return marked || forForm.MatchString(line)
-	}), "\n"))
+	return strings.TrimSpace(forForm.ReplaceAllString(markForm.ReplaceAllString(description, ""), ""))
 }
 
 // AddURL is the link that adds a shared calendar to its reader's list; it holds the

@@ -3,6 +3,7 @@ package calendarsync_test
 import (
 	"encoding/base64"
 	"errors"
+	"html"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +173,7 @@ func TestCalendarMarkIsFoundInItsDescription(t *testing.T) {
 		{"the last of two", other + "\n" + line, true},
 		{"none", "The tasks of Olena.", false},
 		{"nothing", "", false},
-		{"in the middle of a line", "see " + line, false},
+		{"in the middle of a line", "see " + line, true},
 		{"another version", strings.Replace(line, "/1 ", "/2 ", 1), false},
 		{"no employee", strings.Replace(line, "employee=42", "employee=0", 1), false},
 		{"an employee beyond all numbers", strings.Replace(line, "employee=42", "employee=99999999999999999999", 1), false},
@@ -191,6 +192,36 @@ func TestCalendarMarkIsFoundInItsDescription(t *testing.T) {
 				t.Errorf("read %+v where there is no mark", got)
 			}
 		})
+	}
+}
+
+// Rule 2.8: Google may fold a description, and people write behind the mark.
+func TestTheMarkIsReadWhateverStandsAroundIt(t *testing.T) {
+	t.Parallel()
+	mark := CalendarMark{Tenant: "6f1d3a52", Employee: 42, Epoch: "n0nce", From: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), For: "00ff"}
+	former := mark
+	former.Epoch = "former"
+	text := "Ours & theirs.\n" + former.Line() + "\n" + mark.Text()
+	for name, description := range map[string]string{
+		"as written":          text,
+		"blanks":              strings.ReplaceAll(text, "\n", " "),
+		"CRLF":                strings.ReplaceAll(text, "\n", "\r\n"),
+		"escaped":             html.EscapeString(text),
+		"text behind it":      text + " and more",
+		"a tag behind it":     text + "<br>",
+		"all in one, escaped": html.EscapeString(strings.ReplaceAll(text, "\n", " ")) + " more",
+	} {
+		if got, found := ReadCalendarMark(description); !found || got != mark {
+			t.Errorf("%s: read %+v, found %v", name, got, found)
+		}
+		if left := WithoutMarks(description); !strings.HasPrefix(left, "Ours &") || strings.Contains(left, "erp-calendar/1") {
+			t.Errorf("%s: without marks %q", name, left)
+		}
+	}
+	for _, description := range []string{"x" + mark.Line(), strings.Replace(mark.Line(), " epoch", " x epoch", 1), mark.Line() + "9"} {
+		if got, found := ReadCalendarMark(description); found {
+			t.Errorf("%q is taken for the mark %+v", description, got)
+		}
 	}
 }
 

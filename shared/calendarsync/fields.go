@@ -65,3 +65,21 @@ func (f Fields) Changed(before string) []string {
 	}
 	return out
 }
+
+// SpelledAs gives the fields with the name of their zone spelled as in those whose Hash is
+// before, if it means the same zone as zone: another name for it is nobody's change
+// (rule 2.8).
+func (f Fields) SpelledAs(before, zone string) Fields {
+	best, least := f, len(f.Changed(before))
+	if least == 0 || f.Start.Zone == "" {
+		return f
+	}
+	for _, name := range []string{zone, LinkName(zone)} {
+		spelled := f
+		spelled.Start.Zone, spelled.End.Zone = name, name
+		if n := len(spelled.Changed(before)); n < least && SameZone(f.Start.Zone, name) && SameZone(f.End.Zone, name) {
+			best, least = spelled, n
+		}
+	}
+	return best
+}

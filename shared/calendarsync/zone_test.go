@@ -83,3 +83,54 @@ func TestWallClockIgnoresItsLabel(t *testing.T) {
 		}
 	}
 }
+
+// Rule 2.8: a zone is what its rules are, whatever it is called.
+func TestZonesAreComparedByTheirRules(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		a, b string
+		same bool
+	}{
+		{"Europe/Kyiv", "Europe/Kyiv", true},
+		{"Europe/Kyiv", "Europe/Kiev", true},
+		{"Asia/Kolkata", "Asia/Calcutta", true},
+		{"UTC", "Etc/GMT", true},
+		{"Europe/Kyiv", "Europe/Warsaw", false},
+		{"Europe/Kyiv", "Europe/Istanbul", false}, // the same until 2016
+		{"Europe/Kyiv", "Etc/GMT-2", false},       // the same in winter
+		{"Europe/Kyiv", "", false},
+		{"UTC", "Local", false},
+		{"Europe/Kyiv", "Nowhere/Land", false},
+	} {
+		if SameZone(row.a, row.b) != row.same || SameZone(row.b, row.a) != row.same {
+			t.Errorf("%q and %q: want %v", row.a, row.b, row.same)
+		}
+	}
+}
+
+// Rule 2.8: another name for the zone is no drift, and hides none.
+func TestAnotherNameForTheZoneIsNoDrift(t *testing.T) {
+	t.Parallel()
+	at := func(hour int, zone string) EventTime {
+		return EventTime{Instant: time.Date(2026, 9, 1, hour, 0, 0, 0, time.UTC), Zone: zone}
+	}
+	for _, row := range []struct {
+		name, remembered, now string
+		end                   int
+		drifted               bool
+	}{
+		{"as remembered", "Europe/Kyiv", "Europe/Kyiv", 10, false},
+		{"the old name now", "Europe/Kyiv", "Europe/Kiev", 10, false},
+		{"the new name now", "Europe/Kiev", "Europe/Kyiv", 10, false},
+		{"another zone", "Europe/Kyiv", "Europe/Warsaw", 10, true},
+		{"the old name and another end", "Europe/Kyiv", "Europe/Kiev", 11, true},
+	} {
+		was := Fields{Title: "Repair", Start: at(9, row.remembered), End: at(10, row.remembered)}
+		now := Fields{Title: "Repair", Start: at(9, row.now), End: at(row.end, row.now)}
+		want := Event{Title: "Repair", Start: at(9, "Europe/Kyiv"), End: at(10, "Europe/Kyiv")}
+		actual := Actual{Presence: Live, Sent: want.Hash(), Returned: was.Hash(), Observed: &now}
+		if actual.Drifted(want) != row.drifted {
+			t.Errorf("%s: drifted %v", row.name, !row.drifted)
+		}
+	}
+}

@@ -57,6 +57,7 @@ func (t *taskPass) act(ctx context.Context, todo []write) {
 			continue
 		}
 		done := t.carryOut(ctx, w)
+		t.learnForm(ctx, w, &done)
 		t.record(ctx, w, done)
 		t.react(ctx, w.party.id, done)
 	}
@@ -114,6 +115,23 @@ func (t *taskPass) carryOut(ctx context.Context, w *write) written {
 		return t.remove(ctx, w)
 	}
 	return t.place(ctx, w)
+}
+
+// learnForm looks once more at an event that was only written back: if Google gives the
+// very thing that was taken for somebody's edit, that is its own form of what it was
+// sent, and from now on what to expect (rule 2.8).
+func (t *taskPass) learnForm(ctx context.Context, w *write, done *written) {
+	before := w.party.actual
+	if done.err != nil || w.action != calendarsync.Update || before.Observed == nil || before.Sent != w.decision.Event.Hash() {
+		return
+	}
+	// What cannot be read now is looked at again after the next repair.
+	now, err := t.s.Google.Event(ctx, w.party.record.Calendar.ID, w.intent.EventID)
+	if err != nil || now.Cancelled || now.Mark != done.event.Mark || now.Fields.Hash() != before.Observed.Hash() {
+		return
+	}
+	done.event = now
+	t.s.Log.WarnContext(ctx, "Google gives the event back in a form of its own", "task", t.id, "employee", w.party.id, "event", now.ID)
 }
 
 // placement is an event on its way to its place: what is under its id, as far as is

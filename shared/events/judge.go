@@ -174,7 +174,7 @@ func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec st
 		// What is unfinished, held or absent deserves a pass, if only to clear it.
 		return true
 	case mapped && m.State == store.MappingLive:
-		if len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.Hash() != m.Returned {
+		if len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.SpelledAs(m.Returned, rules.Settings.TimeZone).Hash() != m.Returned {
 			return true
 		}
 		actual.Presence = calendarsync.Live

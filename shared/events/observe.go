@@ -169,8 +169,13 @@ func (t *taskPass) observe(ctx context.Context, p *party) error {
 // it does not, nothing follows yet: the list may be older than a write made since.
 func (t *taskPass) shownAsRemembered(p *party) bool {
 	return slices.ContainsFunc(t.order.Listed.Events[t.id], func(e googlecalendar.Event) bool {
-		return e.ID == p.mapping.EventID && p.mapping.Returned != "" && e.Fields.Hash() == p.mapping.Returned
+		return e.ID == p.mapping.EventID && p.mapping.Returned != "" && t.asRemembered(e.Fields, p).Hash() == p.mapping.Returned
 	})
+}
+
+// asRemembered gives fields with their zone spelled as what is remembered has it.
+func (t *taskPass) asRemembered(f calendarsync.Fields, p *party) calendarsync.Fields {
+	return f.SpelledAs(p.mapping.Returned, t.basis.rules.Settings.TimeZone)
 }
 
 // ask asks Google for the mapped event and believes what it says.
@@ -229,10 +234,10 @@ func (t *taskPass) reportDrift(p *party) {
 		// The list was older than our own deletion.
 	case !live:
 		t.Drift.Add(DriftDeleted, 1)
-	case p.mapping.Returned == "" || p.actual.Observed.Hash() == p.mapping.Returned:
+	case p.mapping.Returned == "" || t.asRemembered(*p.actual.Observed, p).Hash() == p.mapping.Returned:
 		// Just adopted, with no memory of it; or the list was older than a write.
 	default:
-		fields := p.actual.Observed.Changed(p.mapping.Returned)
+		fields := t.asRemembered(*p.actual.Observed, p).Changed(p.mapping.Returned)
 		for _, f := range fields {
 			t.Fields.Add(f, 1)
 		}

@@ -32,6 +32,10 @@ type CalendarRecord struct {
 	Name string    `firestore:"name,omitempty" json:"name,omitempty"`
 	// Zone is the calendar's own time zone as last written; "" is not known.
 	Zone string `firestore:"zone,omitempty" json:"zone,omitempty"`
+	// ReturnedName and ReturnedZone are what Google gave back for Name and Zone where
+	// that differs; "" where it does not, or is not known.
+	ReturnedName string `firestore:"returned_name,omitempty" json:"returned_name,omitempty"`
+	ReturnedZone string `firestore:"returned_zone,omitempty" json:"returned_zone,omitempty"`
 	// Address is whom it is shared with, as the ERP has it, trimmed.
 	Address string `firestore:"address,omitempty" json:"address,omitempty"`
 	// AddressDigest is what the mark of an adopted calendar says of the address that it

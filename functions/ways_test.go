@@ -1,0 +1,63 @@
+package functions_test
+
+import (
+	"testing"
+
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/fake/world"
+)
+
+// Rule 2.8: whatever form Google gives things back in, it is nobody's change.
+func TestASecondFullRunWritesNothingWhateverFormGoogleGivesBack(t *testing.T) {
+	t.Parallel()
+	folded := func(f fakegoogle.Folding) fakegoogle.Ways { return fakegoogle.Ways{Texts: f} }
+	described := func(d fakegoogle.DescriptionForm) fakegoogle.Ways { return fakegoogle.Ways{Descriptions: d} }
+	for name, ways := range map[string]fakegoogle.Ways{
+		"zones renamed":             {ZonesAliased: map[string]string{world.Zone: "Europe/Kiev"}},
+		"composed later":            folded(fakegoogle.Folding{NFC: true}),
+		"composed at once":          folded(fakegoogle.Folding{NFC: true, AtOnce: true}),
+		"one blank later":           folded(fakegoogle.Folding{Blanks: true}),
+		"one blank at once":         folded(fakegoogle.Folding{Blanks: true, AtOnce: true}),
+		"trimmed later":             folded(fakegoogle.Folding{Trim: true}),
+		"trimmed at once":           folded(fakegoogle.Folding{Trim: true, AtOnce: true}),
+		"all of it later":           folded(fakegoogle.Folding{NFC: true, Blanks: true, Trim: true}),
+		"line breaks to blanks":     described(fakegoogle.DescriptionForm{Breaks: fakegoogle.BreaksToBlank, Answers: true, Lists: true}),
+		"CRLF":                      described(fakegoogle.DescriptionForm{Breaks: fakegoogle.BreaksToCRLF, Answers: true, Lists: true}),
+		"escaped":                   described(fakegoogle.DescriptionForm{Escaped: true, Answers: true, Lists: true}),
+		"blanks and escaped, lists": described(fakegoogle.DescriptionForm{Breaks: fakegoogle.BreaksToBlank, Escaped: true, Lists: true}),
+		"CRLF in answers":           described(fakegoogle.DescriptionForm{Breaks: fakegoogle.BreaksToCRLF, Answers: true}),
+	} {
+		// Google may have been so from the beginning, or become so.
+		for when, late := range map[string]bool{"": false, ", from some day on": true} {
+			t.Run(name+when, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+					if !late {
+						w.Google.ChangeWays(func(to *fakegoogle.Ways) { *to = ways })
+					}
+					who := w.ERP.AddEmployee(fakeerp.Employee{
+						Name: "Андріи\u0306  Коваль\u00a0 (1)", Email: "andrii@provider.example", Fields: map[int64]string{world.Binding: "1"},
+					})
+					w.ERP.AddTask(fakeerp.Task{
+						TypeID: world.Type, StateID: world.Open, Todo: w.Tomorrow(9), Executors: []int64{who},
+						Address: fakeerp.Address{Text: "Киі\u0306в  вул.\u00a0 Садова & 1 "}, Description: "Двері\u0306  зліва",
+					})
+					w.Idle()
+					if late {
+						w.Google.ChangeWays(func(to *fakegoogle.Ways) { *to = ways })
+					}
+					w.Reconcile()
+					w.Google.ResetRequests()
+					w.Reconcile()
+					for _, r := range w.Google.Requests(fakegoogle.Filter{Writes: true}) {
+						t.Errorf("a second full run made a write: %+v", r)
+					}
+					if len(w.Events(who)) != 1 {
+						t.Errorf("%d events", len(w.Events(who)))
+					}
+				})
+			})
+		}
+	}
+}
