@@ -86,7 +86,6 @@ func strangers(t *testing.T) map[string]func(a anonymous) func() {
 		"Console: GET /signin":                         simply(http.MethodGet, "/Console/signin"),
 		"Console: GET /signin/finish without a ticket": simply(http.MethodGet, "/Console/signin/finish"),
 		"Console: GET /signin/finish with one made up": simply(http.MethodGet, "/Console/signin/finish?ticket="+signin.Random()),
-		"Console: GET /signin/out":                     simply(http.MethodGet, "/Console/signin/out"),
 		"Console: GET /static/app.css":                 simply(http.MethodGet, "/Console/static/app.css"),
 		"OAuth: GET /signin":                           simply(http.MethodGet, "/OAuth/signin?n="+signin.Random()),
 		"OAuth: GET /connect without a ticket":         simply(http.MethodGet, "/OAuth/connect"),

@@ -96,7 +96,6 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /signin", h.signIn)
 	mux.HandleFunc("GET /signin/finish", h.finish)
-	mux.HandleFunc("GET /signin/out", h.signedOut)
 	mux.HandleFunc("GET /static/{file}", h.static)
 	mux.HandleFunc("GET /{$}", h.page(h.home))
 	mux.HandleFunc("GET /connect", h.page(h.connect))

@@ -102,7 +102,8 @@ func (h *handler) signOut(w http.ResponseWriter, r *http.Request, s signin.Sessi
 		h.trouble(w, r, "end a session", err)
 		return
 	}
-	h.leave(w, nil)
+	h.signedOut(w, r, "You are signed out",
+		"Your session has ended, in this browser and wherever it was copied to. On a shared computer, sign out of Google, too.")
 }
 
 // signOutAll ends every session, for when a browser or the allow-list fell into wrong hands.
@@ -114,21 +115,15 @@ func (h *handler) signOutAll(w http.ResponseWriter, r *http.Request, s signin.Se
 		return
 	}
 	h.Log.InfoContext(r.Context(), "all sessions ended", "sub", s.Sub)
-	h.leave(w, url.Values{"all": {"1"}})
+	h.signedOut(w, r, "Everybody is signed out",
+		"All sessions have ended, in every browser. Whoever is on the list of admins can sign in again.")
 }
 
-func (h *handler) leave(w http.ResponseWriter, query url.Values) {
+// signedOut answers what has just been done with a page of its own: at an address, it
+// would tell whoever follows a link to it that sessions have ended.
+func (h *handler) signedOut(w http.ResponseWriter, r *http.Request, title, text string) {
 	http.SetCookie(w, h.console.Cookie(sessionCookie, "", 0))
-	h.redirect(w, h.console.URL("/signin/out", query))
-}
-
-func (h *handler) signedOut(w http.ResponseWriter, r *http.Request) {
-	m := message{Title: "You are signed out", Text: "Your session has ended, in this browser and wherever it was copied to. On a shared computer, sign out of Google, too.",
-		Link: h.console.URL("/signin", nil), LinkText: "Sign in again"}
-	if r.URL.Query().Has("all") {
-		m.Title, m.Text = "Everybody is signed out", "All sessions have ended, in every browser. Whoever is on the list of admins can sign in again."
-	}
-	h.message(w, r, http.StatusOK, m)
+	h.message(w, r, http.StatusOK, message{Title: title, Text: text, Link: h.console.URL("/signin", nil), LinkText: "Sign in again"})
 }
 
 // connect hands this admin over to OAuth with a ticket for connecting.

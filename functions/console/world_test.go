@@ -195,7 +195,7 @@ func checkHeaders(t *testing.T, path string, res *http.Response) {
 		t.Errorf("%s: Content-Security-Policy %q is lax", path, csp)
 	}
 	referrer := "same-origin"
-	if strings.HasPrefix(path, "/console/signin") && path != "/console/signin/out" || path == "/console/connect" && res.Header.Get("Location") != "" && !strings.HasSuffix(res.Header.Get("Location"), "/signin") {
+	if strings.HasPrefix(path, "/console/signin") || path == "/console/connect" && res.Header.Get("Location") != "" && !strings.HasSuffix(res.Header.Get("Location"), "/signin") {
 		referrer = "no-referrer"
 	}
 	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": referrer} {
