@@ -114,6 +114,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /purge/stop", h.action(h.stopPurge))
 	mux.HandleFunc("GET /employees/{id}/rebuild", h.page(h.showRebuild))
 	mux.HandleFunc("POST /employees/{id}/rebuild", h.action(h.rebuild))
+	mux.HandleFunc("GET /employees/{id}/replace", h.page(h.showReplace))
+	mux.HandleFunc("POST /employees/{id}/replace", h.action(h.replace))
 	mux.HandleFunc("POST /employees/{id}/invite", h.action(h.invite))
 	mux.HandleFunc("POST /employees/{id}/sync", h.action(h.syncEmployee))
 	mux.HandleFunc("POST /tasks/{id}/sync", h.action(h.syncTask))

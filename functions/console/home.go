@@ -51,6 +51,7 @@ type employeeRow struct {
 	FailedAt               stamp
 	Invited                string
 	Invite, Rebuild        bool // may be asked for
+	Replace                bool
 }
 
 type taskRow struct {
@@ -188,6 +189,8 @@ func flash(q url.Values) *notice {
 		return &notice{Level: "warn", Title: "The deletion is stopped.", Text: "Syncing is still switched off; what is gone is made again when you switch it on in the settings."}
 	case "rebuild":
 		return &notice{Level: "good", Title: fmt.Sprintf("The calendar of employee %d is being rebuilt.", id), Text: "It is emptied and filled again; this takes some minutes."}
+	case "replace":
+		return &notice{Level: "good", Title: fmt.Sprintf("A new calendar for employee %d is being made.", id), Text: "If Google still says that the old one is gone."}
 	case "invite":
 		return &notice{Level: "good", Title: fmt.Sprintf("Employee %d is being invited again.", id), Text: "Google sends the invitation within a minute."}
 	case "held":
@@ -393,7 +396,10 @@ func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
 		if e.Calendar != nil && e.Calendar.ID != "" {
 			row.Calendar, row.CalendarLink = e.Calendar.ID, calendarsync.AddURL(e.Calendar.ID)
 			row.Invited, row.Invite = invited(c, e), e.MayInvite(c.now)
-			row.Rebuild = e.State == store.StateActive
+			if row.Replace = e.MayReplace(); row.Replace {
+				row.Why += " " + goneWords(c, e)
+			}
+			row.Rebuild = e.State == store.StateActive && e.Calendar.GoneSince.IsZero()
 		}
 		if q, waits := queued[e.ID]; waits && e.State == store.StatePending {
 			row.Why = queuedWords(c, q)

@@ -220,6 +220,30 @@ func (h *handler) rebuild(w http.ResponseWriter, r *http.Request, s signin.Sessi
 		Text: "The employee's calendar is not active, so nothing was done. The status page says why."})
 }
 
+// showReplace shows what it means to replace a calendar that is gone at once.
+func (h *handler) showReplace(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	e, ok := h.employee(w, r, s)
+	if !ok {
+		return
+	}
+	v := askView{
+		Title: "Make a new calendar for " + e.Name, Action: fmt.Sprintf("/employees/%d/replace", e.ID), Button: "Make a new one now",
+		Facts: []string{
+			"Google says that the calendar does not exist. It is asked once more: if the calendar is there, nothing happens.",
+			"Otherwise a new calendar is made at once and filled from the ERP, and " + e.Name + " is invited to it by mail.",
+			"Without this the calendar is looked for again first, because Google has said so of calendars that came back by themselves.",
+		},
+		Back: fmt.Sprintf("/#employee-%d", e.ID),
+	}
+	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Ask: &v})
+}
+
+// replace asks that a calendar that is gone be replaced without further waiting.
+func (h *handler) replace(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	h.askEmployee(w, r, s, "replace", h.Store.AskReplacement, message{Title: "There is no calendar to replace",
+		Text: "Google does not say that the employee's calendar is gone, or a new one was asked for already, so nothing was done."})
+}
+
 // invite asks that the invitation be sent again.
 func (h *handler) invite(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	h.askEmployee(w, r, s, "invite", h.Store.AskInvitation, message{Title: "The invitation was not sent again",

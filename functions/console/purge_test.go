@@ -198,3 +198,38 @@ func TestEveryEmployeeWithoutACalendarHasAReasonInPlainWords(t *testing.T) {
 		}
 	}
 }
+
+// A calendar that Google says is gone is shown so, and may be replaced at once (rule 3.9).
+func TestACalendarThatIsGoneMayBeReplacedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn().stay()
+	w.active(1, "Olena", true)
+	w.active(2, "Petro", true)
+	since := w.clock().Add(-5 * time.Minute)
+	w.employee(2, func(e *store.EmployeeRecord) {
+		c := *e.Calendar
+		c.GoneSince = since
+		e.Calendar, e.Reason = &c, string(calendarsync.ReasonCalendarGone)
+	}, nil)
+	body := b.get("/").body
+	if !strings.Contains(body, "/employees/2/replace") || strings.Contains(body, "/employees/1/replace") || strings.Contains(body, "/employees/2/rebuild") {
+		t.Error("the page offers it for another, or not for this one, or a rebuild of what is gone")
+	}
+	if !strings.Contains(body, "Google says that the calendar does not exist") || !strings.Contains(body, "5 min ago") {
+		t.Error("the page does not say so, or not since when")
+	}
+	if p := b.get("/employees/2/replace"); p.status != http.StatusOK || !strings.Contains(p.body, "invited to it by mail") {
+		t.Errorf("the page before it: %d", p.status)
+	}
+	w.sent.messages = map[string][]queue.Message{}
+	if p := b.post("/employees/1/replace", nil); p.status != http.StatusConflict || len(w.sent.messages) > 0 {
+		t.Errorf("of one that is not gone: %d, sent %v", p.status, w.sent.messages)
+	}
+	if p := b.post("/employees/2/replace", nil); p.status != http.StatusSeeOther || len(w.sent.messages) != 1 {
+		t.Errorf("%d, sent %v", p.status, w.sent.messages)
+	}
+	e, _, err := w.store.Employee(t.Context(), 2)
+	if err != nil || e.Calendar.ReplaceAsked.IsZero() {
+		t.Errorf("not asked for: %+v, %v", e.Calendar, err)
+	}
+}

@@ -77,6 +77,9 @@ type employeeStore interface {
 	// AskRebuild asks for the calendar to be emptied and filled again; asked is false where
 	// there is no active one.
 	AskRebuild(ctx context.Context, employee int64) (asked bool, err error)
+	// AskReplacement asks for a new calendar without further waiting; asked is false where
+	// Google does not say that the present one is gone.
+	AskReplacement(ctx context.Context, employee int64) (asked bool, err error)
 	// AskInvitation asks for the invitation to be sent again; asked is false where the share
 	// is visible or the last one is less than a day old.
 	AskInvitation(ctx context.Context, employee int64) (asked bool, err error)

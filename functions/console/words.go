@@ -143,6 +143,15 @@ func reasonWords(reason string) string {
 	return reason
 }
 
+// goneWords says since when a calendar is gone, and when it is looked for again.
+func goneWords(c clock, e store.EmployeeRecord) string {
+	since := "It first said so " + age(c.now.Sub(e.Calendar.GoneSince)) + " ago"
+	if !e.DueAt.After(c.now) {
+		return since + "."
+	}
+	return since + "; the next look is in " + age(e.DueAt.Sub(c.now)) + "."
+}
+
 // invited says what is known of a share that Google does not show yet.
 func invited(c clock, e store.EmployeeRecord) string {
 	k := e.Calendar
