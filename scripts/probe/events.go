@@ -127,11 +127,11 @@ func (p *probe) longTexts(ctx context.Context) error {
 	limits := map[string]int{"summary": calendarsync.MaxTitle, "location": calendarsync.MaxLocation, "description": calendarsync.MaxDescription}
 	sent := p.event(longEvent, "")
 	for name, n := range limits {
-		sent[name] = strings.Repeat(wide, n)
+		sent[name] = strings.Repeat(wide, n/2)
 	}
 	_, err := p.insertEvent(ctx, sent)
 	if said, is := errors.AsType[*apiError](err); is && said.status == http.StatusBadRequest {
-		p.answer("length", "refused", "a description of %d characters, which are %d UTF-16 units: %s", calendarsync.MaxDescription, 2*calendarsync.MaxDescription, said)
+		p.answer("length", "refused", "a description of %d characters, which are %d UTF-16 units: %s", calendarsync.MaxDescription/2, calendarsync.MaxDescription, said)
 		return nil
 	}
 	if err != nil {
@@ -142,12 +142,12 @@ func (p *probe) longTexts(ctx context.Context) error {
 		return err
 	}
 	for name, n := range limits {
-		if back := utf8.RuneCountInString(text(got, name)); back != n {
-			p.answer("length", "cut", "%s: %d of %d characters came back", name, back, n)
+		if back := utf8.RuneCountInString(text(got, name)); back != n/2 {
+			p.answer("length", "cut", "%s: %d of %d characters came back", name, back, n/2)
 			return nil
 		}
 	}
-	p.answer("length", "yes", "a description of %d characters, which are %d UTF-16 units, came back whole", calendarsync.MaxDescription, 2*calendarsync.MaxDescription)
+	p.answer("length", "yes", "a description of %d characters, which are %d UTF-16 units, came back whole", calendarsync.MaxDescription/2, calendarsync.MaxDescription)
 	return nil
 }
 

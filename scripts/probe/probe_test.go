@@ -232,7 +232,7 @@ func TestEachWayIsFound(t *testing.T) {
 		{"stray 412", google.Ways{PreconditionsOneIn: 4}, map[string]string{"precondition": "met"}, right},
 		{"cancelled bare", google.Ways{CancelledBare: true}, map[string]string{"cancelled": "its id"}, right},
 		{"cancelled gone", google.Ways{CancelledGoneAfter: 30 * time.Second}, map[string]string{"cancelled": "nothing"}, right},
-		{"UTF-16", google.Ways{UTF16: true}, map[string]string{"length": "refused"}, wrong},
+		{"UTF-16", google.Ways{UTF16: true}, map[string]string{"length": "yes"}, right},
 		{"late list", google.Ways{ListDelayUpTo: 24 * time.Hour}, map[string]string{"listed": "not within the time", "stale-row": ""}, ""},
 	}
 	for _, row := range rows {

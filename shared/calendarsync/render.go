@@ -6,12 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
-	"unicode/utf8"
+	"unicode/utf16"
 )
 
-// The most characters of each text of an event or calendar. Google takes 1,024
-// for title, location and calendar name and 8,192 for the description; the rest
-// is room for its own escaping.
+// The longest that each text of an event or calendar may be, in UTF-16 units, since
+// nobody knows in what Google counts (shared/googlecalendar/README.md, G14). It takes 1,024
+// for title and location, 254 for the name of a calendar and 8,192 for the description;
+// the rest is room for its own escaping.
 const (
 	MaxTitle       = 300
 	MaxLocation    = 500
@@ -164,11 +165,11 @@ func (t *Texts) eventDescription(d TemplateData) (string, error) {
 	}
 	link := escape(d.Task.URL)
 	body := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(clean(out)), d.Task.URL))
-	room := MaxDescription - utf8.RuneCountInString(link) - 1
+	room := MaxDescription - units(link) - 1
 	// Escaping lengthens, so the cut is made on the plain text until it fits.
 	for limit := room; ; limit = limit * 3 / 4 {
 		escaped := escape(cut(body, limit))
-		if utf8.RuneCountInString(escaped) <= room || limit < 16 {
+		if units(escaped) <= room || limit < 16 {
 			if escaped == "" {
 				return link, nil
 			}
@@ -213,14 +214,29 @@ func clean(s string) string {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(clean(s)), " ") }
 
-// cut shortens to at most n characters, the last being an ellipsis.
+// units is how long a text is in UTF-16 units.
+func units(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
+
+// cut shortens to at most n UTF-16 units, the last being an ellipsis, and never within a
+// character. s is valid UTF-8.
 func cut(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
+	if len(s) <= n || units(s) <= n {
 		return s
 	}
 	if n < 1 {
 		return ""
 	}
-	r := []rune(s)[:n-1]
-	return strings.TrimRight(string(r), " \n") + "…"
+	room := n - 1
+	for i, r := range s {
+		if room -= utf16.RuneLen(r); room < 0 {
+			s = s[:i]
+			break
+		}
+	}
+	return strings.TrimRight(s, " \n") + "…"
 }

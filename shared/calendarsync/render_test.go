@@ -5,6 +5,7 @@ import (
 	"html"
 	"strings"
 	"testing"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	. "github.com/erp-calendar/erp-calendar/shared/calendarsync" //nolint:revive // the package under test, seen from outside
@@ -88,6 +89,9 @@ func TestDescriptionEndsWithTheLinkOnce(t *testing.T) {
 	}
 }
 
+// units is how long a text is where Google counts in UTF-16 (G14).
+func units(s string) int { return len(utf16.Encode([]rune(s))) }
+
 func TestCuttingKeepsTheLinkAndWholeEntities(t *testing.T) {
 	const link = "https://erp.example/task/123"
 	for name, unit := range map[string]string{
@@ -96,7 +100,7 @@ func TestCuttingKeepsTheLinkAndWholeEntities(t *testing.T) {
 		for _, length := range []int{100, 7400, 7500, 8192, 40_000, 200_000} {
 			text := strings.Repeat(unit, length/utf8.RuneCountInString(unit)+1)
 			ev := kept(t, settings(), task(func(x *Task) { x.Customer, x.Address, x.Description = text, text, text }))
-			if n := utf8.RuneCountInString(ev.Description); n > MaxDescription || n > googleDescription {
+			if n := units(ev.Description); n > MaxDescription || n > googleDescription {
 				t.Errorf("%s of %d: a description of %d", name, length, n)
 			}
 			if !strings.HasSuffix(ev.Description, "\n"+link) {
@@ -110,13 +114,13 @@ func TestCuttingKeepsTheLinkAndWholeEntities(t *testing.T) {
 			if length > MaxDescription && !strings.HasSuffix(plain, "…\n"+link) {
 				t.Errorf("%s of %d: nothing tells that it was cut: %q", name, length, plain[len(plain)-60:])
 			}
-			if n := utf8.RuneCountInString(plain); length > MaxDescription && n < MaxDescription/10 {
+			if n := units(plain); length > MaxDescription && n < MaxDescription/10 {
 				t.Errorf("%s of %d: only %d characters are left", name, length, n)
 			}
-			if n := utf8.RuneCountInString(ev.Title); n > MaxTitle || n > googleTitle {
+			if n := units(ev.Title); n > MaxTitle || n > googleTitle {
 				t.Errorf("%s of %d: a title of %d", name, length, n)
 			}
-			if n := utf8.RuneCountInString(ev.Location); n > MaxLocation || n > googleTitle {
+			if n := units(ev.Location); n > MaxLocation || n > googleTitle {
 				t.Errorf("%s of %d: a location of %d", name, length, n)
 			}
 		}
@@ -141,6 +145,7 @@ func TestCalendarName(t *testing.T) {
 		{"with more", "Tasks: {{.Employee.Name}} ({{.Employee.ID}})", "Olena", "Tasks: Olena (42)"},
 		{"one line", "{{.Employee.Name}}", " Olena\n\tKovalenko ", "Olena Kovalenko"},
 		{"an employee without a name", "{{.Employee.Name}}", " ", "#42"},
+		{"too many units", "{{.Employee.Name}}", strings.Repeat("🛠", MaxName/2+1), strings.Repeat("🛠", MaxName/2-1) + "…"},
 		{"too long", "{{.Employee.Name}}", strings.Repeat("щ", MaxName+1), strings.Repeat("щ", MaxName-1) + "…"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

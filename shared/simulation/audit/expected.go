@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
@@ -195,9 +196,9 @@ func lettersOnly(s string) string {
 // characters, the last being an ellipsis.
 func sameText(want, have string, wild bool, most int) bool {
 	have = flat(have)
-	if n := len([]rune(want)); n > most {
+	if units(want) > most {
 		head, cut := strings.CutSuffix(have, "…")
-		return cut && len([]rune(have)) <= most && (wild || strings.HasPrefix(want, strings.TrimSpace(head)))
+		return cut && units(have) <= most && (wild || strings.HasPrefix(want, strings.TrimSpace(head)))
 	}
 	if wild {
 		return lettersOnly(want) == lettersOnly(have)
@@ -264,6 +265,9 @@ func (a *Auditor) eventsOf(id string) []shownEvent {
 	return out
 }
 
+// units is how long a text is in UTF-16 units.
+func units(s string) int { return len(utf16.Encode([]rune(s))) }
+
 // sameDescription compares Google's HTML with plain text that ends with the link.
 func sameDescription(want string, text texts, have string) bool {
 	plain := html.UnescapeString(have)
@@ -273,10 +277,10 @@ func sameDescription(want string, text texts, have string) bool {
 	if !strings.HasSuffix(plain, text.link) {
 		return false
 	}
-	if room := calendarsync.MaxDescription * 3 / 4; len([]rune(have)) > room {
+	if room := calendarsync.MaxDescription * 3 / 4; units(have) > room {
 		// It was cut, or nearly: then only its length, beginning and link are checked.
 		n := min(len([]rune(want)), 200)
-		return len([]rune(have)) <= calendarsync.MaxDescription && (text.wild || strings.HasPrefix(flat(plain), string([]rune(want)[:n])))
+		return units(have) <= calendarsync.MaxDescription && (text.wild || strings.HasPrefix(flat(plain), string([]rune(want)[:n])))
 	}
 	if text.wild {
 		return lettersOnly(want) == lettersOnly(plain)
