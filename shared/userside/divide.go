@@ -20,6 +20,8 @@ const (
 	// leastLearned is the smallest batch that is taken for what the ERP can bear; what
 	// fails below fails because of a record.
 	leastLearned = 10
+	// aliveSamples is how many listed tasks are asked for to see whether the ERP shows any.
+	aliveSamples = 3
 	// maxSuspects bounds how many ids are asked for apart.
 	maxSuspects = 200
 )
@@ -41,18 +43,24 @@ func spoiled(err error) bool {
 // division is what one reading has spent on parts.
 type division struct {
 	calls int
-	alive bool // the ERP answers, if not to this
+	alive bool // the ERP shows tasks, if not these
 }
 
 // divideTasks reads in halves what gave no answer as a whole. Of what fails alone, or is
 // not reached within the bounds, the reading is Invalid.
 func (c *Client) divideTasks(ctx context.Context, d *division, whole part, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
 	if !d.alive {
-		// Where nothing is answered at all the ERP is down, and no record is to blame.
-		if _, err := c.listTasks(ctx, TaskFilter{Limit: 1, byCreation: true}, true); err != nil {
+		// Where no task is shown at all the ERP is down, and no record is to blame.
+		var err error
+		if d.alive = shown(out); !d.alive {
+			d.alive, err = c.showsAny(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if !d.alive {
 			return whole.why
 		}
-		d.alive = true
 	}
 	limit := divideTime
 	if deadline, ok := ctx.Deadline(); ok {
@@ -75,6 +83,34 @@ func (c *Client) divideTasks(ctx context.Context, d *division, whole part, out m
 		failed = next
 	}
 	return nil
+}
+
+// shown reports whether a task was read already.
+func shown(out map[calendarsync.TaskID]calendarsync.TaskReading) bool {
+	for _, r := range out {
+		if r.Task != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// showsAny reports whether the ERP shows any of the tasks that it lists, each asked for by
+// itself: one of them may be the bad record.
+func (c *Client) showsAny(ctx context.Context) (bool, error) {
+	listed, err := c.listTasks(ctx, TaskFilter{Limit: aliveSamples, byCreation: true}, true)
+	if err != nil {
+		return false, nil //nolint:nilerr // the failure to be told is that of the reading
+	}
+	for _, id := range listed[:min(len(listed), aliveSamples)] {
+		switch answer, err := c.show(ctx, []calendarsync.TaskID{id}, true); {
+		case err == nil && len(answer.readings) > 0:
+			return true, nil
+		case err != nil && !mayBeSpoiled(err):
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // part are ids that gave no answer together, and why.

@@ -69,7 +69,18 @@ func (s *spoiledERP) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer(200, "")
 	}
 	if r.PostForm.Get("action") == "get_list" {
-		return answer(200, fmt.Sprintf(`{"result":"OK","count":%d,"list":"%d"}`, s.have, s.have))
+		limit, err := strconv.Atoi(r.PostForm.Get("limit"))
+		if err != nil {
+			return nil, err
+		}
+		var listed []string
+		for id := s.have; id > max(s.have-limit, 0); id-- {
+			listed = append(listed, strconv.Itoa(id))
+		}
+		return answer(200, fmt.Sprintf(`{"result":"OK","count":%d,"list":"%s"}`, s.have, strings.Join(listed, ",")))
+	}
+	if n, err := strconv.Atoi(ids[0]); len(ids) == 1 && err == nil && n <= s.have {
+		return answer(200, fmt.Sprintf(`{"result":"OK","data":{"id":%d}}`, n))
 	}
 	var members []string
 	for _, id := range ids {
@@ -207,6 +218,29 @@ func TestAnERPThatIsDownIsNotReadInParts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Nor where lists are answered and no task is shown: half a minute later it may be over,
+// and a bad record waits for longer.
+func TestAnERPThatShowsNoTaskIsDown(t *testing.T) {
+	for _, fails := range waysToFail {
+		for _, ids := range []int{1, 100} {
+			t.Run(fmt.Sprintf("%s, %d ids", fails, ids), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					e := &spoiledERP{have: 100, fails: fails}
+					for id := range e.have {
+						e.bad = append(e.bad, strconv.Itoa(id+1))
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+					defer cancel()
+					got, err := clientFor(t, e).Tasks(ctx, idsUpTo(ids))
+					if got != nil || err == nil || fails != "null" && !failure.Is(err, failure.Source) {
+						t.Errorf("%d readings, %v", len(got), err)
+					}
+				})
+			})
+		}
 	}
 }
 
