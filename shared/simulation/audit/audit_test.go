@@ -230,6 +230,20 @@ func TestRight(t *testing.T) {
 			l.readTasks(early)
 			l.write(l.cals[olena], early, olena, l.content(early, olena, 0), func(*calendar.Event) {})
 		}},
+		{"the list of those that nobody has names it", func(l *lab) {
+			check(l.t, l.erp.UpdateTask(early, func(t *fakeerp.Task) { t.Executors = nil }))
+			l.erp.Inject(fakeerp.Rule{Action: "show", Fault: fakeerp.Missing("staff")})
+			l.readTasks(early)
+			l.readUnassigned()
+			l.remove(early, olena, 0)
+		}},
+		{"so does one with a fault in it", func(l *lab) {
+			check(l.t, l.erp.UpdateTask(early, func(t *fakeerp.Task) { t.Executors = nil }))
+			l.erp.Inject(fakeerp.Rule{Count: 2, Fault: fakeerp.Missing("staff")})
+			l.readTasks(early)
+			l.readUnassigned()
+			l.remove(early, olena, 0)
+		}},
 		{"an explicit false answer", func(l *lab) {
 			l.erp.Inject(fakeerp.Rule{Action: "show", Fault: fakeerp.Replace("date.todo", nil)})
 			l.readTasks(early)
@@ -457,6 +471,14 @@ func TestWrong(t *testing.T) {
 		{"a key missing once", audit.RuleEvidence, func(l *lab) {
 			l.erp.Inject(fakeerp.Rule{Action: "show", Fault: fakeerp.Missing("staff")})
 			l.readTasks(early)
+			l.remove(early, olena, 0)
+			l.readTasks(early)
+			l.write(l.cals[olena], early, olena, l.content(early, olena, 0), func(*calendar.Event) {})
+		}},
+		{"a key missing, and the list of those that nobody has lacks the task", audit.RuleEvidence, func(l *lab) {
+			l.erp.Inject(fakeerp.Rule{Action: "show", Fault: fakeerp.Missing("staff")})
+			l.readTasks(early)
+			l.readUnassigned()
 			l.remove(early, olena, 0)
 			l.readTasks(early)
 			l.write(l.cals[olena], early, olena, l.content(early, olena, 0), func(*calendar.Event) {})

@@ -188,11 +188,44 @@ func (s erpObserver) Read(r fakeerp.Read) {
 		if faulty != nil {
 			a.faultyCatalogues = append(a.faultyCatalogues, faultyCatalogue{now, faulty})
 		}
+	case "task/get_list":
+		if r.Params["employee_id"] != unassigned {
+			return
+		}
+		if faulty == nil {
+			a.readUnassigned(now, a.withoutExecutors(now))
+			return
+		}
+		faulty.list = true
 	default:
 		return
 	}
 	if faulty != nil {
 		a.faulty[r.Number] = faulty
+	}
+}
+
+// unassigned is the employee by whom the ERP lists tasks without executors.
+const unassigned = "-1"
+
+func (a *Auditor) withoutExecutors(now time.Time) []int64 {
+	var ids []int64
+	for id, t := range a.tasks {
+		if v := t.at(now); v != nil && len(v.Executors) == 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// readUnassigned notes that a list said explicitly of tasks that nobody has them (rule 4.1).
+func (a *Auditor) readUnassigned(now time.Time, ids []int64) {
+	for _, id := range ids {
+		if v := a.tasks[id].at(now); v != nil {
+			nobodys := *v
+			nobodys.Executors = nil
+			a.tasks[id].reads = append(a.tasks[id].reads, newReading(now, &nobodys, true, nil))
+		}
 	}
 }
 
@@ -211,6 +244,9 @@ func (s erpObserver) FaultyAnswer(number, status int, body []byte) {
 	if b := a.faulty[number]; b != nil {
 		b.status, b.body = status, slices.Clone(body)
 		delete(a.faulty, number)
+		if b.list {
+			a.readUnassigned(a.w.Now(), b.listed())
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type faultyAnswer struct {
 	status int
 	body   []byte
 	parsed *parsedAnswer
+	list   bool // of tasks without executors
 }
 
 // parsedAnswer is what a faulty answer says by id; readable is false where nobody
@@ -64,6 +65,17 @@ func (b *faultyAnswer) parse() *parsedAnswer {
 		}
 	}
 	return b.parsed
+}
+
+// listed are the ids of an answer that is a list; none where it cannot be read.
+func (b *faultyAnswer) listed() []int64 {
+	var top struct {
+		List string `json:"list"`
+	}
+	if b.status >= 300 || json.Unmarshal(b.body, &top) != nil {
+		return nil
+	}
+	return idsOf(top.List)
 }
 
 func pick(o map[string]any, names ...string) any {

@@ -142,6 +142,11 @@ func (l *lab) readTasks(ids ...int64) {
 	l.pass(time.Second)
 }
 
+func (l *lab) readUnassigned() {
+	l.call(url.Values{"cat": {"task"}, "action": {"get_list"}, "employee_id": {"-1"}})
+	l.pass(time.Second)
+}
+
 func (l *lab) readEmployee(id int64) {
 	l.call(url.Values{"cat": {"employee"}, "action": {"get_data"}, "id": {strconv.FormatInt(id, 10)}})
 }
