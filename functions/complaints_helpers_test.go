@@ -88,7 +88,7 @@ func backfill(t *testing.T, w *world.World, o world.Options) {
 			untilRight(t, w, store.EmployeeKey(id), func() bool { return w.Calendar(id) != "" && len(w.Events(id)) == 4 })
 		}
 	}
-	for i, slow := range []time.Duration{5500 * time.Millisecond, 7500 * time.Millisecond} {
+	for i, slow := range []time.Duration{5500 * time.Millisecond, 15 * time.Second} {
 		w.Google.Inject(fakegoogle.Fault{Method: "calendar.events.list", CalendarID: w.Calendar(ids[i]), Delay: slow})
 	}
 	w.Post("/Reconcile/", []byte("{}"), http.Header{"Content-Type": {"application/json"}}, http.StatusAccepted)

@@ -172,6 +172,7 @@ func (s *story) tell() {
 	}
 	s.record()
 	in.Remove()
+	w.Connect() // the refusal is over, and need not be found out in a minute
 
 	// Strangers, and an ERP that says more than it should.
 	body, err := json.Marshal(map[string]any{"type": "task.changed", "data": map[string]any{"ids": []int64{task}, "phone": everything}})
