@@ -128,32 +128,48 @@ func (g *Gateway) attempt(ctx context.Context, op, writesTo string, r retry, do 
 		}
 		err = classify(op, err)
 		ambiguous = ambiguous || failure.IsAmbiguous(err)
-		if err == nil || attempt == 4 || ctx.Err() != nil {
+		if attempt == maxAttempts || !r.allows(err) || !rest(ctx, pauseAfter(err, wait.NextBackOff())) {
 			return final(err)
 		}
-		switch failure.KindOf(err) {
-		case failure.RateLimited:
-		case failure.Transient:
-			if r == definite && failure.IsAmbiguous(err) {
-				return final(err)
-			}
-		default:
-			return final(err)
-		}
-		pause := jittered(wait.NextBackOff())
-		if f, ok := errors.AsType[*failure.Error](err); ok && f.RetryAfter > pause {
-			pause = f.RetryAfter
-		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause+time.Second {
-			return final(err)
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return final(err)
-		case <-t.C:
-		}
+	}
+}
+
+// maxAttempts is how often one call is made.
+const maxAttempts = 4
+
+// allows reports whether a call that ended so may be made again at once.
+func (r retry) allows(err error) bool {
+	switch failure.KindOf(err) {
+	case failure.RateLimited:
+		return true
+	case failure.Transient:
+		return r == always || !failure.IsAmbiguous(err)
+	default:
+		return false
+	}
+}
+
+// pauseAfter is how long to rest after a failure: what Google asked for, if that is longer.
+func pauseAfter(err error, backOff time.Duration) time.Duration {
+	pause := jittered(backOff)
+	if f, ok := errors.AsType[*failure.Error](err); ok {
+		pause = max(pause, f.RetryAfter)
+	}
+	return pause
+}
+
+// rest waits, and reports whether there is time for another attempt after it.
+func rest(ctx context.Context, pause time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause+time.Second {
+		return false
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
