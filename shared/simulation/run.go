@@ -311,6 +311,10 @@ func (w *world) untilNothingDue(end time.Time, atLeast int) bool {
 			// On the real clock an admin presses "Try again" instead of waiting for the end of
 			// a failed key's pause.
 			w.note("%s is due in %v: an admin tries again", key, time.Until(due).Round(time.Second))
+			if time.Since(began) > mostOnRealClock/4 {
+				// Tasks of a calendar that is gone wait for its replacement, which may be held.
+				w.decideHeld(heldConfirm)
+			}
 			w.fail(w.tryAllAgain())
 			due = time.Now()
 		}
