@@ -237,7 +237,7 @@ func (b *bench) start(at int) *instance {
 		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Tenant: s, NewID: b.newID, Now: b.clock.Now, Log: log,
 	})
 	i.calendars = calendars.New(calendars.Waits{Lease: leaseTime, Intent: intentTime, Absence: absenceTime, CalendarsPerHour: b.perHour}, calendars.Deps{
-		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Events: i.events, Queue: i, Topic: "employees",
+		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Events: i.events, Queue: i, Topic: "employees", ERPAddress: b.erpAddress,
 		NewID: b.newID, Now: b.clock.Now, Log: log,
 	})
 	return i

@@ -36,8 +36,11 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 	mark := p.mark(c)
 	differs := func(have googlecalendar.Calendar) (kinds []string, differs bool) {
 		kinds = differences(have, c, p.name, p.settings.TimeZone, mark)
-		// For whom it is may never have been written; that is nobody's doing.
-		return kinds, len(kinds) > 0 || have.Mark.For != mark.For
+		// For whom it is may never have been written; that is nobody's doing. Nor is the
+		// ERP's having moved, and marks of before there was a digest of it wait for another
+		// reason to be written.
+		moved := have.Mark.ERP != "" && have.Mark.ERP != mark.ERP
+		return kinds, len(kinds) > 0 || have.Mark.For != mark.For || moved
 	}
 	if _, differs := differs(head); !differs {
 		return nil
@@ -130,9 +133,10 @@ func differences(have googlecalendar.Calendar, c store.CalendarRecord, name, zon
 	return kinds
 }
 
-// mark is what a calendar of the employee carries (rules 3.5 and 3.8).
+// mark is what a calendar of the employee carries (rules 3.5, 3.8 and 3.12).
 func (p *employeePass) mark(c store.CalendarRecord) calendarsync.CalendarMark {
-	mark := calendarsync.CalendarMark{Tenant: p.tenant, Employee: p.id, Epoch: c.Epoch, From: c.From, For: c.AddressDigest}
+	mark := calendarsync.CalendarMark{Tenant: p.tenant, Employee: p.id, Epoch: c.Epoch, From: c.From, For: c.AddressDigest,
+		ERP: calendarsync.ERPDigest(p.tenant, p.ERPAddress)}
 	if c.Address != "" {
 		mark.For = calendarsync.AddressDigest(p.tenant, c.Address)
 	}

@@ -160,9 +160,11 @@ type Deps struct {
 	Queue     queue.Publisher
 	// Topic is the employee topic, for the messages of a full run.
 	Topic string
-	NewID func() string
-	Now   func() time.Time
-	Log   *slog.Logger
+	// ERPAddress is the ERP's base URL, of which marks carry a digest (rule 3.12).
+	ERPAddress string
+	NewID      func() string
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Syncer makes employees' calendars right. It is safe for concurrent use.

@@ -1,11 +1,13 @@
 package calendarsync
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/mail"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -118,7 +120,8 @@ func ValidAddress(s string) bool {
 }
 
 // CalendarMark is the last line of a calendar's description (rule 3.5), after a line
-// that says with whom the calendar is shared.
+// that says with whom the calendar is shared (rule 3.8) and which ERP its tasks are from
+// (rule 3.12).
 type CalendarMark struct {
 	Tenant   string
 	Employee EmployeeID
@@ -128,19 +131,40 @@ type CalendarMark struct {
 	// not known. After a lost database nothing else distinguishes the product's own share
 	// from one that the account's owner gave to somebody.
 	For string
+	// ERP is ERPDigest of the ERP's address; "" in marks of before there was one.
+	ERP string
 }
 
 var (
 	// Whatever stands around a mark, it is one: Google may fold the line breaks of a
 	// description, and people write behind it (rule 3.5).
 	markForm = regexp.MustCompile(`(?:^|\s)erp-calendar/1\s+tenant=(\S+)\s+employee=(\d+)\s+epoch=(\S+)\s+from=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\b`)
-	forForm  = regexp.MustCompile(`(?:^|\s)erp-calendar/1\s+for=([0-9a-f]+)\b`)
+	// The line before it has one digest or both.
+	digestsForm = regexp.MustCompile(`(?:^|\s)erp-calendar/1\s+(?:for=([0-9a-f]+)(?:\s+erp=([0-9a-f]+))?|erp=([0-9a-f]+))\b`)
 )
 
 // AddressDigest identifies an address without disclosing it. It is the same for the same
 // address only within one installation.
 func AddressDigest(tenant, address string) string {
 	sum := sha256.Sum256([]byte(tenant + "/" + NormalAddress(address)))
+	return hex.EncodeToString(sum[:10])
+}
+
+// ERPDigest identifies the ERP's address without disclosing it; "" for none. Scheme,
+// user and query do not count, nor do the host's case and a port that goes unsaid. It is
+// the same for the same address only within one installation.
+func ERPDigest(tenant, address string) string {
+	if address == "" {
+		return ""
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		host := strings.ToLower(u.Hostname())
+		if port := u.Port(); port != "" && (u.Scheme != "https" || port != "443") && (u.Scheme != "http" || port != "80") {
+			host += ":" + port
+		}
+		address = host + "/" + strings.Trim(u.Path, "/")
+	}
+	sum := sha256.Sum256([]byte(tenant + "/erp/" + address))
 	return hex.EncodeToString(sum[:10])
 }
 
@@ -151,34 +175,45 @@ func (m CalendarMark) Line() string {
 
 // Text is the mark as it is written.
 func (m CalendarMark) Text() string {
-	if m.For == "" {
+	var digests string
+	if m.For != "" {
+		digests += " for=" + m.For
+	}
+	if m.ERP != "" {
+		digests += " erp=" + m.ERP
+	}
+	if digests == "" {
 		return m.Line()
 	}
-	return "erp-calendar/1 for=" + m.For + "\n" + m.Line()
+	return "erp-calendar/1" + digests + "\n" + m.Line()
 }
 
 // ReadCalendarMark finds the mark in a description; ok is false without one.
 func ReadCalendarMark(description string) (CalendarMark, bool) {
-	found := markForm.FindAllStringSubmatch(description, -1)
-	if len(found) == 0 {
+	places := markForm.FindAllStringIndex(description, -1)
+	if len(places) == 0 {
 		return CalendarMark{}, false
 	}
-	last := found[len(found)-1]
+	last := markForm.FindStringSubmatch(description[places[len(places)-1][0]:])
 	id, err1 := strconv.ParseInt(last[2], 10, 64)
 	from, err2 := time.Parse(time.RFC3339, last[4])
 	if err1 != nil || err2 != nil || id <= 0 {
 		return CalendarMark{}, false
 	}
 	mark := CalendarMark{Tenant: last[1], Employee: EmployeeID(id), Epoch: last[3], From: from}
-	if whom := forForm.FindAllStringSubmatch(description, -1); len(whom) > 0 {
-		mark.For = whom[len(whom)-1][1]
+	if len(places) > 1 {
+		description = description[places[len(places)-2][1]:] // what is said of another mark is not of this one
+	}
+	if digests := digestsForm.FindAllStringSubmatch(description, -1); len(digests) > 0 {
+		d := digests[len(digests)-1]
+		mark.For, mark.ERP = d[1], cmp.Or(d[2], d[3])
 	}
 	return mark, true
 }
 
 // WithoutMarks leaves out what of a description is a mark.
 func WithoutMarks(description string) string {
-	return strings.TrimSpace(forForm.ReplaceAllString(markForm.ReplaceAllString(description, ""), ""))
+	return strings.TrimSpace(digestsForm.ReplaceAllString(markForm.ReplaceAllString(description, ""), ""))
 }
 
 // AddURL is the link that adds a shared calendar to its reader's list; it holds the

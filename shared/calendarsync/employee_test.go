@@ -248,6 +248,65 @@ func TestTheMarkTellsForWhomTheCalendarIs(t *testing.T) {
 	}
 }
 
+// TestTheMarkTellsWhoseERPItIs: rule 3.12, a digest tells the ERP's address from another,
+// in a line that marks of before do not have.
+func TestTheMarkTellsWhoseERPItIs(t *testing.T) {
+	t.Parallel()
+	const tenant, base = "6f1d3a52", "https://erp.example.com/billing"
+	for name, row := range map[string]struct {
+		url  string
+		same bool
+	}{
+		"the same":                   {base, true},
+		"a slash at its end":         {base + "/", true},
+		"other letters of the host":  {"https://ERP.example.com/billing", true},
+		"the port that goes unsaid":  {"https://erp.example.com:443/billing", true},
+		"by plain http":              {"http://erp.example.com/billing", true},
+		"by plain http, port":        {"http://erp.example.com:80/billing", true},
+		"a query":                    {base + "?x=1", true},
+		"a user":                     {"https://somebody@erp.example.com/billing", true},
+		"another host":               {"https://test.example.com/billing", false},
+		"another port":               {"https://erp.example.com:8443/billing", false},
+		"another path":               {"https://erp.example.com/test", false},
+		"other letters of the path":  {"https://erp.example.com/Billing", false},
+		"nothing that can be parsed": {"https://erp.example.com/%zz", false},
+	} {
+		if same := ERPDigest(tenant, row.url) == ERPDigest(tenant, base); same != row.same {
+			t.Errorf("%s: the same address is %v, want %v", name, same, row.same)
+		}
+	}
+	if ERPDigest("another", base) == ERPDigest(tenant, base) || ERPDigest(tenant, "") != "" {
+		t.Error("the digest is not of one address in one installation")
+	}
+	from := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for name, mark := range map[string]CalendarMark{
+		"for and erp": {Tenant: tenant, Employee: 42, Epoch: "n0nce", From: from, For: "00ff", ERP: ERPDigest(tenant, base)},
+		"erp alone":   {Tenant: tenant, Employee: 42, Epoch: "n0nce", From: from, ERP: ERPDigest(tenant, base)},
+		"for alone":   {Tenant: tenant, Employee: 42, Epoch: "n0nce", From: from, For: "00ff"},
+		"neither":     {Tenant: tenant, Employee: 42, Epoch: "n0nce", From: from},
+	} {
+		for form, text := range map[string]string{
+			"as written": mark.Text(), "folded": strings.ReplaceAll(mark.Text(), "\n", " "), "after text": "Ours.\n" + mark.Text() + "\nmore",
+		} {
+			if got, found := ReadCalendarMark(text); !found || got != mark {
+				t.Errorf("%s, %s: read %+v, want %+v", name, form, got, mark)
+			}
+			if left := WithoutMarks(text); strings.Contains(left, "erp-calendar") || strings.Contains(left, "=") {
+				t.Errorf("%s, %s: without marks %q", name, form, left)
+			}
+		}
+		if strings.Contains(mark.Text(), "example.com") || !strings.HasSuffix(mark.Text(), mark.Line()) {
+			t.Errorf("%s: written as %q", name, mark.Text())
+		}
+	}
+	// Of two marks in one description the last is whole: nothing of the first gets into it.
+	first := CalendarMark{Tenant: tenant, Employee: 41, Epoch: "former", From: from, For: "11", ERP: "22"}
+	last := CalendarMark{Tenant: tenant, Employee: 42, Epoch: "n0nce", From: from, ERP: "33"}
+	if got, _ := ReadCalendarMark(first.Text() + "\n" + last.Text()); got != last {
+		t.Errorf("read %+v, want %+v", got, last)
+	}
+}
+
 func TestAddURLCarriesTheCalendarsID(t *testing.T) {
 	// printf '%s' abc123@group.calendar.google.com | base64, without its padding.
 	want := "https://calendar.google.com/calendar/r?cid=YWJjMTIzQGdyb3VwLmNhbGVuZGFyLmdvb2dsZS5jb20"

@@ -101,7 +101,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour,
 	}, calendars.Deps{
 		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Incidents: watch,
-		Queue: d.Publisher, Topic: cfg.Employee, NewID: d.NewID, Now: d.Now, Log: d.Log,
+		Queue: d.Publisher, Topic: cfg.Employee, ERPAddress: cfg.ERP.URL, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer}, nil
 }
