@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -67,6 +68,7 @@ type handler struct {
 	oauth, console signin.Site
 	admins         signin.AllowList
 	sessions       *signin.Sessions
+	translations   *i18n.Catalogue
 	routes         http.Handler
 	assets         assets
 }
@@ -86,12 +88,16 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SESSION_KEY: %w", err)
 	}
-	files, err := loadAssets()
+	translations, err := i18n.Load()
+	if err != nil {
+		return nil, err
+	}
+	files, err := loadAssets(translations)
 	if err != nil {
 		return nil, err
 	}
 	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite,
-		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, assets: files}
+		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, translations: translations, assets: files}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /signin", h.signIn)
@@ -101,6 +107,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("GET /connect", h.page(h.connect))
 	mux.HandleFunc("GET /settings", h.page(h.showSettings))
 	mux.HandleFunc("GET /api/status", h.apiStatus)
+	mux.HandleFunc("POST /language", h.chooseLanguage)
 	mux.HandleFunc("POST /signout", h.action(h.signOut))
 	mux.HandleFunc("POST /signout/all", h.action(h.signOutAll))
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
@@ -185,7 +192,7 @@ func (h *handler) page(next withSession) http.HandlerFunc {
 		case !allowed:
 			h.redirect(w, h.console.URL("/signin", nil))
 		default:
-			next(w, r, s)
+			next(w, h.withLanguage(r), s)
 		}
 	}
 }

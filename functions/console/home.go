@@ -137,7 +137,7 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 		h.trouble(w, r, "read the activity", err)
 		return
 	}
-	c := h.clock(o.saved.Settings.TimeZone)
+	c := h.locale(r, o.saved.Settings.TimeZone)
 	v := homeView{Flash: flash(r.URL.Query()), Connection: h.connection(c, o), Now: c.stamp(c.now)}
 	v.Notices = h.notices(c, o, len(failed))
 	v.Tiles = h.tiles(c, o)
@@ -166,7 +166,7 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 	for _, a := range activity {
 		v.Activity = append(v.Activity, activityOf(c, a, names, link))
 	}
-	h.show(w, r, http.StatusOK, view{Page: "home", Title: "Status", Session: &s, Home: &v})
+	h.show(w, r, http.StatusOK, view{Page: "home", Title: "Status", Session: &s, Body: v})
 }
 
 // flash puts a fixed query value into words; free text never comes from a link.
@@ -204,7 +204,7 @@ func flash(q url.Values) *notice {
 }
 
 // notices lists what needs an admin, the worst first.
-func (h *handler) notices(c clock, o overview, failed int) []notice {
+func (h *handler) notices(c locale, o overview, failed int) []notice {
 	var bad, warn []notice
 	add := func(list *[]notice, level, title, text, path, linkText string) {
 		n := notice{Level: level, Title: title, Text: text, LinkText: linkText}
@@ -238,13 +238,13 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 		bad = append(bad, n)
 	}
 	if until := o.account.CreationsPausedUntil; o.connected && c.now.Before(until) && !c.now.Before(o.account.PausedUntil) {
-		add(&warn, "warn", "Google has asked for a pause in making calendars.", "Events go on; the next calendar is made in "+age(until.Sub(c.now))+".", "", "")
+		add(&warn, "warn", "Google has asked for a pause in making calendars.", "Events go on; the next calendar is made in "+c.age(until.Sub(c.now))+".", "", "")
 	}
 	if o.connected && c.now.Before(o.account.PausedUntil) {
-		add(&warn, "warn", "Google has asked for a pause.", "The account reached a usage limit; writing goes on by itself in "+age(o.account.PausedUntil.Sub(c.now))+".", "", "")
+		add(&warn, "warn", "Google has asked for a pause.", "The account reached a usage limit; writing goes on by itself in "+c.age(o.account.PausedUntil.Sub(c.now))+".", "", "")
 	}
 	if !o.lastPoll.IsZero() && c.now.Sub(o.lastPoll) > pollSilent {
-		add(&bad, "bad", "The poll is overdue.", "It runs every 5 minutes, but the last one was "+age(c.now.Sub(o.lastPoll))+" ago. Lost notifications stay unnoticed. Check the Scheduler job and the log of Poll.", "", "")
+		add(&bad, "bad", "The poll is overdue.", "It runs every 5 minutes, but the last one was "+c.age(c.now.Sub(o.lastPoll))+" ago. Lost notifications stay unnoticed. Check the Scheduler job and the log of Poll.", "", "")
 	}
 	for _, shared := range sharedAddresses(o.employees) {
 		add(&warn, "warn", strings.Join(shared, " and ")+" have one address.", "Each has a calendar of their own, and whoever reads that address sees both.", "", "")
@@ -263,7 +263,7 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 		add(&warn, "warn", plural(failed, "task could not be applied.", "tasks could not be applied."), "It is tried again by itself; see the list below.", "", "")
 	}
 	if since := o.oldestPending(); !since.IsZero() && c.now.Sub(since) > lateChange {
-		add(&warn, "warn", "A change has been waiting for "+age(c.now.Sub(since))+".", "The table below shows whose.", "", "")
+		add(&warn, "warn", "A change has been waiting for "+c.age(c.now.Sub(since))+".", "The table below shows whose.", "", "")
 	}
 	if len(bad)+len(warn) == 0 && o.connected {
 		return []notice{{Level: "good", Title: "Everything is up to date.", Text: "Every change known from the ERP is in the calendars, or on its way for less than ten minutes."}}
@@ -272,7 +272,7 @@ func (h *handler) notices(c clock, o overview, failed int) []notice {
 }
 
 // incidentNotice tells what keeps the whole account out (rule 7.7).
-func incidentNotice(c clock, o overview) (n notice, is bool) {
+func incidentNotice(c locale, o overview) (n notice, is bool) {
 	in := o.account.Incident
 	if !o.connected || in == nil {
 		return notice{}, false
@@ -281,11 +281,11 @@ func incidentNotice(c clock, o overview) (n notice, is bool) {
 	if in.StopsAll() {
 		title = "Google refuses the whole account: nothing can be written."
 	}
-	return notice{Level: "bad", Title: title, Text: "It answers " + incidents.Text(in.Refusal) + ", for " + age(c.now.Sub(in.Since)) + " now. " +
+	return notice{Level: "bad", Title: title, Text: "It answers " + incidents.Text(in.Refusal) + ", for " + c.age(c.now.Sub(in.Since)) + " now. " +
 		incidents.Cure(in.Refusal) + " Nothing is deleted, changes are kept, and Google is asked once a minute."}, true
 }
 
-func (h *handler) tiles(c clock, o overview) []tile {
+func (h *handler) tiles(c locale, o overview) []tile {
 	n := o.counts()
 	level := func(n int, otherwise string) string {
 		if n > 0 {
@@ -301,28 +301,28 @@ func (h *handler) tiles(c clock, o overview) []tile {
 	}
 	oldest := tile{Label: "Oldest change waiting", Value: "none"}
 	if since := o.oldestPending(); !since.IsZero() {
-		oldest.Value, oldest.When = age(c.now.Sub(since)), c.stamp(since)
+		oldest.Value, oldest.When = c.age(c.now.Sub(since)), c.stamp(since)
 		if c.now.Sub(since) > lateChange {
 			oldest.Level = "warn"
 		}
 	}
 	poll := tile{Label: "Last poll", Value: "never"}
 	if !o.lastPoll.IsZero() {
-		poll.Value, poll.When = age(c.now.Sub(o.lastPoll))+" ago", c.stamp(o.lastPoll)
+		poll.Value, poll.When = c.age(c.now.Sub(o.lastPoll))+" ago", c.stamp(o.lastPoll)
 	}
 	run := tile{Label: "Last full check", Value: "never"}
 	if len(o.runs) > 0 {
 		last := o.runs[0]
 		run.Value, run.Note, run.When = fmt.Sprintf("%d of %d", last.Done, last.Total), "under way", c.stamp(last.Started)
 		if !last.Ended.IsZero() {
-			run.Value, run.Note, run.When = age(c.now.Sub(last.Ended))+" ago", plural(int(last.Repaired), "repair", "repairs"), c.stamp(last.Ended)
+			run.Value, run.Note, run.When = c.age(c.now.Sub(last.Ended))+" ago", plural(int(last.Repaired), "repair", "repairs"), c.stamp(last.Ended)
 		}
 	}
 	return append(tiles, oldest, poll, run)
 }
 
 // connection puts the state of the central account into words.
-func (h *handler) connection(c clock, o overview) connection {
+func (h *handler) connection(c locale, o overview) connection {
 	v := connection{RedirectURI: h.oauth.URL("/callback", nil), Expected: h.cfg.IntegrationAccount, Account: o.account.Email, Button: "Connect"}
 	a := o.account
 	switch {
@@ -356,7 +356,7 @@ func (h *handler) connection(c clock, o overview) connection {
 		case remaining <= 0:
 			v.Level, v.Title = "bad", "The permission has expired"
 		case remaining <= expiryWarning:
-			v.Level, v.Title = "warn", "The permission ends in "+age(remaining)
+			v.Level, v.Title = "warn", "The permission ends in "+c.age(remaining)
 		}
 		if remaining <= expiryWarning {
 			v.Text = "Google ends permissions after 7 days while the OAuth consent screen is in test mode. Connect again now, and publish the app (or make it Internal) to end this for good."
@@ -373,7 +373,7 @@ func disconnectedWords(reason string) string {
 }
 
 // people makes the rows of those with, and of those without a calendar.
-func (h *handler) people(c clock, o overview) (with, without []employeeRow) {
+func (h *handler) people(c locale, o overview) (with, without []employeeRow) {
 	type waiting struct {
 		since time.Time
 		tasks int
@@ -436,7 +436,7 @@ func urgency(r employeeRow) int {
 	return 3
 }
 
-func failedTask(c clock, t store.TaskRecord, link func(int64) string) taskRow {
+func failedTask(c locale, t store.TaskRecord, link func(int64) string) taskRow {
 	row := taskRow{ID: t.ID, Link: link(t.ID), Since: c.stamp(t.PendingSince)}
 	if t.Failure != nil {
 		row.Failure, row.At, row.Count = t.Failure.Message, c.stamp(t.Failure.At), t.Failure.Count
@@ -444,7 +444,7 @@ func failedTask(c clock, t store.TaskRecord, link func(int64) string) taskRow {
 	return row
 }
 
-func activityOf(c clock, a store.ActivityRecord, names map[int64]string, link func(int64) string) activityRow {
+func activityOf(c locale, a store.ActivityRecord, names map[int64]string, link func(int64) string) activityRow {
 	row := activityRow{At: c.stamp(a.At), What: actionWords(a.Action), Cause: causeWords(a.Cause), Task: a.Task, Employee: a.Employee, Person: names[a.Employee]}
 	if a.Task > 0 {
 		row.TaskLink = link(a.Task)
@@ -471,16 +471,16 @@ func taskLink(form string) func(int64) string {
 }
 
 // heldOf puts the plan into words: what would be deleted, of whom, and why.
-func heldOf(c clock, plan store.HeldPlan, names map[int64]string, link func(int64) string) heldView {
+func heldOf(c locale, plan store.HeldPlan, names map[int64]string, link func(int64) string) heldView {
 	if len(plan.Keys) == 0 {
 		return heldView{}
 	}
 	v := heldView{Hash: plan.Hash, Since: c.stamp(plan.Since),
-		Events: plural(plan.Events, "event", "events"), Calendars: plural(plan.Calendars, "calendar", "calendars")}
+		Events: c.N("count.events", plan.Events), Calendars: c.N("count.calendars", plan.Calendars)}
 	for _, k := range plan.Keys {
-		row := heldRow{What: "Task", ID: k.ID, Link: link(k.ID), Why: heldWords(k.Reason), Count: plural(k.Events, "event", "events")}
+		row := heldRow{What: "Task", ID: k.ID, Link: link(k.ID), Why: heldWords(k.Reason), Count: c.N("count.events", k.Events)}
 		if k.Collection == store.Employees {
-			row = heldRow{What: cmp.Or(names[k.ID], "Employee"), ID: k.ID, Why: reasonWords(k.Reason), Count: plural(k.Calendars, "calendar", "calendars")}
+			row = heldRow{What: cmp.Or(names[k.ID], "Employee"), ID: k.ID, Why: reasonWords(k.Reason), Count: c.N("count.calendars", k.Calendars)}
 		}
 		v.Rows = append(v.Rows, row)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 )
 
@@ -19,10 +20,10 @@ var templateFiles embed.FS
 //go:embed static/*
 var staticFiles embed.FS
 
-// assets are the page templates and the files that pages load, each with a hash
-// in its address, so that browsers may keep it for good.
+// assets are the page templates, a set for each language, and the files that pages load,
+// each with a hash in its address, so that browsers may keep it for good.
 type assets struct {
-	pages  *template.Template
+	pages  map[string]*template.Template
 	bodies map[string][]byte
 	hashes map[string]string
 }
@@ -31,8 +32,8 @@ func contentTypes() map[string]string {
 	return map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 }
 
-func loadAssets() (assets, error) {
-	a := assets{bodies: map[string][]byte{}, hashes: map[string]string{}}
+func loadAssets(texts *i18n.Catalogue) (assets, error) {
+	a := assets{pages: map[string]*template.Template{}, bodies: map[string][]byte{}, hashes: map[string]string{}}
 	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
 		return a, fmt.Errorf("read the embedded files: %w", err)
@@ -45,9 +46,13 @@ func loadAssets() (assets, error) {
 		sum := sha256.Sum256(body)
 		a.bodies[e.Name()], a.hashes[e.Name()] = body, hex.EncodeToString(sum[:8])
 	}
-	a.pages, err = template.ParseFS(templateFiles, "templates/*.html")
-	if err != nil {
-		return a, fmt.Errorf("read the embedded pages: %w", err)
+	for _, l := range i18n.Languages() {
+		t := texts.For(l)
+		// Pages write {{t "frame.skip"}} for a text and {{n "count.tasks" 3}} for a count.
+		a.pages[l], err = template.New("").Funcs(template.FuncMap{"t": t.T, "n": t.N}).ParseFS(templateFiles, "templates/*.html")
+		if err != nil {
+			return a, fmt.Errorf("read the embedded pages: %w", err)
+		}
 	}
 	return a, nil
 }
@@ -73,17 +78,38 @@ type message struct {
 	Title, Text, Link, LinkText string
 }
 
-// view is what the layout shows.
+// view is a page: what its frame shows, and the Body, which only the page itself knows.
+// The template "page-" + Page shows it, between "top" and "bottom".
 type view struct {
 	Page, Title string
 	Session     *signin.Session
-	CSRF        string
-	Home        *homeView
-	Settings    *settingsView
-	Ask         *askView
-	Message     *message
+	Body        any
 
+	// Set by show.
+	CSRF                      string
+	Lang                      string
+	Languages                 []option
+	Nav                       []navLink
+	Here                      string // the page's own path, to come back to
 	Base, Style, Script, Icon string
+}
+
+// navLink is an entry of the main menu.
+type navLink struct {
+	Page, Path, Text string
+	Here             bool
+}
+
+// navigation is the main menu: the pages in the order of their use.
+func navigation(t i18n.Texts, page string) []navLink {
+	links := []navLink{
+		{Page: "home", Path: "/", Text: t.T("frame.overview")},
+		{Page: "settings", Path: "/settings", Text: t.T("frame.settings")},
+	}
+	for i := range links {
+		links[i].Here = links[i].Page == page
+	}
+	return links
 }
 
 // show renders a page. Only a page that was made completely is sent.
@@ -91,13 +117,14 @@ func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, v vie
 	asset := func(name string) string {
 		return h.console.Path("/static/" + name + "?v=" + h.assets.hashes[name])
 	}
-	v.Base = h.console.Path("")
+	t := h.texts(r)
+	v.Base, v.Here, v.Lang, v.Languages = h.console.Path(""), r.URL.Path, t.Language, languages(t.Language)
 	v.Style, v.Script, v.Icon = asset("app.css"), asset("app.js"), asset("icon.svg")
 	if v.Session != nil {
-		v.CSRF = h.sessions.CSRF(*v.Session)
+		v.CSRF, v.Nav = h.sessions.CSRF(*v.Session), navigation(t, v.Page)
 	}
 	var body bytes.Buffer
-	if err := h.assets.pages.ExecuteTemplate(&body, "layout.html", v); err != nil {
+	if err := h.assets.pages[t.Language].ExecuteTemplate(&body, "page-"+v.Page, v); err != nil {
 		h.Log.ErrorContext(r.Context(), "page could not be made", "page", v.Page, "error", err)
 		http.Error(w, "This page could not be made; the log says more.", http.StatusInternalServerError)
 		return
@@ -108,5 +135,5 @@ func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, v vie
 }
 
 func (h *handler) message(w http.ResponseWriter, r *http.Request, status int, m message) {
-	h.show(w, r, status, view{Page: "message", Title: m.Title, Message: &m})
+	h.show(w, r, status, view{Page: "message", Title: m.Title, Body: m})
 }

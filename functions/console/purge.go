@@ -68,12 +68,12 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 			plural(calendars, "calendar", "calendars") + " with " + plural(events, "event", "events") + " will be deleted at Google, and nobody will see them any more.",
 			"Syncing is switched off at the same moment and stays off until you switch it on in the settings; then every calendar is made anew, and every employee is invited again.",
 			"A calendar in which somebody has put events of their own is not deleted: it loses the share, the tasks' events and this product's mark, and stays in the account.",
-			"It goes at the pace of Google's limit" + paceWords(calendars) + ". You can stop it on the status page; what is gone by then stays gone.",
+			"It goes at the pace of Google's limit" + paceWords(h.locale(r, saved.Settings.TimeZone), calendars) + ". You can stop it on the status page; what is gone by then stays gone.",
 		},
 		Phrase: purgePhrase(calendars), Typed: typed, Wrong: status != http.StatusOK,
 		Calendars: calendars, Events: events, Version: saved.Version, Back: "/",
 	}
-	h.show(w, r, status, view{Page: "ask", Title: v.Title, Session: &s, Ask: &v})
+	h.show(w, r, status, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
 }
 
 // purgePhrase is what has to be typed: it names the count, so that it cannot be
@@ -82,12 +82,12 @@ func purgePhrase(calendars int) string { return "delete " + plural(calendars, "c
 
 // paceWords estimates how long a purge takes: for each calendar its rules, its mark,
 // its events and the deletions, of which the bulk lane makes about eight a second.
-func paceWords(calendars int) string {
+func paceWords(c locale, calendars int) string {
 	d := time.Duration(calendars) * 5 * time.Second / 8
 	if d < time.Minute {
 		return ""
 	}
-	return ": about " + age(d)
+	return ": about " + c.age(d)
 }
 
 // purge starts one, if the admin typed what was asked and the counts are still
@@ -158,7 +158,7 @@ type purgeView struct {
 }
 
 // purgeOf says how far an open purge is, from what is still there.
-func purgeOf(c clock, o overview) *purgeView {
+func purgeOf(c locale, o overview) *purgeView {
 	if !o.purge.Open() {
 		return nil
 	}
@@ -171,16 +171,16 @@ func purgeOf(c clock, o overview) *purgeView {
 	}
 	v := &purgeView{Of: max(o.purge.Calendars, there), Since: c.stamp(o.purge.StartedAt)}
 	v.Gone = v.Of - there
-	v.Remaining = remaining(c.now.Sub(o.purge.StartedAt), v.Gone, v.Of)
+	v.Remaining = remaining(c, c.now.Sub(o.purge.StartedAt), v.Gone, v.Of)
 	return v
 }
 
 // remaining estimates from the pace so far how long the rest takes.
-func remaining(elapsed time.Duration, done, of int) string {
+func remaining(c locale, elapsed time.Duration, done, of int) string {
 	if done <= 0 || elapsed <= 0 || done >= of {
 		return ""
 	}
-	return age(time.Duration(float64(elapsed) / float64(done) * float64(of-done)))
+	return c.age(time.Duration(float64(elapsed) / float64(done) * float64(of-done)))
 }
 
 // showRebuild shows what a rebuild of an employee's calendar would do.
@@ -205,13 +205,13 @@ func (h *handler) showRebuild(w http.ResponseWriter, r *http.Request, s signin.S
 	v := askView{
 		Title: "Rebuild the calendar of " + e.Name, Action: fmt.Sprintf("/employees/%d/rebuild", e.ID), Button: "Rebuild the calendar",
 		Facts: []string{
-			plural(events, "event", "events") + " of this product will be deleted and made again from the ERP. For " + age(time.Duration(max(events, 1))*time.Second) + " or so the calendar is not complete.",
+			plural(events, "event", "events") + " of this product will be deleted and made again from the ERP. For " + h.locale(r, "").age(time.Duration(max(events, 1))*time.Second) + " or so the calendar is not complete.",
 			"The calendar keeps its address and its share: nobody is invited again. Events that others put there are not touched.",
 			"Usually “Sync now” is enough: it repairs what differs. Rebuild only what that does not mend.",
 		},
 		Back: fmt.Sprintf("/#employee-%d", e.ID), Events: events,
 	}
-	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Ask: &v})
+	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
 }
 
 // rebuild asks that an employee's calendar be emptied and filled again.
@@ -235,7 +235,7 @@ func (h *handler) showReplace(w http.ResponseWriter, r *http.Request, s signin.S
 		},
 		Back: fmt.Sprintf("/#employee-%d", e.ID),
 	}
-	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Ask: &v})
+	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
 }
 
 // replace asks that a calendar that is gone be replaced without further waiting.

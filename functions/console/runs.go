@@ -28,7 +28,7 @@ type runRow struct {
 	Drift []string
 }
 
-func runRows(c clock, runs []store.RunRecord) []runRow {
+func runRows(c locale, runs []store.RunRecord) []runRow {
 	var out []runRow
 	for _, r := range runs {
 		row := runRow{Cause: causeWords(r.Cause), Started: c.stamp(r.Started), Repaired: plural(int(r.Repaired), "write", "writes")}
@@ -38,16 +38,16 @@ func runRows(c clock, runs []store.RunRecord) []runRow {
 		case r.Ended.IsZero():
 			row.Progress = fmt.Sprintf("%d of %d, under way", r.Done, r.Total)
 			if d := r.Remaining(c.now); d > 0 {
-				row.Remaining = "about " + age(d) + " left"
+				row.Remaining = "about " + c.age(d) + " left"
 			}
 		default:
-			row.Progress = fmt.Sprintf("%s in %s", plural(int(r.Total), "employee", "employees"), age(r.Ended.Sub(r.Started)))
+			row.Progress = fmt.Sprintf("%s in %s", c.N("count.employees", int(r.Total)), c.age(r.Ended.Sub(r.Started)))
 			if r.Failed == 0 {
 				row.Level = "good"
 			}
 		}
 		if r.Failed > 0 {
-			row.Failed = plural(int(r.Failed), "employee", "employees") + " could not be checked; tried again by itself"
+			row.Failed = c.N("count.employees", int(r.Failed)) + " could not be checked; tried again by itself"
 		}
 		row.Drift = driftLines(r)
 		out = append(out, row)

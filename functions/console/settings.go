@@ -193,7 +193,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, status int, s sig
 		h.Log.WarnContext(r.Context(), "the ERP's catalogue could not be read for the settings page", "error", err)
 	}
 	v.ERP = err == nil
-	v.Version, v.SavedBy, v.SavedAt = saved.Version, saved.By, h.clock(saved.Settings.TimeZone).stamp(saved.At)
+	v.Version, v.SavedBy, v.SavedAt = saved.Version, saved.By, h.locale(r, saved.Settings.TimeZone).stamp(saved.At)
 	for _, f := range faults {
 		line := faultLine{Label: label(f.Field), Problem: f.Problem}
 		if slices.Contains(settings.Fields(), f.Field) {
@@ -217,7 +217,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, status int, s sig
 			}
 		}
 	}
-	h.show(w, r, status, view{Page: "settings", Title: "Settings", Session: &s, Settings: &v})
+	h.show(w, r, status, view{Page: "settings", Title: "Settings", Session: &s, Body: v})
 }
 
 // roleChoices lists the roles of the ERP's states, and in rest the roles chosen

@@ -3,77 +3,78 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// clock shows times in the installation's zone.
-type clock struct {
+// locale is how a page speaks to its reader: in which language, at what time, in which zone.
+type locale struct {
+	i18n.Texts
 	now  time.Time
 	zone *time.Location
 }
 
-func (h *handler) clock(zone string) clock {
+// locale gives that of a request; zone is the installation's.
+func (h *handler) locale(r *http.Request, zone string) locale {
 	loc, err := time.LoadLocation(zone)
 	if err != nil || zone == "" || strings.EqualFold(zone, "local") {
 		loc = time.UTC
 	}
-	return clock{now: h.Now(), zone: loc}
+	return locale{Texts: h.texts(r), now: h.Now(), zone: loc}
 }
 
-func (c clock) stamp(t time.Time) stamp {
+func (c locale) stamp(t time.Time) stamp {
 	if t.IsZero() {
 		return stamp{}
 	}
-	return stamp{Ago: age(c.now.Sub(t)), Full: t.In(c.zone).Format("2 Jan 2006, 15:04:05 MST"), Machine: t.UTC().Format(time.RFC3339)}
+	return stamp{Ago: c.age(c.now.Sub(t)), Full: t.In(c.zone).Format("2006-01-02 15:04:05 MST"), Machine: t.UTC().Format(time.RFC3339)}
 }
 
 // age puts a duration into words, rounded down.
-func age(d time.Duration) string {
+func (c locale) age(d time.Duration) string {
+	hours, minutes := int(d.Hours()), int(d.Minutes())
 	switch {
-	case d < time.Second:
-		return "0 s"
 	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
+		return c.T("time.seconds", "S", max(0, int(d.Seconds())))
 	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 10*time.Hour:
-		if m := int(d.Minutes()) % 60; m > 0 {
-			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
-		}
-		return fmt.Sprintf("%d h", int(d.Hours()))
+		return c.T("time.minutes", "M", minutes)
+	case d < 10*time.Hour && minutes%60 > 0:
+		return c.T("time.hours-minutes", "H", hours, "M", minutes%60)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
+		return c.T("time.hours", "H", hours)
 	default:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
+		return c.N("time.days", hours/24)
 	}
 }
 
 // about puts a time to come into words: the hour, and the day if it is another.
-func (c clock) about(t time.Time) string {
+func (c locale) about(t time.Time) string {
 	if !t.After(c.now) {
-		return "now"
+		return c.T("time.now")
 	}
 	t = t.In(c.zone)
-	if form := "2006-01-02"; t.Format(form) == c.now.In(c.zone).Format(form) {
-		return "about " + t.Format("15:04")
+	form := "2006-01-02 15:04"
+	if day := time.DateOnly; t.Format(day) == c.now.In(c.zone).Format(day) {
+		form = "15:04"
 	}
-	return "about " + t.Format("2 Jan, 15:04")
+	return c.T("time.about", "At", t.Format(form))
 }
 
 // queuedWords gives an employee's place in the queue for calendars.
-func queuedWords(c clock, q store.QueuedCreation) string {
+func queuedWords(c locale, q store.QueuedCreation) string {
 	return fmt.Sprintf("Waits for its turn, as Google limits new calendars: %s (%d before).", c.about(q.At), q.Before)
 }
 
 // queueWords gives the length of the queue for calendars and when it will be done;
 // nothing where nobody waits.
-func queueWords(c clock, queue []store.QueuedCreation) string {
+func queueWords(c locale, queue []store.QueuedCreation) string {
 	if len(queue) == 0 {
 		return ""
 	}
@@ -144,16 +145,16 @@ func reasonWords(reason string) string {
 }
 
 // goneWords says since when a calendar is gone, and when it is looked for again.
-func goneWords(c clock, e store.EmployeeRecord) string {
-	since := "It first said so " + age(c.now.Sub(e.Calendar.GoneSince)) + " ago"
+func goneWords(c locale, e store.EmployeeRecord) string {
+	since := "It first said so " + c.age(c.now.Sub(e.Calendar.GoneSince)) + " ago"
 	if !e.DueAt.After(c.now) {
 		return since + "."
 	}
-	return since + "; the next look is in " + age(e.DueAt.Sub(c.now)) + "."
+	return since + "; the next look is in " + c.age(e.DueAt.Sub(c.now)) + "."
 }
 
 // invited says what is known of a share that Google does not show yet.
-func invited(c clock, e store.EmployeeRecord) string {
+func invited(c locale, e store.EmployeeRecord) string {
 	k := e.Calendar
 	switch {
 	case e.State != store.StateActive || k.RuleSeen || k.RuleID == "":
@@ -161,9 +162,9 @@ func invited(c clock, e store.EmployeeRecord) string {
 	case !k.InviteAsked.IsZero():
 		return "being invited again"
 	case k.Unseen.IsZero():
-		return "invited " + age(c.now.Sub(k.SharedAt)) + " ago"
+		return "invited " + c.age(c.now.Sub(k.SharedAt)) + " ago"
 	default:
-		return "invited " + age(c.now.Sub(k.SharedAt)) + " ago, not visible"
+		return "invited " + c.age(c.now.Sub(k.SharedAt)) + " ago, not visible"
 	}
 }
 

@@ -1,0 +1,113 @@
+// Package i18n has every text that a person reads, in English, Ukrainian and Russian: of the
+// console and the guide, of calendars and events, of reasons and cures. A text is a message of
+// go-i18n under texts/<area>.<language>.toml. The package must never decide what to say, only
+// how it is said.
+package i18n
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/BurntSushi/toml"
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"golang.org/x/text/language"
+)
+
+// Default is the language of whoever chose none.
+const Default = "en"
+
+//go:embed texts/*.toml
+var files embed.FS
+
+// Languages lists the languages that every text exists in, the default first.
+func Languages() []string { return []string{Default, "uk", "ru"} }
+
+// Catalogue is all texts; it does not change once it is loaded.
+type Catalogue struct{ texts map[string]Texts }
+
+// Load reads the embedded texts. An error means that a file is malformed.
+func Load() (*Catalogue, error) {
+	bundle := i18n.NewBundle(language.English)
+	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
+	names, err := fs.Glob(files, "texts/*.toml")
+	if err != nil {
+		return nil, fmt.Errorf("list the texts: %w", err)
+	}
+	for _, name := range names {
+		if _, err := bundle.LoadMessageFileFS(files, name); err != nil {
+			return nil, fmt.Errorf("read the texts of %s: %w", name, err)
+		}
+	}
+	c := &Catalogue{texts: map[string]Texts{}}
+	for _, l := range Languages() {
+		c.texts[l] = Texts{Language: l, localizer: i18n.NewLocalizer(bundle, l)}
+	}
+	return c, nil
+}
+
+// For gives the texts in a language of Languages, and the default's for any other.
+func (c *Catalogue) For(lang string) Texts {
+	if t, found := c.texts[lang]; found {
+		return t
+	}
+	return c.texts[Default]
+}
+
+// Match gives the language of Languages that suits an Accept-Language header best.
+func Match(header string) string {
+	wanted, _, err := language.ParseAcceptLanguage(header)
+	if err != nil || len(wanted) == 0 {
+		return Default
+	}
+	var have []language.Tag
+	for _, l := range Languages() {
+		have = append(have, language.Make(l))
+	}
+	_, index, _ := language.NewMatcher(have).Match(wanted...)
+	return Languages()[index]
+}
+
+// Texts are the texts in one language.
+type Texts struct {
+	Language  string
+	localizer *i18n.Localizer
+}
+
+// T gives a text by its key. Values are names and values in turn: T("people.found", "Query", q)
+// fills in {{.Query}}. A key that does not exist is shown as it is: no test lets it go so far.
+func (t Texts) T(key string, values ...any) string {
+	return t.localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: pairs(values)})
+}
+
+// N gives a text in the plural form of a count, which it knows as {{.N}}.
+func (t Texts) N(key string, count int, values ...any) string {
+	data := pairs(values)
+	data["N"] = count
+	return t.localize(&i18n.LocalizeConfig{MessageID: key, PluralCount: count, TemplateData: data})
+}
+
+// Has reports whether a key exists in this language, for keys that are made from what others
+// report: a reason, a kind of drift.
+func (t Texts) Has(key string) bool {
+	_, tag, err := t.localizer.LocalizeWithTag(&i18n.LocalizeConfig{MessageID: key, PluralCount: 1, TemplateData: map[string]any{"N": 1}})
+	return err == nil && tag.String() == t.Language
+}
+
+func (t Texts) localize(c *i18n.LocalizeConfig) string {
+	text, err := t.localizer.Localize(c)
+	if err != nil && text == "" {
+		return c.MessageID
+	}
+	return text
+}
+
+func pairs(values []any) map[string]any {
+	data := map[string]any{}
+	for i := 0; i+1 < len(values); i += 2 {
+		if name, ok := values[i].(string); ok {
+			data[name] = values[i+1]
+		}
+	}
+	return data
+}
