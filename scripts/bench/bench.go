@@ -39,6 +39,8 @@ type options struct {
 	// bySingle fills by messages of one employee, all at once: short, and unlike a
 	// first connection.
 	bySingle bool
+	// apartOnly leaves out the large company.
+	apartOnly bool
 }
 
 // quick shortens what was not given by the caller.
@@ -75,6 +77,7 @@ type bench struct {
 	sending sync.WaitGroup
 
 	broken []string
+	goals  []goal
 	peaks  []peak
 }
 
@@ -107,11 +110,17 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	defer stop()
-	for _, phase := range []func(context.Context) error{b.whole, b.realLimit, b.nightly, b.polls, b.burst, b.pages, b.small, b.deadLetters, b.end} {
+	apart := []func(context.Context) error{b.notifyAlone, b.tripsOfAChange, b.companies}
+	one := []func(context.Context) error{b.whole, b.realLimit, b.nightly, b.polls, b.burst, b.pages, b.small, b.deadLetters, b.end}
+	if b.apartOnly {
+		one = nil
+	}
+	for _, phase := range slices.Concat(apart, one) {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
+	b.sayGoals()
 	if len(b.broken) > 0 {
 		return fmt.Errorf("%d promises are not kept; the first: %s", len(b.broken), b.broken[0])
 	}
@@ -223,22 +232,8 @@ func (b *bench) send(ctx context.Context, p *process, kind string, ids []int64) 
 
 // process starts functions on the run's store, at a limit of requests a minute.
 func (b *bench) process(ctx context.Context, limit, tasks, employees int, functions ...string) (*process, error) {
-	settings := fmt.Sprintf(`{"enabled":true,"confirmed":true,"time_zone":%q,"shown_roles":[%d,%d],"binding_field":%d}`,
-		zoneName, fakeerp.RoleNotCompleted, fakeerp.RoleInProgress, bindingField)
-	state := filepath.Join(b.dir, "state.db")
-	s := spec{
-		Functions: functions, State: state, TaskPushes: tasks, EmployeePushes: employees,
-		Env: map[string]string{
-			"GOOGLE_CLOUD_PROJECT": "bench", "ERP_URL": b.url + "/erp", "ERP_API_KEY": b.secret.erp, "ALLOW_HTTP_ERP": "true",
-			"OAUTH_CLIENT_ID": "bench.apps.googleusercontent.com", "OAUTH_CLIENT_SECRET": b.secret.client,
-			"TOKEN_KEY": b.secret.token, "NOTIFY_SECRETS": b.secret.notify, "DEFAULT_SETTINGS": settings,
-			"OAUTH_URL": b.url + "/" + deployment.OAuth, "CONSOLE_URL": b.url + "/" + deployment.Console, "SESSION_KEY": b.secret.session,
-			"ADMIN_EMAILS": adminEmail, "INTEGRATION_ACCOUNT": accountEmail,
-			"GOOGLE_ISSUER": b.url + "/google", "CALENDAR_ENDPOINT": b.url + "/google/calendar/v3/",
-			"CALENDAR_REQUESTS_PER_MINUTE": strconv.Itoa(limit), "CALENDARS_PER_HOUR": "10000",
-		},
-	}
-	if _, err := os.Stat(state); errors.Is(err, os.ErrNotExist) {
+	s := b.spec(limit, tasks, employees, functions...)
+	if _, err := os.Stat(s.State); errors.Is(err, os.ErrNotExist) {
 		s.RefreshToken = b.google.RefreshToken(accountEmail, scopes()...)
 	}
 	p, err := spawn(ctx, s)
@@ -249,6 +244,24 @@ func (b *bench) process(ctx context.Context, limit, tasks, employees int, functi
 		b.tell(p)
 	}
 	return p, nil
+}
+
+// spec is what such a process is told.
+func (b *bench) spec(limit, tasks, employees int, functions ...string) spec {
+	settings := fmt.Sprintf(`{"enabled":true,"confirmed":true,"time_zone":%q,"shown_roles":[%d,%d],"binding_field":%d}`,
+		zoneName, fakeerp.RoleNotCompleted, fakeerp.RoleInProgress, bindingField)
+	return spec{
+		Functions: functions, State: filepath.Join(b.dir, "state.db"), TaskPushes: tasks, EmployeePushes: employees,
+		Env: map[string]string{
+			"GOOGLE_CLOUD_PROJECT": "bench", "ERP_URL": b.url + "/erp", "ERP_API_KEY": b.secret.erp, "ALLOW_HTTP_ERP": "true",
+			"OAUTH_CLIENT_ID": "bench.apps.googleusercontent.com", "OAUTH_CLIENT_SECRET": b.secret.client,
+			"TOKEN_KEY": b.secret.token, "NOTIFY_SECRETS": b.secret.notify, "DEFAULT_SETTINGS": settings,
+			"OAUTH_URL": b.url + "/" + deployment.OAuth, "CONSOLE_URL": b.url + "/" + deployment.Console, "SESSION_KEY": b.secret.session,
+			"ADMIN_EMAILS": adminEmail, "INTEGRATION_ACCOUNT": accountEmail,
+			"GOOGLE_ISSUER": b.url + "/google", "CALENDAR_ENDPOINT": b.url + "/google/calendar/v3/",
+			"CALENDAR_REQUESTS_PER_MINUTE": strconv.Itoa(limit), "CALENDARS_PER_HOUR": "10000",
+		},
+	}
 }
 
 // tell makes a process the one that hears of changes; nil for none.

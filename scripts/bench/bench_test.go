@@ -43,7 +43,7 @@ func TestQuick(t *testing.T) {
 		"First fill: 20 calendars with ", "Google calls / ideal", "ERP calls / ideal", "budget used", "live change beside it",
 		"store operations / event", "store operations / change", "store operations / employee", "store operations / poll",
 		"at Google's own limit", "Nightly run without drift", "Peak memory", "SyncEmployee  ", "SyncTask  ", "Poll  ", "Notify  ", "Reconcile  ", "Console and OAuth", "DeadLetter  ", "store operations / page",
-		"All 20 calendars are right at the end",
+		"All 20 calendars are right at the end", "Notify's handler alone", "Firestore round trips", "A company of 2 with ", "Goals", "Reads of a poll right after a fill",
 	} {
 		if !strings.Contains(out.String(), figure) {
 			t.Errorf("the figure %q is not printed", figure)
@@ -144,5 +144,23 @@ func TestShareOfTheBudget(t *testing.T) {
 	}
 	if got := c.used(600); got < 0.99 || got > 1.01 {
 		t.Errorf("ten a second are %.3f of 600 a minute, want 1", got)
+	}
+}
+
+func TestTripsInSequence(t *testing.T) {
+	at := func(ms int) time.Time { return time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond) }
+	for _, row := range []struct {
+		made []trip
+		want string
+	}{
+		{nil, ""},
+		{[]trip{{"a", at(0), at(10)}, {"b", at(10), at(20)}, {"c", at(21), at(30)}}, "a b c"},
+		// b is beside a, and c began only when a had ended.
+		{[]trip{{"b", at(1), at(12)}, {"a", at(0), at(10)}, {"c", at(11), at(20)}}, "a c"},
+		{[]trip{{"long", at(0), at(100)}, {"a", at(0), at(10)}, {"b", at(20), at(30)}}, "a b"},
+	} {
+		if got := strings.Join(inSequence(row.made), " "); got != row.want {
+			t.Errorf("%v: %q, want %q", row.made, got, row.want)
+		}
 	}
 }

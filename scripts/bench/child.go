@@ -44,6 +44,8 @@ type status struct {
 	// Outstanding messages; Nacked pushes so far, which came or will come again.
 	Outstanding, Nacked int
 	Memory              memory
+	// Allocated are the bytes of all objects so far.
+	Allocated uint64
 	// Log counts warnings and errors by their message.
 	Log map[string]int
 }
@@ -103,7 +105,7 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.Handler)
 	mux.HandleFunc("GET /bench/status", func(w http.ResponseWriter, _ *http.Request) {
-		st := status{Operations: c.operations(), Outstanding: p.PubSub.Outstanding(), Memory: peak(), Log: warnings.counts()}
+		st := status{Operations: c.operations(), Outstanding: p.PubSub.Outstanding(), Memory: peak(), Allocated: allocated(), Log: warnings.counts()}
 		for _, name := range []string{"sync-task", "sync-employee"} {
 			if n, err := p.PubSub.Counts(name); err == nil {
 				st.Nacked += n.Nacked
@@ -178,6 +180,12 @@ func watchMemory(ctx context.Context) func() memory {
 		defer mu.Unlock()
 		return most
 	}
+}
+
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // resident reads VmHWM and RssAnon of this process; 0 where there is no /proc.

@@ -117,10 +117,14 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.rest(ctx, patience); err != nil {
+	rested, err := p.rest(ctx, patience)
+	if err != nil {
 		return err
 	}
 	events := want.google - 4*b.employees
+	if err := b.pollAfterFill(ctx, p, rested); err != nil {
+		return err
+	}
 	b.say("First fill: %d calendars with %d events", b.employees, events)
 	b.say("  took                      %.1f s (%.0f calls/s)", took.Seconds(), float64(len(done.arrivals))/took.Seconds())
 	changes := done.google["events.update"]
@@ -131,6 +135,10 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 	b.sayBudget(done, limitOf(b))
 	b.sayLatency("it", live)
 	b.sayOperations(after.Operations, events, "event")
+	b.say("  allocated                 %.2f GB, %.0f KB an event", float64(after.Allocated)/1e9, float64(after.Allocated)/1e3/float64(events))
+	b.atMost("Calendar calls of a first fill / ideal", float64(total(done.google))/float64(want.google), 1.01, "")
+	b.atMost("ERP calls of a first fill / ideal", float64(total(done.erp))/float64(want.erp), 1.2, "")
+	b.atMost("Allocation of a fill, an event", float64(after.Allocated)/1e3/float64(events), allocationGoal, "KB")
 	atLimit := float64(total(done.google)) / (perMinute * 0.97)
 	b.say("  at Google's own limit     %.0f min for the calls; %d calendars at 20 an hour take %.0f h", atLimit, b.employees, max(0, float64(b.employees-20)/20))
 	b.right("after the first fill")
@@ -139,6 +147,24 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 	b.holds((len(live.took) > 0 || b.bySingle) && live.lost == 0, "of %d live changes beside the fill %d were not made", len(live.took), live.lost)
 	b.say("")
 	return nil
+}
+
+// allocationGoal is half of what an event of a first fill allocated, in KB, when this
+// was first measured.
+const allocationGoal = 325
+
+// pollAfterFill is the poll that comes first after a fill.
+func (b *bench) pollAfterFill(ctx context.Context, p *process, before status) error {
+	if err := p.run(ctx, deployment.Poll); err != nil {
+		return err
+	}
+	after, err := p.status(ctx)
+	if err != nil {
+		return err
+	}
+	b.atMost("Reads of a poll right after a fill", float64(after.Operations.Reads-before.Operations.Reads), 200, "documents")
+	_, err = p.rest(ctx, patience)
+	return err
 }
 
 func limitOf(b *bench) int { return perMinute * b.scale }
@@ -217,7 +243,11 @@ func (b *bench) single(ctx context.Context, p *process, c *changer) error {
 	}
 	b.say("Single changes in the quiet (a task with one executor is moved)")
 	b.sayCalls(done, n, n)
-	b.sayOperations(after.Operations.minus(before.Operations), n, "change")
+	spent := after.Operations.minus(before.Operations)
+	b.sayOperations(spent, n, "change")
+	b.atMost("Firestore reads a change", float64(spent.Reads)/n, 4, "")
+	b.atMost("Firestore writes a change", float64(spent.Writes)/n, 4, "")
+	b.atMost("Firestore transactions a change", float64(spent.Transactions)/n, 3, "")
 	b.sayLatency("nothing", l)
 	b.holds(total(done.google) == n, "%d single changes took %d Google calls", n, total(done.google))
 	b.say("")
