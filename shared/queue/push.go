@@ -233,52 +233,6 @@ func DecodeStrict(data []byte, into any) error {
 	return nil
 }
 
-// CheckJSON reports whether data is exactly one JSON value in which no object
-// gives a name twice.
-func CheckJSON(data []byte) error {
-	if !json.Valid(data) { // also refuses whatever follows the value
-		return errors.New("it is not one JSON value")
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	return checkNames(dec)
-}
-
-// checkNames reads one value, which is known to be valid.
-func checkNames(dec *json.Decoder) error {
-	token, err := dec.Token()
-	if err != nil {
-		return errors.New("it is not JSON")
-	}
-	delim, nested := token.(json.Delim)
-	if !nested {
-		return nil
-	}
-	names := map[string]bool{}
-	for dec.More() {
-		if delim == '{' {
-			token, err := dec.Token()
-			if err != nil {
-				return errors.New("it is not JSON")
-			}
-			// encoding/json matches names in any case of letters.
-			name, _ := token.(string)
-			name = strings.ToLower(name)
-			if names[name] {
-				return errors.New("it gives a name twice")
-			}
-			names[name] = true
-		}
-		if err := checkNames(dec); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return errors.New("it is not JSON")
-	}
-	return nil
-}
-
 func orTheWhole(field string) string {
 	if field == "" {
 		return "the value"

@@ -5,15 +5,18 @@
 package webhook
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -109,78 +112,144 @@ func (e *Error) Error() string {
 	}
 }
 
-// Verifier checks requests against several keys that are valid at once.
+// Verifier checks requests against several keys that are valid at once. It is safe for
+// concurrent use.
 type Verifier struct {
-	hooks []*standardwebhooks.Webhook
-	now   func() time.Time
+	// macs are one pool a key: a MAC that is reset costs a quarter of a new one.
+	macs   []*sync.Pool
+	base64 *base64.Encoding
+	now    func() time.Time
 }
 
 // NewVerifier makes a Verifier. A zero Key (ParseKey makes none) matches nothing, and
 // without keys every request fails.
 func NewVerifier(keys []Key, now func() time.Time) *Verifier {
-	v := &Verifier{now: now}
+	v := &Verifier{base64: base64.StdEncoding.Strict(), now: now}
 	for _, k := range keys {
 		// An empty key would accept signatures that anybody can make.
 		if len(k.bytes) < MinKeyBytes {
 			continue
 		}
-		if h, err := standardwebhooks.NewWebhookRaw(slices.Clone(k.bytes)); err == nil {
-			v.hooks = append(v.hooks, h)
-		}
+		bytes := slices.Clone(k.bytes)
+		v.macs = append(v.macs, &sync.Pool{New: func() any { return hmac.New(sha256.New, bytes) }})
 	}
 	return v
+}
+
+// Signature is what a request's headers say.
+type Signature struct {
+	id      string
+	seconds int64
+	// sums are the signatures of the version known here; most requests carry one.
+	sums [][sha256.Size]byte
 }
 
 // Verify checks that payload was signed with one of the keys within the tolerance;
 // otherwise the error is an *Error.
 func (v *Verifier) Verify(headers http.Header, payload []byte) error {
-	if err := v.VerifyHeaders(headers); err != nil {
+	s, err := v.Read(headers)
+	if err != nil {
 		return err
 	}
-	for _, h := range v.hooks {
-		if h.VerifyIgnoringTimestamp(payload, headers) == nil {
-			return nil
+	return v.Check(s, payload)
+}
+
+// Check checks that payload is what was signed, with one of the keys; otherwise the
+// error is an *Error.
+func (v *Verifier) Check(s Signature, payload []byte) error {
+	prefix := append(make([]byte, 0, 128), s.id...)
+	prefix = strconv.AppendInt(append(prefix, '.'), s.seconds, 10)
+	prefix = append(prefix, '.')
+	for _, pool := range v.macs {
+		mac, ok := pool.Get().(hash.Hash)
+		if !ok {
+			continue // never: the pool holds nothing else
+		}
+		mac.Reset()
+		mac.Write(prefix)
+		mac.Write(payload)
+		want := mac.Sum(make([]byte, 0, sha256.Size))
+		pool.Put(mac)
+		for i := range s.sums {
+			if hmac.Equal(s.sums[i][:], want) {
+				return nil
+			}
 		}
 	}
 	return &Error{Wrong, HeaderSignature}
 }
 
-// VerifyHeaders refuses what no payload could make good: a header that is missing, a
-// timestamp out of tolerance, a signature that is none. The error is an *Error.
-func (v *Verifier) VerifyHeaders(headers http.Header) error {
-	for _, name := range []string{HeaderID, HeaderTimestamp, HeaderSignature} {
-		if headers.Get(name) == "" {
-			return &Error{Missing, name}
+// Read refuses what no payload could make good: a header that is missing, a timestamp
+// out of tolerance, a signature that is none. The error is an *Error.
+func (v *Verifier) Read(headers http.Header) (Signature, error) {
+	id, timestamp, signatures := first(headers, headerID), first(headers, headerTimestamp), first(headers, headerSignature)
+	switch "" {
+	case id:
+		return Signature{}, &Error{Missing, HeaderID}
+	case timestamp:
+		return Signature{}, &Error{Missing, HeaderTimestamp}
+	case signatures:
+		return Signature{}, &Error{Missing, HeaderSignature}
+	}
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil {
+		return Signature{}, &Error{Malformed, HeaderTimestamp}
+	}
+	if kind := v.distant(seconds); kind != "" {
+		return Signature{}, &Error{kind, HeaderTimestamp}
+	}
+	s := Signature{id: id, seconds: seconds}
+	for signature := range strings.FieldsSeq(signatures) {
+		encoded, ok := strings.CutPrefix(signature, "v1,")
+		if !ok || len(encoded) != encodedSum {
+			continue
+		}
+		var sum [sha256.Size + 1]byte // as much as so much base64 may hold
+		if n, err := v.base64.Decode(sum[:], []byte(encoded)); err == nil && n == sha256.Size {
+			s.sums = append(s.sums, [sha256.Size]byte(sum[:n]))
 		}
 	}
-	seconds, err := strconv.ParseInt(headers.Get(HeaderTimestamp), 10, 64)
-	if err != nil {
-		return &Error{Malformed, HeaderTimestamp}
+	if len(s.sums) == 0 {
+		return Signature{}, &Error{Wrong, HeaderSignature}
 	}
-	// The library's own tolerance reads time.Now, which neither the simulation nor
-	// a test controls: the timestamp is judged here instead. Far ones are told
-	// apart as whole seconds, because they would overflow a time.Time.
+	return s, nil
+}
+
+// distant judges a timestamp; "" is within the tolerance.
+func (v *Verifier) distant(seconds int64) Kind {
+	// Far ones are told apart as whole seconds, because they would overflow a time.Time.
 	now := v.now()
 	const far = int64(2 * Tolerance / time.Second)
 	switch {
 	case seconds < now.Unix()-far:
-		return &Error{Stale, HeaderTimestamp}
+		return Stale
 	case seconds > now.Unix()+far:
-		return &Error{Future, HeaderTimestamp}
+		return Future
 	}
 	switch age := now.Sub(time.Unix(seconds, 0)); {
 	case age > Tolerance:
-		return &Error{Stale, HeaderTimestamp}
+		return Stale
 	case age < -Tolerance:
-		return &Error{Future, HeaderTimestamp}
+		return Future
 	}
-	for signature := range strings.FieldsSeq(headers.Get(HeaderSignature)) {
-		encoded, ok := strings.CutPrefix(signature, "v1,")
-		if sum, err := base64.StdEncoding.DecodeString(encoded); ok && err == nil && len(sum) == sha256.Size {
-			return nil
-		}
+	return ""
+}
+
+// The headers as net/http keeps them.
+const (
+	headerID        = "Webhook-Id"
+	headerTimestamp = "Webhook-Timestamp"
+	headerSignature = "Webhook-Signature"
+)
+
+// encodedSum is how long a signature is in base64.
+const encodedSum = (sha256.Size + 2) / 3 * 4
+
+func first(headers http.Header, canonical string) string {
+	if values := headers[canonical]; len(values) > 0 {
+		return values[0]
 	}
-	return &Error{Wrong, HeaderSignature}
+	return ""
 }
 
 // Sign makes the three headers of a request, for clients and tests.
