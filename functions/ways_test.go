@@ -61,3 +61,26 @@ func TestASecondFullRunWritesNothingWhateverFormGoogleGivesBack(t *testing.T) {
 		}
 	}
 }
+
+// Rule 5.3: what Google made a calendar with is nobody's doing; what came later is
+// reported.
+func TestRulesThatACalendarIsBornWithAreNoDrift(t *testing.T) {
+	t.Parallel()
+	for name, rules := range map[string][]fakegoogle.DefaultRule{
+		"a domain's":           {{Type: "domain", Value: "provider.example", Role: "freeBusyReader"}},
+		"everybody's":          {{Type: "default", Role: "freeBusyReader"}},
+		"a domain's, readable": {{Type: "domain", Value: "provider.example", Role: "reader"}, {Type: "default", Role: "freeBusyReader"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+				w.Google.ChangeWays(func(to *fakegoogle.Ways) { to.DefaultRules = rules })
+				ids := withCalendars(t, w, "Olena", "Petro")
+				wantDrift(t, night(t, w), nil, nil)
+				wantDrift(t, night(t, w), nil, nil)
+				must(t, w.Google.SetShare(w.Calendar(ids[0]), "boss@provider.example", "reader"))
+				wantDrift(t, night(t, w), map[string]int64{"share.foreign": 1}, nil)
+			})
+		})
+	}
+}

@@ -123,7 +123,7 @@ func reinstatable(retiring []store.CalendarRecord) int {
 // (rule 5.2).
 func reinstated(c store.CalendarRecord, present string) store.CalendarRecord {
 	// What happened in it meanwhile is not known.
-	c.Listed = false
+	c.Listed, c.LoweredRole = false, ""
 	switch {
 	case c.AddressDigest != "":
 		// Adopted, and still shared with whom its mark says: recall finds out.

@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -67,6 +68,10 @@ func TestJudgeShare(t *testing.T) {
 		listed   bool
 		want     shareVerdict
 	}{
+		"lowered, and not shown":          {store.CalendarRecord{RuleID: rule.ID, LoweredRole: "freeBusyReader"}, store.StateError, false, ruleLowered},
+		"lowered, and asked for anew":     {store.CalendarRecord{RuleID: rule.ID, LoweredRole: "freeBusyReader", InviteAsked: day(2)}, store.StateError, false, ruleWanted},
+		"lowered, and taken away":         {store.CalendarRecord{RuleID: rule.ID, LoweredRole: "freeBusyReader", RuleSeen: true}, store.StateError, false, ruleMissing},
+		"lowered, and reader again":       {store.CalendarRecord{RuleID: rule.ID, LoweredRole: "freeBusyReader", RuleSeen: true}, store.StateError, true, ruleShown},
 		"as recorded":                     {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true}, store.StateActive, true, ruleSettled},
 		"shown, and not active yet":       {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true}, store.StatePending, true, ruleShown},
 		"shown for the first time":        {store.CalendarRecord{RuleID: rule.ID}, store.StateActive, true, ruleShown},
@@ -124,7 +129,7 @@ func TestReinstate(t *testing.T) {
 		"a former address still reads": {store.CalendarRecord{Address: former, RuleID: "r", RuleSeen: true}, store.CalendarRecord{Address: former, RuleID: "r", RuleSeen: true}},
 		"adopted":                      {store.CalendarRecord{Address: olena, AddressDigest: "d", RuleID: "r"}, store.CalendarRecord{AddressDigest: "d"}},
 	} {
-		if got := reinstated(row.before, olena); got != row.want {
+		if got := reinstated(row.before, olena); !reflect.DeepEqual(got, row.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, row.want)
 		}
 	}
@@ -166,15 +171,35 @@ func TestSharedWith(t *testing.T) {
 	}
 }
 
+// TestOwn: rule 5.3, nobody changes the central account's own rule, however Google
+// spells its address.
+func TestOwn(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]bool{
+		"user:the.calendars@googlemail.com": true, "USER:thecalendars@gmail.com": true, "user:calendars@gmail.com": false,
+		"group:thecalendars@gmail.com": false, "domain:gmail.com": false, "default": false, "": false,
+	} {
+		if got := own(rule, store.AccountRecord{Email: " The.Calendars@gmail.com"}); got != want {
+			t.Errorf("%q: %v", rule, got)
+		}
+	}
+}
+
 // TestForeignRules: rule 5.3, what others were given is counted, and nobody else's.
 func TestForeignRules(t *testing.T) {
 	t.Parallel()
 	rules := []googlecalendar.Rule{
 		{ID: "user:" + account, Address: account}, {ID: "user:Olena@provider.example", Address: olena},
 		{ID: "user:c@group", Address: "c@group"}, {ID: "user:" + boss, Address: boss}, {ID: "default"},
+		{ID: "domain:provider.example", Type: "domain"},
 	}
-	if n := foreignRules(rules, "user:"+olena, "C@group", store.AccountRecord{Email: account}); n != 2 {
-		t.Errorf("%d foreign rules, want 2", n)
+	c := store.CalendarRecord{ID: "C@group"}
+	if n := foreignRules(rules, "user:"+olena, c, store.AccountRecord{Email: account}); n != 3 {
+		t.Errorf("%d foreign rules, want 3", n)
+	}
+	c.BornRules = []string{"domain:provider.example"}
+	if n := foreignRules(rules, "user:"+olena, c, store.AccountRecord{Email: account}); n != 2 {
+		t.Errorf("%d foreign rules beside the one that Google made, want 2", n)
 	}
 }
 

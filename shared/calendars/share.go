@@ -40,17 +40,22 @@ func (p *employeePass) share(ctx context.Context) error {
 		return err
 	}
 	rule, listed := ruleFor(rules, c.RuleID, p.address)
-	p.reportDriftCount(DriftShareForeign, foreignRules(rules, rule.ID, c.ID, account))
-	if listed && rule.Role != reader && !own(rule.ID, account) {
+	if err := p.noteBorn(ctx, rules); err != nil {
+		return err
+	}
+	p.reportDriftCount(DriftShareForeign, foreignRules(rules, rule.ID, *p.rec().Calendar, account))
+	if listed && rule.Role != reader && !isLowered(rule.Role) && !own(rule.ID, account) {
 		if err := p.narrow(ctx, c.ID, rule); err != nil {
 			return err
 		}
 	}
 	switch judgeShare(*p.rec(), rule, listed, p.term.AcquiredAt(), p.waits.Absence) {
+	case ruleLowered:
+		return p.showLowered(ctx, rule, listed)
 	case ruleShown:
 		return p.save(ctx, func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
-				c.RuleID, c.RuleSeen = rule.ID, true
+				c.RuleID, c.RuleSeen, c.LoweredRole = rule.ID, true, ""
 				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
@@ -84,6 +89,8 @@ const (
 	ruleMissing
 	// ruleWanted: the employee is to be invited.
 	ruleWanted
+	// ruleLowered: it gives less than reading, which is shown and not raised (rule 5.7).
+	ruleLowered
 )
 
 // judgeShare compares the record with the rule that the list shows, if it does.
@@ -91,6 +98,10 @@ const (
 func judgeShare(r store.EmployeeRecord, rule googlecalendar.Rule, listed bool, now time.Time, absence time.Duration) shareVerdict {
 	c := r.Calendar
 	switch {
+	case listed && isLowered(rule.Role) && c.InviteAsked.IsZero(), !listed && r.ShareLowered() && c.RuleID != "" && !c.RuleSeen && c.InviteAsked.IsZero():
+		return ruleLowered
+	case listed && isLowered(rule.Role):
+		return ruleWanted
 	case listed && c.RuleID == rule.ID && c.RuleSeen && c.RuleMissingSince.IsZero() && r.State == store.StateActive:
 		return ruleSettled
 	case listed:
@@ -105,6 +116,63 @@ func judgeShare(r store.EmployeeRecord, rule googlecalendar.Rule, listed bool, n
 		return ruleHidden
 	}
 	return ruleSettled
+}
+
+// isLowered reports whether a role gives less than reading.
+func isLowered(role string) bool { return role == "freeBusyReader" || role == "none" || role == "" }
+
+// loweredShare is the failure of a share that Google lets give less than reading.
+func loweredShare(calendar string) error {
+	return &failure.Error{Kind: failure.Forbidden, Op: "share calendar " + calendar, Reason: string(calendarsync.ReasonShareLowered),
+		Detail: "Google lets the employee see busy times only; allow more in the Admin console of the central account's Workspace: " +
+			"Apps, Google Workspace, Calendar, Sharing settings, External sharing options, then send the invitation again"}
+}
+
+// lowered records that Google gave the employee less than reading.
+func lowered(r *store.EmployeeRecord, role string) {
+	ofCalendar(func(c *store.CalendarRecord) { c.LoweredRole = cmp.Or(role, "none") })(r)
+	r.State, r.Reason = store.StateError, string(calendarsync.ReasonShareLowered)
+}
+
+// showLowered has the employee's state say that a policy keeps them from reading the
+// calendar. Raised each night, the role would be lowered each night.
+func (p *employeePass) showLowered(ctx context.Context, rule googlecalendar.Rule, listed bool) error {
+	c := *p.rec().Calendar
+	known := p.rec().State == store.StateError && c.LoweredRole != "" && (!listed || c.RuleID == rule.ID && c.RuleSeen && c.RuleMissingSince.IsZero())
+	if !known {
+		p.Log.WarnContext(ctx, "Google lowered the share", "employee", p.id, "calendar", c.ID, "role", rule.Role)
+		if err := p.save(ctx, func(r *store.EmployeeRecord) {
+			if listed {
+				ofCalendar(func(c *store.CalendarRecord) {
+					c.RuleID, c.RuleSeen, c.RuleMissingSince, c.LoweredRole = rule.ID, true, time.Time{}, rule.Role
+				})(r)
+			}
+			lowered(r, r.Calendar.LoweredRole)
+		}); err != nil {
+			return err
+		}
+	}
+	return loweredShare(c.ID)
+}
+
+// noteBorn remembers the rules for a domain or for everybody that a calendar has before
+// it was ever shared: Google made it with them, and nobody else did.
+func (p *employeePass) noteBorn(ctx context.Context, rules []googlecalendar.Rule) error {
+	c := p.rec().Calendar
+	// Only a calendar that the product made has the deadline of its creation.
+	if c.RuleID != "" || c.Deadline.IsZero() || len(c.BornRules) > 0 {
+		return nil
+	}
+	var born []string
+	for _, r := range rules {
+		if r.Type == "domain" || r.Type == "default" {
+			born = append(born, r.ID)
+		}
+	}
+	if len(born) == 0 {
+		return nil
+	}
+	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.BornRules = born }))
 }
 
 // noteMissing records that a list lacks a rule that another one has shown, and asks for
@@ -160,17 +228,25 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 		},
 		done: func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
-				c.RuleID, c.SharedAt, c.RuleSeen = made.ID, at, false
+				c.RuleID, c.SharedAt, c.RuleSeen, c.LoweredRole = made.ID, at, false, ""
 				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
+			if isLowered(made.Role) {
+				lowered(r, made.Role)
+			}
 		},
 	})
-	if err == nil {
-		p.pause.Accepted(ctx)
-		p.Log.InfoContext(ctx, "calendar shared", "employee", p.id, "calendar", c.ID)
+	if err != nil {
+		return err
 	}
-	return err
+	p.pause.Accepted(ctx)
+	if isLowered(made.Role) {
+		p.Log.WarnContext(ctx, "Google lowered the share", "employee", p.id, "calendar", c.ID, "role", made.Role)
+		return loweredShare(c.ID)
+	}
+	p.Log.InfoContext(ctx, "calendar shared", "employee", p.id, "calendar", c.ID)
+	return nil
 }
 
 // unshareRetiring takes the employee's access to every calendar that is retiring.
@@ -320,7 +396,7 @@ func formerRule(rules []googlecalendar.Rule, c store.CalendarRecord, present, te
 		}
 	}
 	return find(rules, func(r googlecalendar.Rule) bool {
-		if r.Type != "user" || own(r.ID, account) {
+		if !isPersons(r) || own(r.ID, account) {
 			return false
 		}
 		if c.AddressDigest != "" {
@@ -330,12 +406,12 @@ func formerRule(rules []googlecalendar.Rule, c store.CalendarRecord, present, te
 	})
 }
 
-// foreignRules counts the rules that are not the product's; they are reported and left
-// alone (rule 5.3).
-func foreignRules(rules []googlecalendar.Rule, ours, calendar string, account store.AccountRecord) (n int64) {
+// foreignRules counts the rules that neither the product nor Google made; they are
+// reported and left alone (rule 5.3).
+func foreignRules(rules []googlecalendar.Rule, ours string, c store.CalendarRecord, account store.AccountRecord) (n int64) {
 	for _, r := range rules {
 		// Google lists the calendar itself among its owners.
-		if !strings.EqualFold(r.ID, ours) && !own(r.ID, account) && !strings.EqualFold(r.Address, calendar) {
+		if !strings.EqualFold(r.ID, ours) && !own(r.ID, account) && !strings.EqualFold(r.Address, c.ID) && !slices.Contains(c.BornRules, r.ID) {
 			n++
 		}
 	}
@@ -344,18 +420,23 @@ func foreignRules(rules []googlecalendar.Rule, ours, calendar string, account st
 
 // own reports whether a rule is the central account's own, which nobody may change.
 func own(ruleID string, a store.AccountRecord) bool {
-	return strings.EqualFold(ruleID, "user:"+strings.TrimSpace(a.Email))
+	kind, address, _ := strings.Cut(ruleID, ":")
+	return strings.EqualFold(kind, "user") && calendarsync.NormalAddress(address) == calendarsync.NormalAddress(a.Email)
 }
 
-// ruleFor finds the employee's rule by its id or else by the address, both without
-// case (rule 5.3).
+// isPersons reports whether a rule may be that of one address: Google gives back what
+// was shared with a user as shared with a group where the address is one.
+func isPersons(r googlecalendar.Rule) bool { return r.Type == "user" || r.Type == "group" }
+
+// ruleFor finds the employee's rule by its id or else by the address, whatever type
+// Google gave it and however it spells it (rule 5.3).
 func ruleFor(rules []googlecalendar.Rule, id, address string) (googlecalendar.Rule, bool) {
 	byID, listed := find(rules, func(r googlecalendar.Rule) bool { return id != "" && strings.EqualFold(r.ID, id) })
 	if listed {
 		return byID, true
 	}
 	return find(rules, func(r googlecalendar.Rule) bool {
-		return r.Type == "user" && calendarsync.NormalAddress(r.Address) == calendarsync.NormalAddress(address)
+		return isPersons(r) && calendarsync.NormalAddress(r.Address) == calendarsync.NormalAddress(address)
 	})
 }
 

@@ -199,7 +199,7 @@ func TestTheCentralAccountsOwnAddressLosesItsCalendarWithoutItsRule(t *testing.T
 
 func TestOurRuleIsForcedBackToReaderAndOthersStay(t *testing.T) {
 	t.Parallel()
-	for _, role := range []string{"writer", "owner", "freeBusyReader"} {
+	for _, role := range []string{"writer", "owner", "writerWithoutPrivateAccess"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)

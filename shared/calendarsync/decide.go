@@ -281,9 +281,15 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 // template may give.
 func bounded(s string) string { return cut(clean(s), MaxDescription) }
 
-// NormalAddress is an address as compared: trimmed, without case and without characters
-// that nobody sees (rule 5.1).
-func NormalAddress(s string) string { return strings.ToLower(strings.TrimSpace(Visible(s))) }
+// NormalAddress is an address as compared: trimmed, without case, without characters
+// that nobody sees, and, at Gmail, without the dots that Gmail does not see (rule 5.1).
+func NormalAddress(s string) string {
+	s = strings.ToLower(strings.TrimSpace(Visible(s)))
+	if local, domain, ok := strings.Cut(s, "@"); ok && (domain == "gmail.com" || domain == "googlemail.com") {
+		return strings.ReplaceAll(local, ".", "") + "@gmail.com"
+	}
+	return s
+}
 
 // Visible drops the characters that have no shape of their own: zero-width ones, soft
 // hyphens, direction marks and the like. They come along when text is copied from a page

@@ -30,6 +30,7 @@ const (
 	ReasonNotConnected   Reason = "not-connected"   // no Google account
 	ReasonPurged         Reason = "purged"          // an admin deleted everything
 	ReasonCalendarGone   Reason = "calendar-gone"   // Google says that the calendar does not exist
+	ReasonShareLowered   Reason = "share-lowered"   // Google lets the employee see busy times only
 )
 
 // DecideEmployee judges whether an employee is to have a calendar. vouched is whether a

@@ -78,6 +78,12 @@ type CalendarRecord struct {
 	// UnshareGoneSince is when Google first answered that this retiring calendar, or its
 	// rule, does not exist where the rule was to be deleted (rule 3.9).
 	UnshareGoneSince time.Time `firestore:"unshare_gone_since,omitempty" json:"unshare_gone_since,omitzero"`
+	// LoweredRole is the role that Google gave the employee where it is less than reader;
+	// "" where it is not (rule 5.7).
+	LoweredRole string `firestore:"lowered_role,omitempty" json:"lowered_role,omitempty"`
+	// BornRules are the ids of rules for a domain or for everybody that the calendar had
+	// before anything was shared: Google made it with them (rule 5.3).
+	BornRules []string `firestore:"born_rules,omitempty" json:"born_rules,omitempty"`
 	// Unseen is when acl.list first lacked the rule that was made; zero once shown.
 	Unseen time.Time `firestore:"unseen,omitempty" json:"unseen,omitzero"`
 	// RuleMissingSince is when acl.list first lacked a rule that it had shown.
@@ -272,8 +278,8 @@ func (s *Store) AskReplacement(ctx context.Context, employee int64) (asked bool,
 const InviteEvery = 24 * time.Hour
 
 // AskInvitation asks that the invitation to an employee's calendar be sent again;
-// asked is false where Google has shown the share, or the last one was sent within
-// a day. It needs no lease.
+// asked is false where Google has shown the share as it is to be, or the last one was
+// sent within a day. It needs no lease.
 func (s *Store) AskInvitation(ctx context.Context, employee int64) (asked bool, err error) {
 	return s.askEmployee(ctx, employee, "ask for another invitation of", func(e *EmployeeRecord, now time.Time) bool {
 		if !e.MayInvite(now) {
@@ -289,7 +295,14 @@ func (s *Store) AskInvitation(ctx context.Context, employee int64) (asked bool, 
 // MayInvite reports whether an admin may have the invitation sent again at a time.
 func (e *EmployeeRecord) MayInvite(now time.Time) bool {
 	c := e.Calendar
-	return e.State == StateActive && c != nil && c.RuleID != "" && !c.RuleSeen && !now.Before(c.SharedAt.Add(InviteEvery))
+	unseen := e.State == StateActive && c != nil && !c.RuleSeen
+	return (unseen || e.State == StateError && e.ShareLowered()) && c.RuleID != "" && !now.Before(c.SharedAt.Add(InviteEvery))
+}
+
+// ShareLowered reports whether Google lets the employee see less of their calendar than
+// was shared with them.
+func (e *EmployeeRecord) ShareLowered() bool {
+	return e.Calendar != nil && e.Calendar.LoweredRole != ""
 }
 
 // askEmployee changes a record for an admin and marks it dirty, due at once: should
