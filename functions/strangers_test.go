@@ -87,6 +87,7 @@ func strangers(t *testing.T) map[string]func(a anonymous) func() {
 		"Console: GET /signin/finish without a ticket": simply(http.MethodGet, "/Console/signin/finish"),
 		"Console: GET /signin/finish with one made up": simply(http.MethodGet, "/Console/signin/finish?ticket="+signin.Random()),
 		"Console: GET /static/app.css":                 simply(http.MethodGet, "/Console/static/app.css"),
+		"Console: GET /guide/en":                       simply(http.MethodGet, "/Console/guide/en"),
 		"OAuth: GET /signin":                           simply(http.MethodGet, "/OAuth/signin?n="+signin.Random()),
 		"OAuth: GET /connect without a ticket":         simply(http.MethodGet, "/OAuth/connect"),
 		"OAuth: GET /connect with one made up":         simply(http.MethodGet, "/OAuth/connect?ticket="+signin.Random()),

@@ -71,6 +71,7 @@ type handler struct {
 	translations   *i18n.Catalogue
 	routes         http.Handler
 	assets         assets
+	guides         map[string]guidePage // by language
 }
 
 // New makes the function's handler. The only errors are malformed public URLs and
@@ -99,10 +100,16 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite,
 		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, translations: translations, assets: files}
 
+	if h.guides, err = makeGuides(files, translations, consoleSite.Path("")); err != nil {
+		return nil, err
+	}
+
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /signin", h.signIn)
 	mux.HandleFunc("GET /signin/finish", h.finish)
 	mux.HandleFunc("GET /static/{file}", h.static)
+	mux.HandleFunc("GET /guide", h.anyGuide)
+	mux.HandleFunc("GET /guide/{language}", h.guide)
 	mux.HandleFunc("GET /{$}", h.page(h.home))
 	mux.HandleFunc("GET /connect", h.page(h.connect))
 	mux.HandleFunc("GET /settings", h.page(h.showSettings))
