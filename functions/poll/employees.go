@@ -28,7 +28,7 @@ func (p *poll) employees(ctx context.Context) error {
 	}
 	erpCtx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
-	readings, err := p.ERP.AllEmployees(erpCtx)
+	readings, err := p.ERP.AllEmployees(erpCtx, listed(rec))
 	// In a new installation there may be nobody. Whoever is hired later is published.
 	if isNew := errors.Is(err, userside.ErrNobody) && len(rec.Hashes) == 0; err != nil && !isNew {
 		return err
@@ -41,6 +41,7 @@ func (p *poll) employees(ctx context.Context) error {
 	next.Hashes, changed = p.compare(rec.Hashes, readings)
 	gone, trouble := p.gone(erpCtx, rec, &next, readings)
 	changed = append(changed, gone...)
+	changed = append(changed, unreadable(rec, &next, readings)...)
 	if !found {
 		changed = nil
 	}
@@ -55,10 +56,41 @@ func (p *poll) employees(ctx context.Context) error {
 		return errors.Join(trouble, err)
 	}
 	p.sum.Employees = len(changed)
-	if found && len(seen) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) {
+	if found && len(seen) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) &&
+		slices.Equal(rec.Unreadable, next.Unreadable) {
 		return trouble // at rest: nothing to write
 	}
 	return errors.Join(trouble, remember(ctx, p.Store.SaveEmployeePoll, next))
+}
+
+// listed are those whom the last poll knew: where they have to be read one by one, nobody of
+// them is overlooked.
+func listed(rec store.EmployeePollRecord) []calendarsync.EmployeeID {
+	ids := calendarsync.IDs[calendarsync.EmployeeID](rec.Unreadable)
+	for name := range rec.Hashes {
+		if id, err := strconv.ParseInt(name, 10, 64); err == nil {
+			ids = append(ids, calendarsync.EmployeeID(id))
+		}
+	}
+	return ids
+}
+
+// unreadable gives whose record cannot be read since this poll: a pass over them records it
+// and shows it. Of many at once each poll takes some, because it may be the ERP that cannot
+// be read.
+func unreadable(rec store.EmployeePollRecord, next *store.EmployeePollRecord, readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading) []int64 {
+	var since []int64
+	for _, id := range slices.Sorted(maps.Keys(readings)) {
+		switch old := slices.Contains(rec.Unreadable, int64(id)); {
+		case readings[id].Invalid == nil:
+		case old:
+			next.Unreadable = append(next.Unreadable, int64(id))
+		case len(since) < suspicious:
+			since = append(since, int64(id))
+			next.Unreadable = append(next.Unreadable, int64(id))
+		}
+	}
+	return since
 }
 
 // compare gives the digests of the present cards, and whose differs from the last.

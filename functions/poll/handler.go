@@ -49,7 +49,7 @@ type ERP interface {
 	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
 	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
-	AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
+	AllEmployees(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
 }
 
 // Settings gives the settings in force; settings.Source does.

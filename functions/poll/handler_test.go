@@ -152,7 +152,7 @@ func (w *world) Tasks(_ context.Context, ids []calendarsync.TaskID) (map[calenda
 	return out, w.fails("show")
 }
 
-func (w *world) AllEmployees(context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
+func (w *world) AllEmployees(context.Context, []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	if w.nobody {
 		return nil, failure.Wrap(failure.SourceInvalid, "test", userside.ErrNobody)
 	}
@@ -556,7 +556,8 @@ func TestEmployees(t *testing.T) {
 	w.must("told once", nil)
 	readable := w.people[3]
 	w.people[3] = calendarsync.EmployeeReading{Invalid: errors.New("odd")}
-	w.must("unreadable", nil)
+	w.must("unreadable: a pass over them records it", to(3))
+	w.must("told once", nil)
 	w.people[3] = readable
 	w.must("readable again, unchanged", nil)
 	w.broken = "employees"

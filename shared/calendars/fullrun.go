@@ -125,7 +125,11 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 // unknown lists whom the ERP has and, where calendars may be taken in, those of whom only
 // one is found.
 func (s *Syncer) unknown(ctx context.Context, known []store.EmployeeRecord, takeIn bool) ([]int64, error) {
-	readings, err := s.ERP.AllEmployees(ctx)
+	whom := make([]calendarsync.EmployeeID, len(known))
+	for i, e := range known {
+		whom[i] = calendarsync.EmployeeID(e.ID)
+	}
+	readings, err := s.ERP.AllEmployees(ctx, whom)
 	// With nobody to be missed the ERP is new, and Poll finds who comes.
 	if isNew := errors.Is(err, userside.ErrNobody) && len(known) == 0; err != nil && !isNew {
 		return nil, err

@@ -35,6 +35,9 @@ type EmployeePollRecord struct {
 	// those that the last poll lacked for the first time.
 	Hashes  map[string]string `firestore:"hashes,omitempty" json:"hashes,omitempty"`
 	Missing []int64           `firestore:"missing,omitempty" json:"missing,omitempty"`
+	// Unreadable are, ascending, those whose card could not be read and for whom that was
+	// published.
+	Unreadable []int64 `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
 	// Before is the database's time before what is remembered was listed.
 	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
 }

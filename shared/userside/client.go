@@ -53,16 +53,15 @@ type Client struct {
 	keyInQuery bool
 	http       *http.Client
 	now        func() time.Time
+	tasks      *bearing[calendarsync.TaskID]
+	employees  *bearing[calendarsync.EmployeeID]
 
 	mu sync.Mutex
 	// known is a task that came back lately, to be asked for together with missing ones
 	// (rule 4.2); 0: none.
 	known calendarsync.TaskID
-	// bearable is how many ids of one show the ERP was seen to bear, and suspects are those
-	// that gave no answer, with how many of them are asked for together (rule 8.9).
-	bearable int
-	suspects map[calendarsync.TaskID]int
-	readings int // numbers the readings that have suspects
+	// shown is an employee who came back lately; 0: none.
+	shown calendarsync.EmployeeID
 	// unassigned is set once the ERP was seen to list tasks without executors apart.
 	unassigned bool
 }
@@ -105,8 +104,8 @@ func New(cfg Config, transport http.RoundTripper, now func() time.Time) (*Client
 		key:        cfg.Key,
 		keyInQuery: cfg.KeyInQuery,
 		now:        now,
-		bearable:   batch,
-		suspects:   map[calendarsync.TaskID]int{},
+		tasks:      newBearing[calendarsync.TaskID](),
+		employees:  newBearing[calendarsync.EmployeeID](),
 		http: &http.Client{
 			Transport: transport,
 			// Following a redirect would send the key to a login page's host (rule 10.1).

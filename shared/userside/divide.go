@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
@@ -20,8 +20,6 @@ const (
 	// leastLearned is the smallest batch that is taken for what the ERP can bear; what
 	// fails below fails because of a record.
 	leastLearned = 10
-	// aliveSamples is how many listed tasks are asked for to see whether the ERP shows any.
-	aliveSamples = 3
 	// maxSuspects bounds how many ids are asked for apart.
 	maxSuspects = 200
 )
@@ -40,41 +38,103 @@ func spoiled(err error) bool {
 	return ok
 }
 
-// division is what one reading has spent on parts.
-type division struct {
-	calls int
-	alive bool // the ERP shows tasks, if not these
+// bearing is what a client has learned, while it lives, of how much of one kind the ERP
+// can be asked for at once.
+type bearing[ID ~int64] struct {
+	mu sync.Mutex
+	// bearable is how many ids of one call the ERP was seen to bear, and apart are those
+	// that gave no answer, with how many of them are asked for together.
+	bearable int
+	apart    map[ID]int
+	readings int // numbers the readings that have suspects
 }
 
-// divideTasks reads in halves what gave no answer as a whole. Of what fails alone, or is
-// not reached within the bounds, the reading is Invalid.
-func (c *Client) divideTasks(ctx context.Context, d *division, whole part, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
-	if !d.alive {
-		// Where no task is shown at all the ERP is down, and no record is to blame.
-		var err error
-		if d.alive = shown(out); !d.alive {
-			d.alive, err = c.showsAny(ctx)
+func newBearing[ID ~int64]() *bearing[ID] {
+	return &bearing[ID]{bearable: batch, apart: map[ID]int{}}
+}
+
+// divider reads things of one kind by id, and in parts what gives no answer as a whole
+// (rule 8.9). It is made for one reading.
+type divider[ID ~int64, R any] struct {
+	*bearing[ID]
+	kind string // "task" or "employee", for errors
+	// read asks for ids and puts the readings into out; once: without repeating.
+	read func(ctx context.Context, ids []ID, once bool) error
+	// shows asks whether the ERP shows anything of the kind, if not these.
+	shows func(ctx context.Context, asked []ID) (bool, error)
+	// isShown reports whether a reading is one of a thing that is there.
+	isShown func(R) bool
+	// invalid is the reading of a thing that gives no answer.
+	invalid func(error) R
+	// mayBe reports whether the ERP may not have an id at all; nil: none.
+	mayBe func(ID) bool
+	out   map[ID]R
+	// until is when parts are no longer asked for; zero: each division has its own time.
+	until time.Time
+
+	calls int  // spent on parts
+	alive bool // the ERP shows some
+}
+
+// part are ids that gave no answer together, and why.
+type part[ID ~int64] struct {
+	ids []ID
+	why error
+}
+
+// readAll reads ids; once: without repeating.
+func (d *divider[ID, R]) readAll(ctx context.Context, ids []ID, once bool) error {
+	sound, suspect := d.batches(ids)
+	for _, batch := range sound {
+		// What was learned from the batch before holds for this one.
+		for ids := range slices.Chunk(batch, d.bears()) {
+			if d.late() {
+				d.setApart(part[ID]{ids, d.tooMany()})
+				continue
+			}
+			err := d.read(ctx, ids, once)
+			if spoiled(err) && ctx.Err() == nil {
+				err = d.divide(ctx, part[ID]{ids, err})
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
+	}
+	for _, ids := range suspect {
+		if err := d.readSuspect(ctx, ids); err != nil {
 			return err
 		}
-		if !d.alive {
-			return whole.why
-		}
+	}
+	return nil
+}
+
+// divide reads in halves what gave no answer as a whole. Of what fails alone, or is not
+// reached within the bounds, the reading is Invalid.
+func (d *divider[ID, R]) divide(ctx context.Context, whole part[ID]) error {
+	alive, err := d.isAlive(ctx, whole.ids)
+	if err != nil {
+		return err
+	}
+	if !alive {
+		return whole.why
 	}
 	limit := divideTime
 	if deadline, ok := ctx.Deadline(); ok {
 		// The others' readings are to be acted upon within the same deadline.
 		limit = min(limit, time.Until(deadline)/2)
 	}
+	if !d.until.IsZero() {
+		limit = min(limit, time.Until(d.until))
+	}
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// Level by level, so that what is sound is read before the last bad record is found.
-	failed := []part{whole}
+	failed := []part[ID]{whole}
 	for len(failed) > 0 {
-		var next []part
+		var next []part[ID]
 		for _, whole := range failed {
-			smaller, err := c.readHalves(ctx, bounded, d, whole, out)
+			smaller, err := d.readHalves(ctx, bounded, whole)
 			if err != nil {
 				return err
 			}
@@ -85,75 +145,65 @@ func (c *Client) divideTasks(ctx context.Context, d *division, whole part, out m
 	return nil
 }
 
-// shown reports whether a task was read already.
-func shown(out map[calendarsync.TaskID]calendarsync.TaskReading) bool {
-	for _, r := range out {
-		if r.Task != nil {
-			return true
-		}
-	}
-	return false
+// late reports whether the time for parts is over, and spent whether that or their number
+// is.
+func (d *divider[ID, R]) late() bool { return !d.until.IsZero() && !time.Now().Before(d.until) }
+
+func (d *divider[ID, R]) spent() bool { return d.calls >= divideCalls || d.late() }
+
+func (d *divider[ID, R]) tooMany() error {
+	return failure.New(failure.Source, "userside: read "+d.kind+"s", "too many give no answer")
 }
 
-// showsAny reports whether the ERP shows any of the tasks that it lists, each asked for by
-// itself: one of them may be the bad record.
-func (c *Client) showsAny(ctx context.Context) (bool, error) {
-	listed, err := c.listTasks(ctx, TaskFilter{Limit: aliveSamples, byCreation: true}, true)
-	if err != nil {
-		return false, nil //nolint:nilerr // the failure to be told is that of the reading
+// isAlive reports whether the ERP shows anything of the kind. Where it shows nothing it is
+// down, and no record is to blame.
+func (d *divider[ID, R]) isAlive(ctx context.Context, asked []ID) (bool, error) {
+	for _, r := range d.out {
+		d.alive = d.alive || d.isShown(r)
 	}
-	for _, id := range listed[:min(len(listed), aliveSamples)] {
-		switch answer, err := c.show(ctx, []calendarsync.TaskID{id}, true); {
-		case err == nil && len(answer.readings) > 0:
-			return true, nil
-		case err != nil && !mayBeSpoiled(err):
-			return false, err
-		}
+	if d.alive {
+		return true, nil
 	}
-	return false, nil
-}
-
-// part are ids that gave no answer together, and why.
-type part struct {
-	ids []calendarsync.TaskID
-	why error
+	var err error
+	d.alive, err = d.shows(ctx, asked)
+	return d.alive, err
 }
 
 // readSuspect reads a part that gave no answer before.
-func (c *Client) readSuspect(ctx context.Context, d *division, ids []calendarsync.TaskID, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
-	if d.calls >= divideCalls {
-		c.setApart(part{ids, failure.New(failure.Source, "userside: read tasks", "too many give no answer")}, out)
+func (d *divider[ID, R]) readSuspect(ctx context.Context, ids []ID) error {
+	if d.spent() {
+		d.setApart(part[ID]{ids, d.tooMany()})
 		return nil
 	}
 	d.calls++
-	err := c.readTasks(ctx, ids, true, out)
+	err := d.read(ctx, ids, true)
 	if mayBeSpoiled(err) && ctx.Err() == nil {
-		return c.divideTasks(ctx, d, part{ids, err}, out)
+		return d.divide(ctx, part[ID]{ids, err})
 	}
 	return err
 }
 
 // readHalves reads a part in halves and gives those that failed. One that cannot be
 // halved, or not within the bounds, is set apart.
-func (c *Client) readHalves(ctx, bounded context.Context, d *division, whole part, out map[calendarsync.TaskID]calendarsync.TaskReading) ([]part, error) {
+func (d *divider[ID, R]) readHalves(ctx, bounded context.Context, whole part[ID]) ([]part[ID], error) {
 	half := (len(whole.ids) + 1) / 2
-	var failed []part
+	var failed []part[ID]
 	for ids := range slices.Chunk(whole.ids, half) {
-		if len(whole.ids) < 2 || d.calls >= divideCalls || bounded.Err() != nil {
-			c.setApart(whole, out)
+		if len(whole.ids) < 2 || d.spent() || bounded.Err() != nil {
+			d.setApart(whole)
 			return nil, nil
 		}
 		d.calls++
-		switch err := c.readTasks(bounded, ids, true, out); {
+		switch err := d.read(bounded, ids, true); {
 		case err == nil:
 		case ctx.Err() == nil && (mayBeSpoiled(err) || bounded.Err() != nil):
-			failed = append(failed, part{ids, err})
+			failed = append(failed, part[ID]{ids, err})
 		default:
 			return nil, err
 		}
 	}
 	if len(failed) == 0 {
-		c.learn(half)
+		d.learn(half)
 	}
 	return failed, nil
 }
@@ -164,45 +214,58 @@ func mayBeSpoiled(err error) bool { return spoiled(err) || failure.Is(err, failu
 
 // setApart gives each id of a part that has no reading an Invalid one. Next time they are
 // asked for in smaller parts.
-func (c *Client) setApart(whole part, out map[calendarsync.TaskID]calendarsync.TaskReading) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (d *divider[ID, R]) setApart(whole part[ID]) {
 	for _, id := range whole.ids {
-		if _, read := out[id]; read {
+		_, read := d.out[id]
+		if read || len(whole.ids) > 1 && d.mayBe != nil && d.mayBe(id) {
 			continue
 		}
-		out[id] = calendarsync.TaskReading{Invalid: &failure.Error{Kind: failure.SourceInvalid,
-			Op: fmt.Sprintf("userside: read task %d", id), Detail: "the ERP gives no usable answer that includes it", Err: whole.why}}
-		if _, there := c.suspects[id]; there || len(c.suspects) < maxSuspects {
-			c.suspects[id] = max(len(whole.ids)/2, 1)
-		}
+		d.out[id] = d.invalid(&failure.Error{Kind: failure.SourceInvalid,
+			Op: fmt.Sprintf("userside: read %s %d", d.kind, id), Detail: "the ERP gives no usable answer that includes it", Err: whole.why})
+		d.suspect(id, len(whole.ids))
+	}
+}
+
+// suspect remembers an id that gave no answer together with others.
+func (b *bearing[ID]) suspect(id ID, together int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, there := b.apart[id]; there || len(b.apart) < maxSuspects {
+		b.apart[id] = max(together/2, 1)
 	}
 }
 
 // learn remembers, for the life of the process, how many ids the ERP can bear.
-func (c *Client) learn(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.bearable = min(c.bearable, max(n, leastLearned))
+func (b *bearing[ID]) learn(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bearable = min(b.bearable, max(n, leastLearned))
 }
 
 // bears is how many ids the ERP can bear, as far as is known.
-func (c *Client) bears() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bearable
+func (b *bearing[ID]) bears() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bearable
+}
+
+// suspects reports whether something gave no answer before and has not come back.
+func (b *bearing[ID]) suspects() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.apart) > 0
 }
 
 // batches cuts ids into what is asked for at once, and gives besides the parts of those
 // that gave no answer before. Who is first among these changes, so that each is asked for
 // although there may be too many.
-func (c *Client) batches(ids []calendarsync.TaskID) (sound, suspect [][]calendarsync.TaskID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var whole []calendarsync.TaskID
-	bySize := map[int][]calendarsync.TaskID{}
+func (b *bearing[ID]) batches(ids []ID) (sound, suspect [][]ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var whole []ID
+	bySize := map[int][]ID{}
 	for _, id := range ids {
-		if size := c.suspects[id]; size > 0 {
+		if size := b.apart[id]; size > 0 {
 			bySize[size] = append(bySize[size], id)
 		} else {
 			whole = append(whole, id)
@@ -212,18 +275,25 @@ func (c *Client) batches(ids []calendarsync.TaskID) (sound, suspect [][]calendar
 		suspect = slices.AppendSeq(suspect, slices.Chunk(bySize[size], size))
 	}
 	if n := len(suspect); n > 0 {
-		c.readings++
-		first := c.readings % n
+		b.readings++
+		first := b.readings % n
 		suspect = slices.Concat(suspect[first:], suspect[:first])
 	}
-	return slices.Collect(slices.Chunk(whole, c.bearable)), suspect
+	return slices.Collect(slices.Chunk(whole, b.bearable)), suspect
 }
 
 // cleared takes away the suspicion of what came back.
-func (c *Client) cleared(ids []calendarsync.TaskID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (b *bearing[ID]) cleared(ids []ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, id := range ids {
-		delete(c.suspects, id)
+		delete(b.apart, id)
 	}
+}
+
+// clear takes away every suspicion.
+func (b *bearing[ID]) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.apart)
 }

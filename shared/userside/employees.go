@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -16,36 +20,35 @@ import (
 type employeeReadings = map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 
 // Employees reads employees. Either every asked id has a reading or the whole call is an
-// error. Those who do not come back are looked for among all employees: only who is
-// missing there is Absent (shared/userside/README.md).
+// error. What gives no answer together is asked for in halves, and what gives none alone is
+// Invalid (rule 8.9). Those who do not come back are looked for among all employees: only
+// who is missing there is Absent (shared/userside/README.md), and where that list cannot be
+// read they are Invalid.
 func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
 	ids = distinct(ids)
-	op := "userside: read " + describe("employee", ids)
 	if len(ids) > 0 && ids[0] <= 0 {
 		return nil, failure.New(failure.Invalid, "userside: read employees", "an id is not above 0")
 	}
-	out := make(employeeReadings, len(ids))
-	rest := ids
-	if len(ids) > 0 && len(ids) <= batch {
-		rep, err := c.do(ctx, call{op: op, cat: "employee", action: "get_data", timeout: timeoutFor(len(ids)), tolerate: true,
-			params: url.Values{"id": {joined(ids)}}})
-		if err != nil {
-			return nil, err
-		}
-		if rest, err = collectEmployees(op, rep, ids, out); err != nil {
+	d := c.employeeDivider(make(employeeReadings, len(ids)))
+	if len(ids) <= batch {
+		if err := d.readAll(ctx, ids, false); err != nil {
 			return nil, err
 		}
 	}
+	rest := withoutReading(ids, d.out)
 	if len(rest) == 0 {
-		return out, nil
+		return d.out, nil
 	}
-	all, err := c.AllEmployees(ctx)
+	all, err := c.everybody(ctx)
+	if spoiled(err) && ctx.Err() == nil {
+		return c.withoutEverybody(ctx, d, rest, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	for id, r := range out {
+	for id, r := range d.out {
 		if _, there := all[id]; r.Employee != nil && !there {
-			return nil, distrust(op, "the list of all employees lacks one that was just shown")
+			return nil, distrust("userside: read "+describe("employee", ids), "the list of all employees lacks one that was just shown")
 		}
 	}
 	for _, id := range rest {
@@ -53,68 +56,288 @@ func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (
 		if !ok {
 			r.Absent = calendarsync.ProofKnownID
 		}
-		out[id] = r
+		d.out[id] = r
 	}
-	return out, nil
+	return d.out, nil
 }
 
-// collectEmployees puts the asked ones that came back into out and gives the rest.
-func collectEmployees(op string, rep reply, ids []calendarsync.EmployeeID, out employeeReadings) ([]calendarsync.EmployeeID, error) {
+// withoutReading gives the ids that have none.
+func withoutReading(ids []calendarsync.EmployeeID, readings employeeReadings) []calendarsync.EmployeeID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id calendarsync.EmployeeID) bool {
+		_, read := readings[id]
+		return read
+	})
+}
+
+// withoutEverybody completes a reading where the list of everybody, which alone shows who
+// is missing, gives no usable answer.
+func (c *Client) withoutEverybody(ctx context.Context, d *employeeDivider, rest []calendarsync.EmployeeID, why error) (employeeReadings, error) {
+	switch alive, err := d.isAlive(ctx, rest); {
+	case err != nil:
+		return nil, err
+	case !alive:
+		return nil, why
+	}
+	// More than are asked for at once were not asked for yet.
+	if len(rest) > batch {
+		if err := d.readAll(ctx, rest, true); err != nil {
+			return nil, err
+		}
+		rest = withoutReading(rest, d.out)
+	}
+	leaveOpen(rest, why, d.out)
+	return d.out, nil
+}
+
+// leaveOpen gives ids that did not come back a reading that says nothing of whether they
+// are there: what comes of an answer that cannot be read is no absence (rule 4.2).
+func leaveOpen(ids []calendarsync.EmployeeID, why error, out employeeReadings) {
+	for _, id := range ids {
+		out[id] = calendarsync.EmployeeReading{Invalid: &failure.Error{Kind: failure.SourceInvalid, Op: fmt.Sprintf("userside: read employee %d", id),
+			Detail: "the ERP does not show it, and gives no usable list of everybody", Err: why}}
+	}
+}
+
+type employeeDivider = divider[calendarsync.EmployeeID, calendarsync.EmployeeReading]
+
+func (c *Client) employeeDivider(out employeeReadings) *employeeDivider {
+	return &employeeDivider{
+		bearing: c.employees, kind: "employee", out: out, shows: c.showsAnybody,
+		read: func(ctx context.Context, ids []calendarsync.EmployeeID, once bool) error {
+			return c.readEmployees(ctx, ids, once, out)
+		},
+		isShown: func(r calendarsync.EmployeeReading) bool { return r.Employee != nil },
+		invalid: func(err error) calendarsync.EmployeeReading { return calendarsync.EmployeeReading{Invalid: err} },
+	}
+}
+
+// readEmployees puts the readings of those of ids who come back into out.
+func (c *Client) readEmployees(ctx context.Context, ids []calendarsync.EmployeeID, once bool, out employeeReadings) error {
+	last := c.lastShown()
+	if !once || len(ids) != 1 || last == 0 || last == ids[0] {
+		return c.askForEmployees(ctx, ids, ids, once, out)
+	}
+	// What an ERP answers about one unknown number is not documented.
+	err := c.askForEmployees(ctx, append(slices.Clone(ids), last), ids, once, out)
+	if !mayBeSpoiled(err) {
+		return err
+	}
+	// It may be the other one who spoils the answer by now.
+	other := employeeReadings{}
+	if c.askForEmployees(ctx, []calendarsync.EmployeeID{last}, []calendarsync.EmployeeID{last}, once, other) == nil && other[last].Employee != nil {
+		return err
+	}
+	c.forgetShown(last)
+	return c.askForEmployees(ctx, ids, ids, once, out)
+}
+
+// askForEmployees asks for some and puts the readings of those of ids who come back into
+// out.
+func (c *Client) askForEmployees(ctx context.Context, ask, ids []calendarsync.EmployeeID, once bool, out employeeReadings) error {
+	op := "userside: read " + describe("employee", ids)
+	timeout := timeoutFor(len(ids))
+	if once {
+		timeout = partTimeout
+	}
+	rep, err := c.do(ctx, call{op: op, cat: "employee", action: "get_data", timeout: timeout, tolerate: true, once: once, divisible: len(ids) > 1,
+		params: url.Values{"id": {joined(ask)}}})
+	if err != nil {
+		return err
+	}
+	if rep.isError && rep.status >= http.StatusInternalServerError {
+		return &spoiledError{&failure.Error{Kind: failure.Source, Op: op, Status: rep.status, Reason: "ERROR", Detail: "the ERP answered with an error"}}
+	}
+	came, err := collectEmployees(op, rep, ids, len(ask) > 1, out)
+	if err != nil {
+		return err
+	}
+	c.employees.cleared(came)
+	c.rememberShown(came, out)
+	return nil
+}
+
+// rememberShown keeps one who came back, to see later whether the ERP shows anybody.
+func (c *Client) rememberShown(ids []calendarsync.EmployeeID, readings employeeReadings) {
+	for _, id := range ids {
+		if readings[id].Employee != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.shown = id
+			return
+		}
+	}
+}
+
+// neighbours is how many numbers around those who give no answer are asked for together.
+const neighbours = 10
+
+// showsAnybody reports whether the ERP shows any employee: one who came back lately, or one
+// of the numbers asked for or next to them.
+func (c *Client) showsAnybody(ctx context.Context, asked []calendarsync.EmployeeID) (bool, error) {
+	low, high := slices.Min(asked), slices.Max(asked)
+	samples := [][]calendarsync.EmployeeID{{c.lastShown()}, {low - 1}, {high + 1}, idsFrom(low-neighbours, neighbours), idsFrom(high+1, neighbours)}
+	if len(asked) > 1 {
+		samples = append(samples, []calendarsync.EmployeeID{low}, []calendarsync.EmployeeID{asked[len(asked)/2]}, []calendarsync.EmployeeID{high})
+	}
+	for _, ids := range samples {
+		ids = slices.DeleteFunc(ids, func(id calendarsync.EmployeeID) bool { return id <= 0 })
+		if len(ids) == 0 {
+			continue
+		}
+		out := employeeReadings{}
+		if err := c.readEmployees(ctx, ids, true, out); err != nil && !mayBeSpoiled(err) {
+			return false, err
+		}
+		for _, r := range out {
+			if r.Employee != nil {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+func (c *Client) lastShown() calendarsync.EmployeeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown
+}
+
+func (c *Client) forgetShown(id calendarsync.EmployeeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shown == id {
+		c.shown = 0
+	}
+}
+
+func idsFrom(low calendarsync.EmployeeID, n int) []calendarsync.EmployeeID {
+	ids := make([]calendarsync.EmployeeID, n)
+	for i := range ids {
+		ids[i] = low + calendarsync.EmployeeID(i)
+	}
+	return ids
+}
+
+// collectEmployees puts those of ids that came back into out and lists them; several: more
+// than one was asked for.
+func collectEmployees(op string, rep reply, ids []calendarsync.EmployeeID, several bool, out employeeReadings) ([]calendarsync.EmployeeID, error) {
 	data := rep.data()
 	switch v := data.(type) {
 	case nil, string, bool: // nobody; for one id this is not documented, and proves nothing
-		return ids, nil
+		if several {
+			return nil, &spoiledError{distrust(op, "the answer has no employee, nor an empty list")}
+		}
+		return nil, nil
 	case object:
 		if id, single := v["id"]; single {
 			n, ok := identifier(id)
 			if !ok {
-				return nil, distrust(op, "an employee of the answer has no id")
+				return nil, &spoiledError{distrust(op, "an employee of the answer has no id")}
 			}
 			data = object{strconv.FormatInt(n, 10): v}
 		}
 	}
 	members, ok := collection(data)
 	if !ok {
-		return nil, distrust(op, "the answer is not keyed by employee")
+		return nil, &spoiledError{distrust(op, "the answer is not keyed by employee")}
 	}
+	var came []calendarsync.EmployeeID
 	for _, m := range members {
 		id := calendarsync.EmployeeID(m.id)
 		s, isText := m.value.(string)
 		if slices.Contains(ids, id) && !(isText && strings.EqualFold(strings.TrimSpace(s), "error")) {
 			out[id] = readEmployee(id, m.value)
+			came = append(came, id)
 		}
 	}
-	var rest []calendarsync.EmployeeID
-	for _, id := range ids {
-		if _, ok := out[id]; !ok {
-			rest = append(rest, id)
-		}
-	}
-	return rest, nil
+	return came, nil
 }
 
 // ErrNobody is the cause where a well-formed answer has no employee at all: a false one,
 // unless the ERP is new.
 var ErrNobody = errors.New("the ERP has no employee")
 
-// AllEmployees reads all employees. That there are none (ErrNobody), or none readable, is
-// an error of kind source-invalid, because who is missing here is taken for dismissed.
-func (c *Client) AllEmployees(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
-	members, err := c.allEmployees(ctx)
+// AllEmployees reads all employees. Where the list of everybody gives no usable answer they
+// are read by their numbers: those of known, and those above until none comes back; then
+// who is known and does not come back is Invalid, so that nobody known is missing without
+// the ERP having said so (rule 8.9). That there is nobody (ErrNobody), or nobody readable,
+// is an error of kind source-invalid, because who is missing here is taken for dismissed.
+func (c *Client) AllEmployees(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
+	readings, err := c.everybody(ctx)
+	if !spoiled(err) || ctx.Err() != nil {
+		return readings, err
+	}
+	known = slices.DeleteFunc(distinct(known), func(id calendarsync.EmployeeID) bool { return id <= 0 })
+	d := c.employeeDivider(employeeReadings{})
+	d.until = time.Now().Add(divideTime)
+	if deadline, ok := ctx.Deadline(); ok {
+		d.until = time.Now().Add(min(divideTime, time.Until(deadline)/2))
+	}
+	asked := known
+	if len(asked) == 0 {
+		asked = idsFrom(1, neighbours)
+	}
+	switch alive, deadErr := d.isAlive(ctx, asked); {
+	case deadErr != nil:
+		return nil, deadErr
+	case !alive:
+		return nil, err // the ERP is down
+	}
+	if err := c.readByNumber(ctx, d, known); err != nil {
+		return nil, err
+	}
+	leaveOpen(withoutReading(known, d.out), err, d.out)
+	return d.out, nil
+}
+
+// readByNumber reads those who are known, and by the hundred those above until two hundreds
+// in a row have nobody: an ERP counts upwards, and nothing lists the numbers it has given.
+func (c *Client) readByNumber(ctx context.Context, d *employeeDivider, known []calendarsync.EmployeeID) error {
+	if err := d.readAll(ctx, known, true); err != nil {
+		return err
+	}
+	top := calendarsync.EmployeeID(0)
+	if len(known) > 0 {
+		top = slices.Max(known)
+	}
+	d.mayBe = func(id calendarsync.EmployeeID) bool { _, is := slices.BinarySearch(known, id); return !is }
+	for empty := 0; empty < 2 && !d.spent() && ctx.Err() == nil; top += batch {
+		before := len(d.out)
+		if err := d.readAll(ctx, idsFrom(top+1, batch), true); err != nil {
+			return err
+		}
+		if empty++; len(d.out) > before {
+			empty = 0
+		}
+	}
+	return ctx.Err()
+}
+
+// everybody reads the list of everybody. While somebody is known to spoil it, it is asked
+// for once only.
+func (c *Client) everybody(ctx context.Context) (employeeReadings, error) {
+	members, err := c.allEmployees(ctx, c.employees.suspects())
 	if err != nil {
 		return nil, err
 	}
-	return readAll(members)
+	readings, err := readEverybody(members)
+	if err == nil {
+		ids := slices.Sorted(maps.Keys(readings))
+		c.employees.clear()
+		c.rememberShown(ids, readings)
+	}
+	return readings, err
 }
 
 // EmployeeCards is AllEmployees with the captions of the cards' additional fields, where
 // this ERP sends them (most do not).
 func (c *Client) EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
-	members, err := c.allEmployees(ctx)
+	members, err := c.allEmployees(ctx, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	readings, err := readAll(members)
+	readings, err := readEverybody(members)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,19 +357,19 @@ func (c *Client) EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID
 
 const allEmployeesOp = "userside: read all employees"
 
-func (c *Client) allEmployees(ctx context.Context) ([]entry, error) {
-	rep, err := c.do(ctx, call{op: allEmployeesOp, cat: "employee", action: "get_data", timeout: longTimeout})
+func (c *Client) allEmployees(ctx context.Context, once bool) ([]entry, error) {
+	rep, err := c.do(ctx, call{op: allEmployeesOp, cat: "employee", action: "get_data", timeout: longTimeout, once: once, divisible: true})
 	if err != nil {
 		return nil, err
 	}
 	members, ok := collection(rep.data())
 	if !ok {
-		return nil, distrust(allEmployeesOp, "the answer is not keyed by employee")
+		return nil, &spoiledError{distrust(allEmployeesOp, "the answer is not keyed by employee")}
 	}
 	return members, nil
 }
 
-func readAll(members []entry) (employeeReadings, error) {
+func readEverybody(members []entry) (employeeReadings, error) {
 	if len(members) == 0 {
 		return nil, failure.Wrap(failure.SourceInvalid, allEmployeesOp, ErrNobody)
 	}

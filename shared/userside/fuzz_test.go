@@ -101,7 +101,7 @@ func FuzzEmployees(f *testing.F) {
 		ids := employeeIDs{7, 8}
 		c := clientFor(t, oneBody(body))
 		got, err := c.Employees(shortly(t), ids)
-		all, allErr := c.AllEmployees(shortly(t))
+		all, allErr := c.AllEmployees(shortly(t), nil)
 		kindIsSaid(t, err)
 		kindIsSaid(t, allErr)
 		if allErr == nil && len(all) == 0 {

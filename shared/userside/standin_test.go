@@ -169,7 +169,7 @@ func TestStandInRefusals(t *testing.T) {
 	if err != nil || got[5].Absent != calendarsync.ProofEmptyList || got[6].Absent != calendarsync.ProofEmptyList {
 		t.Errorf("an empty ERP: %v, %v", got, err)
 	}
-	if _, err := c.AllEmployees(t.Context()); !failure.Is(err, failure.SourceInvalid) {
+	if _, err := c.AllEmployees(t.Context(), nil); !failure.Is(err, failure.SourceInvalid) {
 		t.Errorf("nobody: %v", err)
 	}
 	if _, err := c.Catalogue(t.Context()); !failure.Is(err, failure.SourceInvalid) {
@@ -239,7 +239,7 @@ func TestWhicheverWayTheERPIs(t *testing.T) {
 			if err != nil || catalogue.States[30].Role != calendarsync.RoleID(standin.RoleNotCompleted) || catalogue.OddStates[32] == nil || catalogue.Types[20].HourOnDoing != 2 {
 				t.Errorf("seed %d, %s: %+v, %v", seed, ways, catalogue, err)
 			}
-			people, err := c.AllEmployees(t.Context())
+			people, err := c.AllEmployees(t.Context(), nil)
 			if err != nil || people[7].Employee == nil || people[7].Employee.Email.Or("") != "ann@example.com" || calendarsync.On(people[7].Employee.Fields.Or(nil)[12]) {
 				t.Errorf("seed %d, %s: %+v, %v", seed, ways, people[7], err)
 			}

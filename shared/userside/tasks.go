@@ -29,27 +29,40 @@ func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[cale
 		return nil, failure.New(failure.Invalid, "userside: read tasks", "an id is not above 0")
 	}
 	out := make(map[calendarsync.TaskID]calendarsync.TaskReading, len(ids))
-	d := &division{}
-	sound, suspect := c.batches(ids)
-	for _, batch := range sound {
-		// What was learned from the batch before holds for this one.
-		for ids := range slices.Chunk(batch, c.bears()) {
-			err := c.readTasks(ctx, ids, false, out)
-			if spoiled(err) && ctx.Err() == nil {
-				err = c.divideTasks(ctx, d, part{ids, err}, out)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
+	d := &divider[calendarsync.TaskID, calendarsync.TaskReading]{
+		bearing: c.tasks, kind: "task", out: out, shows: c.showsAny,
+		read: func(ctx context.Context, ids []calendarsync.TaskID, once bool) error {
+			return c.readTasks(ctx, ids, once, out)
+		},
+		isShown: func(r calendarsync.TaskReading) bool { return r.Task != nil },
+		invalid: func(err error) calendarsync.TaskReading { return calendarsync.TaskReading{Invalid: err} },
 	}
-	for _, ids := range suspect {
-		if err := c.readSuspect(ctx, d, ids, out); err != nil {
-			return nil, err
-		}
+	if err := d.readAll(ctx, ids, false); err != nil {
+		return nil, err
 	}
 	c.confirmUnassigned(ctx, out)
 	return out, nil
+}
+
+// aliveSamples is how many listed tasks are asked for to see whether the ERP shows any.
+const aliveSamples = 3
+
+// showsAny reports whether the ERP shows any of the tasks that it lists, each asked for by
+// itself: one of them may be the bad record.
+func (c *Client) showsAny(ctx context.Context, _ []calendarsync.TaskID) (bool, error) {
+	listed, err := c.listTasks(ctx, TaskFilter{Limit: aliveSamples, byCreation: true}, true)
+	if err != nil {
+		return false, nil //nolint:nilerr // the failure to be told is that of the reading
+	}
+	for _, id := range listed[:min(len(listed), aliveSamples)] {
+		switch answer, err := c.show(ctx, []calendarsync.TaskID{id}, true); {
+		case err == nil && len(answer.readings) > 0:
+			return true, nil
+		case err != nil && !mayBeSpoiled(err):
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // readTasks puts a reading of each id into out; once asks without repeating.
@@ -67,7 +80,7 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, once 
 		return nil
 	}
 	// One place is left for the known id.
-	for part := range slices.Chunk(rest, max(c.bears()-1, 1)) {
+	for part := range slices.Chunk(rest, max(c.tasks.bears()-1, 1)) {
 		if err := c.readWithKnown(ctx, part, once, out); err != nil {
 			return err
 		}
@@ -173,7 +186,7 @@ func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID, once bool)
 	if err != nil {
 		return shownTasks{}, err
 	}
-	c.cleared(ids)
+	c.tasks.cleared(ids)
 	for id, r := range shown.readings {
 		if r.Task != nil {
 			c.remember(id)
