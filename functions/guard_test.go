@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,16 @@ func TestAbsenceTakesTenEventsADayAndHoldsTheRest(t *testing.T) {
 			return plan.Events == 4
 		})
 		plan := held(t, w, 4, 0)
+		for _, k := range plan.Keys {
+			// The events of the fourteen begin every half hour from eight o'clock.
+			start, err := time.Parse(time.RFC3339, k.Start)
+			if at := start.Sub(w.Tomorrow(8)); err != nil || k.Title == "" || at < 0 || at > 7*time.Hour || !slices.Equal(k.Employees, []int64{who}) || k.Since.IsZero() {
+				t.Errorf("held is %+v: no title, time and person (%v)", k, err)
+			}
+		}
+		if part, complete := plan.Only([]store.Key{plan.Keys[1].Key, store.TaskKey(1 << 40)}); complete || part.Events != 1 || part.Hash == plan.Hash {
+			t.Errorf("a part of the plan with a key that is not in it: %+v, complete %v", part, complete)
+		}
 		if n := len(w.Events(who)); n != 5 {
 			t.Fatalf("%d events are left, want the held ones and the one that stays", n)
 		}
@@ -82,6 +93,15 @@ func TestAbsenceTakesTenEventsADayAndHoldsTheRest(t *testing.T) {
 		confirm(t, w, plan)
 		w.WantStarts(who, w.Tomorrow(21))
 		held(t, w, 0, 0)
+		for _, id := range ids {
+			recs, err := w.Store.TasksOf(t.Context(), who)
+			must(t, err)
+			for _, r := range recs {
+				if m, _ := r.Mapping(who); r.ID == id && (m.HeldTitle != "" || m.HeldStart != "") {
+					t.Errorf("task %d: what its event said is still remembered", id)
+				}
+			}
+		}
 	})
 }
 
@@ -159,6 +179,60 @@ func TestAStateThatChangedItsRoleTakesTenEventsADay(t *testing.T) {
 }
 
 // TestAMassDismissalIsHeldAndCanBeGotThrough shows rule 4.4.
+// What an admin keeps is given back as it was: the share goes at once on a dismissal, and
+// a calendar that stays without it is one that nobody sees (rule 4.9).
+func TestWhatAnAdminKeepsIsGivenBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Anna", "Bohdan", "Daria", "Fedir", "Halyna")
+		w.Task(w.Tomorrow(9), ids...)
+		w.Task(w.Tomorrow(11), ids...)
+		w.Idle()
+		before := map[int64]string{}
+		for _, id := range ids {
+			before[id] = w.Calendar(id)
+			must(t, w.ERP.DismissEmployee(id))
+			w.Idle()
+		}
+		plan := held(t, w, 0, 2)
+		for _, k := range plan.Keys {
+			if !k.Withdrawn || k.Within != 2 {
+				t.Errorf("employee %d: withdrawn %v, %d events within, want withdrawn and 2", k.ID, k.Withdrawn, k.Within)
+			}
+			must(t, w.Store.Drop(t.Context(), k.Key))
+			must(t, w.Deployment.Publisher.Publish(t.Context(), "employee-changes", queue.Message{IDs: []int64{k.ID}, Cause: queue.CauseConsole, Lane: queue.LaneLive}))
+		}
+		w.Idle()
+		held(t, w, 0, 0)
+		back := func(when string) {
+			t.Helper()
+			for _, k := range plan.Keys {
+				if got := w.Calendar(k.ID); got == "" || got != before[k.ID] {
+					t.Errorf("%s: calendar %q of employee %d, want %q", when, got, k.ID, before[k.ID])
+				}
+				w.WantStarts(k.ID, w.Tomorrow(9), w.Tomorrow(11))
+			}
+		}
+		back("kept")
+		w.Reconcile()
+		back("after a full run")
+		dropped, err := w.Store.Dropped(t.Context())
+		must(t, err)
+		if len(dropped) != 2 {
+			t.Errorf("%d kept by an admin, want 2", len(dropped))
+		}
+		// Back at work and dismissed again: something new, and nobody decided about that.
+		id := plan.Keys[0].ID
+		must(t, w.ERP.RehireEmployee(id))
+		w.Idle()
+		must(t, w.ERP.DismissEmployee(id))
+		w.Idle()
+		if again := held(t, w, 0, 1); !again.Keys[0].Withdrawn {
+			t.Error("who is dismissed anew still sees the calendar")
+		}
+	})
+}
+
 func TestAMassDismissalIsHeldAndCanBeGotThrough(t *testing.T) {
 	t.Parallel()
 	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {

@@ -61,10 +61,30 @@ func (p *employeePass) hold(ctx context.Context, present bool) error {
 		return errLater
 	}
 	p.Log.WarnContext(ctx, "deletion held", "employee", p.id, "reason", reason, "shared", present)
+	if present {
+		if err := p.countPresent(ctx); err != nil {
+			return err
+		}
+	}
 	if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, reason, store.HeldWaiting }); err != nil {
 		return err
 	}
 	return errLater
+}
+
+// countPresent remembers how many events the present calendar holds.
+func (p *employeePass) countPresent(ctx context.Context) error {
+	tasks, err := p.Store.TasksOf(ctx, int64(p.id))
+	if err != nil || p.rec().Calendar == nil {
+		return err
+	}
+	n := 0
+	for _, t := range tasks {
+		if m, mapped := t.Mapping(int64(p.id)); mapped && m.State == store.MappingLive && m.Epoch == p.rec().Calendar.Epoch {
+			n++
+		}
+	}
+	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Events = n }))
 }
 
 // holdFormer keeps the list of what is held right for an employee who has a calendar:
@@ -123,7 +143,7 @@ func reinstatable(retiring []store.CalendarRecord) int {
 // (rule 5.2).
 func reinstated(c store.CalendarRecord, present string) store.CalendarRecord {
 	// What happened in it meanwhile is not known.
-	c.Listed, c.LoweredRole = false, ""
+	c.Listed, c.LoweredRole, c.Events = false, "", 0
 	switch {
 	case c.AddressDigest != "":
 		// Adopted, and still shared with whom its mark says: recall finds out.

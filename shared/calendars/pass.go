@@ -291,6 +291,9 @@ func (p *employeePass) judge(ctx context.Context) error {
 	if err := p.confirmAbsence(ctx, verdict, reason); err != nil {
 		return err
 	}
+	if err := p.forgetDecision(ctx, verdict, reason); err != nil {
+		return err
+	}
 	switch verdict {
 	case calendarsync.Keep:
 		return p.keep(ctx)
@@ -299,10 +302,29 @@ func (p *employeePass) judge(ctx context.Context) error {
 			return reading.Invalid
 		}
 		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", p.id), "the ERP's answer cannot be believed")
-	default:
-		p.reason, p.absent = string(reason), verdict == calendarsync.Absent
-		return p.remove(ctx)
+	case calendarsync.Remove:
+		if p.keptByAdmin(reason) {
+			return p.keep(ctx)
+		}
 	}
+	p.reason, p.absent = string(reason), verdict == calendarsync.Absent
+	return p.remove(ctx)
+}
+
+// keptByAdmin reports whether an admin decided that the calendar stays although the ERP
+// gives this reason against it (rule 4.9). Without an address there is nobody to share
+// it with.
+func (p *employeePass) keptByAdmin(reason calendarsync.Reason) bool {
+	return p.rec().KeptFor == string(reason) && p.employee != nil && calendarsync.NormalAddress(p.employee.Email.Or("")) != ""
+}
+
+// forgetDecision ends what an admin decided about a calendar that was to go, once the ERP
+// says something else about its employee.
+func (p *employeePass) forgetDecision(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
+	if kept := p.rec().KeptFor; kept == "" || verdict == calendarsync.Unknown || kept == string(reason) {
+		return nil
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.KeptFor = "" })
 }
 
 // showStopped shows what would become of an employee while nothing may be written

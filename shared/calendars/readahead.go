@@ -193,5 +193,5 @@ func (p *employeePass) asReadAhead() *calendarsync.Employee {
 func atRest(r store.EmployeeRecord) bool {
 	c := r.Calendar
 	return c != nil && c.ID != "" && c.Listed && !c.Filled.IsZero() && c.GoneSince.IsZero() && c.RuleMissingSince.IsZero() && r.State == store.StateActive &&
-		len(r.Retiring) == 0 && r.Held == "" && !r.Vouched && r.AbsentSince.IsZero() && r.RebuildAsked.IsZero()
+		len(r.Retiring) == 0 && r.Held == "" && r.KeptFor == "" && !r.Vouched && r.AbsentSince.IsZero() && r.RebuildAsked.IsZero()
 }

@@ -154,6 +154,9 @@ func (p *employeePass) forgetEvents(ctx context.Context) error {
 		m, mapped := rec.Mapping(int64(p.id))
 		return !mapped || m.Epoch == alive
 	})
+	if err := p.countEvents(ctx, stale); err != nil {
+		return err
+	}
 	for batch := range slices.Chunk(stale, batchSize) {
 		if err := p.extend(ctx); err != nil {
 			return err
@@ -165,6 +168,27 @@ func (p *employeePass) forgetEvents(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// countEvents remembers how many events the retiring calendars hold, before the tasks
+// forget them: an admin who decides about a held calendar is told.
+func (p *employeePass) countEvents(ctx context.Context, tasks []store.TaskRecord) error {
+	counts := map[string]int{}
+	for _, t := range tasks {
+		if m, mapped := t.Mapping(int64(p.id)); mapped && m.State == store.MappingLive {
+			counts[m.Epoch]++
+		}
+	}
+	if len(counts) == 0 {
+		return nil
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		r.Retiring = slices.Clone(r.Retiring)
+		for i := range r.Retiring {
+			// A pass that died behind this counts what it had not forgotten once more.
+			r.Retiring[i].Events = max(r.Retiring[i].Events, counts[r.Retiring[i].Epoch])
+		}
+	})
 }
 
 // deleteIfAllowed does with one retiring calendar what judgeRetiring says.
@@ -344,6 +368,6 @@ func (p *employeePass) recordRemoved(ctx context.Context) error {
 	}
 	return p.save(ctx, func(r *store.EmployeeRecord) {
 		r.State, r.Reason, r.KeptFrom = store.StateNone, p.reason, time.Time{}
-		r.Held, r.AllowedAt = "", time.Time{}
+		r.Held, r.AllowedAt, r.KeptFor = "", time.Time{}, ""
 	})
 }

@@ -186,9 +186,25 @@ func (t *taskPass) hold(ctx context.Context, w write) {
 	m.AbsentSince, m.AbsentFor = w.absentSince, w.absentFor
 	if m.HeldSince.IsZero() {
 		m.HeldSince, m.HeldFor = t.acquiredAt(), string(w.decision.Reason)
+		m.HeldTitle, m.HeldStart = t.describe(ctx, w)
 		t.s.Log.WarnContext(ctx, "deletion held", "task", t.id, "employee", w.party.id, "reason", m.HeldFor)
 	}
 	t.mappings[w.party.id] = &m
+}
+
+// describe reads what a held event says, for the admin who decides about it. Where that
+// fails the admin sees the task's number.
+func (t *taskPass) describe(ctx context.Context, w write) (title, start string) {
+	ev, err := t.s.Google.Event(ctx, w.party.record.Calendar.ID, w.asItIs.EventID)
+	if err != nil {
+		t.s.Log.InfoContext(ctx, "a held event could not be read", "task", t.id, "employee", w.party.id, "kind", failure.KindOf(err))
+		return "", ""
+	}
+	start = ev.Fields.Start.Date
+	if start == "" {
+		start = ev.Fields.Start.Instant.UTC().Format(time.RFC3339)
+	}
+	return ev.Fields.Title, start
 }
 
 // lookAgain asks for another pass where this one may have come too early.

@@ -88,6 +88,9 @@ type CalendarRecord struct {
 	Unseen time.Time `firestore:"unseen,omitempty" json:"unseen,omitzero"`
 	// RuleMissingSince is when acl.list first lacked a rule that it had shown.
 	RuleMissingSince time.Time `firestore:"rule_missing_since,omitempty" json:"rule_missing_since,omitzero"`
+	// Events is how many events the calendar still had when it retired or was held: its
+	// mappings are forgotten before an admin decides about it.
+	Events int `firestore:"events,omitempty" json:"events,omitempty"`
 	// InviteAsked is when an admin asked to send the invitation again.
 	InviteAsked time.Time `firestore:"invite_asked,omitempty" json:"invite_asked,omitzero"`
 }
@@ -124,6 +127,9 @@ type EmployeeRecord struct {
 	// when an admin confirmed it.
 	Held      string    `firestore:"held,omitempty" json:"held,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
+	// KeptFor is the reason for which the calendar was to go, and an admin decided that it
+	// stays: it is kept for as long as the ERP gives just this reason (rule 4.9); indexed.
+	KeptFor string `firestore:"kept_for,omitempty" json:"kept_for,omitempty"`
 	// RebuildAsked is when an admin asked to empty the calendar and fill it again;
 	// zero once it is empty.
 	RebuildAsked time.Time `firestore:"rebuild_asked,omitempty" json:"rebuild_asked,omitzero"`

@@ -24,15 +24,51 @@ type HeldKey struct {
 	Key
 	Events    int // held events of a task
 	Calendars int // held calendars of an employee
+	Within    int // events in those calendars
 	Reason    string
+	Since     time.Time // when the first of a task's events was held; zero for an employee
+	// Title and Start are what a task's held event says, where that could be read.
+	Title, Start string
+	// Employees are those whose calendars a task's held events are in.
+	Employees []int64
+	// Withdrawn: the employee's share is gone already, and only the deletion waits.
+	Withdrawn bool
 }
 
 // HeldPlan is everything that is held, with a hash that names exactly this list.
 type HeldPlan struct {
-	Keys              []HeldKey
-	Events, Calendars int
-	Hash              string
-	Since             time.Time
+	Keys                      []HeldKey
+	Events, Calendars, Within int
+	Hash                      string
+	Since                     time.Time
+}
+
+// Only gives the part of a plan that concerns some of its keys, with a hash of its own;
+// complete is false where the plan lacks one of them.
+func (p HeldPlan) Only(keys []Key) (part HeldPlan, complete bool) {
+	for _, k := range p.Keys {
+		if slices.Contains(keys, k.Key) {
+			part.Keys = append(part.Keys, k)
+		}
+	}
+	part.Since = p.Since
+	part.sum()
+	return part, len(part.Keys) == len(keys)
+}
+
+// sum counts the keys and names the list.
+func (p *HeldPlan) sum() {
+	var list []byte
+	for _, k := range p.Keys {
+		p.Events += k.Events
+		p.Calendars += k.Calendars
+		p.Within += k.Within
+		list = fmt.Appendf(list, "%s %d %d\n", k.Key, k.Events, k.Calendars)
+	}
+	if len(list) > 0 {
+		sum := sha256.Sum256(list)
+		p.Hash = hex.EncodeToString(sum[:8])
+	}
 }
 
 // Held reads the plan of what is held. It is several reads: what is held in between
@@ -41,16 +77,7 @@ func (s *Store) Held(ctx context.Context) (plan HeldPlan, err error) {
 	if plan.Keys, err = s.heldKeys(ctx, HeldWaiting); err != nil {
 		return plan, err
 	}
-	var list []byte
-	for _, k := range plan.Keys {
-		plan.Events += k.Events
-		plan.Calendars += k.Calendars
-		list = fmt.Appendf(list, "%s %d %d\n", k.Key, k.Events, k.Calendars)
-	}
-	if len(list) > 0 {
-		sum := sha256.Sum256(list)
-		plan.Hash = hex.EncodeToString(sum[:8])
-	}
+	plan.sum()
 	for _, what := range guarded() {
 		g, _, err := get[GuardRecord](ctx, s, fmt.Sprintf("read the delete guard of %s", what), guardRef(what))
 		if err != nil {
@@ -71,8 +98,24 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// Dropped lists the keys whose deletion an admin decided against.
-func (s *Store) Dropped(ctx context.Context) ([]HeldKey, error) { return s.heldKeys(ctx, HeldDropped) }
+// Dropped lists the keys whose deletion an admin decided against: what stays as it was
+// when it was held, and employees who were given back what had been taken.
+func (s *Store) Dropped(ctx context.Context) ([]HeldKey, error) {
+	keys, err := s.heldKeys(ctx, HeldDropped)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := query[EmployeeRecord](ctx, s, "list employees kept by an admin", Query{Collection: Employees, Field: "kept_for", Op: Exists})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range kept {
+		if e.Held == "" {
+			keys = append(keys, HeldKey{Key: EmployeeKey(e.ID), Calendars: 1, Reason: e.KeptFor})
+		}
+	}
+	return keys, nil
+}
 
 // heldKeys lists the keys whose Held says how, ordered.
 func (s *Store) heldKeys(ctx context.Context, how string) ([]HeldKey, error) {
@@ -86,7 +129,7 @@ func (s *Store) heldKeys(ctx context.Context, how string) ([]HeldKey, error) {
 	}
 	var keys []HeldKey
 	for _, e := range employees {
-		keys = append(keys, HeldKey{Key: EmployeeKey(e.ID), Calendars: e.heldCalendars(), Reason: e.Reason})
+		keys = append(keys, e.heldKey())
 	}
 	for _, t := range tasks {
 		keys = append(keys, t.heldEvents(how))
@@ -97,48 +140,66 @@ func (s *Store) heldKeys(ctx context.Context, how string) ([]HeldKey, error) {
 	return keys, nil
 }
 
-// heldCalendars counts the calendars whose deletion is held.
-func (e *EmployeeRecord) heldCalendars() int {
-	n := 0
+// heldKey tells what is held of an employee: calendars on their way out whose deletion
+// was not granted, and the present one where nobody said that it is to go.
+func (e *EmployeeRecord) heldKey() HeldKey {
+	k := HeldKey{Key: EmployeeKey(e.ID), Reason: e.Reason, Withdrawn: !e.heldPresent()}
 	for _, c := range e.Retiring {
 		if !c.Permitted {
-			n++
+			k.Calendars++
+			k.Within += c.Events
 		}
 	}
 	if e.heldPresent() {
-		n++
+		k.Calendars++
+		k.Within += e.Calendar.Events
 	}
-	return n
+	return k
 }
 
 func (t *TaskRecord) heldEvents(how string) HeldKey {
 	k := HeldKey{Key: TaskKey(t.ID)}
-	for _, m := range t.Mappings {
-		if !m.HeldSince.IsZero() && m.DroppedAt.IsZero() == (how == HeldWaiting) {
-			k.Events++
-			k.Reason = m.HeldFor
+	for _, employee := range t.Mapped() {
+		m, _ := t.Mapping(employee)
+		if m.HeldSince.IsZero() || m.DroppedAt.IsZero() != (how == HeldWaiting) {
+			continue
 		}
+		k.Events++
+		k.Employees = append(k.Employees, employee)
+		k.Reason, k.Since = m.HeldFor, earlier(k.Since, m.HeldSince)
+		k.Title, k.Start = cmp.Or(k.Title, m.HeldTitle), cmp.Or(k.Start, m.HeldStart)
 	}
 	return k
 }
 
 // Drop keeps what is held of a key: an admin saw the plan and decided that the
-// calendar or the events stay. Reopen takes that back. It needs no lease.
+// calendar or the events stay. An employee's next pass gives back what was taken
+// already, for as long as the ERP says no more than it said (rule 4.9). Reopen takes
+// that back. It needs no lease.
 func (s *Store) Drop(ctx context.Context, key Key) error {
 	return s.decideHeld(ctx, key, "drop the held deletions of", func(m *Mapping, now time.Time) {
 		if m.DroppedAt.IsZero() {
 			m.DroppedAt, m.AllowedAt = now, time.Time{}
 		}
-	}, HeldDropped)
+	}, func(e *EmployeeRecord) {
+		if e.Held != "" {
+			e.Held, e.KeptFor = HeldDropped, e.Reason
+		}
+	})
 }
 
 // Reopen puts what was dropped back into the plan, for an admin to decide anew. It
 // needs no lease.
 func (s *Store) Reopen(ctx context.Context, key Key) error {
-	return s.decideHeld(ctx, key, "reopen the held deletions of", func(m *Mapping, _ time.Time) { m.DroppedAt = time.Time{} }, HeldWaiting)
+	return s.decideHeld(ctx, key, "reopen the held deletions of", func(m *Mapping, _ time.Time) { m.DroppedAt = time.Time{} }, func(e *EmployeeRecord) {
+		e.KeptFor = ""
+		if e.Held != "" {
+			e.Held = HeldWaiting
+		}
+	})
 }
 
-func (s *Store) decideHeld(ctx context.Context, key Key, doing string, event func(m *Mapping, now time.Time), employee string) error {
+func (s *Store) decideHeld(ctx context.Context, key Key, doing string, event func(m *Mapping, now time.Time), employee func(*EmployeeRecord)) error {
 	return s.changeAny(ctx, doing, key, func(tx Tx, rec keyed) (effect, error) {
 		switch r := rec.(type) {
 		case *TaskRecord:
@@ -147,10 +208,11 @@ func (s *Store) decideHeld(ctx context.Context, key Key, doing string, event fun
 				return nothing, nil
 			}
 		case *EmployeeRecord:
-			if r.Held == "" {
+			if r.Held == "" && r.KeptFor == "" {
 				return nothing, nil
 			}
-			r.Held, r.AllowedAt = employee, time.Time{}
+			employee(r)
+			r.AllowedAt = time.Time{}
 		}
 		return set, nil
 	})

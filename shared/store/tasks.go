@@ -52,6 +52,11 @@ type Mapping struct {
 	// that it stays.
 	HeldSince time.Time `firestore:"held_since,omitempty" json:"held_since,omitzero"`
 	HeldFor   string    `firestore:"held_for,omitempty" json:"held_for,omitempty"`
+	// HeldTitle and HeldStart are what the held event says, so that an admin sees what
+	// they decide about; remembered only while it is held (rule 10.3). HeldStart is a date
+	// or a time as Google writes it.
+	HeldTitle string    `firestore:"held_title,omitempty" json:"held_title,omitempty"`
+	HeldStart string    `firestore:"held_start,omitempty" json:"held_start,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
 	DroppedAt time.Time `firestore:"dropped_at,omitempty" json:"dropped_at,omitzero"`
 	// GoneSince is when Google first said of an event that was to be deleted that it does
@@ -74,6 +79,7 @@ func (m Mapping) Expired(now time.Time) bool {
 // Release forgets that a deletion was held: it happened, or its reason is gone.
 func (m *Mapping) Release() {
 	m.HeldSince, m.HeldFor, m.AllowedAt, m.DroppedAt = time.Time{}, "", time.Time{}, time.Time{}
+	m.HeldTitle, m.HeldStart = "", ""
 }
 
 // Open reports whether a write was announced and not confirmed.
