@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -30,14 +29,14 @@ func (h *handler) ask(w http.ResponseWriter, r *http.Request, s signin.Session, 
 	}
 	m := queue.Message{IDs: []int64{id}, Cause: queue.CauseConsole, Lane: queue.LaneLive}
 	if h.publish(w, r, topic, m) {
-		h.redirect(w, h.console.URL("/", url.Values{"queued": {kind}, "id": {strconv.FormatInt(id, 10)}}))
+		h.goBack(w, r, "queued", kind, "id", strconv.FormatInt(id, 10))
 	}
 }
 
 // run asks for a full run.
 func (h *handler) run(w http.ResponseWriter, r *http.Request, _ signin.Session) {
 	if h.publish(w, r, h.cfg.EmployeeTopic, everybody()) {
-		h.redirect(w, h.console.URL("/", url.Values{"queued": {"all"}}))
+		h.goBack(w, r, "queued", "all")
 	}
 }
 
@@ -131,7 +130,7 @@ func (h *handler) askHeld(w http.ResponseWriter, r *http.Request, keys []store.H
 			}
 		}
 	}
-	h.redirect(w, h.console.URL("/", url.Values{"queued": {queued}}))
+	h.goBack(w, r, "queued", queued)
 }
 
 func (h *handler) publish(w http.ResponseWriter, r *http.Request, topic string, m queue.Message) bool {

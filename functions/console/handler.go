@@ -93,7 +93,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := loadAssets(translations)
+	files, err := loadAssets(translations, consoleSite.Path(""))
 	if err != nil {
 		return nil, err
 	}

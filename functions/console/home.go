@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,7 +102,6 @@ type connection struct {
 }
 
 type homeView struct {
-	Flash      *notice
 	Notices    []notice
 	Tiles      []tile
 	Connection connection
@@ -138,7 +136,7 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 		return
 	}
 	c := h.locale(r, o.saved.Settings.TimeZone)
-	v := homeView{Flash: flash(r.URL.Query()), Connection: h.connection(c, o), Now: c.stamp(c.now)}
+	v := homeView{Connection: h.connection(c, o), Now: c.stamp(c.now)}
 	v.Notices = h.notices(c, o, len(failed))
 	v.Tiles = h.tiles(c, o)
 	v.Employees, v.Without = h.people(c, o)
@@ -167,40 +165,6 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 		v.Activity = append(v.Activity, activityOf(c, a, names, link))
 	}
 	h.show(w, r, http.StatusOK, view{Page: "home", Title: "Status", Session: &s, Body: v})
-}
-
-// flash puts a fixed query value into words; free text never comes from a link.
-func flash(q url.Values) *notice {
-	switch q.Get("connected") {
-	case "1":
-		return &notice{Level: "good", Title: "The account is connected.", Text: "All calendars are being checked now; this page follows it."}
-	case "unqueued":
-		return &notice{Level: "warn", Title: "The account is connected, but the first check could not be queued.", Text: "Press “Check everything now”."}
-	}
-	id, _ := strconv.ParseInt(q.Get("id"), 10, 64)
-	switch q.Get("queued") {
-	case "confirmed":
-		return &notice{Level: "good", Title: "The held deletions are confirmed.", Text: "Each is read from the ERP once more, and goes if it is still due."}
-	case "dropped":
-		return &notice{Level: "good", Title: "What was held stays.", Text: "It is not deleted and not shown again until the ERP says something new about it."}
-	case "purge":
-		return &notice{Level: "warn", Title: "Everything is being deleted.", Text: "Syncing is switched off; this page follows it."}
-	case "stopped":
-		return &notice{Level: "warn", Title: "The deletion is stopped.", Text: "Syncing is still switched off; what is gone is made again when you switch it on in the settings."}
-	case "rebuild":
-		return &notice{Level: "good", Title: fmt.Sprintf("The calendar of employee %d is being rebuilt.", id), Text: "It is emptied and filled again; this takes some minutes."}
-	case "replace":
-		return &notice{Level: "good", Title: fmt.Sprintf("A new calendar for employee %d is being made.", id), Text: "If Google still says that the old one is gone."}
-	case "invite":
-		return &notice{Level: "good", Title: fmt.Sprintf("Employee %d is being invited again.", id), Text: "Google sends the invitation within a minute."}
-	case "held":
-		return &notice{Level: "good", Title: "What is held is looked at again.", Text: "What the ERP shows again drops out of the list."}
-	case "all":
-		return &notice{Level: "good", Title: "A check of all calendars is queued.", Text: "It takes some minutes; this page follows it."}
-	case "employee", "task":
-		return &notice{Level: "good", Title: fmt.Sprintf("The %s %d is queued.", q.Get("queued"), id), Text: "It is looked at within seconds."}
-	}
-	return nil
 }
 
 // notices lists what needs an admin, the worst first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
@@ -49,12 +48,8 @@ func (h *handler) texts(r *http.Request) i18n.Texts {
 // chooseLanguage remembers the language in this browser and shows the page again. It needs
 // no session: the guide has none.
 func (h *handler) chooseLanguage(w http.ResponseWriter, r *http.Request) {
-	to, back := r.PostFormValue("to"), r.PostFormValue("back")
-	if slices.Contains(i18n.Languages(), to) {
+	if to := r.PostFormValue("to"); slices.Contains(i18n.Languages(), to) {
 		http.SetCookie(w, h.console.Cookie(languageCookie, to, languageLasts))
 	}
-	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\?#") {
-		back = "/"
-	}
-	h.redirect(w, h.console.URL(back, nil))
+	h.goBack(w, r)
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -32,7 +33,8 @@ func contentTypes() map[string]string {
 	return map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 }
 
-func loadAssets(texts *i18n.Catalogue) (assets, error) {
+// loadAssets reads the embedded files; base is the console's path as a browser sees it.
+func loadAssets(texts *i18n.Catalogue, base string) (assets, error) {
 	a := assets{pages: map[string]*template.Template{}, bodies: map[string][]byte{}, hashes: map[string]string{}}
 	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
@@ -48,8 +50,9 @@ func loadAssets(texts *i18n.Catalogue) (assets, error) {
 	}
 	for _, l := range i18n.Languages() {
 		t := texts.For(l)
-		// Pages write {{t "frame.skip"}} for a text and {{n "count.tasks" 3}} for a count.
-		a.pages[l], err = template.New("").Funcs(template.FuncMap{"t": t.T, "n": t.N}).ParseFS(templateFiles, "templates/*.html")
+		// Pages write {{t "frame.skip"}} for a text, {{n "count.tasks" 3}} for a count and {{base}} before
+		// a path, where a part has only its own data.
+		a.pages[l], err = template.New("").Funcs(template.FuncMap{"t": t.T, "n": t.N, "base": func() string { return base }}).ParseFS(templateFiles, "templates/*.html")
 		if err != nil {
 			return a, fmt.Errorf("read the embedded pages: %w", err)
 		}
@@ -82,15 +85,17 @@ type message struct {
 // The template "page-" + Page shows it, between "top" and "bottom".
 type view struct {
 	Page, Title string
+	Menu        string // the entry of the main menu; "" is that of Page
 	Session     *signin.Session
 	Body        any
 
 	// Set by show.
+	Flash                     *notice // what came of an action, said once
 	CSRF                      string
 	Lang                      string
 	Languages                 []option
 	Nav                       []navLink
-	Here                      string // the page's own path, to come back to
+	Here                      string // the page's own path and query, for forms to come back to
 	Base, Style, Script, Icon string
 }
 
@@ -100,7 +105,8 @@ type navLink struct {
 	Here             bool
 }
 
-// navigation is the main menu: the pages in the order of their use.
+// navigation is the main menu, in the order of use. A page that belongs to another one, as a
+// person belongs to People, names that one's Page in its view's Menu.
 func navigation(t i18n.Texts, page string) []navLink {
 	links := []navLink{
 		{Page: "home", Path: "/", Text: t.T("frame.overview")},
@@ -118,10 +124,10 @@ func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, v vie
 		return h.console.Path("/static/" + name + "?v=" + h.assets.hashes[name])
 	}
 	t := h.texts(r)
-	v.Base, v.Here, v.Lang, v.Languages = h.console.Path(""), r.URL.Path, t.Language, languages(t.Language)
+	v.Base, v.Here, v.Lang, v.Languages = h.console.Path(""), here(r), t.Language, languages(t.Language)
 	v.Style, v.Script, v.Icon = asset("app.css"), asset("app.js"), asset("icon.svg")
 	if v.Session != nil {
-		v.CSRF, v.Nav = h.sessions.CSRF(*v.Session), navigation(t, v.Page)
+		v.CSRF, v.Nav, v.Flash = h.sessions.CSRF(*v.Session), navigation(t, cmp.Or(v.Menu, v.Page)), flash(t, r.URL.Query())
 	}
 	var body bytes.Buffer
 	if err := h.assets.pages[t.Language].ExecuteTemplate(&body, "page-"+v.Page, v); err != nil {

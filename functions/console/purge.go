@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -134,7 +133,7 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 	}
 	h.Log.WarnContext(r.Context(), "purge started", "sub", s.Sub, "calendars", calendars, "events", events)
 	if h.publish(w, r, h.cfg.EmployeeTopic, everybody()) {
-		h.redirect(w, h.console.URL("/", url.Values{"queued": {"purge"}}))
+		h.goBack(w, r, "queued", "purge")
 	}
 }
 
@@ -147,7 +146,7 @@ func (h *handler) stopPurge(w http.ResponseWriter, r *http.Request, s signin.Ses
 		return
 	}
 	h.Log.WarnContext(r.Context(), "purge stopped", "sub", s.Sub)
-	h.redirect(w, h.console.URL("/", url.Values{"queued": {"stopped"}}))
+	h.goBack(w, r, "queued", "stopped")
 }
 
 // purgeView is the progress of a purge under way.

@@ -186,7 +186,7 @@ func TestEveryEmployeeWithoutACalendarHasAReasonInPlainWords(t *testing.T) {
 		w.employee(int64(i+1), func(e *store.EmployeeRecord) { e.Name, e.State, e.Reason = "Somebody", store.StateNone, string(r) }, nil)
 	}
 	body := b.get("/").body
-	if n := strings.Count(body, "Sync Somebody now"); n != len(reasons) {
+	if n := strings.Count(body, `Sync now<span class="unseen"> Somebody`); n != len(reasons) {
 		t.Fatalf("%d employees are shown, want %d", n, len(reasons))
 	}
 	if strings.Contains(body, "No reason is recorded yet") {

@@ -34,7 +34,18 @@ func (c locale) stamp(t time.Time) stamp {
 	if t.IsZero() {
 		return stamp{}
 	}
-	return stamp{Ago: c.age(c.now.Sub(t)), Full: t.In(c.zone).Format("2006-01-02 15:04:05 MST"), Machine: t.UTC().Format(time.RFC3339)}
+	return stamp{Ago: c.age(c.now.Sub(t)), Full: c.moment(t), Machine: t.UTC().Format(time.RFC3339)}
+}
+
+// moment gives a time as the language writes it, in the installation's zone.
+func (c locale) moment(t time.Time) string { return t.In(c.zone).Format(c.day() + " 15:04") }
+
+// day is the form of a date.
+func (c locale) day() string {
+	if c.Language == i18n.Default {
+		return time.DateOnly
+	}
+	return "02.01.2006"
 }
 
 // age puts a duration into words, rounded down.
@@ -60,7 +71,7 @@ func (c locale) about(t time.Time) string {
 		return c.T("time.now")
 	}
 	t = t.In(c.zone)
-	form := "2006-01-02 15:04"
+	form := c.day() + " 15:04"
 	if day := time.DateOnly; t.Format(day) == c.now.In(c.zone).Format(day) {
 		form = "15:04"
 	}

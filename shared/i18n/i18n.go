@@ -90,7 +90,7 @@ func (t Texts) N(key string, count int, values ...any) string {
 // Has reports whether a key exists in this language, for keys that are made from what others
 // report: a reason, a kind of drift.
 func (t Texts) Has(key string) bool {
-	_, tag, err := t.localizer.LocalizeWithTag(&i18n.LocalizeConfig{MessageID: key, PluralCount: 1, TemplateData: map[string]any{"N": 1}})
+	_, tag, err := t.localizer.LocalizeWithTag(&i18n.LocalizeConfig{MessageID: key, TemplateData: map[string]any{"N": 1}})
 	return err == nil && tag.String() == t.Language
 }
 

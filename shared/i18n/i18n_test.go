@@ -201,7 +201,7 @@ func TestMatch(t *testing.T) {
 
 func TestHas(t *testing.T) {
 	c := load(t)
-	if !c.For("uk").Has("count.tasks") || c.For("uk").Has("count.no-such-thing") {
+	if !c.For("uk").Has("count.tasks") || !c.For("en").Has("frame.overview") || c.For("uk").Has("count.no-such-thing") {
 		t.Error("Has does not tell what exists")
 	}
 	if got := c.For("ru").T("count.no-such-thing"); got != "count.no-such-thing" {

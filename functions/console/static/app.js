@@ -1,62 +1,79 @@
-// Refreshes the parts of the status page marked data-live, filters the list of
-// employees and offers the browser's time zones. The pages work without it.
+// Keeps counts and state lines of an open page up to date, says new alarms aloud, and helps
+// with the settings form. Every page works without it.
+//
+// Refreshed are elements marked data-live with an id: [data-live=""] every 15 s while somebody
+// works here, each minute on a page left open; [data-live="soon"] every 2 s, for what came of
+// an action, until the page marks it so no more. Nothing that somebody reads or uses is
+// replaced: no table, no list of rows, nothing that has the focus.
 "use strict";
 
 (() => {
-  // Quick while somebody works here; slower on a page left open, since each
-  // refresh reads every employee's record.
-  const quickMs = 15000, slowMs = 60000, quickTimes = 20;
-  const live = () => document.querySelectorAll("[data-live][id]");
-  const filterBox = document.querySelector("input[data-filter]");
+  const soonMs = 2000, quickMs = 15000, slowMs = 60000, quickTimes = 20, soonTimes = 60;
+  const outcomes = ["queued", "id", "connected", "saved"]; // said once; the same as in back.go
+  const lasting = "table, form, [data-row], input, select, textarea";
+  const live = () => [...document.querySelectorAll("[data-live][id]")];
+  const say = document.getElementById("live"), stale = document.getElementById("stale");
 
-  function applyFilter() {
-    if (!filterBox) return;
-    const wanted = filterBox.value.trim().toLowerCase();
-    for (const row of document.querySelectorAll(filterBox.dataset.filter + " [data-row]")) {
-      row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
-    }
-  }
-
-  if (filterBox) {
-    filterBox.closest("label").hidden = false;
-    filterBox.addEventListener("input", applyFilter);
+  function alarms(page) {
+    return new Map([...page.querySelectorAll("[data-alarm]")].map((a) => [a.dataset.alarm, a.textContent.replace(/\s+/g, " ").trim()]));
   }
 
   function take(fresh) {
+    const before = alarms(document);
     for (const part of live()) {
       const next = fresh.getElementById(part.id);
-      // What somebody is using with the keyboard is left until they move on.
       if (!next || part.contains(document.activeElement)) continue;
+      if (part.querySelector(lasting) || next.querySelector(lasting)) continue;
+      part.dataset.live = next.dataset.live ?? "";
       if (next.innerHTML === part.innerHTML) continue;
       const open = [...part.querySelectorAll("details")].map((d) => d.open);
       part.replaceChildren(...next.childNodes);
       part.querySelectorAll("details").forEach((d, i) => { if (i < open.length) d.open = open[i]; });
     }
-    applyFilter();
+    const news = [...alarms(document)].filter(([name]) => !before.has(name)).map(([, text]) => text);
+    if (news.length > 0) say.textContent = news.join(" ");
   }
 
   async function refresh() {
     if (document.hidden) return;
-    const stale = document.getElementById("stale");
     try {
-      const page = location.pathname; // without the query, which holds a message shown once
-      const answer = await fetch(page, { redirect: "manual", credentials: "same-origin", cache: "no-store" });
+      const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin", cache: "no-store" });
       if (!answer.ok) throw new Error("status " + answer.status);
       take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      stale.hidden = true;
+      if (stale) stale.hidden = true;
     } catch {
-      stale.hidden = false;
+      if (stale) stale.hidden = false;
     }
   }
 
-  if (document.getElementById("stale")) {
-    let times = 0;
-    const again = () => setTimeout(async () => { times++; await refresh(); again(); }, times < quickTimes ? quickMs : slowMs);
+  // What was said once should not come back with a reload, nor with a refresh.
+  const address = new URL(location.href);
+  outcomes.forEach((name) => address.searchParams.delete(name));
+  if (address.href !== location.href) history.replaceState(null, "", address.href);
+
+  if (live().length > 0) {
+    let times = 0, soon = 0;
+    const pace = () => {
+      if (soon < soonTimes && document.querySelector('[data-live="soon"]')) { soon++; return soonMs; }
+      return times < quickTimes ? quickMs : slowMs;
+    };
+    const again = () => setTimeout(async () => { times++; await refresh(); again(); }, pace());
     again();
     document.addEventListener("pointerdown", () => { times = 0; });
     document.addEventListener("visibilitychange", () => { times = 0; refresh(); });
-    // A message shown once should not come back with a reload.
-    if (location.search) history.replaceState(null, "", location.pathname);
+  }
+
+  // After a refused form the summary of its faults is what to read first.
+  document.querySelector('[role="alert"][tabindex="-1"]')?.focus();
+
+  // Buttons that copy: shown only where copying works.
+  for (const button of document.querySelectorAll("button[data-copy]")) {
+    if (!navigator.clipboard) break;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).innerText);
+      say.textContent = button.dataset.copied ?? "";
+    });
   }
 
   const zones = document.getElementById("zones");

@@ -1,0 +1,133 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
+	"github.com/erp-calendar/erp-calendar/shared/testenv"
+)
+
+// shownPage is a page that everybody has to be able to use.
+type shownPage struct {
+	name, path string
+	// set prepares the world; nil is that of populate.
+	set func(w *world)
+}
+
+// shownPages are all pages, in the states that look different: whoever makes a page adds it.
+func shownPages() []shownPage {
+	return []shownPage{
+		{"overview", "/", nil},
+		{"overview-first", "/", func(*world) {}},
+		{"settings", "/settings", nil},
+		{"purge", "/purge", nil},
+		{"message", "/nowhere", nil},
+	}
+}
+
+// TestEverybodyCanUseEveryPage shows each page at a desktop's and a phone's width, light and
+// dark, in every language: axe finds no fault against WCAG 2.2 AA, nothing is wider than the
+// screen, and the text is in the language that was chosen. With SCREENSHOTS it keeps pictures.
+func TestEverybodyCanUseEveryPage(t *testing.T) {
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range shownPages() {
+		t.Run(p.name, func(t *testing.T) {
+			ctx, w := inBrowser(t)
+			if p.set == nil {
+				w.populate()
+			} else {
+				p.set(w)
+			}
+			do(ctx, t, "sign in", chromedp.Navigate(w.base+"/console/"), chromedp.WaitVisible(chromedp.CSS("main h1")))
+			faults := map[string][]string{}
+			for _, lang := range i18n.Languages() {
+				evaluate[int](ctx, t, fmt.Sprintf(`fetch(%q, {method: "POST", body: new URLSearchParams({to: %q})}).then((r) => r.status)`, w.base+"/console/language", lang))
+				do(ctx, t, lang, chromedp.Navigate(w.base+"/console"+p.path), chromedp.WaitVisible(chromedp.CSS(`html[lang="`+lang+`"] main`)))
+				for _, theme := range []string{"light", "dark"} {
+					for _, width := range []int64{testenv.Desktop, testenv.Phone} {
+						do(ctx, t, theme, inTheme(theme))
+						testenv.Screenshot(ctx, t, p.name+"-"+lang+"-"+theme, width)
+						for _, found := range findings(ctx, t, string(axe)) {
+							faults[found] = append(faults[found], fmt.Sprintf("%s %s %d", lang, theme, width))
+						}
+					}
+				}
+			}
+			for found, where := range faults {
+				t.Errorf("%s: %s", strings.Join(where, ", "), found)
+			}
+		})
+	}
+}
+
+// inBrowser gives a world with a server, and a browser that has not been there yet.
+func inBrowser(t *testing.T) (context.Context, *world) {
+	t.Helper()
+	ctx := testenv.Browser(t)
+	var w *world
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.mux.ServeHTTP(rw, r) }))
+	t.Cleanup(server.Close)
+	w = newWorldAt(t, server.URL)
+	return ctx, w
+}
+
+// do has the browser do something.
+func do(ctx context.Context, t *testing.T, what string, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// evaluate runs a script in the page, and waits for what it promises.
+func evaluate[T any](ctx context.Context, t *testing.T, script string) T {
+	t.Helper()
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%.60s: %v", script, err)
+	}
+	return got
+}
+
+// inTheme shows pages as to somebody who prefers light or dark.
+func inTheme(theme string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		return err
+	})
+}
+
+// findings are what axe finds on the page shown: the rule, what is wrong, and where.
+func findings(ctx context.Context, t *testing.T, axe string) []string {
+	t.Helper()
+	report := evaluate[string](ctx, t, axe+`;
+axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]})
+  .then((r) => JSON.stringify(r.violations.map((v) => ({rule: v.id, help: v.help, where: v.nodes.map((n) => n.html)}))))`)
+	var violations []struct {
+		Rule, Help string
+		Where      []string
+	}
+	if err := json.Unmarshal([]byte(report), &violations); err != nil {
+		t.Fatalf("axe: %v: %.200s", err, report)
+	}
+	var out []string
+	for _, v := range violations {
+		out = append(out, fmt.Sprintf("%s: %s\n\t%s", v.Rule, v.Help, strings.Join(v.Where[:min(3, len(v.Where))], "\n\t")))
+	}
+	return out
+}
