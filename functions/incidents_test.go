@@ -63,10 +63,10 @@ func TestWhateverHitsTheAccountIsOneIncident(t *testing.T) {
 		"accessNotConfigured":        {begin: spells(fakegoogle.AccountRefusal("accessNotConfigured")), at: store.AtAPI, reason: "accessNotConfigured"},
 		"notACalendarUser":           {begin: spells(fakegoogle.AccountRefusal("notACalendarUser")), at: store.AtAPI, reason: "notACalendarUser"},
 		"a reason that nobody knows": {begin: spells(fakegoogle.AccountRefusal("madeUpTomorrow")), at: "events.update", reason: "madeUpTomorrow"},
-		"the zone": {begin: func(w *world.World) func() {
-			w.Google.ChangeWays(func(ways *fakegoogle.Ways) { ways.ZonesRefused = []string{"Europe/Kyiv"} })
+		"the zone by either name": {begin: func(w *world.World) func() {
+			w.Google.ChangeWays(func(ways *fakegoogle.Ways) { ways.ZonesRefused = []string{"Europe/Kyiv", "Europe/Kiev"} })
 			return func() { w.Google.ChangeWays(func(ways *fakegoogle.Ways) { ways.ZonesRefused = nil }) }
-		}, at: "events.update", reason: "invalid"},
+		}, at: store.AtZone, reason: "invalidTimeZone"},
 	}
 	for _, code := range []string{"deleted_client", "disabled_client", "admin_policy_enforced", "org_internal", "access_denied", "made_up_tomorrow"} {
 		rows["token "+code] = shutOut{begin: expired(code), at: store.AtToken, reason: code, repeated: code == "made_up_tomorrow"}

@@ -84,3 +84,49 @@ func TestRulesThatACalendarIsBornWithAreNoDrift(t *testing.T) {
 		})
 	}
 }
+
+// Rule 2.9: where Google does not take the name of the zone, everything is written by
+// its other name, and a second full run writes nothing.
+func TestAZoneThatGoogleRefusesIsSentByItsOtherName(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]bool{"from the beginning": false, "from some day on": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+				refuse := func() {
+					w.Google.ChangeWays(func(to *fakegoogle.Ways) { to.ZonesRefused = []string{world.Zone} })
+				}
+				if !late {
+					refuse()
+				}
+				who := withCalendars(t, w, "Olena", "Petro")
+				task := w.Task(w.Tomorrow(9), who...)
+				w.Idle()
+				refuse()
+				must(t, w.ERP.MoveTask(task, w.Tomorrow(11)))
+				newcomer := w.Employee("Roman")
+				w.Idle()
+				wantDrift(t, night(t, w), nil, nil)
+				w.Google.ResetRequests()
+				wantDrift(t, night(t, w), nil, nil)
+				if n := writesOf(w); n != 0 {
+					t.Errorf("a second full run made %d writes", n)
+				}
+				for _, id := range who {
+					w.WantStarts(id, w.Tomorrow(11))
+				}
+				if w.Calendar(newcomer) == "" {
+					t.Error("the newcomer has no calendar")
+				}
+				in, err := w.Store.Installation(t.Context())
+				must(t, err)
+				if in.GoogleZones[world.Zone] != "Europe/Kiev" {
+					t.Errorf("remembered: %v", in.GoogleZones)
+				}
+				if n := alarms(w, "account-refused"); n != 0 {
+					t.Errorf("%d alarms", n)
+				}
+			})
+		})
+	}
+}

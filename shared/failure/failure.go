@@ -40,6 +40,9 @@ const (
 	Misconfigured Kind = "misconfigured"
 )
 
+// ReasonZone is the reason of a write whose time zone Google does not take by that name.
+const ReasonZone = "invalidTimeZone"
+
 // Error is a failure with its kind. Op says what was being done and to which
 // id; Reason is the other side's machine-readable word for it, if it gave one.
 type Error struct {

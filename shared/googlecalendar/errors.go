@@ -34,6 +34,9 @@ func classify(op string, err error) error {
 		return &failure.Error{Kind: failure.Transient, Op: op, Ambiguous: true, Err: err}
 	}
 	f := &failure.Error{Op: op, Status: api.Code, Reason: reason(api), RetryAfter: retryAfter(api.Header)}
+	if saysZone(api) {
+		f.Reason = failure.ReasonZone
+	}
 	f.Kind = kindOf(api.Code, f.Reason)
 	f.Ambiguous = api.Code >= 500
 	if f.Kind == failure.Gone && !saysGone(api) {

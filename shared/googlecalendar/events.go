@@ -40,8 +40,8 @@ type Draft struct {
 // by a live event or a cancelled one.
 func (g *Gateway) InsertEvent(ctx context.Context, calendarID string, d Draft) (Event, error) {
 	var made *calendar.Event
-	err := g.call(ctx, op{"events.insert", calendarID + "/" + d.ID, "insert event " + d.ID}, calendarID, always, func(ctx context.Context) (err error) {
-		made, err = g.api.Events.Insert(calendarID, d.body()).SendUpdates("none").Fields(eventFields).Context(ctx).Do()
+	err := g.callZoned(ctx, op{"events.insert", calendarID + "/" + d.ID, "insert event " + d.ID}, calendarID, always, d.zoneOf(), func(ctx context.Context, zone string) (err error) {
+		made, err = g.api.Events.Insert(calendarID, d.inZone(zone).body()).SendUpdates("none").Fields(eventFields).Context(ctx).Do()
 		return err
 	})
 	return checked(d.ID, made, err)
@@ -51,8 +51,8 @@ func (g *Gateway) InsertEvent(ctx context.Context, calendarID string, d Draft) (
 // conflict: somebody changed it since ETag.
 func (g *Gateway) UpdateEvent(ctx context.Context, calendarID string, d Draft) (Event, error) {
 	var made *calendar.Event
-	err := g.call(ctx, op{"events.update", calendarID + "/" + d.ID, "update event " + d.ID}, calendarID, always, func(ctx context.Context) (err error) {
-		call := g.api.Events.Update(calendarID, d.ID, d.body()).SendUpdates("none").Fields(eventFields).Context(ctx)
+	err := g.callZoned(ctx, op{"events.update", calendarID + "/" + d.ID, "update event " + d.ID}, calendarID, always, d.zoneOf(), func(ctx context.Context, zone string) (err error) {
+		call := g.api.Events.Update(calendarID, d.ID, d.inZone(zone).body()).SendUpdates("none").Fields(eventFields).Context(ctx)
 		ifMatch(call.Header(), d.ETag)
 		made, err = call.Do()
 		return err

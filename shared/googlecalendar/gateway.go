@@ -45,6 +45,8 @@ type Watcher interface {
 	Admit(ctx context.Context, method string) error
 	// Called hears how a call of a method about a key ended, and gives the error on.
 	Called(ctx context.Context, method, key string, err error) error
+	// ZoneTaken hears that Google took a write that names a zone.
+	ZoneTaken(ctx context.Context)
 }
 
 // callTimeout bounds one attempt of one call.
@@ -56,6 +58,7 @@ type Gateway struct {
 	pacer   Pacer
 	account func(ctx context.Context) (string, error)
 	watcher Watcher // nil for none
+	zones   zoneNames
 }
 
 // New makes a Gateway. client must authorize its calls; endpoint is Google's own
@@ -92,13 +95,17 @@ const (
 // call makes one call, unless an incident of the account keeps it back, and tells the
 // watcher how it ended.
 func (g *Gateway) call(ctx context.Context, o op, writesTo string, r retry, do func(ctx context.Context) error) error {
+	return g.watched(ctx, o, func() error { return g.attempt(ctx, o.text, writesTo, r, do) })
+}
+
+func (g *Gateway) watched(ctx context.Context, o op, attempt func() error) error {
 	if g.watcher == nil {
-		return g.attempt(ctx, o.text, writesTo, r, do)
+		return attempt()
 	}
 	if err := g.watcher.Admit(ctx, o.method); err != nil {
 		return classify(o.text, err)
 	}
-	return g.watcher.Called(ctx, o.method, o.key, g.attempt(ctx, o.text, writesTo, r, do))
+	return g.watcher.Called(ctx, o.method, o.key, attempt())
 }
 
 // attempt paces, makes and classifies one call, retrying with jittered back-off
@@ -212,7 +219,7 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 // looked for by the mark first (rule 3.6).
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
-	err := g.call(ctx, op{"calendars.insert", "employee " + strconv.FormatInt(int64(mark.Employee), 10), "create the calendar"}, "", definite, func(ctx context.Context) (err error) {
+	err := g.callZoned(ctx, op{"calendars.insert", "employee " + strconv.FormatInt(int64(mark.Employee), 10), "create the calendar"}, "", definite, zone, func(ctx context.Context, zone string) (err error) {
 		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Text(), TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
@@ -243,7 +250,7 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 	if !c.Marked || c.Mark.Text() != mark.Text() {
 		description = strings.TrimSpace(calendarsync.WithoutMarks(description) + "\n" + mark.Text())
 	}
-	return g.call(ctx, op{"calendars.update", c.ID, "update calendar " + c.ID}, c.ID, always, func(ctx context.Context) error {
+	return g.callZoned(ctx, op{"calendars.update", c.ID, "update calendar " + c.ID}, c.ID, always, zone, func(ctx context.Context, zone string) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
@@ -252,8 +259,8 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 // Disown takes the product's mark off a calendar read before: from then on it is
 // somebody else's.
 func (g *Gateway) Disown(ctx context.Context, c Calendar) error {
-	return g.call(ctx, op{"calendars.update", c.ID, "take the mark off calendar " + c.ID}, c.ID, always, func(ctx context.Context) error {
-		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: c.Name, Description: calendarsync.WithoutMarks(c.Description), TimeZone: c.TimeZone}).Context(ctx).Do()
+	return g.callZoned(ctx, op{"calendars.update", c.ID, "take the mark off calendar " + c.ID}, c.ID, always, c.TimeZone, func(ctx context.Context, zone string) error {
+		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: c.Name, Description: calendarsync.WithoutMarks(c.Description), TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
 }

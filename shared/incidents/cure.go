@@ -3,6 +3,7 @@ package incidents
 import (
 	"net/http"
 
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -25,6 +26,7 @@ var cures = map[string]string{
 	"domainPolicy":          "The Workspace's admins have switched Calendar or its API off for the central account. Switch it on in the Admin console: Apps, Google Workspace, Calendar.",
 	"CONSUMER_SUSPENDED":    "Google has suspended the Cloud project of the OAuth client. The project's page in the Cloud console says why, and how to appeal.",
 	"CONSUMER_INVALID":      "The Cloud project of the OAuth client is gone. Restore it in the Cloud console (within 30 days).",
+	failure.ReasonZone:      "Google takes the time zone of the settings by none of its names. Choose another zone in the settings that has the same hours.",
 	"BILLING_DISABLED":      "The Cloud project of the OAuth client has no billing account. Link one in the Cloud console.",
 }
 

@@ -179,6 +179,8 @@ func (w *Watch) Called(ctx context.Context, method, key string, err error) error
 		return err // the token or the budget failed, and the call was not made
 	}
 	switch {
+	case f.AccountWide && f.Reason == failure.ReasonZone:
+		w.raise(ctx, store.Refusal{At: store.AtZone, Status: f.Status, Reason: f.Reason})
 	case f.AccountWide:
 		w.raise(ctx, store.Refusal{At: store.AtAPI, Status: f.Status, Reason: f.Reason})
 	case mayAgree(f):
@@ -189,6 +191,13 @@ func (w *Watch) Called(ctx context.Context, method, key string, err error) error
 		}
 	}
 	return err
+}
+
+// ZoneTaken hears that Google took a write that names a zone.
+func (w *Watch) ZoneTaken(ctx context.Context) {
+	if w != nil {
+		w.worked(ctx, store.AtZone)
+	}
 }
 
 // mayAgree reports whether a failure of many keys would be the account's: Google
@@ -308,6 +317,8 @@ func Text(r store.Refusal) string {
 		return s + " from the token endpoint"
 	case store.AtAPI:
 		return s + " from the Calendar API"
+	case store.AtZone:
+		return s + " for the time zone"
 	default:
 		return s + " at " + r.At
 	}

@@ -7,17 +7,20 @@ import (
 	"time"
 )
 
-// Where at Google an incident was met, besides the method of the Calendar API.
+// Where at Google an incident was met, besides a method of the Calendar API.
 const (
 	// AtToken: the token endpoint gives no access tokens.
 	AtToken = "token"
 	// AtAPI: every method of the Calendar API.
 	AtAPI = "api"
+	// AtZone: every write that names the zone, by whichever of its names. Nearly all do,
+	// so nothing is written (rule 2.9).
+	AtZone = "zone"
 )
 
 // Refusal is an answer of Google's that may concern the whole account (rule 7.7).
 type Refusal struct {
-	// At is AtToken, AtAPI or a method, such as "events.insert".
+	// At is AtToken, AtAPI, AtZone or a method, such as "events.insert".
 	At     string `firestore:"at" json:"at"`
 	Status int    `firestore:"status,omitempty" json:"status,omitempty"`
 	// Reason is Google's word for it; "" where it gave none.
@@ -47,11 +50,14 @@ func (in *IncidentRecord) Concerns(method string) bool {
 // Explains reports whether a refusal is what the incident is about, at whichever
 // method. nil explains nothing.
 func (in *IncidentRecord) Explains(r Refusal) bool {
-	return in != nil && in.Status == r.Status && in.Reason == r.Reason && in.StopsAll() == (r.At == AtToken || r.At == AtAPI)
+	return in != nil && in.Status == r.Status && in.Reason == r.Reason && in.StopsAll() == (breadth(r.At) > 0)
 }
 
 // StopsAll reports whether the incident lets nothing be written at all. nil does not.
-func (in *IncidentRecord) StopsAll() bool { return in != nil && (in.At == AtToken || in.At == AtAPI) }
+func (in *IncidentRecord) StopsAll() bool { return in != nil && breadth(in.At) > 0 }
+
+// breadth orders the places of incidents by how much they keep out; 0 of a method.
+func breadth(at string) int { return 1 + slices.Index([]string{AtZone, AtAPI, AtToken}, at) }
 
 const (
 	// maxSuspected bounds the kinds of refusals that are added up at a time.
@@ -75,7 +81,7 @@ func (s *Store) RaiseIncident(ctx context.Context, sub string, r Refusal) error 
 func (a *AccountRecord) raise(r Refusal, since, now time.Time) (changed bool) {
 	a.Suspected = slices.DeleteFunc(a.Suspected, func(in IncidentRecord) bool { return in.At == r.At })
 	switch open := a.Incident; {
-	case open == nil, r.At == AtToken && open.At != AtToken, r.At == AtAPI && !open.StopsAll():
+	case open == nil, breadth(r.At) > breadth(open.At):
 		a.Incident = &IncidentRecord{Refusal: r, Since: since, ProbedAt: now}
 		return true
 	case open.At == r.At && open.Refusal != r:

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"time"
 )
 
@@ -14,6 +15,9 @@ type InstallationRecord struct {
 	// Purge is the latest purge. It stands here because every pass over an employee
 	// reads this record, always as it is now.
 	Purge *PurgeRecord `firestore:"purge,omitempty" json:"purge,omitempty"`
+	// GoogleZones are the names by which Google takes zones that it does not take by
+	// their own (rule 2.9).
+	GoogleZones map[string]string `firestore:"google_zones,omitempty" json:"google_zones,omitempty"`
 }
 
 func installationRef() Ref { return Ref{Installation, "current"} }
@@ -37,4 +41,26 @@ func (s *Store) SetTenant(ctx context.Context, tenant string) (inForce string, e
 		return "", err
 	}
 	return inForce, nil
+}
+
+// GoogleZone gives the name by which Google takes a zone; "" for the zone's own.
+func (s *Store) GoogleZone(ctx context.Context, zone string) (string, error) {
+	in, err := s.Installation(ctx)
+	return in.GoogleZones[zone], err
+}
+
+// SetGoogleZone remembers the name by which Google takes a zone.
+func (s *Store) SetGoogleZone(ctx context.Context, zone, name string) error {
+	return change(ctx, s, "remember the name of a zone", installationRef(), func(in *InstallationRecord, _ bool, _ time.Time) effect {
+		if in.GoogleZones[zone] == name {
+			return nothing
+		}
+		names := maps.Clone(in.GoogleZones)
+		if names == nil {
+			names = map[string]string{}
+		}
+		names[zone] = name
+		in.GoogleZones = names
+		return set
+	})
 }

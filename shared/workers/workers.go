@@ -90,7 +90,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		return nil, err
 	}
 	watch := incidents.New(d.Store, grants, d.Now, d.Log)
-	gateway.Watched(watch)
+	gateway.Watched(watch).Remembering(d.Store)
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
 	rules := rulebook.New(source, erp, d.Store, d.Now)
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{

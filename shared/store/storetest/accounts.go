@@ -176,3 +176,20 @@ func tenant(r *rig) {
 	r.must(err)
 	equal(r, "installation", in, store.InstallationRecord{Tenant: "first", Account: "a"})
 }
+
+func zoneNames(r *rig) {
+	name := func(zone, want string) {
+		r.Helper()
+		got, err := r.s.GoogleZone(r.ctx, zone)
+		r.must(err)
+		equal(r, "the name of "+zone, got, want)
+	}
+	name("Europe/Kyiv", "")
+	r.must(r.s.SetGoogleZone(r.ctx, "Europe/Kyiv", "Europe/Kiev"))
+	r.must(r.s.SetGoogleZone(r.ctx, "Asia/Kolkata", "Asia/Calcutta"))
+	name("Europe/Kyiv", "Europe/Kiev")
+	name("Asia/Kolkata", "Asia/Calcutta")
+	r.unchanged("the same name again", func() { r.must(r.s.SetGoogleZone(r.ctx, "Europe/Kyiv", "Europe/Kiev")) })
+	r.must(r.s.SetGoogleZone(r.ctx, "Europe/Kyiv", "Europe/Kyiv"))
+	name("Europe/Kyiv", "Europe/Kyiv")
+}

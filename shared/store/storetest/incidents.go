@@ -77,6 +77,17 @@ func incidentOfTheAccount(r *rig) {
 	r.must(r.s.RaiseIncident(r.ctx, "a", noToken()))
 	r.connected("a", "client", true)
 	r.opened("connected by the token endpoint", nil)
+
+	zone := store.Refusal{At: store.AtZone, Status: 400, Reason: "invalidTimeZone"}
+	r.must(r.s.RaiseIncident(r.ctx, "a", alike()))
+	r.must(r.s.RaiseIncident(r.ctx, "a", zone))
+	want = store.IncidentRecord{Refusal: zone, Since: r.b.now(), ProbedAt: r.b.now()}
+	r.opened("the zone, wider than one method", &want)
+	r.unchanged("writes that name no zone", func() { r.must(r.s.EndIncident(r.ctx, "a", "events.insert")) })
+	r.must(r.s.RaiseIncident(r.ctx, "a", shutOut()))
+	r.opened("the whole API, wider than the zone", &store.IncidentRecord{Refusal: shutOut(), Since: r.b.now(), ProbedAt: r.b.now()})
+	r.must(r.s.EndIncident(r.ctx, "a", store.AtZone))
+	r.opened("the zone was taken", nil)
 }
 
 // suspects notes refusals of keys that open no incident.

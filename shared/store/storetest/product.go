@@ -76,6 +76,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"writes are paused", func(r *rig) { pauses(r, writesPause()) }},
 		{"creations are paused", func(r *rig) { pauses(r, creationsPause()) }},
 		{"the first tenant wins", tenant},
+		{"the names of zones", zoneNames},
 		{"slots of the budget", slots},
 		{"a calendar's slots", calendarSlots},
 		{"few slots far ahead", fewSlots},
