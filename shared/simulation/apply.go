@@ -88,9 +88,12 @@ func (w *world) applyTask(s Step) error {
 		return w.erp.SetTaskState(t.ID, []int64{stateOpen, stateWorking, stateDone, statePostponed, stateAgreed, stateDone, stateOpen}[s.N[1]%7])
 	case TaskText:
 		return w.erp.UpdateTask(t.ID, func(t *userside.Task) {
-			if s.N[1]%2 == 0 {
-				t.Address.Text = fmt.Sprintf("Lisova St, %d & co", s.N[2])
-			} else {
+			switch {
+			case s.N[1]%2 == 0:
+				t.Address.Text = w.written(fmt.Sprintf("Lisova St, %d & co", s.N[2]))
+			case s.N[1]%10 == 1:
+				t.Address.Text, t.Description = longText(s.N[2]/10), longText(s.N[2])
+			default:
 				t.Description = fmt.Sprintf("<p>Bring %d&nbsp;m of cable</p>", s.N[2])
 			}
 		})
@@ -137,9 +140,9 @@ func (w *world) applyPerson(s Step) error {
 	w.note("%s %d", s.Kind, e.ID)
 	switch s.Kind {
 	case PersonAddress:
+		other, person := w.newAddress(fmt.Sprintf("other%d", s.ID)), w.newAddress(fmt.Sprintf("person%d", e.ID))
 		to := []string{
-			fmt.Sprintf("other%d@provider.example", s.ID), fmt.Sprintf("person%d@provider.example", e.ID), "", "not an address",
-			all[s.N[2]%len(all)].Email, strings.ToUpper(e.Email), fmt.Sprintf("other%d@provider.example", s.ID),
+			other, person, "", "not an address", all[s.N[2]%len(all)].Email, strings.ToUpper(e.Email), other,
 		}[s.N[1]%7]
 		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Email = to })
 	case PersonBind:
@@ -251,7 +254,7 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 func (w *world) loseDatabase() error {
 	for _, c := range w.calendars() {
 		// Without a database the product finds its calendars by the list alone.
-		if time.Since(c.Created) <= w.setup.Google.CalendarListDelay {
+		if time.Since(c.Created) <= max(w.setup.Google.CalendarListDelay, w.setup.Google.Ways.ListDelayUpTo) {
 			return errNothingToDo
 		}
 	}

@@ -19,6 +19,13 @@ func (w *world) applyFault(s Step, on string) error {
 		w.note("Google: %s from the call no. %d on, %d times: status %d %s, %+v", f.Method, f.Nth, f.Count, f.Status, f.Reason, flags(f))
 		f.Delay, f.DelayAfter, f.RetryAfter = w.shorter(f.Delay), w.shorter(f.DelayAfter), w.shorter(f.RetryAfter)
 		w.google.Inject(f)
+	case "spell":
+		spell, drawn := w.spell(s)
+		if !drawn || w.realClock {
+			return errNothingToDo
+		}
+		w.note("Google: %s on %s%v for %v, one calendar in %d", spell.Name, spell.Method, spell.Methods, spell.For, max(spell.OneCalendarIn, 1))
+		w.google.Begin(spell)
 	case "erp":
 		r := erpFault(s)
 		w.note("ERP: %s/%s from the call no. %d on, %d times: %s", r.Cat, r.Action, r.Nth, r.Count, r.Fault)

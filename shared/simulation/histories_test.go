@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ var (
 	shrink = flag.Duration("shrink", 30*time.Second, "how long to look for a shorter history that fails alike")
 	often  = flag.String("often", "", "kinds of steps to come more often, as \"poll=25,kill=3\"")
 	defect = flag.String("defect", "", "plant only the defects of this name")
+	rows   = flag.String("rows", "", "draw the answers of these rows only, as \"G3,E5\"; \"none\" for none")
 	loud   = flag.Bool("loud", false, "show the product's log of the history of -seed")
 )
 
@@ -65,12 +67,14 @@ func TestHistories(t *testing.T) {
 	}
 	began := time.Now()
 	var took, kills, calls, failed atomic.Int64
+	var met ways
 	inParallel(t, *seeds, func(t *testing.T, i int) {
-		h := simulation.GenerateWith(*first+uint64(i), *steps, oftener(t))
+		h := generate(t, *first+uint64(i))
 		result := r.Run(t, h, simulation.Defect{})
 		took.Add(int64(result.Took))
 		kills.Add(int64(result.Kills))
 		calls.Add(int64(result.Calls))
+		met.add(result.Met)
 		if !result.Failed() {
 			return
 		}
@@ -82,6 +86,49 @@ func TestHistories(t *testing.T) {
 	})
 	t.Logf("%d histories of %d steps in %v: %v of their own time, %d kills, %d Calendar calls, %d failed", *seeds, *steps,
 		time.Since(began).Round(time.Second), time.Duration(took.Load()).Round(time.Hour), kills.Load(), calls.Load(), failed.Load())
+	t.Logf("ways met, and in how many histories:\n%s", &met)
+}
+
+// ways adds up how often each was met, and in how many histories.
+type ways struct {
+	mu        sync.Mutex
+	met, once simulation.Met
+}
+
+func (w *ways) add(met simulation.Met) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.met == nil {
+		w.met, w.once = simulation.Met{}, simulation.Met{}
+	}
+	for way, n := range met {
+		w.met[way] += n
+		w.once[way]++
+	}
+}
+
+func (w *ways) String() string {
+	lines := strings.Split(w.met.String(), "\n")
+	for i, line := range lines {
+		if _, way, ok := strings.Cut(strings.TrimSpace(line), "  "); ok {
+			lines[i] += " (" + strconv.Itoa(w.once[way]) + ")"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// generate draws a history as the flags say.
+func generate(t *testing.T, seed uint64) simulation.History {
+	t.Helper()
+	h := simulation.GenerateWith(seed, *steps, oftener(t))
+	switch *rows {
+	case "":
+	case "none":
+		h.Rows = nil
+	default:
+		h.Rows = strings.Split(*rows, ",")
+	}
+	return h
 }
 
 //go:embed testdata
@@ -152,7 +199,7 @@ func oftener(t *testing.T) map[simulation.Kind]int {
 
 func replay(t *testing.T, r *simulation.Runner) {
 	t.Helper()
-	result := r.Run(t, simulation.GenerateWith(*seed, *steps, oftener(t)), simulation.Defect{})
+	result := r.Run(t, generate(t, *seed), simulation.Defect{})
 	result = r.Shrink(t, result, simulation.Defect{}, *shrink)
 	if *loud {
 		r.Log = os.Stderr

@@ -74,6 +74,7 @@ const (
 	FaultERP    Kind = "fault.erp"
 	FaultStore  Kind = "fault.store"
 	FaultQueue  Kind = "fault.queue"
+	FaultSpell  Kind = "fault.spell" // befalls Google for a while
 	Kill        Kind = "kill"
 	Wipe        Kind = "wipe-database"
 )
@@ -95,20 +96,32 @@ func (s Step) String() string {
 	return fmt.Sprintf("%4d  %-22s %4d %4d %4d  then %s", s.ID, s.Kind, s.N[0], s.N[1], s.N[2], s.After)
 }
 
-// History is a seed and the steps drawn with it.
+// History is a seed and what was drawn with it.
 type History struct {
-	Seed  uint64
+	Seed uint64
+	// Rows are those of the unproved questions ("G3", "E5") whose answers follow from the
+	// seed; those of the others are as assumed.
+	Rows  []string
 	Steps []Step
 }
 
 // String prints a history.
 func (h History) String() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "history of seed %d, %d steps:\n", h.Seed, len(h.Steps))
+	out.WriteString(h.head() + "\n")
 	for _, s := range h.Steps {
 		out.WriteString(s.String() + "\n")
 	}
 	return out.String()
+}
+
+// head is the first line of a printed history.
+func (h History) head() string {
+	rows := ""
+	if len(h.Rows) > 0 {
+		rows = ", drawn: " + strings.Join(h.Rows, " ")
+	}
+	return fmt.Sprintf("history of seed %d, %d steps%s:", h.Seed, len(h.Steps), rows)
 }
 
 // ParseHistory reads what History.String prints, and nothing else. So a history that once
@@ -117,8 +130,11 @@ func ParseHistory(text string) (History, error) {
 	head, rest, _ := strings.Cut(text, "\n")
 	var h History
 	var count int
-	if _, err := fmt.Sscanf(head, "history of seed %d, %d steps:", &h.Seed, &count); err != nil {
+	if _, err := fmt.Sscanf(head, "history of seed %d, %d steps", &h.Seed, &count); err != nil {
 		return h, fmt.Errorf("read the history's first line %q: %w", head, err)
+	}
+	if _, rows, drawn := strings.Cut(strings.TrimSuffix(head, ":"), ", drawn: "); drawn {
+		h.Rows = strings.Fields(rows)
 	}
 	for line := range strings.Lines(rest) {
 		s, err := parseStep(line)
@@ -166,7 +182,7 @@ func weights() []weight {
 		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
 		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},
 		{Wait, 60}, {Poll, 10}, {Reconcile, 15},
-		{FaultGoogle, 100}, {FaultERP, 50}, {FaultStore, 40}, {FaultQueue, 20}, {Kill, 50}, {Wipe, 2},
+		{FaultGoogle, 100}, {FaultERP, 50}, {FaultStore, 40}, {FaultQueue, 20}, {FaultSpell, 25}, {Kill, 50}, {Wipe, 2},
 	}
 }
 
@@ -198,7 +214,7 @@ func GenerateWith(seed uint64, steps int, often map[Kind]int) History {
 		kinds = append(kinds, w)
 		all += w.n
 	}
-	h := History{Seed: seed, Steps: make([]Step, steps)}
+	h := History{Seed: seed, Rows: DrawnRows(), Steps: make([]Step, steps)}
 	for id := range steps {
 		name := strconv.Itoa(id)
 		s := Step{ID: id}

@@ -47,13 +47,13 @@ func (r *Runner) RunOnRealClock(t *testing.T, h History, db Database, defect Def
 			steps = append(steps, s)
 		}
 	}
-	w, err := open(t.Context(), r.env, h.Seed, defect, log, &db)
+	w, err := open(t.Context(), r.env, h, defect, log, &db)
 	if err != nil {
 		t.Error(err)
 		return result
 	}
 	began := time.Now()
-	result = w.play(History{Seed: h.Seed, Steps: steps})
+	result = w.play(History{Seed: h.Seed, Rows: h.Rows, Steps: steps})
 	result.Took = time.Since(began)
 	if err := w.close(); err != nil {
 		result.Violations = append(result.Violations, Violation{"the simulation ends", err.Error()})

@@ -44,6 +44,9 @@ type Result struct {
 	Took time.Duration
 	// Polls, Kills and Calls measure the history.
 	Polls, Kills, Calls int
+	// Ways names those in which the stand-ins were to behave, Met counts which showed.
+	Ways string
+	Met  Met
 	// Done is how many steps were applied.
 	Done int
 }
@@ -55,12 +58,14 @@ func (r Result) Failed() bool { return len(r.Violations) > 0 }
 func (r Result) String() string {
 	var out strings.Builder
 	out.WriteString(r.History.String())
+	out.WriteString(r.Ways + "\n")
 	for _, line := range r.Trace {
 		out.WriteString(line + "\n")
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(&out, "%s\n", v)
 	}
+	out.WriteString(r.Met.String())
 	fmt.Fprintf(&out, "took %v of its own time, %d polls, %d kills, %d calls\n", r.Took.Round(time.Second), r.Polls, r.Kills, r.Calls)
 	return out.String()
 }
@@ -98,7 +103,7 @@ func (r *Runner) Run(t *testing.T, h History, defect Defect) (result Result) {
 		log = slog.New(slog.NewTextHandler(r.Log, nil))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := open(t.Context(), r.env, h.Seed, defect, log, nil)
+		w, err := open(t.Context(), r.env, h, defect, log, nil)
 		if err != nil {
 			t.Error(err)
 			return
@@ -137,7 +142,8 @@ func (w *world) play(h History) Result {
 	if len(w.violations) == 0 {
 		w.comeToRest()
 	}
-	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done}
+	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done, Met: w.met()}
+	r.Ways = "Google: " + w.setup.Google.Ways.String() + "; ERP: " + w.setup.ERP.String()
 	for _, err := range w.failures {
 		r.Violations = append(r.Violations, Violation{"the simulation works", err.Error()})
 	}
@@ -261,6 +267,9 @@ func (w *world) agreedRole() int64 {
 // settle polls until nothing is due, has an admin confirm what is held, and reconciles,
 // until in a whole round there was nothing to confirm.
 func (w *world) settle() bool {
+	if late := w.setup.Google.Ways.ListDelayUpTo; late > 0 {
+		w.advance(late) // a calendar whose maker heard no answer is found once it is listed
+	}
 	end := time.Now().Add(restDays * 24 * time.Hour)
 	for round := 0; ; round++ {
 		// An absence is proved at the second poll.

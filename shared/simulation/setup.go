@@ -53,6 +53,7 @@ type setup struct {
 	Deliveries int
 	Settings   map[string]any
 	Google     fakegoogle.Options
+	ERP        fakeerp.Ways
 	Generation fakeerp.Generation
 }
 
@@ -63,8 +64,8 @@ func Unaided(seed uint64) bool { return dice(seed).unaided() }
 // unaided draws whether a history must come right without a reconcile.
 func (d dice) unaided() bool { return d.chance(250, "unaided") }
 
-// setupOf draws a world.
-func setupOf(d dice) setup {
+// setupOf draws a world, and of the unproved questions the answers of some rows.
+func setupOf(d dice, rows []string) setup {
 	days := d.pick(300, "start day")
 	start := time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC).AddDate(0, 0, days)
 	switch d.pick(10, "dst") {
@@ -101,7 +102,9 @@ func setupOf(d dice) setup {
 		RateLimitStatus:           []int{403, 429}[d.pick(2, "rate status")],
 		StatusErrors:              d.chance(500, "status errors"),
 		WebDeletionForbidsRevival: d.chance(300, "revival"),
+		Ways:                      drawGoogle(d, rows),
 	}
+	s.ERP = drawERP(d, rows)
 	if d.chance(300, "list delay") {
 		s.Google.CalendarListDelay = d.between(time.Second, 2*time.Minute, "list delay for")
 	}
@@ -166,7 +169,7 @@ func (w *world) populate() {
 
 func (w *world) newEmployee(n int) fakeerp.Employee {
 	name := fmt.Sprintf("Person %d", n+1)
-	e := fakeerp.Employee{ID: int64(30 + n), Name: name, Email: fmt.Sprintf("person%d@provider.example", n+1), Fields: map[int64]string{bindingField: "1"}}
+	e := fakeerp.Employee{ID: int64(30 + n), Name: name, Email: w.newAddress(fmt.Sprintf("person%d", n+1)), Fields: map[int64]string{bindingField: "1"}}
 	if w.dice.chance(500, "member", name) {
 		e.Memberships = []fakeerp.Membership{{DivisionID: int64(20 + n%w.setup.Divisions), Current: true, Added: time.Now()}}
 	}
@@ -178,7 +181,7 @@ func (w *world) newTask(n int) fakeerp.Task {
 	t := fakeerp.Task{
 		TypeID: []int64{typeRepair, typeInstall}[w.dice.pick(2, "type", name)], StateID: stateOpen,
 		Todo:        w.hour(w.dice.pick(72, "hour", name)),
-		Address:     fakeerp.Address{Text: "Sadova St, " + name},
+		Address:     fakeerp.Address{Text: w.written("Sadova St, " + name)},
 		Description: "Call before coming & bring <b>cable</b> " + name,
 	}
 	if w.dice.chance(300, "crew task", name) {

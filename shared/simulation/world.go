@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ const instances = 3
 type world struct {
 	dice
 	setup  setup
+	rows   []string // of the unproved questions, whose answers are drawn
 	config environment
 	defect Defect
 	log    *slog.Logger
@@ -80,9 +82,12 @@ type world struct {
 
 // open makes the world of a history, in the bubble that it is called in, or on the real
 // clock where there is a database.
-func open(ctx context.Context, env environment, seed uint64, defect Defect, log *slog.Logger, db *Database) (*world, error) {
-	w := &world{dice: dice(seed), defect: defect, log: log, faults: &injector{}, pollEvery: pollEvery}
-	w.setup = setupOf(w.dice)
+func open(ctx context.Context, env environment, h History, defect Defect, log *slog.Logger, db *Database) (*world, error) {
+	w := &world{dice: dice(h.Seed), rows: h.Rows, defect: defect, log: log, faults: &injector{}, pollEvery: pollEvery}
+	if db != nil {
+		w.rows = slices.DeleteFunc(slices.Clone(h.Rows), func(row string) bool { return !slices.Contains(timeless(), row) })
+	}
+	w.setup = setupOf(w.dice, w.rows)
 	w.config = env
 	if db != nil {
 		w.useRealClock(db)
@@ -111,7 +116,7 @@ func open(ctx context.Context, env environment, seed uint64, defect Defect, log 
 	w.setup.Google.SigningKey = env.signing
 	w.google = google.New(w.setup.Google)
 	w.erp = userside.New(userside.Options{
-		Now: time.Now, Location: w.zone, APIKey: erpKey, Generation: w.setup.Generation, Notify: w.notified, LogLimit: 200_000,
+		Now: time.Now, Location: w.zone, APIKey: erpKey, Generation: w.setup.Generation, Ways: w.setup.ERP, Notify: w.notified, LogLimit: 200_000,
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			if !pause(ctx, w.shorter(d)) {
 				return context.Cause(ctx)

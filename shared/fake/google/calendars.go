@@ -403,6 +403,7 @@ func listList(c *call) (obj, *apiError) {
 			c.late(e) {
 			continue
 		}
+		c.entry.Listed = append(c.entry.Listed, e.cal.id)
 		pg.add(id, 0, func() obj {
 			if role == "none" {
 				return obj{"kind": "calendar#calendarListEntry", "etag": quoteETag(e.etag), "id": e.cal.id, "deleted": true}

@@ -65,9 +65,6 @@ func (s *Server) text(in obj, name string, limit int) (string, *apiError) {
 	}, v)
 	v = strings.TrimRight(v, " \t\n\u00a0")
 	if n := s.length(v); n > limit {
-		if s.opt.Ways.UTF16 && utf8.RuneCountInString(v) <= limit {
-			s.meet(wayUTF16)
-		}
 		return "", invalidf("invalid", "The %s is too long: %d characters, at most %d are allowed.", name, n, limit)
 	}
 	return v, nil

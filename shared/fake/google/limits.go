@@ -15,6 +15,9 @@ func (s *Server) length(text string) int {
 		for _, r := range text {
 			n += utf16.RuneLen(r)
 		}
+		if n > utf8.RuneCountInString(text) {
+			s.meet(wayUTF16)
+		}
 		return n
 	}
 	return utf8.RuneCountInString(text)

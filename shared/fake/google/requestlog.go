@@ -36,6 +36,8 @@ type Request struct {
 	Write, Committed bool
 	// Fault names the injected fault, if any.
 	Fault string
+	// Listed are the calendars on all pages of an answered calendarList.list.
+	Listed []string
 }
 
 // Filter chooses log entries; empty fields match everything.

@@ -159,10 +159,46 @@ func (w Ways) Names() []string {
 	return slices.SortedFunc(maps.Keys(set), byRow)
 }
 
+// Only keeps the ways of some rows ("G3"), and leaves the others as assumed.
+func (w Ways) Only(rows ...string) Ways {
+	in := func(row string) bool { return slices.Contains(rows, row) }
+	out := Ways{Spells: slices.DeleteFunc(slices.Clone(w.Spells), func(spell Spell) bool { return !in(rowOf(spell.Name)) })}
+	for row, keep := range map[string]func(){
+		"G2": func() { out.StaleRows = w.StaleRows },
+		"G3": func() { out.ZonesAliased, out.ZonesRefused = w.ZonesAliased, w.ZonesRefused },
+		"G4": func() { out.Texts = w.Texts },
+		"G5": func() { out.Descriptions = w.Descriptions },
+		"G6": func() { out.Outside = w.Outside },
+		"G7": func() { out.DefaultRules = w.DefaultRules },
+		"G8": func() {
+			out.GmailSpelling, out.GroupsOneIn, out.InvitationsHidden = w.GmailSpelling, w.GroupsOneIn, w.InvitationsHidden
+		},
+		"G9": func() {
+			out.CalendarsPerHour, out.CalendarsPerDay, out.SharesPerDay = w.CalendarsPerHour, w.CalendarsPerDay, w.SharesPerDay
+			out.CreationLocksAll = w.CreationLocksAll
+		},
+		"G11": func() { out.PreconditionsOneIn = w.PreconditionsOneIn },
+		"G12": func() { out.CancelledBare, out.CancelledGoneAfter = w.CancelledBare, w.CancelledGoneAfter },
+		"G13": func() { out.ReachLost = w.ReachLost },
+		"G14": func() { out.UTF16 = w.UTF16 },
+		"G15": func() { out.ListDelayUpTo = w.ListDelayUpTo },
+	} {
+		if in(row) {
+			keep()
+		}
+	}
+	return out
+}
+
+// rowOf is the row that a name begins with.
+func rowOf(name string) string {
+	row, _, _ := strings.Cut(name, " ")
+	return row
+}
+
 // byRow orders names by their row: G2 before G10.
 func byRow(a, b string) int {
-	rowA, _, _ := strings.Cut(a, " ")
-	rowB, _, _ := strings.Cut(b, " ")
+	rowA, rowB := rowOf(a), rowOf(b)
 	if len(rowA) != len(rowB) {
 		return len(rowA) - len(rowB)
 	}

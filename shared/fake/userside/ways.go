@@ -107,6 +107,27 @@ func (w Ways) Names() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
+// Only keeps the ways of some rows ("E3"), and leaves the others as assumed.
+func (w Ways) Only(rows ...string) Ways {
+	var out Ways
+	for row, keep := range map[string]func(){
+		"E1": func() { out.Parameters = w.Parameters },
+		"E2": func() {
+			out.BadTasks, out.BadEmployees, out.MaxShow, out.Spoiled = w.BadTasks, w.BadEmployees, w.MaxShow, w.Spoiled
+		},
+		"E3": func() { out.OddRoles, out.OddHours, out.RolesAsText = w.OddRoles, w.OddHours, w.RolesAsText },
+		"E4": func() { out.ExecutorsLeftOut, out.UnassignedIgnored = w.ExecutorsLeftOut, w.UnassignedIgnored },
+		"E5": func() { out.Dates, out.NoDate = w.Dates, w.NoDate },
+		"E6": func() { out.Hidden, out.Off = w.Hidden, w.Off },
+		"E8": func() { out.ExecutorsUndated = w.ExecutorsUndated },
+	} {
+		if slices.Contains(rows, row) {
+			keep()
+		}
+	}
+	return out
+}
+
 // String names the ways that are set, or says that there are none.
 func (w Ways) String() string {
 	if names := w.Names(); len(names) > 0 {

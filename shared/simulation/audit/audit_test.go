@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -164,21 +163,26 @@ func TestRight(t *testing.T) {
 			l.insert(later, petro, 0)
 		}},
 		{"a calendar that Google denies to have", func(l *lab) {
-			old := l.cals[petro]
-			l.google.Inject(fakegoogle.Fault{Method: "calendar.events.list", Status: http.StatusNotFound})
-			_, err := l.api.Events.List(old).Do()
-			if err == nil {
-				l.t.Fatal("the fault did not strike")
+			l.lookInVain(fakegoogle.BodyWithStatus)
+			l.pass(10 * time.Minute)
+			l.lookInVain(fakegoogle.BodyWithoutStatus)
+			l.replaceCalendar()
+		}},
+		{"a calendar whose creation no list has shown", func(l *lab) {
+			l.google.ChangeWays(func(w *fakegoogle.Ways) { w.ListDelayUpTo = 24 * time.Hour })
+			const nina = 13
+			l.erp.AddEmployee(fakeerp.Employee{ID: nina, Name: "Nina", Email: "nina@provider.example", Fields: map[int64]string{binding: "1"}})
+			l.readEmployee(nina)
+			l.create(nina)
+			lost := l.cals[nina]
+			for range 2 {
+				_, err := l.api.CalendarList.List().Do()
+				check(l.t, err)
 			}
-			l.readEmployee(petro)
-			l.create(petro)
-			l.note("rule.delete", old, "", 0, petro)
-			check(l.t, l.api.Acl.Delete(old, "user:petro@provider.example").Do())
-			l.share(l.cals[petro], "petro@provider.example")
-			l.readTasks(later)
-			l.insert(later, petro, 0)
-			l.note("calendar.delete", old, "", 0, petro)
-			check(l.t, l.api.Calendars.Delete(old).Do())
+			l.create(nina)
+			l.share(l.cals[nina], "nina@provider.example")
+			l.note("calendar.delete", lost, "", 0, nina)
+			check(l.t, l.api.Calendars.Delete(lost).Do())
 		}},
 		{"a mark scribbled over and renewed", func(l *lab) {
 			var mark string
@@ -322,6 +326,38 @@ func TestWrong(t *testing.T) {
 		{"a colour", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.ColorId = "8" }) }},
 		{"an end", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.End.DateTime = "2026-11-23T10:00:00+02:00" }) }},
 		{"a hidden event", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.Visibility = "private" }) }},
+		{"404 believed at once", audit.RuleDouble, func(l *lab) {
+			l.lookInVain(fakegoogle.BodyWithStatus)
+			l.lookInVain(fakegoogle.BodyWithStatus)
+			l.replaceCalendar()
+		}},
+		{"two pages believed", audit.RuleDouble, func(l *lab) {
+			l.lookInVain(fakegoogle.BodyHTML)
+			l.pass(10 * time.Minute)
+			l.lookInVain(fakegoogle.BodyHTML)
+			l.replaceCalendar()
+		}},
+		{"believed although it was shown in between", audit.RuleDouble, func(l *lab) {
+			l.lookInVain(fakegoogle.BodyWithStatus)
+			l.pass(10 * time.Minute)
+			_, err := l.api.Events.List(l.cals[petro]).Do()
+			check(l.t, err)
+			l.lookInVain(fakegoogle.BodyWithStatus)
+			l.replaceCalendar()
+		}},
+		{"a lost creation that a list has shown", audit.RuleDouble, func(l *lab) {
+			const nina = 13
+			l.erp.AddEmployee(fakeerp.Employee{ID: nina, Name: "Nina", Email: "nina@provider.example", Fields: map[int64]string{binding: "1"}})
+			l.readEmployee(nina)
+			l.create(nina)
+			lost := l.cals[nina]
+			_, err := l.api.CalendarList.List().Do()
+			check(l.t, err)
+			l.create(nina)
+			l.share(l.cals[nina], "nina@provider.example")
+			l.note("calendar.delete", lost, "", 0, nina)
+			check(l.t, l.api.Calendars.Delete(lost).Do())
+		}},
 		{"two events", audit.RuleDouble, func(l *lab) {
 			l.readTasks(early)
 			l.insert(early, olena, 1)

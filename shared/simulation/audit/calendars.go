@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -92,7 +94,7 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 	a.checkFrom(c, v)
 	for _, other := range a.order {
 		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee ||
-			a.within(other.falselyGone, employeePassAge) {
+			a.within(other.proved, longestPause) || other.unknown() {
 			continue
 		}
 		// Beside a retiring one, a new one is right (rule 5.2).
@@ -104,6 +106,13 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 			a.report(v, "the employee has calendar %s already", other.id)
 		}
 	}
+}
+
+// unknown reports whether the product cannot know that the calendar exists: two lists of
+// the account's calendars have lacked it, and nothing was done with it (rule 3.6).
+func (c *trackedCalendar) unknown() bool {
+	return !c.listed && c.lacked >= 2 && len(c.events) == 0 &&
+		!slices.ContainsFunc(slices.Collect(maps.Values(c.rules)), func(r *trackedRule) bool { return r.everOurs })
 }
 
 // within reports whether something happened, at most so long ago.
@@ -124,7 +133,7 @@ func (a *Auditor) checkFrom(c *trackedCalendar, v Violation) {
 	for _, other := range a.order {
 		// One that a stopped purge had deleted unnoticed is replaced like one deleted by hand.
 		if other != c && other.mark.Employee == c.mark.Employee &&
-			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.falselyGone.IsZero()) &&
+			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.proved.IsZero()) &&
 			other.mark.From.Equal(c.mark.From) {
 			return
 		}

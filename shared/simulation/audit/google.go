@@ -2,6 +2,7 @@ package audit
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,14 @@ type trackedCalendar struct {
 	name, zone string
 	// falselyGone is when an injected fault last said that it is gone.
 	falselyGone time.Time
+	// gone is what Google has said of its absence since it last showed it.
+	gone looks
+	// proved is when that last proved that it is gone (rule 3.9), as far as can be known.
+	proved time.Time
+	// listed reports whether a list of the account's calendars has ever named it, and
+	// lacked how many have not.
+	listed bool
+	lacked int
 	// addresses are those of the employee that may have been read when it was made.
 	addresses []string
 	events    map[string]*trackedEvent
@@ -148,11 +157,15 @@ func (t googleObserver) Answered(r fakegoogle.Request) {
 	a := t.a
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if r.Method == "calendar.calendarList.list" && r.Status == http.StatusOK && r.Query.Get("pageToken") == "" {
+		a.calendarsListed(r)
+	}
 	c := a.cals[r.CalendarID]
 	if c == nil {
 		return
 	}
-	if r.Fault == "status" && (r.Status == http.StatusForbidden || r.Status == http.StatusNotFound || r.Status == http.StatusGone) {
+	a.noteLook(c, r)
+	if refused(r) {
 		if e := c.events[r.EventID]; e != nil {
 			e.falselyGone = a.w.Now()
 		} else if r.EventID == "" {
@@ -195,6 +208,51 @@ func (t googleObserver) Changed(ch fakegoogle.Change) {
 		a.ruleChanged(c, *ch.Rule, ch.Request)
 	case ch.Event != nil:
 		a.eventChanged(c, *ch.Event, ch.Request)
+	}
+}
+
+// refused reports whether an injected fault made Google say that something is gone or
+// forbidden.
+func refused(r fakegoogle.Request) bool {
+	return r.Fault != "" && (r.Status == http.StatusForbidden || r.Status == http.StatusNotFound || r.Status == http.StatusGone)
+}
+
+// looks are when both ways of reading a calendar first and last said that it is gone.
+type looks struct {
+	list, get   bool      // of the first look
+	first, last time.Time // both ways; zero where they have not
+}
+
+// noteLook notes what an answer says about whether a calendar exists (rule 3.9). Only
+// Google's own error counts; a page in its place says nothing.
+func (a *Auditor) noteLook(c *trackedCalendar, r fakegoogle.Request) {
+	list, get := r.Method == "calendar.events.list", r.Method == "calendar.calendars.get"
+	switch {
+	case !list && !get:
+	case r.Status == http.StatusNotFound && r.Reason == "notFound", r.Status == http.StatusGone && r.Reason == "deleted":
+		c.gone.list, c.gone.get = c.gone.list || list, c.gone.get || get
+		if !c.gone.list || !c.gone.get {
+			return
+		}
+		if c.gone.first.IsZero() {
+			c.gone.first = a.w.Now()
+		}
+		if c.gone.last = a.w.Now(); c.gone.last.Sub(c.gone.first) >= a.absenceApart() {
+			c.proved = c.gone.last
+		}
+	case r.Status == http.StatusOK && r.Fault == "":
+		c.gone = looks{}
+	}
+}
+
+// calendarsListed notes which calendars a list of the account's names.
+func (a *Auditor) calendarsListed(r fakegoogle.Request) {
+	for _, c := range a.order {
+		if slices.Contains(r.Listed, c.id) {
+			c.listed = true
+		} else {
+			c.lacked++
+		}
 	}
 }
 

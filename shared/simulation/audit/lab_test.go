@@ -113,6 +113,33 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
+// lookInVain reads Petro's calendar in both ways, and Google says each time that there is
+// none.
+func (l *lab) lookInVain(body fakegoogle.BodyForm) {
+	l.t.Helper()
+	spell := l.google.Begin(fakegoogle.NotFoundSpell(body, "calendar.events.list", "calendar.calendars.get"))
+	defer spell.Remove()
+	_, errList := l.api.Events.List(l.cals[petro]).Do()
+	_, errGet := l.api.Calendars.Get(l.cals[petro]).Do()
+	if errList == nil || errGet == nil {
+		l.t.Fatal("Google showed it")
+	}
+}
+
+// replaceCalendar gives Petro another calendar in place of his.
+func (l *lab) replaceCalendar() {
+	old := l.cals[petro]
+	l.readEmployee(petro)
+	l.create(petro)
+	l.note("rule.delete", old, "", 0, petro)
+	check(l.t, l.api.Acl.Delete(old, "user:petro@provider.example").Do())
+	l.share(l.cals[petro], "petro@provider.example")
+	l.readTasks(later)
+	l.insert(later, petro, 0)
+	l.note("calendar.delete", old, "", 0, petro)
+	check(l.t, l.api.Calendars.Delete(old).Do())
+}
+
 // settle makes everything right, as a product would.
 func (l *lab) settle() {
 	for _, id := range []int64{olena, petro} {
