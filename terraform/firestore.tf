@@ -44,6 +44,11 @@ locals {
     "polls.hashes"        = { collection = "polls", field = "hashes" }
     "run_parts.employees" = { collection = "run_parts", field = "employees" }
     "settings.json"       = { collection = "settings", field = "json" }
+    "settings.acted"      = { collection = "settings", field = "acted" }
+    "settings.plan"       = { collection = "settings", field = "plan" }
+    "history.json"        = { collection = "settings_history", field = "json" }
+    "history.acted"       = { collection = "settings_history", field = "acted" }
+    "history.plan"        = { collection = "settings_history", field = "plan" }
     "tasks.mappings"      = { collection = "tasks", field = "mappings" }
   }
 }

@@ -34,7 +34,9 @@ func (noneSaved) SavedSettings(context.Context) (store.SettingsRecord, bool, err
 	return store.SettingsRecord{}, false, nil
 }
 
-func (noneSaved) SaveSettings(context.Context, string, string, int64) error { return errReadOnly }
+func (noneSaved) ApplySettings(context.Context, store.SettingsRecord, int64) error {
+	return errReadOnly
+}
 
 func (d *doctor) checkSettings(ctx context.Context) verdict {
 	var from settings.Store = noneSaved{}

@@ -19,11 +19,24 @@ const permission = 10 * time.Minute
 // calendar counts (rule 4.3). What is held stays so until an admin has confirmed it or
 // its source has recovered (rule 4.5).
 func (p *employeePass) permit(ctx context.Context) (bool, error) {
+	if p.planned() {
+		return true, nil
+	}
 	if rec := p.rec(); rec.Held != "" {
 		return pass.Allowed(time.Time{}, rec.AllowedAt, p.term.AcquiredAt()), nil
 	}
 	granted, err := pass.Permit(ctx, p.Store, p.Log, store.GuardedCalendars, 1, p.settings.DeleteGuardPercent)
 	return granted > 0, err
+}
+
+// planned reports whether the employee is to have no calendar because of settings that an
+// admin applied after a plan that named them (rule 4.14).
+func (p *employeePass) planned() bool {
+	switch calendarsync.Reason(p.reason) {
+	case calendarsync.ReasonUnbound, calendarsync.ReasonBindingMissing:
+		return p.settings.Applied.Unbinds(p.id, p.term.AcquiredAt())
+	}
+	return false
 }
 
 // permitRetiring asks the guard for a retiring calendar, unless it has just counted it,
@@ -32,7 +45,7 @@ func (p *employeePass) permitRetiring(ctx context.Context, c store.CalendarRecor
 	if c.Permitted && p.term.AcquiredAt().Sub(c.PermittedAt) <= permission {
 		return true, nil
 	}
-	if c.Permitted && p.rec().Held == "" {
+	if c.Permitted && p.rec().Held == "" && !p.planned() {
 		// Counted already, and not deleted since: it is moved to the present, not counted
 		// twice.
 		permitted, err = p.Store.Renew(ctx, store.GuardedCalendars, c.PermittedAt)

@@ -165,9 +165,13 @@ func (p *employeePass) write(ctx context.Context, w write) error {
 func (p *employeePass) activity(action, calendar string) store.ActivityRecord {
 	p.writes++
 	now := p.Now().UTC()
+	reason := p.reason
+	if p.planned() {
+		reason = string(calendarsync.ReasonSettings)
+	}
 	return store.ActivityRecord{
 		ID: fmt.Sprintf("%s-%d", p.lease.Token, p.writes), At: now, Action: action, Employee: int64(p.id),
-		Calendar: calendar, Cause: string(p.order.Cause), ExpiresAt: now.Add(store.ActivityKept),
+		Calendar: calendar, Cause: string(p.order.Cause), Reason: reason, ExpiresAt: now.Add(store.ActivityKept),
 	}
 }
 

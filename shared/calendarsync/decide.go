@@ -47,6 +47,7 @@ const (
 	ReasonReassigned     Reason = "reassigned"      // executors present and without the employee
 	ReasonStaffMissing   Reason = "staff-missing"   // the executors or divisions are not there
 	ReasonRefusedContent Reason = "refused-content" // a template failed on this task
+	ReasonSettings       Reason = "settings"        // an admin applied settings after a plan that named it (rule 4.14)
 )
 
 // The ways by which an employee has a task, stored in its mapping.

@@ -3,6 +3,7 @@ package calendarsync
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // Settings are what an admin decides (functions/README.md, Settings). The JSON names
@@ -29,7 +30,46 @@ type Settings struct {
 	Colors                 map[string]int `json:"colors"`
 	Language               string         `json:"language"`
 	DeleteGuardPercent     int            `json:"delete_guard_percent"`
+	// Applied is what the admin who saved them had seen of their consequences; nil where
+	// nobody was shown any. It is no setting.
+	Applied *Applied `json:"-"`
 }
+
+// Acts reports whether anything is written under these settings (rules 4.6 and 4.7).
+func (s Settings) Acts() bool { return s.Enabled && s.Confirmed }
+
+// Applied is what an admin applied after a plan that named it (rule 4.14): what goes because
+// of it is no accident, and the delete guard does not ask again.
+type Applied struct {
+	At time.Time
+	// Employees lose their calendar, ascending.
+	Employees []EmployeeID
+	// States are those whose tasks are shown no more, ascending; Divisions tells that tasks
+	// which only a division has are not.
+	States    []StateID
+	Divisions bool
+}
+
+// appliedFor is how long a plan is good for, like the confirmation of what is held
+// (rule 4.5): what has not gone by then is asked about again.
+const appliedFor = 24 * time.Hour
+
+func (a *Applied) holds(now time.Time) bool {
+	return a != nil && !a.At.IsZero() && now.Before(a.At.Add(appliedFor))
+}
+
+// Unbinds reports whether the plan named an employee among those who lose their calendar.
+func (a *Applied) Unbinds(id EmployeeID, now time.Time) bool {
+	return a.holds(now) && slices.Contains(a.Employees, id)
+}
+
+// Hides reports whether the plan named a state among those whose tasks are shown no more.
+func (a *Applied) Hides(id StateID, now time.Time) bool {
+	return a.holds(now) && id != 0 && slices.Contains(a.States, id)
+}
+
+// HidesDivisions reports whether the plan said that tasks which only a division has go.
+func (a *Applied) HidesDivisions(now time.Time) bool { return a.holds(now) && a.Divisions }
 
 // DefaultSettings are the values of fields that nobody set (functions/README.md). The
 // zone and the shown roles have no default; an empty TaskURL means ERP_URL +

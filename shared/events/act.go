@@ -80,6 +80,7 @@ func (t *taskPass) prepare(w *write) {
 	// The database's clock is not read again: the lease's end bounds every call.
 	w.intent.Deadline = t.term.IntentDeadline()
 	w.activity = t.newActivity(p, w.action.String(), w.intent.EventID, p.actual.Sent)
+	w.activity.Reason = string(w.reason)
 	if w.action != calendarsync.Delete {
 		w.activity.After = w.decision.Event.Hash()
 	}

@@ -19,6 +19,8 @@ type known struct {
 	// the ERP was read, by the database's clock.
 	acquiredAt, readAt time.Time
 	absence            time.Duration // between two readings that let an absent event go
+	// applied is what an admin saw of the settings in force before applying them.
+	applied *calendarsync.Applied
 }
 
 // judgement is what to do about one event, and what to remember of it.
@@ -27,6 +29,8 @@ type judgement struct {
 	decision calendarsync.Decision // what is to be written, and for what reason
 	// counted: a deletion that nobody may have meant, for the delete guard.
 	counted bool
+	// reason is why the event goes, "" where it does not.
+	reason calendarsync.Reason
 	// absentSince is when a reading first lacked what this one lacks, and absentFor the
 	// reason; zero without an absence.
 	absentSince time.Time
@@ -60,7 +64,13 @@ func judge(k known) judgement {
 		}
 	}
 	j.action = calendarsync.Step(j.decision, k.actual)
-	j.counted = j.action == calendarsync.Delete && (!j.absentSince.IsZero() || k.roleChanged())
+	if j.action == calendarsync.Delete {
+		j.reason = j.decision.Reason
+		if k.planned() {
+			j.reason = calendarsync.ReasonSettings
+		}
+		j.counted = !j.absentSince.IsZero() || k.roleChanged() && j.reason != calendarsync.ReasonSettings
+	}
 	switch {
 	case j.action == calendarsync.Nothing && k.inDoubt():
 		m := k.mapping
@@ -104,6 +114,18 @@ func (k known) inDoubt() bool {
 // the event was right: the catalogue changed, and not the task (rule 4.3).
 func (k known) roleChanged() bool {
 	return k.decision.Reason == calendarsync.ReasonState && k.mapping.StateID != 0 && k.mapping.StateID == k.stateID
+}
+
+// planned reports whether the event goes because of settings that an admin applied after a
+// plan that said so (rule 4.14).
+func (k known) planned() bool {
+	switch k.decision.Reason {
+	case calendarsync.ReasonState:
+		return k.mapping.StateID == k.stateID && k.applied.Hides(calendarsync.StateID(k.stateID), k.acquiredAt)
+	case calendarsync.ReasonReassigned:
+		return k.mapping.Via == calendarsync.ViaDivision && k.applied.HidesDivisions(k.acquiredAt)
+	}
+	return false
 }
 
 // asItIs is the mapping of an event that is left as it is: what was remembered or,

@@ -124,6 +124,7 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 		party: *p, decision: t.basis.rules.Decide(t.reading(), recipient(p.record, via(p)), t.vouched()),
 		stateID: t.stateID(), listed: p.record.Calendar.Listed || t.listed(p),
 		acquiredAt: t.acquiredAt(), readAt: t.term.At(t.basis.at), absence: t.s.waits.Absence,
+		applied: t.basis.rules.Settings.Applied,
 	})
 	if j.failure != nil {
 		t.fail(j.failure)

@@ -214,5 +214,10 @@ func Encode(s calendarsync.Settings) ([]byte, error) {
 func clone(s calendarsync.Settings) calendarsync.Settings {
 	s.ShownRoles = slices.Clone(s.ShownRoles)
 	s.Colors = maps.Clone(s.Colors)
+	if s.Applied != nil {
+		a := *s.Applied
+		a.Employees, a.States = slices.Clone(a.Employees), slices.Clone(a.States)
+		s.Applied = &a
+	}
 	return s
 }

@@ -3,6 +3,7 @@ package settings
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ const CacheFor = 30 * time.Second
 // Store is the part of store.Store that keeps settings.
 type Store interface {
 	SavedSettings(ctx context.Context) (rec store.SettingsRecord, found bool, err error)
-	SaveSettings(ctx context.Context, json, by string, seen int64) error
+	ApplySettings(ctx context.Context, rec store.SettingsRecord, seen int64) error
 }
 
 // Saved are the settings in force with what the form has to know of them.
@@ -32,6 +33,9 @@ type Saved struct {
 	// Faults are what is wrong with the stored text; Settings are then the
 	// defaults, for an admin to mend.
 	Faults Faults
+	// Before are the settings by which calendars were written last: Settings, where these let
+	// anything be written, else those before them; nil where none ever did.
+	Before *calendarsync.Settings
 	// Version is 0 while nobody has saved.
 	Version int64
 	At      time.Time
@@ -113,6 +117,7 @@ func (s *Source) Saved(ctx context.Context) (Saved, error) {
 	out := Saved{Version: rec.Version, At: rec.SavedAt, By: rec.SavedBy}
 	base := calendarsync.DefaultSettings()
 	out.Settings, err = Parse(s.defaults, base)
+	byDefault := out.Settings
 	if faults, ok := FaultsOf(err); ok && !found {
 		for i := range faults {
 			faults[i].Problem += " (in DEFAULT_SETTINGS)"
@@ -127,19 +132,91 @@ func (s *Source) Saved(ctx context.Context) (Saved, error) {
 			out.Settings = read
 		}
 	}
-	if out.Settings.TaskURL == "" {
-		out.Settings.TaskURL = s.taskURL
-	}
-	if out.Settings.Colors == nil {
-		out.Settings.Colors = map[string]int{}
-	}
+	s.complete(&out.Settings)
 	out.Missing = Missing(out.Settings)
+	out.Settings.Applied = applied(rec)
+	out.Before = s.before(out, rec, byDefault)
 	return out, nil
 }
 
-// Save checks and stores settings on top of the version the admin saw. Faults are
-// Faults; store.ErrStale means that somebody else saved first. by is the admin.
+// complete fills in what only the deployment knows.
+func (s *Source) complete(set *calendarsync.Settings) {
+	if set.TaskURL == "" {
+		set.TaskURL = s.taskURL
+	}
+	if set.Colors == nil {
+		set.Colors = map[string]int{}
+	}
+}
+
+// before finds the settings by which calendars were written last. byDefault are those that
+// were in force before the first save.
+func (s *Source) before(saved Saved, rec store.SettingsRecord, byDefault calendarsync.Settings) *calendarsync.Settings {
+	if saved.Ready() && saved.Settings.Acts() {
+		return &saved.Settings
+	}
+	was := byDefault
+	if rec.Acted != "" {
+		read, err := Parse([]byte(rec.Acted), calendarsync.DefaultSettings())
+		if err != nil {
+			return nil // of a release whose settings were others
+		}
+		was = read
+	}
+	if !was.Acts() || len(Missing(was)) > 0 {
+		return nil
+	}
+	s.complete(&was)
+	return &was
+}
+
+// carryOn adds to a plan what an earlier one named and the next settings still ask for: it may
+// not have gone yet.
+func carryOn(inForce, next calendarsync.Settings, plan *store.SettingsPlan) *store.SettingsPlan {
+	earlier := inForce.Applied
+	if earlier == nil {
+		return plan
+	}
+	out := store.SettingsPlan{}
+	if plan != nil {
+		out = *plan
+	}
+	if len(out.Employees)+len(out.States) == 0 && !out.Divisions {
+		out.At = earlier.At
+	}
+	add := func(to *[]int64, more []int64) {
+		*to = append(slices.Clone(*to), more...)
+		slices.Sort(*to)
+		*to = slices.Compact(*to)
+	}
+	if inForce.BindingField == next.BindingField {
+		add(&out.Employees, calendarsync.IDs[int64](earlier.Employees))
+	}
+	if !slices.ContainsFunc(next.ShownRoles, func(r calendarsync.RoleID) bool { return !slices.Contains(inForce.ShownRoles, r) }) {
+		add(&out.States, calendarsync.IDs[int64](earlier.States))
+	}
+	out.Divisions = out.Divisions || earlier.Divisions && !next.IncludeDepartments
+	return &out
+}
+
+// applied is what the plan of a record said of what goes.
+func applied(rec store.SettingsRecord) *calendarsync.Applied {
+	if rec.Plan == nil {
+		return nil
+	}
+	return &calendarsync.Applied{At: rec.Plan.At, Employees: calendarsync.IDs[calendarsync.EmployeeID](rec.Plan.Employees),
+		States: calendarsync.IDs[calendarsync.StateID](rec.Plan.States), Divisions: rec.Plan.Divisions}
+}
+
+// Save is Apply without a plan, for settings that change nothing that exists.
 func (s *Source) Save(ctx context.Context, next calendarsync.Settings, by string, version int64) error {
+	return s.Apply(ctx, next, by, version, nil)
+}
+
+// Apply checks and stores settings on top of the version the admin saw, with the plan that
+// they saw; nil for none. Faults are Faults; store.ErrStale means that somebody else saved
+// first. by is the admin.
+func (s *Source) Apply(ctx context.Context, next calendarsync.Settings, by string, version int64, plan *store.SettingsPlan) error {
 	if faults := Check(next); len(faults) > 0 {
 		return faults
 	}
@@ -147,7 +224,19 @@ func (s *Source) Save(ctx context.Context, next calendarsync.Settings, by string
 	if err != nil {
 		return err
 	}
-	if err := s.store.SaveSettings(ctx, string(data), by, version); err != nil {
+	saved, err := s.Saved(ctx)
+	if err != nil {
+		return err
+	}
+	rec := store.SettingsRecord{JSON: string(data), SavedBy: by, Plan: carryOn(saved.Settings, next, plan)}
+	if !next.Acts() && saved.Before != nil {
+		acted, err := Encode(*saved.Before)
+		if err != nil {
+			return err
+		}
+		rec.Acted = string(acted)
+	}
+	if err := s.store.ApplySettings(ctx, rec, version); err != nil {
 		return fmt.Errorf("save settings: %w", err)
 	}
 	s.Forget() // this instance uses them at once

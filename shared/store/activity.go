@@ -16,8 +16,10 @@ type ActivityRecord struct {
 	Calendar string    `firestore:"calendar,omitempty" json:"calendar,omitempty"`
 	Event    string    `firestore:"event,omitempty" json:"event,omitempty"`
 	Cause    string    `firestore:"cause,omitempty" json:"cause,omitempty"`
-	Before   string    `firestore:"before,omitempty" json:"before,omitempty"`
-	After    string    `firestore:"after,omitempty" json:"after,omitempty"`
+	// Reason is why something was deleted, a calendarsync.Reason.
+	Reason string `firestore:"reason,omitempty" json:"reason,omitempty"`
+	Before string `firestore:"before,omitempty" json:"before,omitempty"`
+	After  string `firestore:"after,omitempty" json:"after,omitempty"`
 	// Result is empty while announced, then "done" or the failure's kind.
 	Result    string    `firestore:"result,omitempty" json:"result,omitempty"`
 	ExpiresAt time.Time `firestore:"expires_at" json:"expires_at"`

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -55,7 +56,7 @@ func (s *Store) StartPurge(ctx context.Context, p PurgeRecord, settingsJSON stri
 		}
 		p.StartedAt = tx.Now()
 		in.Purge = &p
-		if err := tx.Set(settingsRef(), &SettingsRecord{JSON: settingsJSON, SavedAt: tx.Now(), SavedBy: p.By, Version: seen + 1}); err != nil {
+		if err := putSettings(tx, SettingsRecord{JSON: settingsJSON, SavedAt: tx.Now(), SavedBy: p.By, Version: seen + 1, Acted: cmp.Or(rec.Acted, rec.JSON)}); err != nil {
 			return err
 		}
 		return tx.Set(installationRef(), &in)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -11,29 +13,100 @@ type SettingsRecord struct {
 	SavedAt time.Time `firestore:"saved_at" json:"saved_at"`
 	SavedBy string    `firestore:"saved_by,omitempty" json:"saved_by,omitempty"`
 	Version int64     `firestore:"version" json:"version"`
+	// Acted is the JSON text of the settings by which calendars were written last, where these
+	// let nothing be written.
+	Acted string `firestore:"acted,omitempty" json:"acted,omitempty"`
+	// Plan is what the admin had seen of the consequences (rule 4.14); nil where nobody was
+	// shown any.
+	Plan *SettingsPlan `firestore:"plan,omitempty" json:"plan,omitempty"`
+}
+
+// SettingsPlan is what an admin saw before applying settings: the keys that the delete guard
+// lets go, and the counts for the history.
+type SettingsPlan struct {
+	// At is when it was applied.
+	At        time.Time `firestore:"at" json:"at"`
+	Employees []int64   `firestore:"employees,omitempty" json:"employees,omitempty"`
+	States    []int64   `firestore:"states,omitempty" json:"states,omitempty"`
+	Divisions bool      `firestore:"divisions,omitempty" json:"divisions,omitempty"`
+
+	Made      int `firestore:"made,omitempty" json:"made,omitempty"`
+	Deleted   int `firestore:"deleted,omitempty" json:"deleted,omitempty"`
+	Events    int `firestore:"events,omitempty" json:"events,omitempty"`
+	Renamed   int `firestore:"renamed,omitempty" json:"renamed,omitempty"`
+	Rewritten int `firestore:"rewritten,omitempty" json:"rewritten,omitempty"`
 }
 
 func settingsRef() Ref { return Ref{Settings, "current"} }
+
+// settingsVersionRef is where a version is kept for the history; the names sort by version.
+func settingsVersionRef(version int64) Ref {
+	return Ref{SettingsHistory, fmt.Sprintf("%012d", version)}
+}
 
 // SavedSettings reads the saved settings; found is false before the first save.
 func (s *Store) SavedSettings(ctx context.Context) (rec SettingsRecord, found bool, err error) {
 	return get[SettingsRecord](ctx, s, "read settings", settingsRef())
 }
 
-// SaveSettings stores settings on top of the version the admin saw (0: none yet);
-// ErrStale if that is not the latest. Saved again by the same admin they stay.
+// SaveSettings stores settings without a plan; see ApplySettings.
 func (s *Store) SaveSettings(ctx context.Context, json, by string, seen int64) error {
+	return s.ApplySettings(ctx, SettingsRecord{JSON: json, SavedBy: by}, seen)
+}
+
+// ApplySettings stores settings on top of the version the admin saw (0: none yet), and in the
+// history; ErrStale if that is not the latest. Saved again by the same admin they stay. Time
+// and version of rec are set here.
+func (s *Store) ApplySettings(ctx context.Context, rec SettingsRecord, seen int64) error {
 	return s.transact(ctx, "save settings", func(tx Tx) error {
-		var rec SettingsRecord
-		if _, err := tx.Get(settingsRef(), &rec); err != nil {
+		var have SettingsRecord
+		if _, err := tx.Get(settingsRef(), &have); err != nil {
 			return err
 		}
-		if rec.Version == seen+1 && rec.JSON == json && rec.SavedBy == by {
+		if have.Version == seen+1 && have.JSON == rec.JSON && have.SavedBy == rec.SavedBy {
 			return nil // saved already: the answer to the commit was lost
 		}
-		if rec.Version != seen {
+		if have.Version != seen {
 			return ErrStale
 		}
-		return tx.Set(settingsRef(), &SettingsRecord{JSON: json, SavedAt: tx.Now(), SavedBy: by, Version: seen + 1})
+		rec.SavedAt, rec.Version = tx.Now(), seen+1
+		if rec.Plan != nil && rec.Plan.At.IsZero() {
+			plan := *rec.Plan
+			plan.At, rec.Plan = rec.SavedAt, &plan
+		}
+		return putSettings(tx, rec)
 	})
+}
+
+// putSettings writes settings as those in force, and into the history.
+func putSettings(tx Tx, rec SettingsRecord) error {
+	if err := tx.Set(settingsRef(), &rec); err != nil {
+		return err
+	}
+	return tx.Set(settingsVersionRef(rec.Version), &rec)
+}
+
+// SettingsHistory lists saved settings, the latest version first: those before a version (0:
+// the latest of all), at most limit. Versions of before there was a history are missing.
+func (s *Store) SettingsHistory(ctx context.Context, before int64, limit int) ([]SettingsRecord, error) {
+	latest, found, err := s.SavedSettings(ctx)
+	if err != nil || !found {
+		return nil, err
+	}
+	if before <= 0 || before > latest.Version+1 {
+		before = latest.Version + 1
+	}
+	from := max(0, before-1-int64(limit))
+	recs, err := query[SettingsRecord](ctx, s, "list earlier settings", Query{Collection: SettingsHistory, Op: Every, After: settingsVersionRef(from).ID, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	recs = slices.DeleteFunc(recs, func(r SettingsRecord) bool { return r.Version >= before })
+	slices.Reverse(recs)
+	return recs, nil
+}
+
+// SettingsVersion reads one version of the history.
+func (s *Store) SettingsVersion(ctx context.Context, version int64) (rec SettingsRecord, found bool, err error) {
+	return get[SettingsRecord](ctx, s, fmt.Sprintf("read version %d of the settings", version), settingsVersionRef(version))
 }

@@ -3,6 +3,8 @@ package audit
 import (
 	"slices"
 	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 )
 
 // purge is the time in which an admin had everything deleted.
@@ -161,6 +163,54 @@ func (a *Auditor) rebuilds(employee int64) bool {
 		}
 	}
 	return a.w.Now().Sub(since) <= longestPause
+}
+
+// askedForBySettings reports whether something goes because an admin saved settings within the
+// last day under which it is not to be there, and was under those before (rule 4.14). The
+// console shows what a save does before it does it, so that this is no accident.
+func (a *Auditor) askedForBySettings(v Violation) bool {
+	var acted []settingsVersion
+	for _, s := range a.settings {
+		if s.Acts() {
+			acted = append(acted, s)
+		}
+	}
+	for i := 1; i < len(acted); i++ {
+		before, after := acted[i-1], acted[i]
+		if !a.within(after.since, 24*time.Hour+employeePassAge) {
+			continue
+		}
+		if v.Task != 0 && a.hides(before, after, v.Task) || v.Task == 0 && a.unbinds(before, after, v.Employee) {
+			return true
+		}
+	}
+	return false
+}
+
+// hides reports whether a task's state has a role that is shown no more.
+func (a *Auditor) hides(before, after settingsVersion, task int64) bool {
+	t := a.tasks[task].at(a.w.Now())
+	if t == nil {
+		return false
+	}
+	for _, roles := range a.rolesSince(after.since) {
+		role, known := roles[t.StateID]
+		if known && slices.Contains(before.ShownRoles, calendarsync.RoleID(role)) && !slices.Contains(after.ShownRoles, calendarsync.RoleID(role)) {
+			return true
+		}
+	}
+	return false
+}
+
+// unbinds reports whether an employee had the box that counted and has not the one that counts
+// now, by any reading since then.
+func (a *Auditor) unbinds(before, after settingsVersion, employee int64) bool {
+	for _, r := range a.personReads(employee) {
+		if v, _, ok := showPerson(employee, r); ok && a.within(r.at, 25*time.Hour) && judgePerson(before, v) == due && judgePerson(after, v) != due {
+			return true
+		}
+	}
+	return false
 }
 
 // mostUnpaced is how many calls connecting the account makes at most before there is a

@@ -292,7 +292,7 @@ func (a *Auditor) count(kind Rule, counts bool, v Violation, key string) {
 	}
 	d.all = append(within(d.all, 25*time.Hour), now)
 	d.most = max(d.most, len(d.all))
-	if !counts || a.allowedSince(key) {
+	if !counts || a.allowedSince(key) || a.askedForBySettings(v) {
 		return
 	}
 	d.counted = append(within(d.counted, day), now)
