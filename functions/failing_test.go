@@ -463,6 +463,13 @@ func (u *unreliable) Query(ctx context.Context, q store.Query) ([]store.Document
 	return u.Backend.Query(ctx, q)
 }
 
+func (u *unreliable) Count(ctx context.Context, q store.Query) (int, error) {
+	if u.away.Load() {
+		return 0, errAway
+	}
+	return u.Backend.Count(ctx, q)
+}
+
 // Only what cannot be recorded is refused, and comes again.
 func TestWhatCannotBeRecordedIsRefusedAndComesAgain(t *testing.T) {
 	t.Parallel()

@@ -57,6 +57,12 @@ func (c *counted) Query(ctx context.Context, q store.Query) ([]store.Document, e
 	return docs, err
 }
 
+func (c *counted) Count(ctx context.Context, q store.Query) (int, error) {
+	n, err := c.Backend.Count(ctx, q)
+	c.add(max(1, (n+999)/1000), 0)
+	return n, err
+}
+
 func (c *counted) Now(ctx context.Context) (time.Time, error) {
 	c.add(1, 0)
 	return c.Backend.Now(ctx)

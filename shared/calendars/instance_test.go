@@ -85,6 +85,13 @@ func (m mortal) Query(ctx context.Context, q store.Query) ([]store.Document, err
 	return m.Backend.Query(ctx, q)
 }
 
+func (m mortal) Count(ctx context.Context, q store.Query) (int, error) {
+	if err := m.state(); err != nil {
+		return 0, err
+	}
+	return m.Backend.Count(ctx, q)
+}
+
 // road is the way to Google.
 type road struct {
 	base http.RoundTripper

@@ -92,6 +92,19 @@ func (f *instanceStore) Query(ctx context.Context, q store.Query) ([]store.Docum
 	return docs, f.leave(ctx, name)
 }
 
+// Count counts documents.
+func (f *instanceStore) Count(ctx context.Context, q store.Query) (int, error) {
+	name, err := f.enter(ctx, "count", fmt.Sprint(q.Collection, q.Field, q.Op, q.Value))
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.inner.Count(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	return n, f.leave(ctx, name)
+}
+
 // Now reads the clock.
 func (f *instanceStore) Now(ctx context.Context) (time.Time, error) {
 	name, err := f.enter(ctx, "now", "")

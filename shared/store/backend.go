@@ -112,6 +112,9 @@ type Backend interface {
 	Get(ctx context.Context, ref Ref, into any) (found bool, err error)
 	// Query gives the selected documents, strongly consistent.
 	Query(ctx context.Context, q Query) ([]Document, error)
+	// Count gives how many documents a query would give, without reading them: in
+	// Firestore a thousand cost what one read costs. Strongly consistent.
+	Count(ctx context.Context, q Query) (int, error)
 	// Now is the database's clock (for Firestore the read time of a read).
 	Now(ctx context.Context) (time.Time, error)
 	Close() error

@@ -46,6 +46,22 @@ func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, e
 	return docs, nil
 }
 
+// Count answers from one moment, by the index alone.
+func (b *Backend) Count(ctx context.Context, q store.Query) (n int, err error) {
+	s, err := document.Select(q)
+	if err != nil {
+		return 0, err
+	}
+	err = b.db.View(func(btx *bbolt.Tx) error {
+		n = len(selected(btx, s))
+		return ctx.Err()
+	})
+	if err != nil {
+		return 0, failure.Wrap(failure.Transient, document.Describe(q), err)
+	}
+	return n, nil
+}
+
 // selected gives the ids that a query selects, in its order.
 func selected(btx *bbolt.Tx, s document.Selection) []string {
 	name := documentsBucket(s.Collection)

@@ -165,6 +165,35 @@ func (b *Backend) run(ctx context.Context, q *pb.StructuredQuery) ([]*pb.Documen
 	}
 }
 
+// count asks how many results a query has.
+func (b *Backend) count(ctx context.Context, q *pb.StructuredQuery) (int, error) {
+	const alias = "n"
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := b.client.RunAggregationQuery(ctx, &pb.RunAggregationQueryRequest{
+		Parent: b.path + "/documents",
+		QueryType: &pb.RunAggregationQueryRequest_StructuredAggregationQuery{StructuredAggregationQuery: &pb.StructuredAggregationQuery{
+			QueryType: &pb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: q},
+			Aggregations: []*pb.StructuredAggregationQuery_Aggregation{{Alias: alias,
+				Operator: &pb.StructuredAggregationQuery_Aggregation_Count_{Count: &pb.StructuredAggregationQuery_Aggregation_Count{}}}},
+		}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		resp, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return 0, status.Error(codes.Internal, "an answer without a count")
+		case err != nil:
+			return 0, err
+		case resp.Result != nil:
+			return int(resp.Result.AggregateFields[alias].GetIntegerValue()), nil
+		}
+	}
+}
+
 // passing tells that the way to the server failed: a read may be sent again.
 func passing(err error) bool {
 	code := status.Code(err)

@@ -98,6 +98,24 @@ func (b *Backend) Now(ctx context.Context) (time.Time, error) {
 	return at, err
 }
 
+// Count runs an aggregation outside any transaction.
+func (b *Backend) Count(ctx context.Context, q store.Query) (int, error) {
+	ctx, cancel := limited(ctx, operationTimeout)
+	defer cancel()
+	s, err := document.Select(q)
+	if err != nil {
+		return 0, err
+	}
+	if q.Op == store.ContainsAny && len(s.Any) == 0 {
+		return 0, nil // Firestore refuses an empty list
+	}
+	n, err := repeat(ctx, func() (int, error) { return b.count(b.outgoing(ctx, false), b.structured(s)) })
+	if err != nil {
+		return 0, classify(ctx, document.Describe(q), err)
+	}
+	return n, nil
+}
+
 // Query runs the query outside any transaction.
 func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
 	ctx, cancel := limited(ctx, operationTimeout)

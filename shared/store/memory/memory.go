@@ -78,6 +78,12 @@ func (b *Backend) Get(ctx context.Context, ref store.Ref, into any) (bool, error
 	return document.Read(ref, tree, into)
 }
 
+// Count answers from one moment.
+func (b *Backend) Count(ctx context.Context, q store.Query) (int, error) {
+	docs, err := b.Query(ctx, q)
+	return len(docs), err
+}
+
 // Query answers from one moment.
 func (b *Backend) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
 	s, err := document.Select(q)

@@ -12,12 +12,15 @@ import (
 
 func nan() float64 { return math.NaN() }
 
-// ids gives the ids that a query selects, and never nil.
+// ids gives the ids that a query selects, and never nil; counting them gives as many.
 func ids(t *testing.T, b store.Backend, q store.Query) []string {
 	t.Helper()
 	docs, err := b.Query(testContext(t), q)
 	if err != nil {
 		t.Fatalf("query %+v: %v", q, err)
+	}
+	if n, err := b.Count(testContext(t), q); err != nil || n != len(docs) {
+		t.Errorf("query %+v: %d documents, counted %d, %v", q, len(docs), n, err)
 	}
 	out := make([]string, len(docs))
 	for i, d := range docs {
@@ -281,6 +284,9 @@ func refusedQueries(t *testing.T, b store.Backend) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			if docs, err := b.Query(testContext(t), q); !failure.Is(err, failure.Invalid) {
 				t.Errorf("%+v: %d documents, error %v", q, len(docs), err)
+			}
+			if n, err := b.Count(testContext(t), q); !failure.Is(err, failure.Invalid) {
+				t.Errorf("%+v: counted %d, error %v", q, n, err)
 			}
 		})
 	}

@@ -50,6 +50,12 @@ func (w *Watch) Query(ctx context.Context, q store.Query) ([]store.Document, err
 	return w.Backend.Query(ctx, q)
 }
 
+// Count counts documents; it is remembered under its collection.
+func (w *Watch) Count(ctx context.Context, q store.Query) (int, error) {
+	w.touch(Touch{Ref: store.Ref{Collection: q.Collection}})
+	return w.Backend.Count(ctx, q)
+}
+
 // Transact runs f with a transaction that is watched.
 func (w *Watch) Transact(ctx context.Context, f func(store.Tx) error) error {
 	return w.Backend.Transact(ctx, func(tx store.Tx) error { return f(watchedTx{tx, w}) })
