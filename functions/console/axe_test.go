@@ -30,6 +30,8 @@ func shownPages() []shownPage {
 	return []shownPage{
 		{"overview", "/", nil},
 		{"overview-first", "/", func(*world) {}},
+		{"people", "/employees", nil},
+		{"people-first", "/employees?q=nobody", nil},
 		{"settings", "/settings", nil},
 		{"purge", "/purge", nil},
 		{"message", "/nowhere", nil},

@@ -47,7 +47,12 @@ func here(r *http.Request) string {
 // goBack ends an action: the browser comes back to the page it was sent from, which says the
 // outcome, given in names and values of outcomes.
 func (h *handler) goBack(w http.ResponseWriter, r *http.Request, outcome ...string) {
-	u := back(r, "/")
+	h.goBackOr(w, r, "/", outcome...)
+}
+
+// goBackOr is goBack for a form that has a page of its own, to go to where none is named.
+func (h *handler) goBackOr(w http.ResponseWriter, r *http.Request, otherwise string, outcome ...string) {
+	u := back(r, otherwise)
 	q := u.Query()
 	for i := 0; i+1 < len(outcome); i += 2 {
 		q.Set(outcome[i], outcome[i+1])

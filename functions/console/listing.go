@@ -46,6 +46,12 @@ func (l listing) number() int {
 	return n
 }
 
+// paged are the rows of the page asked for; the last page where there are fewer.
+func paged[T any](l listing, rows []T) []T {
+	at := max(0, min(l.number(), (len(rows)+pageRows-1)/pageRows)-1) * pageRows
+	return rows[at:min(at+pageRows, len(rows))]
+}
+
 // pager leads through the pages of a list; the template "pager" shows it.
 type pager struct {
 	Text           string // "51–100 of 753"

@@ -110,6 +110,7 @@ type navLink struct {
 func navigation(t i18n.Texts, page string) []navLink {
 	links := []navLink{
 		{Page: "home", Path: "/", Text: t.T("frame.overview")},
+		{Page: "people", Path: peoplePath, Text: t.T("frame.people")},
 		{Page: "settings", Path: "/settings", Text: t.T("frame.settings")},
 	}
 	for i := range links {

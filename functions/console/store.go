@@ -13,6 +13,7 @@ type Store interface {
 	heldStore
 	purgeStore
 	employeeStore
+	peopleStore
 	ticketStore
 	sessionStore
 }
