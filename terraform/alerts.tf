@@ -19,6 +19,7 @@ locals {
     clock-wrong            = { title = "The ERP's clock is not that of time_zone: nothing is written", severity = "CRITICAL" }
     quota-exhausted        = { title = "Google has paused writing: a usage limit of the account is exhausted", severity = "WARNING" }
     full-run-missed        = { title = "No full run has passed over everybody for 25 hours", severity = "ERROR" }
+    erp-unreadable         = { title = "Something of the ERP could not be read for an hour: it stays as it is", severity = "WARNING" }
     dead-letter-unreadable = { title = "A message gave up that cannot be recorded, or a full run gave up", severity = "ERROR" }
   }
 

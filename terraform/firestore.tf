@@ -41,6 +41,7 @@ locals {
     "polls.missing"       = { collection = "polls", field = "missing" }
     "polls.flood"         = { collection = "polls", field = "flood" }
     "polls.changed"       = { collection = "polls", field = "changed" }
+    "polls.faults"        = { collection = "polls", field = "faults" }
     "polls.hashes"        = { collection = "polls", field = "hashes" }
     "run_parts.employees" = { collection = "run_parts", field = "employees" }
     "settings.json"       = { collection = "settings", field = "json" }

@@ -22,6 +22,12 @@ const (
 	// full runs can come to an end, so that neither a new installation nor the end
 	// of a long pause looks like a missed run.
 	fullRunsSince = "full-runs-since"
+	// unreadableFor is how long something of the ERP may be unreadable, and unreadSince the
+	// entry of the open alarms that says since when a part of the poll itself cannot be read.
+	unreadableFor = time.Hour
+	unreadSince   = "erp-unread-since"
+	// mostUnreadable is how many unreadable keys of a kind an alarm names.
+	mostUnreadable = 10
 )
 
 // alarmGrace is how long the instance that lost or made a connection has to raise or
@@ -55,7 +61,11 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range append(p.incidents(), missed) {
+	unreadable, err := p.unreadable(ctx, open)
+	if err != nil {
+		return err
+	}
+	for _, c := range append(p.incidents(), missed, unreadable) {
 		kind := string(c.kind)
 		switch raised := open[kind]; {
 		case c.is && raised == "":
@@ -157,4 +167,49 @@ func (p *poll) lostGrant(ctx context.Context) error {
 		return nil
 	}
 	return p.Store.GrantAlarmed(ctx, a.Sub, alarmed)
+}
+
+// unreadable judges whether something of the ERP has been unreadable for an hour: a task or
+// an employee, an entry of a catalogue or all of one, or what the poll itself reads.
+func (p *poll) unreadable(ctx context.Context, open map[string]string) (incident, error) {
+	in := incident{kind: logging.ERPUnreadable, id: "erp-unreadable-" + p.now.UTC().Format(time.RFC3339),
+		begins: "Something of the ERP has been unreadable for an hour", ends: "All of the ERP can be read again"}
+	until := p.now.Add(-unreadableFor)
+	keys, err := p.Store.UnreadableSince(ctx, until, mostUnreadable)
+	if err != nil {
+		return in, err
+	}
+	faults, err := p.Store.CatalogueFaults(ctx)
+	if err != nil {
+		return in, err
+	}
+	var what []string
+	for _, k := range keys {
+		what = append(what, k.Key.String()+": "+k.Why)
+	}
+	for _, f := range faults {
+		if !f.Since.After(until) {
+			what = append(what, f.What)
+		}
+	}
+	what = append(what, p.unreadHere(open, until)...)
+	in.is, in.attrs = len(what) > 0, []any{"what", what}
+	return in, nil
+}
+
+// unreadHere says what this poll could not read, if none before could for an hour.
+func (p *poll) unreadHere(open map[string]string, until time.Time) []string {
+	if len(p.unread) == 0 {
+		delete(open, unreadSince)
+		return nil
+	}
+	since, err := time.Parse(time.RFC3339, open[unreadSince])
+	if err != nil {
+		open[unreadSince] = p.now.UTC().Format(time.RFC3339)
+		return nil
+	}
+	if since.After(until) {
+		return nil
+	}
+	return p.unread
 }

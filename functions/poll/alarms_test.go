@@ -1,11 +1,13 @@
 package poll_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -321,4 +323,102 @@ func TestAFullRunThatIsMissedIsToldOnce(t *testing.T) {
 	want("resumed", 2, 2)
 	w.now = w.now.Add(25 * time.Hour)
 	want("resumed and never ran", 3, 2)
+}
+
+// What stays unreadable for an hour is told once, with what it is, and told to be over.
+func TestWhatStaysUnreadableForAnHourIsToldOnce(t *testing.T) {
+	odd := &failure.Error{Kind: failure.SourceInvalid, Op: "userside: read task 7", Detail: "unreadable field date.todo"}
+	settle := func(w *world, c store.Collection, err error) {
+		t.Helper()
+		claim := store.Claim{TTL: time.Minute, Token: w.now.String()}
+		if c == store.Tasks {
+			lease, _, acquired := w.store.AcquireTask(t.Context(), 7, claim)
+			_, settled := w.store.SettleTask(t.Context(), &lease, store.TaskOutcome{Result: store.Result{Err: err}})
+			must(t, errors.Join(acquired, settled))
+			return
+		}
+		lease, _, acquired := w.store.AcquireEmployee(t.Context(), 7, claim)
+		_, settled := w.store.SettleEmployee(t.Context(), &lease, store.Result{Err: err})
+		must(t, errors.Join(acquired, settled))
+	}
+	for name, row := range map[string]struct {
+		begin, end func(w *world)
+		told       string
+	}{
+		"a task": {
+			func(w *world) { settle(w, store.Tasks, odd) }, func(w *world) { settle(w, store.Tasks, nil) },
+			"unreadable field date.todo",
+		},
+		"an employee": {
+			func(w *world) { settle(w, store.Employees, odd) }, func(w *world) { settle(w, store.Employees, nil) },
+			"employees/7",
+		},
+		"an entry of a catalogue": {
+			func(w *world) { must(t, w.store.SaveCatalogueFaults(t.Context(), []string{"read state 5"})) },
+			func(w *world) { must(t, w.store.SaveCatalogueFaults(t.Context(), nil)) },
+			"read state 5",
+		},
+		"the catalogue of states": {
+			func(w *world) { w.broken, w.brokenBy = "catalogue", odd }, func(w *world) { w.broken = "" },
+			"unreadable field date.todo",
+		},
+		"the list of changes": {func(w *world) { w.broken = "changes" }, func(w *world) { w.broken = "" }, "the ERP is down"},
+		"everybody":           {func(w *world) { w.broken = "employees" }, func(w *world) { w.broken = "" }, "the ERP is down"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.must("first", nil)
+			want := func(what string, begun, ended int) {
+				t.Helper()
+				all := strings.Count(w.log.String(), "alarm=erp-unreadable")
+				if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+					t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+				}
+			}
+			row.begin(w)
+			for range 11 {
+				w.poll()
+			}
+			want("not yet", 0, 0)
+			for range 4 {
+				w.poll()
+			}
+			want("after an hour", 1, 0)
+			for line := range strings.Lines(w.log.String()) {
+				if strings.Contains(line, "alarm=erp-unreadable") && !strings.Contains(line, row.told) {
+					t.Errorf("not told what it is: %s", line)
+				}
+			}
+			row.end(w)
+			w.poll()
+			w.poll()
+			want("over", 1, 1)
+			row.begin(w)
+			w.poll()
+			want("another time", 1, 1)
+		})
+	}
+}
+
+// A catalogue that cannot be read stops no poll, only what needs it.
+func TestAnUnreadableCatalogueStopsNoPoll(t *testing.T) {
+	w := newWorld(t)
+	w.change(1, time.Hour, open)
+	w.change(2, time.Hour, open)
+	w.must("first", nil)
+	w.broken, w.brokenBy = "catalogue", &failure.Error{Kind: failure.SourceInvalid, Op: "read it"}
+	delete(w.tasks, 1)
+	w.change(2, -time.Minute, open)
+	w.must("a change is found", tasks(2))
+	w.must("and what vanished is nobody's evidence", nil)
+	w.broken = ""
+	w.must("once more", nil)
+	w.must("until it can be read again", tasks(1))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -54,6 +54,7 @@ type world struct {
 	tasks     map[calendarsync.TaskID]*erpTask
 	people    map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	broken    string // the ERP's call that fails
+	brokenBy  error  // how; nil: the ERP is down
 	halved    bool   // the ERP's lists lack every other one
 	nobody    bool   // the ERP has no employee
 	asked     int    // employees asked for by id
@@ -94,6 +95,9 @@ var errDown = failure.New(failure.Source, "test", "the ERP is down")
 
 func (w *world) fails(call string) error {
 	if w.broken == call {
+		if w.brokenBy != nil {
+			return w.brokenBy
+		}
 		return errDown
 	}
 	return nil

@@ -25,6 +25,8 @@ type poll struct {
 	unknown error
 	// clock is the ERP's, nil where it could not be read.
 	clock *userside.Clock
+	// unread says what of the ERP this poll could not read.
+	unread []string
 	// sent are the tasks published in this poll: one message each is enough.
 	sent map[int64]bool
 }
@@ -49,8 +51,16 @@ func (h *handler) poll(ctx context.Context) (Summary, error) {
 		return sum, errors.Join(within(ctx, p.purge), within(ctx, p.alarms))
 	}
 	// The parts are independent: an ERP that is down must not keep due keys waiting.
-	return sum, errors.Join(within(ctx, p.due), within(ctx, p.putOff), p.tasks(ctx), p.employees(ctx),
+	return sum, errors.Join(within(ctx, p.due), within(ctx, p.putOff), p.noted(p.tasks(ctx)), p.noted(p.employees(ctx)),
 		within(ctx, p.endHold), within(ctx, p.alarms))
+}
+
+// noted notes a failure of the ERP and gives it back.
+func (p *poll) noted(err error) error {
+	if failure.Is(err, failure.Source) || failure.Is(err, failure.SourceInvalid) {
+		p.unread = append(p.unread, store.FailureOf(err, nil, p.now).Message)
+	}
+	return err
 }
 
 // within gives a part that calls no ERP its time.

@@ -47,6 +47,10 @@ type Store interface {
 	// Alarms reads the incidents raised and not ended, by kind; SaveAlarms replaces them.
 	Alarms(ctx context.Context) (map[string]string, error)
 	SaveAlarms(ctx context.Context, alarms map[string]string) error
+	// UnreadableSince lists the keys that are unreadable since a time or before, at most limit of each kind.
+	UnreadableSince(ctx context.Context, until time.Time, limit int) ([]store.Unreadable, error)
+	// CatalogueFaults reads what of the ERP's catalogues cannot be read, and since when.
+	CatalogueFaults(ctx context.Context) ([]store.CatalogueFault, error)
 	// CompleteRunSince reports whether a full run that passed over everybody ended at a time or after.
 	CompleteRunSince(ctx context.Context, since time.Time) (bool, error)
 

@@ -315,6 +315,12 @@ func settled(updated string, now time.Time) bool {
 // was published as changed.
 func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, inList map[int64]bool) ([]int64, error) {
 	catalogue, err := p.ERP.States(ctx)
+	if userside.Unreadable(err) {
+		// A catalogue that cannot be read for long is told (rule 4.13), and stops nothing else.
+		p.Log.WarnContext(ctx, "the catalogue of states cannot be read: vanished tasks are not looked for", "error", p.noted(err))
+		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

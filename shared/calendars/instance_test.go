@@ -238,7 +238,7 @@ func (b *bench) start(at int) *instance {
 	erp, err := userside.New(userside.Config{URL: base, Key: "key", AllowHTTP: true}, erpRoad{b.erp}, b.clock.Now)
 	must(b.t, err)
 	source := settings.NewSource(s, b.set, "http://erp.test", b.clock.Now)
-	rules := rulebook.New(source, erp, s, b.clock.Now)
+	rules := rulebook.New(source, erp, s, b.clock.Now, log)
 	i := &instance{b: b, ctx: ctx, death: d, store: s, source: source, google: &hooked{Gateway: gateway}}
 	i.events = events.New(events.Waits{Lease: leaseTime, Absence: absenceTime}, events.Deps{
 		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Tenant: s, NewID: b.newID, Now: b.clock.Now, Log: log,

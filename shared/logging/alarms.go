@@ -34,6 +34,8 @@ const (
 	QuotaExhausted AlarmKind = "quota-exhausted"
 	// FullRunMissed: no full run has passed over everybody for more than 25 hours.
 	FullRunMissed AlarmKind = "full-run-missed"
+	// ERPUnreadable: for an hour something of the ERP could not be read.
+	ERPUnreadable AlarmKind = "erp-unreadable"
 	// DeadLetterUnreadable: a dead letter points to no key, or is a full run.
 	DeadLetterUnreadable AlarmKind = "dead-letter-unreadable"
 )

@@ -6,8 +6,10 @@ package rulebook
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -33,28 +35,32 @@ type ERP interface {
 	Clock(ctx context.Context) (userside.Clock, error)
 }
 
-// NameSource lists the employees that are known.
-type NameSource interface {
+// Store knows the employees, and keeps what cannot be read of the catalogue.
+type Store interface {
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
+	SaveCatalogueFaults(ctx context.Context, what []string) error
 }
 
 // Source is safe for concurrent use.
 type Source struct {
 	settings SettingsSource
 	erp      ERP
-	names    NameSource
+	store    Store
 	now      func() time.Time
+	log      *slog.Logger
 
 	// lock is held by the one who reads; it guards the rest. A semaphore, because who
 	// waits for another's call must not wait beyond a deadline of their own.
 	lock   *semaphore.Weighted
 	rules  *calendarsync.Rules
 	readAt time.Time
+	// faults are those of the catalogue as recorded last; nil before.
+	faults []string
 }
 
 // New makes a Source.
-func New(settings SettingsSource, erp ERP, names NameSource, now func() time.Time) *Source {
-	return &Source{settings: settings, erp: erp, names: names, now: now, lock: semaphore.NewWeighted(1)}
+func New(settings SettingsSource, erp ERP, s Store, now func() time.Time, log *slog.Logger) *Source {
+	return &Source{settings: settings, erp: erp, store: s, now: now, log: log, lock: semaphore.NewWeighted(1)}
 }
 
 // Settings gives the settings in force.
@@ -105,7 +111,9 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 	var catalogue calendarsync.Catalogue
 	names := map[calendarsync.EmployeeID]string{}
 	if old {
-		if catalogue, err = s.erp.Catalogue(ctx); err != nil {
+		catalogue, err = s.erp.Catalogue(ctx)
+		s.recordFaults(ctx, catalogue, err)
+		if err != nil {
 			return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
 		}
 	} else {
@@ -123,7 +131,7 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 		}
 	}
 	if rules.Texts.NeedsExecutors {
-		known, err := s.names.Employees(ctx)
+		known, err := s.store.Employees(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read the executors' names: %w", err)
 		}
@@ -136,6 +144,34 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 		s.readAt = s.now()
 	}
 	return rules, nil
+}
+
+// recordFaults records what cannot be read of the catalogues, where that is new: Poll alarms
+// of it (rule 4.13). It stops nobody.
+func (s *Source) recordFaults(ctx context.Context, c calendarsync.Catalogue, err error) {
+	odd := c.Odd
+	switch {
+	case err == nil:
+	case failure.Is(err, failure.Source), failure.Is(err, failure.SourceInvalid):
+		odd = []error{err}
+	default:
+		return // the ERP was not asked to the end
+	}
+	faults := make([]string, 0, len(odd))
+	for _, fault := range odd {
+		faults = append(faults, store.FailureOf(fault, nil, s.now()).Message)
+	}
+	if s.faults != nil && slices.Equal(faults, s.faults) {
+		return
+	}
+	if len(faults) > 0 {
+		s.log.WarnContext(ctx, "the ERP's catalogues cannot be read in full", "what", faults)
+	}
+	if err := s.store.SaveCatalogueFaults(ctx, faults); err != nil {
+		s.log.WarnContext(ctx, "the catalogue's faults were not recorded", "error", err)
+		return
+	}
+	s.faults = faults
 }
 
 // checkClock refuses to go on while the ERP's clock is not that of the zone.

@@ -1,8 +1,12 @@
 package rulebook_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +29,20 @@ type world struct {
 	settingsErr, catalogueErr, namesErr error
 	catalogues, names                   int
 	offset                              time.Duration // of the ERP's clock
+	faults                              []string      // as they were saved last
+	saves                               int
+	saveErr                             error
+	log                                 bytes.Buffer
+}
+
+func (w *world) SaveCatalogueFaults(_ context.Context, what []string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.saves++
+	if w.saveErr == nil {
+		w.faults = what
+	}
+	return w.saveErr
 }
 
 func (w *world) Clock(context.Context) (userside.Clock, error) {
@@ -83,7 +101,7 @@ func newWorld() (*world, *rulebook.Source) {
 		now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), offset: 2 * time.Hour, settings: s, catalogue: catalogue(1, 2),
 		employees: []store.EmployeeRecord{{ID: 42, Name: "Olena"}},
 	}
-	return w, rulebook.New(w, w, w, w.clock)
+	return w, rulebook.New(w, w, w, w.clock, slog.New(slog.NewTextHandler(&w.log, nil)))
 }
 
 func catalogue(states ...calendarsync.StateID) calendarsync.Catalogue {
@@ -312,4 +330,36 @@ func TestAnERPWhoseClockIsNotTheZonesGivesNoRules(t *testing.T) {
 	if _, err := b.Rules(t.Context()); !failure.Is(err, failure.Source) {
 		t.Fatalf("a zone that is not the ERP's: %v", err)
 	}
+}
+
+// Rule 4.13: what cannot be read of the catalogues is recorded, for Poll to alarm, and
+// logged once; neither stops anybody.
+func TestWhatCannotBeReadOfTheCatalogueIsRecorded(t *testing.T) {
+	w, b := newWorld()
+	odd := func(what string) error {
+		return &failure.Error{Kind: failure.SourceInvalid, Op: "userside: read " + what, Detail: "unreadable field x", Err: errors.New("content")}
+	}
+	step := func(what string, saves, warnings int, change func(*world), faults ...string) {
+		t.Helper()
+		w.pass(time.Minute)
+		w.change(change)
+		_, err := b.Rules(t.Context())
+		if failed := w.catalogueErr != nil; failed != (err != nil) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if !slices.Equal(w.faults, faults) || w.saves != saves || strings.Count(w.log.String(), "level=WARN") != warnings {
+			t.Errorf("%s: %q after %d saves; %s", what, w.faults, w.saves, w.log.String())
+		}
+	}
+	// Another instance may have recorded what is mended since.
+	step("sound", 1, 0, func(*world) {})
+	step("still sound", 1, 0, func(*world) {})
+	step("two odd entries", 2, 1, func(w *world) { w.catalogue.Odd = []error{odd("state 5"), odd("task type 3")} },
+		"userside: read state 5: unreadable field x", "userside: read task type 3: unreadable field x")
+	step("the same", 2, 1, func(*world) {}, "userside: read state 5: unreadable field x", "userside: read task type 3: unreadable field x")
+	step("none at all", 3, 2, func(w *world) { w.catalogueErr = odd("the catalogue of states") }, "userside: read the catalogue of states: unreadable field x")
+	step("not reached", 3, 2, func(w *world) { w.catalogueErr = failure.New(failure.Transient, "x", "cancelled") }, "userside: read the catalogue of states: unreadable field x")
+	step("mended", 4, 2, func(w *world) { w.catalogueErr, w.catalogue.Odd = nil, nil })
+	step("not recorded", 5, 4, func(w *world) { w.saveErr, w.catalogue.Odd = errors.New("no database"), []error{odd("state 5")} })
+	step("recorded later", 6, 5, func(w *world) { w.saveErr = nil }, "userside: read state 5: unreadable field x")
 }

@@ -44,6 +44,8 @@ type Work struct {
 	Failure      *Failure  `firestore:"failure,omitempty" json:"failure,omitempty"`
 	// Failed is "yes" while Failure is set; a string because it is indexed.
 	Failed string `firestore:"failed,omitempty" json:"failed,omitempty"`
+	// UnreadableSince is since when what the ERP says of it cannot be read; indexed.
+	UnreadableSince time.Time `firestore:"unreadable_since,omitempty" json:"unreadable_since,omitzero"`
 	// DeadLetter tells that a message for this key was dead-lettered.
 	DeadLetter bool `firestore:"dead_letter,omitempty" json:"dead_letter,omitempty"`
 	// Vouched is set when a signed notification said that the thing was deleted.
@@ -224,6 +226,40 @@ func (s *Store) DueKeys(ctx context.Context, c Collection, now time.Time, limit 
 	return ids, nil
 }
 
+// Unreadable is a key of which what the ERP says cannot be read.
+type Unreadable struct {
+	Key   Key
+	Since time.Time
+	Why   string // our own sentence, never content
+}
+
+// UnreadableSince lists the keys that are unreadable since a time or before, tasks first,
+// the longest first; at most limit of each kind.
+func (s *Store) UnreadableSince(ctx context.Context, until time.Time, limit int) ([]Unreadable, error) {
+	var out []Unreadable
+	for _, c := range []Collection{Tasks, Employees} {
+		docs, err := s.b.Query(ctx, Query{Collection: c, Field: "unreadable_since", Op: AtMost, Value: until, Limit: limit})
+		if err != nil {
+			return nil, fmt.Errorf("list unreadable %s: %w", c, err)
+		}
+		for _, d := range docs {
+			var rec struct {
+				ID int64 `firestore:"id" json:"id"`
+				Work
+			}
+			if err := d.Decode(&rec); err != nil {
+				return nil, fmt.Errorf("list unreadable %s: decode %s: %w", c, d.ID, err)
+			}
+			u := Unreadable{Key: Key{c, rec.ID}, Since: rec.UnreadableSince}
+			if rec.Failure != nil {
+				u.Why = rec.Failure.Message
+			}
+			out = append(out, u)
+		}
+	}
+	return out, nil
+}
+
 // leased reports whether somebody holds the key.
 func (w *Work) leased(now time.Time) bool { return w.LeaseToken != "" && now.Before(w.LeaseUntil) }
 
@@ -277,9 +313,10 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 	if r.Err != nil {
 		// Dirty and PendingSince stay: the change is not applied.
 		w.Failure, w.Failed = FailureOf(r.Err, w.Failure, now), "yes"
+		w.unreadable(w.Failure.Kind, now)
 		return true
 	}
-	w.Failure, w.Failed = nil, ""
+	w.Failure, w.Failed, w.UnreadableSince = nil, "", time.Time{}
 	if r.Waiting {
 		return true
 	}
@@ -287,6 +324,20 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 	// What was vouched for holds for the pass that is still to come.
 	w.Vouched = w.Vouched && !r.RetryAt.IsZero()
 	return true
+}
+
+// unreadable notes since when a key cannot be read. Where the ERP was not reached, nothing is
+// known of that.
+func (w *Work) unreadable(kind failure.Kind, now time.Time) {
+	switch kind {
+	case failure.SourceInvalid:
+		if w.UnreadableSince.IsZero() {
+			w.UnreadableSince = now
+		}
+	case failure.Source, failure.Transient:
+	default:
+		w.UnreadableSince = time.Time{}
+	}
 }
 
 // settle ends a pass in a transaction. A key whose pass came to a clean end has no

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -49,9 +50,22 @@ type AlarmsRecord struct {
 	Alarms map[string]string `firestore:"alarms,omitempty" json:"alarms,omitempty"`
 }
 
+// CatalogueFault is something of the ERP's catalogues that cannot be read.
+type CatalogueFault struct {
+	What  string    `firestore:"what" json:"what"`
+	Since time.Time `firestore:"since" json:"since"`
+}
+
+// CatalogueRecord is what could not be read of the ERP's catalogues when a worker read them
+// last.
+type CatalogueRecord struct {
+	Faults []CatalogueFault `firestore:"faults,omitempty" json:"faults,omitempty"`
+}
+
 func taskPollRef() Ref     { return Ref{Polls, "tasks"} }
 func employeePollRef() Ref { return Ref{Polls, "employees"} }
 func alarmsRef() Ref       { return Ref{Polls, "alarms"} }
+func catalogueRef() Ref    { return Ref{Polls, "catalogue"} }
 
 // TaskPoll reads what Poll remembers of tasks; found is false before the first poll.
 func (s *Store) TaskPoll(ctx context.Context) (rec TaskPollRecord, found bool, err error) {
@@ -94,6 +108,31 @@ func (s *Store) Alarms(ctx context.Context) (map[string]string, error) {
 func (s *Store) SaveAlarms(ctx context.Context, alarms map[string]string) error {
 	return change(ctx, s, "save the open alarms", alarmsRef(), func(rec *AlarmsRecord, _ bool, now time.Time) effect {
 		*rec = AlarmsRecord{RanAt: now, Alarms: alarms}
+		return set
+	})
+}
+
+// CatalogueFaults reads what of the ERP's catalogues cannot be read, and since when.
+func (s *Store) CatalogueFaults(ctx context.Context) ([]CatalogueFault, error) {
+	rec, _, err := get[CatalogueRecord](ctx, s, "read the catalogue's faults", catalogueRef())
+	return rec.Faults, err
+}
+
+// SaveCatalogueFaults replaces them; what was a fault before keeps its time.
+func (s *Store) SaveCatalogueFaults(ctx context.Context, what []string) error {
+	return change(ctx, s, "save the catalogue's faults", catalogueRef(), func(rec *CatalogueRecord, _ bool, now time.Time) effect {
+		faults := make([]CatalogueFault, 0, len(what))
+		for _, w := range what {
+			f := CatalogueFault{What: w, Since: now}
+			if i := slices.IndexFunc(rec.Faults, func(old CatalogueFault) bool { return old.What == w }); i >= 0 {
+				f.Since = rec.Faults[i].Since
+			}
+			faults = append(faults, f)
+		}
+		if slices.Equal(faults, rec.Faults) {
+			return nothing
+		}
+		rec.Faults = faults
 		return set
 	})
 }

@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	watch := incidents.New(d.Store, grants, d.Now, d.Log)
 	gateway.Watched(watch).Remembering(d.Store)
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
-	rules := rulebook.New(source, erp, d.Store, d.Now)
+	rules := rulebook.New(source, erp, d.Store, d.Now, d.Log)
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
 		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
 		NewID: d.NewID, Now: d.Now, Log: d.Log,

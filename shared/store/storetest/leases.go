@@ -530,3 +530,33 @@ func failedTasks(r *rig) {
 	r.release(r.take(store.Tasks, 1, "m"), store.Result{})
 	equal(r, "failed tasks once one succeeded", taskIDs(list(0)), []int64{3})
 }
+
+func unreadableSince(r *rig, c store.Collection) {
+	odd := &failure.Error{Kind: failure.SourceInvalid, Op: "userside: read it", Detail: "unreadable field x"}
+	fail := func(id int64, err error) {
+		r.release(r.take(c, id, "m"), store.Result{Err: err})
+	}
+	since := func(until time.Time, want ...store.Unreadable) {
+		r.Helper()
+		got, err := r.s.UnreadableSince(r.ctx, until, 10)
+		r.must(err)
+		equal(r, "unreadable", got, want)
+	}
+	first := r.b.now()
+	fail(1, odd)
+	fail(2, &failure.Error{Kind: failure.Source, Op: "x"})
+	entry := func(id int64, at time.Time) store.Unreadable {
+		return store.Unreadable{Key: store.Key{Collection: c, ID: id}, Since: at, Why: "userside: read it: unreadable field x"}
+	}
+	since(first, entry(1, first))
+	since(first.Add(-time.Second))
+	r.b.advance(time.Minute)
+	fail(3, odd)
+	// Neither that the ERP could not be asked nor a repetition begins it anew.
+	fail(1, &failure.Error{Kind: failure.Source, Op: "x"})
+	fail(1, odd)
+	since(r.b.now(), entry(1, first), entry(3, r.b.now()))
+	fail(1, &failure.Error{Kind: failure.Forbidden, Op: "write"})
+	fail(3, nil)
+	since(r.b.now())
+}

@@ -49,6 +49,8 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"keys marked dirty", markedDirty},
 		{"a vouched deletion", vouched},
 		{"failures of tasks are listed", failedTasks},
+		{"since when a task is unreadable", func(r *rig) { unreadableSince(r, store.Tasks) }},
+		{"since when an employee is unreadable", func(r *rig) { unreadableSince(r, store.Employees) }},
 
 		{"an intent needs an active calendar of its epoch", intendNeedsEpoch},
 		{"an intent needs the lease", intendNeedsLease},
@@ -99,6 +101,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"sessions are ended one by one and all at once", sessionsEnd},
 		{"a ticket is taken once", ticketOnce},
 		{"poll records", pollRecords},
+		{"faults of the catalogue", catalogueFaults},
 		{"full runs", fullRuns},
 		{"runs put off", putOffRuns},
 		{"activity", activityOrder},

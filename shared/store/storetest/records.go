@@ -219,3 +219,22 @@ func activityOrder(r *rig) {
 	r.must(err)
 	equal(r, "record", recs, []store.ActivityRecord{done})
 }
+
+func catalogueFaults(r *rig) {
+	want := func(faults ...store.CatalogueFault) {
+		r.Helper()
+		got, err := r.s.CatalogueFaults(r.ctx)
+		r.must(err)
+		equal(r, "faults", got, faults)
+	}
+	want()
+	r.must(r.s.SaveCatalogueFaults(r.ctx, nil))
+	want()
+	first := r.b.now()
+	r.must(r.s.SaveCatalogueFaults(r.ctx, []string{"state 5", "task type 3"}))
+	r.b.advance(time.Minute)
+	r.must(r.s.SaveCatalogueFaults(r.ctx, []string{"state 7", "task type 3"}))
+	want(store.CatalogueFault{What: "state 7", Since: r.b.now()}, store.CatalogueFault{What: "task type 3", Since: first})
+	r.must(r.s.SaveCatalogueFaults(r.ctx, nil))
+	want()
+}
