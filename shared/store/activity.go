@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -33,10 +35,55 @@ func (s *Store) RecentActivity(ctx context.Context, limit int) ([]ActivityRecord
 	return query[ActivityRecord](ctx, s, "list activity", Query{Collection: Activity, Field: "at", Op: Exists, Descending: true, Limit: limit})
 }
 
+// ActivityOf lists what was written for one task or employee, the latest first. A limit is
+// needed: what is read is at most so many records.
+func (s *Store) ActivityOf(ctx context.Context, key Key, limit int) ([]ActivityRecord, error) {
+	field := "of_task"
+	if key.Collection == Employees {
+		field = "of_employee"
+	}
+	// "~" is behind every time; what comes before the key's records is another key's.
+	recs, err := query[activityDocument](ctx, s, "list activity of "+key.String(),
+		Query{Collection: Activity, Field: field, Op: AtMost, Value: docID(key.ID) + " ~", Descending: true, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ActivityRecord, 0, len(recs))
+	for _, r := range recs {
+		of := r.OfTask
+		if key.Collection == Employees {
+			of = r.OfEmployee
+		}
+		if !strings.HasPrefix(of, docID(key.ID)+" ") {
+			break
+		}
+		out = append(out, r.ActivityRecord)
+	}
+	return out, nil
+}
+
+// activityDocument is a record with what it is found by: its task and its employee, each
+// with the time, so that one index of one field gives a key's latest records.
+type activityDocument struct {
+	ActivityRecord
+	OfTask     string `firestore:"of_task,omitempty" json:"of_task,omitempty"`
+	OfEmployee string `firestore:"of_employee,omitempty" json:"of_employee,omitempty"`
+}
+
+func document(a ActivityRecord) activityDocument {
+	of := func(id int64) string {
+		if id == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%s %019d", docID(id), a.At.UnixMicro())
+	}
+	return activityDocument{ActivityRecord: a, OfTask: of(a.Task), OfEmployee: of(a.Employee)}
+}
+
 // recordActivity records writes, replacing what was announced under the same ids.
 func recordActivity(tx Tx, activity ...ActivityRecord) error {
 	for _, a := range activity {
-		if err := tx.Set(Ref{Activity, a.ID}, a); err != nil {
+		if err := tx.Set(Ref{Activity, a.ID}, document(a)); err != nil {
 			return err
 		}
 	}

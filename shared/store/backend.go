@@ -45,7 +45,7 @@ func Indexed() map[Collection][]string {
 	return map[Collection][]string{
 		Employees:   {"due_at", "pending_since", "divisions", "state", "held", "kept_for", "seen_at", "unreadable_since"},
 		Tasks:       {"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"},
-		Activity:    {"at"},
+		Activity:    {"at", "of_task", "of_employee"},
 		DeadLetters: {"at"},
 		Runs:        {"started", "ended"},
 		RunParts:    {"run"},

@@ -105,6 +105,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"full runs", fullRuns},
 		{"runs put off", putOffRuns},
 		{"activity", activityOrder},
+		{"activity of one task or employee", activityOfOne},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -238,3 +238,27 @@ func catalogueFaults(r *rig) {
 	r.must(r.s.SaveCatalogueFaults(r.ctx, nil))
 	want()
 }
+
+func activityOfOne(r *rig) {
+	h := r.take(store.Employees, 7, "m")
+	record := func(id string, at time.Duration, task, employee int64) store.ActivityRecord {
+		return store.ActivityRecord{ID: id, At: r.began.Add(at), Action: "event.insert", Task: task, Employee: employee, ExpiresAt: r.began.Add(at + store.ActivityKept)}
+	}
+	all := []store.ActivityRecord{
+		record("a", 3*time.Second, 10, 7), record("b", time.Second, 1, 7), record("c", 2*time.Second, 10, 8),
+		record("d", 9*time.Second, 2, 77), record("e", 8*time.Second, 0, 6), record("f", 12*time.Second, 10, 7),
+	}
+	r.must(r.s.SaveEmployee(r.ctx, h.employee, func(*store.EmployeeRecord) {}, all...))
+	of := func(key store.Key, limit int) []store.ActivityRecord {
+		r.Helper()
+		recs, err := r.s.ActivityOf(r.ctx, key, limit)
+		r.must(err)
+		return recs
+	}
+	equal(r, "of an employee, the latest first", of(store.EmployeeKey(7), 10), []store.ActivityRecord{all[5], all[0], all[1]})
+	equal(r, "the latest two", of(store.EmployeeKey(7), 2), []store.ActivityRecord{all[5], all[0]})
+	equal(r, "of a task", of(store.TaskKey(10), 10), []store.ActivityRecord{all[5], all[0], all[2]})
+	equal(r, "of a task that begins with the number of another", of(store.TaskKey(1), 10), []store.ActivityRecord{all[1]})
+	equal(r, "of nobody", of(store.EmployeeKey(9), 10), []store.ActivityRecord{})
+	equal(r, "of an employee without tasks", of(store.EmployeeKey(6), 10), []store.ActivityRecord{all[4]})
+}
