@@ -31,12 +31,14 @@ locals {
     activity  = "expires_at"
     runs      = "expires_at"
     run_parts = "expires_at"
+    days      = "expires_at"
   }
 
   # Never queried, large or growing, or ciphertext: without the exemption each would be
   # indexed, maps once per key (a document may have 40,000 index entries).
   unindexed = {
     "accounts.sealed"     = { collection = "accounts", field = "sealed" }
+    "days.hours"          = { collection = "days", field = "hours" }
     "polls.shown"         = { collection = "polls", field = "shown" }
     "polls.missing"       = { collection = "polls", field = "missing" }
     "polls.flood"         = { collection = "polls", field = "flood" }

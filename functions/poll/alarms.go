@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -61,6 +60,7 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.runMissed = missed.is
 	unreadable, err := p.unreadable(ctx, open)
 	if err != nil {
 		return err
@@ -96,10 +96,9 @@ func (p *poll) incidents() []incident {
 			ends:   "The grant of the central account does not end soon any more"},
 	}
 	out = append(out, accountIncidents(a.Incident)...)
-	if zone, err := time.LoadLocation(p.settings.TimeZone); p.clock != nil && err == nil {
-		apart := calendarsync.Apart(zone, p.clock.Unix, p.clock.Offset)
+	if apart, wrong, compared := p.apart(); compared {
 		// The workers themselves refuse to write (rule 9.4).
-		out = append(out, incident{kind: logging.ClockWrong, id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: apart > calendarsync.MaxApart,
+		out = append(out, incident{kind: logging.ClockWrong, id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: wrong,
 			begins: "The ERP's clock is not that of time_zone: nothing is written until they agree",
 			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})
 	}

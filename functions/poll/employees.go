@@ -33,6 +33,8 @@ func (p *poll) employees(ctx context.Context) error {
 	if isNew := errors.Is(err, userside.ErrNobody) && len(rec.Hashes) == 0; err != nil && !isNew {
 		return err
 	}
+	same := sharing(p.settings, readings)
+	p.sameAddress = &same
 	next := store.EmployeePollRecord{Before: p.now}
 	if p.unknown != nil {
 		next.Before = rec.Before

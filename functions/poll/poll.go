@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,11 @@ type poll struct {
 	clock *userside.Clock
 	// unread says what of the ERP this poll could not read.
 	unread []string
+	// fault is the first thing that kept this poll from reading the ERP, sameAddress who
+	// shares an address, and runMissed whether the full run stays away.
+	fault       error
+	sameAddress *[]store.SharedAddress
+	runMissed   bool
 	// sent are the tasks published in this poll: one message each is enough.
 	sent map[int64]bool
 }
@@ -48,15 +54,19 @@ func (h *handler) poll(ctx context.Context) (Summary, error) {
 	p.learn(ctx)
 	if sum.Paused {
 		// A grant expires whether anybody uses it or not.
-		return sum, errors.Join(within(ctx, p.purge), within(ctx, p.alarms))
+		return sum, errors.Join(within(ctx, p.purge), within(ctx, p.alarms), within(ctx, p.record))
 	}
 	// The parts are independent: an ERP that is down must not keep due keys waiting.
 	return sum, errors.Join(within(ctx, p.due), within(ctx, p.putOff), p.noted(p.tasks(ctx)), p.noted(p.employees(ctx)),
-		within(ctx, p.endHold), within(ctx, p.alarms))
+		within(ctx, p.endHold), within(ctx, p.alarms), within(ctx, p.fold), within(ctx, p.record))
 }
 
 // noted notes a failure of the ERP and gives it back.
 func (p *poll) noted(err error) error {
+	switch failure.KindOf(err) {
+	case failure.Source, failure.SourceInvalid, failure.Misconfigured: // the last: it refuses the key
+		p.fault = cmp.Or(p.fault, err)
+	}
 	if failure.Is(err, failure.Source) || failure.Is(err, failure.SourceInvalid) {
 		p.unread = append(p.unread, store.FailureOf(err, nil, p.now).Message)
 	}

@@ -51,6 +51,9 @@ type Store interface {
 	UnreadableSince(ctx context.Context, until time.Time, limit int) ([]store.Unreadable, error)
 	// CatalogueFaults reads what of the ERP's catalogues cannot be read, and since when.
 	CatalogueFaults(ctx context.Context) ([]store.CatalogueFault, error)
+	// RecordPoll keeps how this poll went, for people; Fold counts what was written by the hour.
+	RecordPoll(ctx context.Context, r store.PollResult) error
+	Fold(ctx context.Context, account string, now time.Time, changes func(cause string) bool) error
 	// CompleteRunSince reports whether a full run that passed over everybody ended at a time or after.
 	CompleteRunSince(ctx context.Context, since time.Time) (bool, error)
 

@@ -23,7 +23,11 @@ type ActivityRecord struct {
 	Before string `firestore:"before,omitempty" json:"before,omitempty"`
 	After  string `firestore:"after,omitempty" json:"after,omitempty"`
 	// Result is empty while announced, then "done" or the failure's kind.
-	Result    string    `firestore:"result,omitempty" json:"result,omitempty"`
+	Result string `firestore:"result,omitempty" json:"result,omitempty"`
+	// Known is since when the change was known that is written, and Ended when its pass was
+	// settled; only of a task's events.
+	Known     time.Time `firestore:"known,omitempty" json:"known,omitzero"`
+	Ended     time.Time `firestore:"ended,omitempty" json:"ended,omitzero"`
 	ExpiresAt time.Time `firestore:"expires_at" json:"expires_at"`
 }
 

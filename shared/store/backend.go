@@ -24,6 +24,7 @@ const (
 	Sessions        Collection = "sessions"
 	DeadLetters     Collection = "dead_letters"
 	Activity        Collection = "activity"
+	Days            Collection = "days"
 	Polls           Collection = "polls"
 	Runs            Collection = "runs"
 	RunParts        Collection = "run_parts"
@@ -46,6 +47,7 @@ func Indexed() map[Collection][]string {
 		Employees:   {"due_at", "pending_since", "divisions", "state", "held", "kept_for", "seen_at", "unreadable_since"},
 		Tasks:       {"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"},
 		Activity:    {"at", "of_task", "of_employee"},
+		Days:        {"day"},
 		DeadLetters: {"at"},
 		Runs:        {"started", "ended"},
 		RunParts:    {"run"},

@@ -23,6 +23,8 @@ type BudgetRecord struct {
 	// times 8 bytes: the calendar's hash and two Unix times in microseconds, the
 	// later one last.
 	Writes []byte `firestore:"writes,omitempty" json:"writes,omitempty"`
+	// Given counts the slots that were ever given.
+	Given int64 `firestore:"given,omitempty" json:"given,omitempty"`
 }
 
 // SlotRequest asks for slots of an account's budget.
@@ -123,6 +125,7 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 		count, free = 0, before
 	}
 	res.At, res.Free = now, free.Sub(now)
+	b.Given += int64(count)
 	b.setWrites(writes)
 	return res, count > 0
 }

@@ -255,12 +255,16 @@ type TaskOutcome struct {
 func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (released bool, err error) {
 	err = s.withTask(ctx, "settle", l, func(tx Tx, held *TaskLease) (_ effect, err error) {
 		rec := &held.Record
+		known := rec.PendingSince
 		rec.confirm(o)
 		if released, err = settle(tx, &held.Lease, &rec.Work, o.Result); err != nil {
 			return nothing, err
 		}
-		if err := recordActivity(tx, o.Activity...); err != nil {
-			return nothing, err
+		for _, a := range o.Activity {
+			a.Known, a.Ended = known, tx.Now()
+			if err := recordActivity(tx, a); err != nil {
+				return nothing, err
+			}
 		}
 		if released && rec.idle() {
 			return remove, nil

@@ -136,7 +136,7 @@ run "state" {
     error_message = "The database is not protected."
   }
   assert {
-    condition     = toset([for k, f in google_firestore_field.ttl : "${f.collection}.${f.field}" if length(f.ttl_config) == 1]) == toset(["sign_ins.expires_at", "tickets.expires_at", "sessions.expires_at", "activity.expires_at", "runs.expires_at", "run_parts.expires_at"])
+    condition     = toset([for k, f in google_firestore_field.ttl : "${f.collection}.${f.field}" if length(f.ttl_config) == 1]) == toset(["sign_ins.expires_at", "tickets.expires_at", "sessions.expires_at", "activity.expires_at", "runs.expires_at", "run_parts.expires_at", "days.expires_at"])
     error_message = "Something that expires is kept for good."
   }
   assert {

@@ -159,6 +159,7 @@ func settleConfirms(r *rig) {
 		equal(r, "updated", rec.Updated, "2026-03-01 10:00:00")
 		equal(r, "record of the lease", h.task.Record, rec)
 	}
+	done.Known, done.Ended = r.began, r.b.now()
 	equal(r, "activity", all[store.ActivityRecord](r, store.Activity),
 		[]store.ActivityRecord{done, intents[1].Activity, intents[2].Activity})
 }

@@ -106,6 +106,8 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"runs put off", putOffRuns},
 		{"activity", activityOrder},
 		{"activity of one task or employee", activityOfOne},
+		{"activity is counted by the hour", activityCounted},
+		{"how a poll went", pollOutcome},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -293,6 +295,9 @@ type state struct {
 	RunParts      []store.RunPart
 	Budgets       []store.BudgetRecord
 	Creations     []store.CreationsRecord
+	Days          []store.DayRecord
+	Folds         []store.FoldRecord
+	Outcomes      []store.PollOutcome
 }
 
 // state reads the whole database past the Store.
@@ -317,6 +322,9 @@ func (r *rig) state() state {
 		RunParts:      all[store.RunPart](r, store.RunParts),
 		Budgets:       all[store.BudgetRecord](r, store.Budgets),
 		Creations:     all[store.CreationsRecord](r, store.Creations),
+		Days:          all[store.DayRecord](r, store.Days),
+		Folds:         all[store.FoldRecord](r, store.Polls),
+		Outcomes:      all[store.PollOutcome](r, store.Polls),
 	}
 }
 

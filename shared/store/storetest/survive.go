@@ -331,7 +331,7 @@ func methods() []method {
 		// Slots nobody heard of lapse unused.
 		{name: "ReserveSlots", lostResult: given(10*time.Second, 0, 3*time.Second, 4*time.Second, 5*time.Second), prepare: simple(func(r *rig) (any, error) {
 			return r.reserve(10*time.Second, "", "", "")
-		}), lostState: func(s *state) { s.Budgets[0].Reserved = []byte{0b111111} }},
+		}), lostState: func(s *state) { s.Budgets[0].Reserved, s.Budgets[0].Given = []byte{0b111111}, 6 }},
 		{name: "ReserveCreation", prepare: func(r *rig) call {
 			h := r.take(store.Employees, 7, "m1")
 			return call{
@@ -374,6 +374,16 @@ func methods() []method {
 		{name: "SaveEmployeePoll", prepare: simple(func(r *rig) (any, error) {
 			return nil, r.s.SaveEmployeePoll(r.ctx, store.EmployeePollRecord{Hashes: map[string]string{"5": "h"}})
 		})},
+		{name: "RecordPoll", prepare: simple(func(r *rig) (any, error) {
+			return nil, r.s.RecordPoll(r.ctx, store.PollResult{ERP: errors.New("down"), RunMissed: true})
+		})},
+		{name: "Fold", prepare: after(func(r *rig) {
+			r.must(r.s.Fold(r.ctx, "a", r.b.now(), func(string) bool { return true }))
+			_, err := r.reserve(10*time.Second, "", "")
+			r.must(err)
+		}, simple(func(r *rig) (any, error) {
+			return nil, r.s.Fold(r.ctx, "a", r.b.now(), func(string) bool { return true })
+		}))},
 		{name: "SaveAlarms", prepare: simple(func(r *rig) (any, error) {
 			return nil, r.s.SaveAlarms(r.ctx, map[string]string{"quota": "id"})
 		})},
