@@ -507,6 +507,7 @@ func TestADatabaseLostIsRebuiltWithoutADouble(t *testing.T) {
 		calendars := []string{w.Calendar(ids[0]), w.Calendar(ids[1])}
 
 		again := w.Again(world.Options{})
+		again.TakeOver()
 		again.Reconcile()
 		for i, id := range ids {
 			if got := again.Calendar(id); got != calendars[i] {

@@ -325,7 +325,8 @@ func databaseRestored(t *testing.T, w *world.World, o world.Options) {
 	backup := w.Backend()
 
 	o.Backend = emulated(t)
-	w.Again(o).Reconcile()
+	w.Again(o).TakeOver()
+	w.Reconcile()
 	if n := len(w.Google.Requests(fakegoogle.Filter{Method: "calendar.*", Writes: true, Since: w.Since})); n != 0 {
 		t.Errorf("rebuilding from an empty database wrote %d times", n)
 	}

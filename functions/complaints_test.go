@@ -93,6 +93,8 @@ func noDuplicates(t *testing.T, w *world.World, o world.Options) {
 	o.Backend = emulated(t)
 	w.Again(o)
 	doubled() // before anything was looked through
+	w.TakeOver()
+	doubled()
 	w.Reconcile()
 	w.WantStarts(who, w.Tomorrow(9))
 	if w.Calendar(who) != cal || w.Events(who)[0].Id != event {
@@ -155,7 +157,8 @@ func oldEventsGo(t *testing.T, w *world.World, o world.Options) {
 		t.Fatalf("%d events, want both old ones there", n)
 	}
 	o.Backend = emulated(t)
-	w.Again(o).Reconcile() // knows of none of them
+	w.Again(o).TakeOver() // knows of none of them
+	w.Reconcile()
 	if starts := ownStarts(t, w, who); len(starts) != 1 || !starts[0].Equal(w.Tomorrow(8)) {
 		t.Errorf("events at %v, want the open task's alone", starts)
 	}

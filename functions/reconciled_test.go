@@ -253,6 +253,7 @@ func TestAfterALostDatabaseNothingIsDoubledAndTheLoserGoes(t *testing.T) {
 		winner, loser := min(before[0], extra), max(before[0], extra)
 
 		again := w.Again(world.Options{})
+		again.TakeOver()
 		run := night(t, again)
 		t.Logf("from nothing: %+v", run.RunTally)
 		for i, id := range ids {

@@ -270,6 +270,7 @@ func TestAStrangersCalendarIsNeverTakenIn(t *testing.T) {
 		untouched(w)
 
 		again := w.Again(world.Options{})
+		again.TakeOver()
 		night(t, again)
 		untouched(again)
 		in, err := again.Store.Installation(t.Context())

@@ -16,6 +16,7 @@ locals {
     client-refused         = { title = "Google refuses the OAuth client's id or secret: nothing is written", severity = "CRITICAL" }
     account-refused        = { title = "Google refuses the whole account: what it refuses waits until that is mended", severity = "CRITICAL" }
     deletions-held         = { title = "Deletions are held until an admin confirms them", severity = "WARNING" }
+    takeover-needed        = { title = "Calendars are found that no database remembers: nothing is written until an admin decides", severity = "CRITICAL" }
     clock-wrong            = { title = "The ERP's clock is not that of time_zone: nothing is written", severity = "CRITICAL" }
     quota-exhausted        = { title = "Google has paused writing: a usage limit of the account is exhausted", severity = "WARNING" }
     full-run-missed        = { title = "No full run has passed over everybody for 25 hours", severity = "ERROR" }

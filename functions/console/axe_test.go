@@ -34,6 +34,7 @@ func shownPages() []shownPage {
 		{"people-first", "/employees?q=nobody", nil},
 		{"settings", "/settings", nil},
 		{"purge", "/purge", nil},
+		{"takeover", "/takeover", func(w *world) { w.found(twoInstallations()) }},
 		{"message", "/nowhere", nil},
 	}
 }

@@ -382,7 +382,7 @@ func TestStatusJSON(t *testing.T) {
 		"connected": false, "account": "", "enabled": true, "confirmed": false,
 		"employees":              map[string]any{"active": 0., "pending": 0., "held": 0., "error": 0.},
 		"oldest_pending_seconds": 0., "held_deletions": 0., "dead_letters": 0., "last_poll": nil, "last_reconcile": nil,
-		"incident": nil,
+		"incident": nil, "takeover": nil,
 	}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at first: %v\nwant: %v", got, want)

@@ -123,6 +123,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /held/again", h.action(h.recheckHeld))
 	mux.HandleFunc("POST /held/drop", h.action(h.dropHeld))
 	mux.HandleFunc("POST /held/reopen", h.action(h.reopenHeld))
+	mux.HandleFunc("GET /takeover", h.page(h.showTakeover))
+	mux.HandleFunc("POST /takeover", h.action(h.takeover))
 	mux.HandleFunc("GET /purge", h.page(h.showPurge))
 	mux.HandleFunc("POST /purge", h.action(h.purge))
 	mux.HandleFunc("POST /purge/stop", h.action(h.stopPurge))

@@ -198,6 +198,9 @@ func (h *handler) notices(c locale, o overview, failed int) []notice {
 	case !s.Settings.Confirmed:
 		add(&warn, "warn", "The settings are not confirmed.", "Until they are, calendars are only looked at: none is made, shared or deleted.", "/settings", "Check and confirm")
 	}
+	if n, is := h.takeoverNotice(c, o); is {
+		bad = append([]notice{n}, bad...)
+	}
 	if n, is := incidentNotice(c, o); is {
 		bad = append(bad, n)
 	}

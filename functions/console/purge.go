@@ -45,6 +45,9 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		h.redirect(w, h.console.URL("/", nil))
 		return
 	}
+	if h.undecided(w, r, in) {
+		return
+	}
 	saved, err := h.Settings.Saved(ctx)
 	if err != nil {
 		h.trouble(w, r, "read settings", err)
@@ -97,6 +100,14 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 	calendars, events, err := h.Store.Owned(ctx)
 	if err != nil {
 		h.trouble(w, r, "count the calendars", err)
+		return
+	}
+	in, err := h.Store.Installation(ctx)
+	if err != nil {
+		h.trouble(w, r, "read the installation", err)
+		return
+	}
+	if h.undecided(w, r, in) {
 		return
 	}
 	typed := strings.ToLower(strings.Join(strings.Fields(r.PostFormValue("typed")), " "))

@@ -35,9 +35,13 @@ type overview struct {
 	held      store.HeldPlan
 	dropped   []store.HeldKey
 	purge     *store.PurgeRecord
-	lastPoll  time.Time
-	reconcile *store.RunRecord
-	runs      []store.RunRecord // of any cause, the latest first
+	// question is what an admin has to decide about what was found, takingOver whether
+	// they have, and it is not done yet.
+	question   question
+	takingOver bool
+	lastPoll   time.Time
+	reconcile  *store.RunRecord
+	runs       []store.RunRecord // of any cause, the latest first
 	// queue is who waits for Google's limit on new calendars, in order.
 	queue []store.QueuedCreation
 }
@@ -66,7 +70,10 @@ func (h *handler) overview(ctx context.Context) (overview, error) {
 	g.Go(func() (err error) { o.dropped, err = h.Store.Dropped(ctx); return err })
 	g.Go(func() error {
 		in, err := h.Store.Installation(ctx)
-		o.purge = in.Purge
+		o.purge, o.takingOver = in.Purge, in.TakingOver != ""
+		if err == nil && in.Undecided() {
+			o.question, err = h.question(ctx)
+		}
 		return err
 	})
 	g.Go(func() error {
@@ -150,6 +157,7 @@ type apiAnswer struct {
 	LastPoll      *time.Time   `json:"last_poll"`
 	LastReconcile *apiRun      `json:"last_reconcile"`
 	Incident      *apiIncident `json:"incident"`
+	Takeover      *apiTakeover `json:"takeover"`
 }
 
 // apiIncident is what keeps the whole account out.
@@ -172,7 +180,7 @@ func (h *handler) answer(o overview) apiAnswer {
 		Connected: o.connected, Account: o.account.Email,
 		Enabled:   o.saved.Settings.Enabled,
 		Confirmed: o.saved.Settings.Confirmed && o.saved.Ready(),
-		Employees: c, HeldDeletions: o.held.Events + o.held.Calendars, DeadLetters: len(o.dead), LastPoll: moment(o.lastPoll),
+		Takeover:  o.question.answer(), Employees: c, HeldDeletions: o.held.Events + o.held.Calendars, DeadLetters: len(o.dead), LastPoll: moment(o.lastPoll),
 	}
 	if since := o.oldestPending(); !since.IsZero() {
 		a.OldestPending = max(0, int64(h.Now().Sub(since)/time.Second))

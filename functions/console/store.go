@@ -12,6 +12,7 @@ type Store interface {
 	statusStore
 	heldStore
 	purgeStore
+	takeoverStore
 	employeeStore
 	peopleStore
 	ticketStore

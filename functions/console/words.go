@@ -151,6 +151,8 @@ func reasonWords(reason string) string {
 		return "Google says that the calendar does not exist; it is looked for again before another is made."
 	case calendarsync.ReasonShareLowered:
 		return "Google lets them see busy times only: a sharing setting of the central account's Workspace forbids more."
+	case calendarsync.ReasonUndecided:
+		return "Waits until an admin has said whose the calendars are that were found."
 	case calendarsync.ReasonNotConnected:
 		return "Waits until a Google account is connected."
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // mostProbed is how many calendars of one tenant are tried before it is believed
-// that none of them can be reached: one of them may have just been deleted.
-const mostProbed = 3
+// that none of them can be reached: the rows of deleted ones may stay (rule 3.13).
+const mostProbed = 30
 
 // unpaced lets the few calls pass that a connection needs: before it nobody else
 // makes calls for an account whose calendars nobody knows.

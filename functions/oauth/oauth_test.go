@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -454,6 +455,29 @@ func TestMarksThatAnotherClientMadeAreRefused(t *testing.T) {
 	w.start()
 	if p := w.connect(integration); p.status != http.StatusSeeOther || !w.connected() {
 		t.Errorf("the client that made them got %d: %s", p.status, p.body)
+	}
+}
+
+// Rule 3.13: the rows of deleted calendars may stay in the list, and sort first.
+func TestDeadRowsAreNoOtherClients(t *testing.T) {
+	w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
+	for range 6 {
+		w.made("client-1")
+	}
+	var ids []string
+	for _, c := range w.google.Calendars() {
+		if !c.Primary {
+			ids = append(ids, c.ID)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids[:5] {
+		if err := w.google.DeleteCalendar(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := w.connect(integration); p.status != http.StatusSeeOther || !w.connected() {
+		t.Errorf("got %d: %s", p.status, p.body)
 	}
 }
 

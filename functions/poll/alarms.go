@@ -96,6 +96,9 @@ func (p *poll) incidents() []incident {
 			ends:   "The grant of the central account does not end soon any more"},
 	}
 	out = append(out, accountIncidents(a.Incident)...)
+	out = append(out, incident{kind: logging.TakeoverNeeded, id: "takeover-" + p.takeover.UTC().Format(time.RFC3339), is: !p.takeover.IsZero(),
+		begins: "Calendars are found that no database remembers: nothing is written until an admin has decided about them",
+		ends:   "It is decided whose the calendars are that were found"})
 	if apart, wrong, compared := p.apart(); compared {
 		// The workers themselves refuse to write (rule 9.4).
 		out = append(out, incident{kind: logging.ClockWrong, id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: wrong,

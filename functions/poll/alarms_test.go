@@ -422,3 +422,47 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestWhatIsFoundIsToldOnceAndWaitsForTheDecision shows rule 3.13: Poll tells it from the
+// record, with the settings confirmed or not, and sends nothing that is due meanwhile.
+func TestWhatIsFoundIsToldOnceAndWaitsForTheDecision(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	want := func(what string, begun, ended int) {
+		t.Helper()
+		all := strings.Count(w.log.String(), "alarm=takeover-needed incident=takeover-2")
+		if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+			t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+		}
+	}
+	found := store.FoundRecord{Account: "1", Calendars: []store.FoundCalendar{{ID: "c", Tenant: "old", Employee: 7, Written: store.WrittenElsewhere}}}
+	if _, err := w.store.AskTakeover(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.MarkDirty(t.Context(), store.EmployeeKey(7), w.now); err != nil {
+		t.Fatal(err)
+	}
+	w.set.Confirmed = false
+	w.pollNow()
+	want("told", 1, 0)
+	w.set.Confirmed = true
+	for range 2 {
+		w.poll()
+		want("told once", 1, 0)
+	}
+	if n := len(w.published["employees"]); n > 0 {
+		t.Errorf("%d messages about what only waits", n)
+	}
+	shown, _, _, err := w.store.Found(t.Context())
+	if err == nil {
+		err = w.store.TakeOver(t.Context(), shown.Hash, "old")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.poll()
+	want("decided", 1, 1)
+	if len(w.published["employees"]) == 0 {
+		t.Error("what waited does not follow the decision")
+	}
+}

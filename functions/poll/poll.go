@@ -22,8 +22,11 @@ type poll struct {
 	// account and now are what the store said at the beginning, unless unknown says
 	// why it did not; account is zero where none was ever connected.
 	account store.AccountRecord
-	now     time.Time
-	unknown error
+	// takeover is since when an admin has to decide whose the calendars are that were
+	// found; zero for nothing to decide (rule 3.13).
+	takeover time.Time
+	now      time.Time
+	unknown  error
 	// clock is the ERP's, nil where it could not be read.
 	clock *userside.Clock
 	// unread says what of the ERP this poll could not read.
@@ -84,18 +87,24 @@ func within(ctx context.Context, part func(context.Context) error) error {
 func (p *poll) learn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
-	var err error
-	if p.account, err = p.Store.Account(ctx); err != nil && !errors.Is(err, store.ErrNotConnected) {
+	in, err := p.Store.Installation(ctx)
+	if err == nil {
+		p.account, err = p.Store.AccountOf(ctx, in)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotConnected) {
 		p.unknown = err
 		return
 	}
+	p.takeover = in.TakeoverAsked
 	p.now, p.unknown = p.Store.Now(ctx)
 }
 
-// mayWrite reports whether a pass could write anything: without a confirmation or
-// an account, due keys would only be read from the ERP and parked again at every
-// poll (rules 4.7 and 7.5).
-func (p *poll) mayWrite() bool { return p.account.Connected && p.settings.Confirmed }
+// mayWrite reports whether a pass could write anything: without a confirmation, an
+// account or a decision about what was found, due keys would only be read from the ERP
+// and parked again at every poll (rules 3.13, 4.7 and 7.5).
+func (p *poll) mayWrite() bool {
+	return p.account.Connected && p.settings.Confirmed && p.takeover.IsZero()
+}
 
 // everybody starts a full run.
 func (p *poll) everybody(ctx context.Context, cause queue.Cause) error {

@@ -13,8 +13,8 @@ type Store interface {
 
 	// Now is the store's clock, which leases and pauses are dated by.
 	Now(ctx context.Context) (time.Time, error)
-	// Account reads the central account; store.ErrNotConnected where none ever was.
-	Account(ctx context.Context) (store.AccountRecord, error)
+	// AccountOf reads the installation's central account; store.ErrNotConnected where none ever was.
+	AccountOf(ctx context.Context, in store.InstallationRecord) (store.AccountRecord, error)
 	// GrantAlarmed notes that the alarm of a version's lost grant was raised; 0: that it was ended.
 	GrantAlarmed(ctx context.Context, sub string, version int64) error
 	// Installation reads the installation's record with its purge; zero where there is none.

@@ -31,8 +31,8 @@ func questions() []question {
 		}},
 		{id: "stale-row", row: "G2", asks: "Does the list of calendars drop a deleted calendar?", standIn: "dropped at once", harm: map[string]string{
 			"dropped at once":     "",
-			"dropped later":       "while the row stays, a lost database makes the product take the deleted calendar and remove the living one",
-			"not within the time": "after a lost database the product takes the deleted calendar and removes the living one; connecting anew is refused",
+			"dropped later":       "",
+			"not within the time": "connecting anew to an account all of whose calendars were deleted is refused while their rows stay, if the database is empty",
 		}},
 		{id: "zone-taken", row: "G3", asks: "Is the name of the time zone taken?", standIn: "taken", harm: map[string]string{
 			"taken":   "",

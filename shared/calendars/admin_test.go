@@ -89,7 +89,7 @@ func TestAPurgeAfterALostDatabaseFindsItsCalendars(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	_, staff := b.staffed("Olena", "Petro")
-	b.freshStore()
+	b.takenOver()
 	startPurge(b)
 	b.clock.advance(2 * time.Minute)
 	if ended, err := b.store.FinishPurge(t.Context()); ended || err != nil {
@@ -149,7 +149,7 @@ func TestAStoppedPurgeAfterALostDatabaseLeavesNoFormerAddress(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	_, staff := b.staffed("Olena")
-	b.freshStore()
+	b.takenOver()
 	must(t, b.erp.UpdateEmployee(staff[0], func(e *fakeerp.Employee) { e.Email = "olena.new@provider.example" }))
 	startPurge(b)
 	b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.delete", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
@@ -242,7 +242,7 @@ func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	calendarID := b.calendar(staff[0])
 	_, err := b.google.CreateEvent(calendarID, holiday())
 	must(t, err)
-	b.freshStore()
+	b.takenOver()
 	must(t, b.start(0).calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
 	startPurge(b)
 	for range 3 {

@@ -123,6 +123,9 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 	list = slices.DeleteFunc(ofTenant(list, p.tenant), func(have googlecalendar.Calendar) bool {
 		return have.Mark.Employee != p.id || have.Mark.Epoch != c.Epoch
 	})
+	if list, err = p.preferAnswering(p.calls(ctx), list, store.FoundRecord{}); err != nil {
+		return err
+	}
 	switch {
 	case len(list) > 0:
 		found := list[0].ID

@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -94,9 +95,12 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 	purge := in.Purge.Open()
 	if stop.Err == nil || purge {
 		// A purge too has to know whose calendars are to go, after a lost database.
-		if in.Tenant, err = s.Tenant(ctx); err != nil && !pass.NeedsPerson(err) {
+		if in.Tenant, err = s.learnTenant(ctx, true); err != nil && !pass.NeedsPerson(err) {
 			return nil, err
 		}
+		stop.Err = cmp.Or(stop.Err, err)
+	} else {
+		s.reportFound(ctx, in)
 	}
 	if purge {
 		if err := s.adoptForPurge(ctx, in.Tenant); err != nil && !pass.NeedsPerson(err) {
@@ -120,6 +124,17 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
+}
+
+// reportFound has an admin know what is found in the account of a new database, also
+// while the settings let nothing be written yet.
+func (s *Syncer) reportFound(ctx context.Context, in store.InstallationRecord) {
+	if in.Tenant != "" || in.TakingOver != "" {
+		return
+	}
+	if _, _, err := s.askAboutFound(ctx, in); err != nil && !pass.NeedsPerson(err) {
+		s.Log.WarnContext(ctx, "the account's calendars could not be looked through", "error", err)
+	}
 }
 
 // unknown lists whom the ERP has and, where calendars may be taken in, those of whom only

@@ -323,6 +323,15 @@ func (i *instance) paused() bool {
 	return !s.Enabled
 }
 
+// mayWrite reports whether Poll would send what is due.
+func (i *instance) mayWrite() bool {
+	s, err := i.source.Settings(i.b.t.Context())
+	must(i.b.t, err)
+	in, err := i.store.Installation(i.b.t.Context())
+	must(i.b.t, err)
+	return s.Confirmed && !in.Undecided()
+}
+
 // due does once what Poll would publish now; false: nothing was due.
 func (i *instance) due() bool {
 	t := i.b.t
@@ -336,6 +345,9 @@ func (i *instance) due() bool {
 	}
 	employees, err := i.store.DueKeys(t.Context(), store.Employees, now, 100)
 	must(t, err)
+	if !i.mayWrite() {
+		tasks, employees = nil, nil
+	}
 	box := i.outbox
 	i.outbox = nil
 	for _, m := range box {
@@ -362,6 +374,9 @@ func (i *instance) rest() {
 	for range 200 {
 		if i.due() {
 			continue
+		}
+		if !i.mayWrite() {
+			return
 		}
 		next := time.Time{}
 		earliest := func(c store.Collection, due func(id int64) time.Time) {

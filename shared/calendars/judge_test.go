@@ -293,15 +293,6 @@ func TestOfTenant(t *testing.T) {
 	if want := []string{"a", "b", "c"}; !slices.Equal(ids, want) {
 		t.Errorf("%v, want %v", ids, want)
 	}
-	if got := mostMarked(list); got != tenant {
-		t.Errorf("most are marked as %q", got)
-	}
-	if got := mostMarked(slices.Concat(list[:2], list[3:4], list[5:])); got != "another" {
-		t.Errorf("of two with as many calendars each, %q", got)
-	}
-	if got := mostMarked(list[2:3]); got != "" {
-		t.Errorf("unmarked calendars are %q's", got)
-	}
 }
 
 // TestOwnEvents: rules 3.2 and 3.11, which events in a calendar are the product's to touch.

@@ -355,6 +355,8 @@ func (p *employeePass) stoppedBy() calendarsync.Reason {
 		return calendarsync.ReasonPaused
 	case !p.settings.Confirmed:
 		return calendarsync.ReasonUnconfirmed
+	case errors.Is(p.stop.Err, errUndecided):
+		return calendarsync.ReasonUndecided
 	case !pass.NeedsPerson(p.stop.Err):
 		return "" // it passes by itself, and is recorded as a failure
 	default:

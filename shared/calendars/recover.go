@@ -3,29 +3,170 @@ package calendars
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
+// errUndecided: an admin has to say whose the calendars are that were found (rule 3.13).
+var errUndecided = errors.New("calendars: nobody has decided whose the calendars are that were found")
+
+func undecided() error {
+	return failure.Wrap(failure.Misconfigured, "learn the installation's tenant", errUndecided)
+}
+
 // Tenant gives the installation's tenant. The first time it reads the account's
-// calendars once: marks found there name the tenant of a database that was lost, and
-// their calendars are adopted before any other is made (rules 3.1 and 3.6).
-func (s *Syncer) Tenant(ctx context.Context) (string, error) {
+// calendars: with none of the product's there, the installation begins with a tenant of
+// its own; otherwise an admin is asked whose they are, and until they have decided there
+// is none (rules 3.1 and 3.13).
+func (s *Syncer) Tenant(ctx context.Context) (string, error) { return s.learnTenant(ctx, false) }
+
+// learnTenant is Tenant; again: what an admin is asked about is brought up to date.
+func (s *Syncer) learnTenant(ctx context.Context, again bool) (string, error) {
 	in, err := s.Store.Installation(ctx)
-	if err != nil || in.Tenant != "" {
+	switch {
+	case err != nil || in.Tenant != "":
 		return in.Tenant, err
+	case in.TakingOver != "":
+		return s.takeOver(ctx, in.TakingOver)
+	case in.Undecided() && !again:
+		return "", undecided()
 	}
+	found, asked, err := s.askAboutFound(ctx, in)
+	switch {
+	case err != nil:
+		return "", err
+	case asked:
+		return "", undecided()
+	case found:
+		// Another instance began meanwhile, and what is found is what it made.
+		return s.learnTenant(ctx, false)
+	}
+	return s.setTenant(ctx, s.NewID())
+}
+
+func (s *Syncer) setTenant(ctx context.Context, tenant string) (string, error) {
+	inForce, err := s.Store.SetTenant(ctx, tenant)
+	if err == nil && inForce == "" {
+		err = undecided() // another instance found something meanwhile
+	}
+	return inForce, err
+}
+
+// askAboutFound has an admin decide about what the account's list shows of the product's.
+// found is false where it shows nothing, and nobody was asked before; asked is false where
+// it is decided already.
+func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord) (found, asked bool, err error) {
+	account, list, err := s.calendars(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	list = slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return !c.Marked })
+	if len(list) == 0 && !in.Undecided() {
+		return false, false, nil
+	}
+	answering, err := s.answering(ctx, list)
+	if err != nil {
+		return false, false, err
+	}
+	rec := store.FoundRecord{Account: account.Sub, Dead: len(list) - len(answering)}
+	for _, c := range answering {
+		rec.Calendars = append(rec.Calendars, store.FoundCalendar{
+			ID: c.ID, Tenant: c.Mark.Tenant, Employee: int64(c.Mark.Employee), Name: c.Name, Written: s.written(c.Mark),
+		})
+	}
+	if asked, err = s.Store.AskTakeover(ctx, rec); asked && err == nil {
+		s.Log.WarnContext(ctx, "calendars are found that no database remembers: an admin has to decide",
+			"calendars", len(rec.Calendars), "dead", rec.Dead)
+	}
+	return true, asked, err
+}
+
+// written says whose ERP a mark names.
+func (s *Syncer) written(mark calendarsync.CalendarMark) store.Written {
+	switch mark.ERP {
+	case "":
+		return store.WrittenUnknown
+	case calendarsync.ERPDigest(mark.Tenant, s.ERPAddress):
+		return store.WrittenHere
+	default:
+		return store.WrittenElsewhere
+	}
+}
+
+// takeOver takes a tenant's calendars in, as an admin decided, and makes it the
+// installation's own.
+func (s *Syncer) takeOver(ctx context.Context, tenant string) (string, error) {
 	account, list, err := s.calendars(ctx)
 	if err != nil {
 		return "", err
 	}
-	tenant := cmp.Or(mostMarked(list), s.NewID())
-	if _, err := s.takeIn(ctx, ofTenant(list, tenant), account); err != nil {
+	shown, err := s.Store.TakingOver(ctx)
+	if err != nil {
 		return "", err
 	}
-	return s.Store.SetTenant(ctx, tenant)
+	if list, err = s.preferAnswering(ctx, ofTenant(list, tenant), shown); err != nil {
+		return "", err
+	}
+	if _, err := s.takeIn(ctx, list, account); err != nil {
+		return "", err
+	}
+	return s.setTenant(ctx, tenant)
+}
+
+// preferAnswering leaves out of an employee's several calendars those that do not answer,
+// though the list names them: their rows may stay (G2). An only one is left to rule 3.9.
+// Where none of several answers, the one does that answered when the admin was asked, or
+// the first.
+func (s *Syncer) preferAnswering(ctx context.Context, list []googlecalendar.Calendar, shown store.FoundRecord) ([]googlecalendar.Calendar, error) {
+	of := map[calendarsync.EmployeeID][]googlecalendar.Calendar{}
+	for _, c := range list {
+		of[c.Mark.Employee] = append(of[c.Mark.Employee], c)
+	}
+	stays := map[string]bool{}
+	for _, theirs := range of {
+		if len(theirs) > 1 {
+			answering, err := s.answering(ctx, theirs)
+			if err != nil {
+				return nil, err
+			}
+			if len(answering) == 0 {
+				answered := func(c googlecalendar.Calendar) bool {
+					return slices.ContainsFunc(shown.Calendars, func(f store.FoundCalendar) bool { return f.ID == c.ID })
+				}
+				answering = theirs[max(0, slices.IndexFunc(theirs, answered)):][:1]
+			}
+			theirs = answering
+		}
+		for _, c := range theirs {
+			stays[c.ID] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(c googlecalendar.Calendar) bool { return !stays[c.ID] }), nil
+}
+
+// answering keeps the calendars that answer, in their order.
+func (s *Syncer) answering(ctx context.Context, list []googlecalendar.Calendar) ([]googlecalendar.Calendar, error) {
+	gone := make([]bool, len(list))
+	err := pass.Each(list, atOnce, func(i int, c googlecalendar.Calendar) error {
+		_, err := s.Google.Calendar(ctx, c.ID)
+		if gone[i] = failure.Is(err, failure.Gone); gone[i] {
+			return nil
+		}
+		return err
+	})
+	var out []googlecalendar.Calendar
+	for i, c := range list {
+		if !gone[i] {
+			out = append(out, c)
+		}
+	}
+	return out, err
 }
 
 // calendars lists the calendars that are the account's own (rule 10.12).
@@ -34,23 +175,6 @@ func (s *Syncer) calendars(ctx context.Context) (account store.AccountRecord, li
 		list, err = s.Google.Calendars(ctx)
 	}
 	return account, slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return !c.OwnedBy(account.Email) }), err
-}
-
-// mostMarked is the tenant that most of the marked calendars name; "" for none.
-func mostMarked(list []googlecalendar.Calendar) string {
-	count := map[string]int{}
-	for _, c := range list {
-		if c.Marked {
-			count[c.Mark.Tenant]++
-		}
-	}
-	tenant, most := "", 0
-	for t, n := range count {
-		if n > most || n == most && t < tenant {
-			tenant, most = t, n
-		}
-	}
-	return tenant
 }
 
 // ofTenant keeps the calendars that carry the tenant's mark, in the order in which they
@@ -117,7 +241,12 @@ func (s *Syncer) findExtras(ctx context.Context, known []store.EmployeeRecord) (
 			named[c.ID] = true
 		}
 	}
-	return s.takeIn(ctx, slices.DeleteFunc(ofTenant(list, tenant), func(c googlecalendar.Calendar) bool { return named[c.ID] }), account)
+	unknown := slices.DeleteFunc(ofTenant(list, tenant), func(c googlecalendar.Calendar) bool { return named[c.ID] })
+	// The row of a deleted calendar may stay for long (G2).
+	if unknown, err = s.answering(ctx, unknown); err != nil {
+		return nil, err
+	}
+	return s.takeIn(ctx, unknown, account)
 }
 
 // adoptForPurge puts marked calendars that no record names on their employees' records,

@@ -163,8 +163,7 @@ func TestARuleIsFoundHoweverGoogleSpellsIt(t *testing.T) {
 			})
 			i.employee(queue.CauseReconcile, who)
 			i.rest()
-			b.freshStore()
-			i = b.start(0)
+			i = b.takenOver()
 			i.employee(queue.CauseConsole, who)
 			i.rest()
 			if got := b.calendar(who); got != c {

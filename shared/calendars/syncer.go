@@ -68,8 +68,14 @@ type Store interface {
 
 	// What is found at Google and remembered nowhere (rule 3.6).
 
-	// SetTenant names the installation once and for all, and gives the name in force.
+	// SetTenant names the installation once and for all, and gives the name in force; ""
+	// while an admin has to decide, or has decided otherwise.
 	SetTenant(ctx context.Context, tenant string) (string, error)
+	// AskTakeover has an admin decide about what was found; undecided is false where it
+	// is decided already.
+	AskTakeover(ctx context.Context, f store.FoundRecord) (undecided bool, err error)
+	// TakingOver reads the list on which an admin decided to take calendars over.
+	TakingOver(ctx context.Context) (store.FoundRecord, error)
 	// AdoptCalendar makes a calendar that of an employee who has none.
 	AdoptCalendar(ctx context.Context, employee int64, cal store.CalendarRecord) (adopted bool, err error)
 	// NoteExtra puts a further calendar among those of the employee that are retiring.

@@ -328,9 +328,8 @@ func TestAnAdoptedCalendarOfAFormerAddressIsReplaced(t *testing.T) {
 			i.task(task)
 			old := b.calendar(ids[0])
 			must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "olena.new@provider.example" }))
-			b.freshStore()
+			i = b.takenOver()
 			b.google.Inject(fault)
-			i = b.start(0)
 			i.employee(queue.CauseConsole, ids...)
 			i.rest()
 			if now := b.calendar(ids[0]); now == "" || now == old {
@@ -381,8 +380,7 @@ func TestAnAdoptedCalendarKeepsWhatItsOwnerShared(t *testing.T) {
 			old := b.calendar(ids[0])
 			must(t, row.owner(b, old))
 			must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = row.address }))
-			b.freshStore()
-			i = b.start(0)
+			i = b.takenOver()
 			i.employee(queue.CauseConsole, ids...)
 			i.rest()
 			if kept := b.calendar(ids[0]) == old; kept != row.kept {
@@ -422,8 +420,7 @@ func TestAnAdoptedCalendarIsListedBeforeAnythingIsInserted(t *testing.T) {
 	if m := b.mapping(task, ids[0]); m.Generation != 1 {
 		t.Fatalf("generation %d", m.Generation)
 	}
-	b.freshStore()
-	i = b.start(0)
+	i = b.takenOver()
 	if _, err := i.calendars.Tenant(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -456,8 +453,7 @@ func TestAListingDuringAPauseDoesNotCountAsOne(t *testing.T) {
 	i, ids := b.staffed("Olena")
 	task := b.addTask(b.hour(9), ids[0])
 	i.task(task)
-	b.freshStore()
-	i = b.start(0)
+	i = b.takenOver()
 	if _, err := i.calendars.Tenant(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ const (
 	ReasonPaused         Reason = "paused"          // enabled is off
 	ReasonNotConnected   Reason = "not-connected"   // no Google account
 	ReasonPurged         Reason = "purged"          // an admin deleted everything
+	ReasonUndecided      Reason = "undecided"       // an admin has to say whose the calendars are that were found
 	ReasonCalendarGone   Reason = "calendar-gone"   // Google says that the calendar does not exist
 	ReasonShareLowered   Reason = "share-lowered"   // Google lets the employee see busy times only
 )

@@ -28,6 +28,8 @@ const (
 	AccountRefused AlarmKind = "account-refused"
 	// DeletionsHeld: the delete guard holds deletions for an admin to decide.
 	DeletionsHeld AlarmKind = "deletions-held"
+	// TakeoverNeeded: calendars were found that no database remembers; an admin has to decide.
+	TakeoverNeeded AlarmKind = "takeover-needed"
 	// ClockWrong: the ERP's clock is not that of the setting time_zone.
 	ClockWrong AlarmKind = "clock-wrong"
 	// QuotaExhausted: Google has paused writing.

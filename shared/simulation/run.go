@@ -185,6 +185,7 @@ func (w *world) poll() {
 	w.polled = time.Now()
 	w.polls++
 	w.scheduled("Poll")
+	w.decideFound()
 }
 
 // idle waits until no message and no request is under way.

@@ -65,6 +65,12 @@ func (s *Store) Account(ctx context.Context) (AccountRecord, error) {
 	if err != nil {
 		return AccountRecord{}, err
 	}
+	return s.AccountOf(ctx, in)
+}
+
+// AccountOf reads the account that an installation as read before uses,
+// ErrNotConnected if none.
+func (s *Store) AccountOf(ctx context.Context, in InstallationRecord) (AccountRecord, error) {
 	if in.Account == "" {
 		return AccountRecord{}, ErrNotConnected
 	}

@@ -12,6 +12,11 @@ type InstallationRecord struct {
 	// calendar list after a connection has shown whether marks exist already.
 	Tenant  string `firestore:"tenant,omitempty" json:"tenant,omitempty"`
 	Account string `firestore:"account,omitempty" json:"account,omitempty"`
+	// TakeoverAsked is since when an admin has to say whose the calendars are that were
+	// found while no tenant was known; zero for nothing to decide. TakingOver is the tenant
+	// whose calendars they had taken over, until these are taken in (rule 3.13).
+	TakeoverAsked time.Time `firestore:"takeover_asked,omitempty" json:"takeover_asked,omitzero"`
+	TakingOver    string    `firestore:"taking_over,omitempty" json:"taking_over,omitempty"`
 	// Purge is the latest purge. It stands here because every pass over an employee
 	// reads this record, always as it is now.
 	Purge *PurgeRecord `firestore:"purge,omitempty" json:"purge,omitempty"`
@@ -28,13 +33,15 @@ func (s *Store) Installation(ctx context.Context) (InstallationRecord, error) {
 	return in, err
 }
 
-// SetTenant fixes the tenant if none is set yet and gives the one in force.
+// SetTenant fixes the tenant if none is set yet and gives the one in force: "" while an
+// admin has to decide about what was found, or has decided for another (rule 3.13).
 func (s *Store) SetTenant(ctx context.Context, tenant string) (inForce string, err error) {
 	err = change(ctx, s, "fix the tenant", installationRef(), func(in *InstallationRecord, _ bool, _ time.Time) effect {
-		if inForce = in.Tenant; inForce != "" {
+		if inForce = in.Tenant; inForce != "" || in.Undecided() || in.TakingOver != "" && in.TakingOver != tenant {
 			return nothing
 		}
 		in.Tenant, inForce = tenant, tenant
+		in.TakingOver = ""
 		return set
 	})
 	if err != nil {

@@ -366,6 +366,23 @@ func (w *World) Reconcile() {
 	w.Idle()
 }
 
+// TakeOver has the functions find what is in the account after their database was lost,
+// and an admin say that it is theirs. The next full run takes it over.
+func (w *World) TakeOver() {
+	w.T.Helper()
+	w.Reconcile()
+	found, _, asked, err := w.Store.Found(w.T.Context())
+	if err == nil && !asked {
+		w.T.Fatal("an admin is asked nothing")
+	}
+	if err == nil {
+		err = w.Store.TakeOver(w.T.Context(), found.Hash, found.Calendars[0].Tenant)
+	}
+	if err != nil {
+		w.T.Fatal(err)
+	}
+}
+
 // Idle waits until no message is under way.
 func (w *World) Idle() {
 	w.T.Helper()

@@ -36,7 +36,19 @@ func adminMethods() []method {
 			})
 		}
 	}
+	found := store.FoundRecord{Account: "a", Calendars: []store.FoundCalendar{{ID: "c", Tenant: "old", Employee: 7, Written: store.WrittenHere}}}
+	decides := func(do func(r *rig, hash string) error) func(r *rig) call {
+		return func(r *rig) call {
+			r.must1(r.s.AskTakeover(r.ctx, found))
+			shown, _, _, err := r.s.Found(r.ctx)
+			r.must(err)
+			return call{do: func() (any, error) { return nil, do(r, shown.Hash) }}
+		}
+	}
 	return []method{
+		{name: "AskTakeover", prepare: simple(nothing, func(r *rig) (any, error) { return r.s.AskTakeover(r.ctx, found) })},
+		{name: "TakeOver", prepare: decides(func(r *rig, hash string) error { return r.s.TakeOver(r.ctx, hash, "old") })},
+		{name: "StartAfresh", prepare: decides(func(r *rig, hash string) error { return r.s.StartAfresh(r.ctx, hash, "mine") })},
 		{name: "StartPurge", prepare: simple(nothing, func(r *rig) (any, error) {
 			return nil, r.s.StartPurge(r.ctx, purgeOf("p"), `{"enabled":false}`, 0)
 		})},

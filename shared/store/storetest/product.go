@@ -79,6 +79,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"creations are paused", func(r *rig) { pauses(r, creationsPause()) }},
 		{"the first tenant wins", tenant},
 		{"the names of zones", zoneNames},
+		{"an admin decides whose the found calendars are", takeover},
 		{"slots of the budget", slots},
 		{"a calendar's slots", calendarSlots},
 		{"few slots far ahead", fewSlots},

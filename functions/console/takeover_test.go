@@ -1,0 +1,161 @@
+package console_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// twoInstallations are what a lost database meets: three calendars that were this
+// installation's, and one of another.
+func twoInstallations() store.FoundRecord {
+	return store.FoundRecord{Account: "200", Dead: 1, Calendars: []store.FoundCalendar{
+		{ID: "x", Tenant: "another", Employee: 1, Name: "Ivan <the first>", Written: store.WrittenElsewhere},
+		{ID: "a", Tenant: "ours", Employee: 1, Name: "Olena", Written: store.WrittenHere},
+		{ID: "b", Tenant: "ours", Employee: 2, Name: "Petro", Written: store.WrittenHere},
+		{ID: "c", Tenant: "ours", Employee: 3, Name: "Oksana", Written: store.WrittenUnknown},
+	}}
+}
+
+func (w *world) found(f store.FoundRecord) (hash string) {
+	w.t.Helper()
+	if _, err := w.store.AskTakeover(w.t.Context(), f); err != nil {
+		w.t.Fatal(err)
+	}
+	shown, _, _, err := w.store.Found(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return shown.Hash
+}
+
+var tags = regexp.MustCompile(`<[^>]*>`)
+
+// TestWhatIsFoundIsShownAndDecided: rule 3.13, the page shows what was found, whose it is by name
+// and whose ERP's address wrote it, in the reader's language; the decision concerns what was
+// shown, is made once, and starts a check of everybody.
+func TestWhatIsFoundIsShownAndDecided(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		tenant string
+		want   store.InstallationRecord
+	}{
+		"taken over": {"ours", store.InstallationRecord{TakingOver: "ours"}},
+		"afresh":     {"", store.InstallationRecord{Tenant: "of its own"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			b := w.signedIn().stay()
+			status := func() any {
+				t.Helper()
+				var answer map[string]any
+				if err := json.Unmarshal([]byte(b.get("/api/status").body), &answer); err != nil {
+					t.Fatal(err)
+				}
+				return answer["takeover"]
+			}
+			if p := b.get("/takeover"); p.status != http.StatusOK || !strings.Contains(p.body, "There is nothing to decide") || status() != nil {
+				t.Errorf("before anything is found: %d", p.status)
+			}
+			w.employee(1, func(e *store.EmployeeRecord) { e.Name = "Olena" }, nil)
+			former := w.found(store.FoundRecord{Account: "200", Calendars: twoInstallations().Calendars[:2]})
+			hash := w.found(twoInstallations())
+			if p := b.get("/"); !strings.Contains(p.body, "4 calendars are in the account that no database remembers") || !strings.Contains(p.body, `/takeover"`) {
+				t.Error("the status page does not say so")
+			}
+			if diff := cmp.Diff(map[string]any{"calendars": 4.0, "since": "2026-11-22T10:00:00Z"}, status()); diff != "" {
+				t.Errorf("status: %s", diff)
+			}
+			p := b.get("/takeover")
+			text := strings.Join(strings.Fields(tags.ReplaceAllString(p.body, " ")), " ")
+			for _, want := range []string{"3 calendars 2 were written by this ERP's address 1 is from a version", "1 calendar 1 was written by another ERP's address",
+				"Ivan &lt;the first&gt; employee 1; in this ERP: Olena", "Olena employee 1 Petro employee 2 Oksana employee 3", "Take over these 3 calendars",
+				"Take over this 1 calendar", "Google lists 1 more and says that it does not exist", "Start afresh"} {
+				if !strings.Contains(strings.ReplaceAll(text, "&#39;", "'"), want) {
+					t.Errorf("the page lacks %q: %s", want, text)
+				}
+			}
+			if strings.Index(text, "3 calendars") > strings.Index(text, "1 calendar ") {
+				t.Error("the larger part does not come first")
+			}
+			for lang, want := range map[string]string{"uk": "Перейняти 3 календарі", "ru": "Принять 3 календаря"} {
+				if p := b.post("/language", url.Values{"to": {lang}, "back": {"/takeover"}}); p.status != http.StatusSeeOther {
+					t.Errorf("%s: %d", lang, p.status)
+				}
+				if !strings.Contains(b.get("/takeover").body, want) {
+					t.Errorf("%s: the page lacks %q", lang, want)
+				}
+			}
+			b.post("/language", url.Values{"to": {"en"}, "back": {"/"}})
+			w.sent.messages = map[string][]queue.Message{}
+			for refused, form := range map[string]url.Values{
+				"another list":   {"hash": {former}, "tenant": {row.tenant}},
+				"no list":        {"tenant": {row.tenant}},
+				"not found":      {"hash": {hash}, "tenant": {"nobody's"}},
+				"not our form's": {"hash": {hash}, "tenant": {row.tenant}, "csrf": {"forged"}},
+			} {
+				if p := b.post("/takeover", form); p.status != http.StatusConflict && p.status != http.StatusForbidden || len(w.sent.messages) > 0 {
+					t.Errorf("%s: %d, sent %v", refused, p.status, w.sent.messages)
+				}
+			}
+			decide := url.Values{"hash": {hash}, "tenant": {row.tenant}}
+			w.sent.err = errDown
+			if p := b.post("/takeover", decide); p.status != http.StatusServiceUnavailable {
+				t.Errorf("with the queue down: %d", p.status)
+			}
+			w.sent.err = nil
+			if row.tenant != "" { // pressed again it is sent; afresh, it is decided, and Poll sends it
+				if p := b.post("/takeover", decide); p.status != http.StatusSeeOther || p.header.Get("Location") != w.base+"/console/?queued=takeover" || !w.sent.all("employee-changes")[0].All {
+					t.Errorf("%d to %s, sent %v", p.status, p.header.Get("Location"), w.sent.messages)
+				}
+				if body := b.get("/?queued=takeover").body; strings.Count(body, "The calendars are being taken over.") != 2 {
+					t.Error("the page does not say what was decided, and that it is under way")
+				}
+			} else if p := b.post("/takeover", decide); p.status != http.StatusConflict {
+				t.Errorf("decided twice: %d", p.status)
+			}
+			in, err := w.store.Installation(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if uuid.Validate(in.Tenant) == nil {
+				in.Tenant = "of its own"
+			}
+			if in.Account = ""; !cmp.Equal(row.want, in) {
+				t.Errorf("the installation is %+v", in)
+			}
+			if status() != nil || !strings.Contains(b.get("/takeover").body, "There is nothing to decide") {
+				t.Error("there is still something to decide")
+			}
+		})
+	}
+}
+
+// A purge is not planned on counts that leave out what nobody has decided about.
+func TestAPurgeIsNotPlannedBeforeTheDecision(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.signedIn().stay()
+	hash := w.found(twoInstallations())
+	for name, p := range map[string]page{"planned": b.get("/purge"), "typed": b.post("/purge", url.Values{"typed": {"delete 0 calendars"}, "version": {"0"}})} {
+		if p.status != http.StatusConflict || !strings.Contains(p.body, "Decide first whose the calendars are") {
+			t.Errorf("%s: %d", name, p.status)
+		}
+	}
+	if err := w.store.StartAfresh(t.Context(), hash, "mine"); err != nil {
+		t.Fatal(err)
+	}
+	if p := b.get("/purge"); p.status != http.StatusOK {
+		t.Errorf("after the decision: %d", p.status)
+	}
+}
