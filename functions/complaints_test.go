@@ -321,7 +321,7 @@ func seconds(t *testing.T, w *world.World, _ world.Options) {
 	w.Poll()
 	w.Google.Inject(fakegoogle.Fault{Method: "calendar.*", Count: -1, Delay: 50 * time.Millisecond, DelayAfter: 50 * time.Millisecond})
 	var took []time.Duration
-	for i := range 9 { // in turn: a calendar takes two writes a second
+	for i := range 9 { // in turn: a calendar begins with two writes a second
 		w.Google.ResetRequests()
 		edited := time.Now()
 		must(t, w.ERP.MoveTask(tasks[i%3], w.Tomorrow(10+i)))

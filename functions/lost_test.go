@@ -130,7 +130,7 @@ func TestEveryLostNotificationIsHealedByThePoll(t *testing.T) {
 func TestAMassChangeThatNobodyToldIsHealedByOnePoll(t *testing.T) {
 	t.Parallel()
 	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
-		// Google takes two writes a second into each calendar.
+		// A calendar begins with two writes a second.
 		ids := withCalendars(t, w, "Olena", "Petro", "Ivan", "Roman", "Taras", "Mykola", "Oksana", "Iryna", "Vasyl", "Stepan", "Maria", "Hanna")
 		each := 10
 		many := each * len(ids)

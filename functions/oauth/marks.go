@@ -22,6 +22,8 @@ type unpaced struct{}
 
 func (unpaced) Wait(context.Context, string, string) error { return nil }
 
+func (unpaced) Refused(context.Context, string, string) error { return nil }
+
 // outOfReach names a marked calendar of the account that this client may not change, ""
 // for none: after a lost database another client would adopt what it cannot write, and
 // everybody would get everything twice (rule 3.7).

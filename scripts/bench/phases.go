@@ -57,7 +57,7 @@ func (b *bench) whole(ctx context.Context) error {
 	limit := perMinute * b.scale
 	b.say("erp-calendar bench: %d employees, %d open tasks, Google answers after %s; %d CPUs, other work on the machine counts in",
 		b.employees, b.tasks, b.latency, runtime.NumCPU())
-	b.say("Limit: %d requests/min = %d × Google's default %d; instances × %d too; at most 2 writes/s per calendar as ever.", limit, b.scale, perMinute, b.scale)
+	b.say("Limit: %d requests/min = %d × Google's default %d; instances × %d too; 2 to 5 writes/s per calendar as ever.", limit, b.scale, perMinute, b.scale)
 	b.say("The store is the embedded one without fsync; its operations are counted as Firestore bills them: a query counts its documents.\n")
 	p, err := b.process(ctx, limit, taskPushes*b.scale, employeePushes*b.scale, deployment.Notify, deployment.SyncTask, deployment.SyncEmployee, deployment.Reconcile, deployment.Poll)
 	if err != nil {

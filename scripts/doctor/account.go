@@ -171,6 +171,8 @@ type unpaced struct{}
 
 func (unpaced) Wait(context.Context, string, string) error { return nil }
 
+func (unpaced) Refused(context.Context, string, string) error { return nil }
+
 func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	gateway, err := googlecalendar.New(ctx, &http.Client{Transport: &grant.Transport{Source: d.grants, Base: d.transport}}, d.env.google.CalendarEndpoint, unpaced{},
 		func(ctx context.Context) (string, error) {

@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -37,6 +38,8 @@ type allocator struct {
 type nextWrite struct {
 	earliest time.Time
 	ask      time.Time // not worth asking before
+	// window is the time in which it takes two; zero is not known.
+	window time.Duration
 }
 
 // reservation is that of one caller who waits.
@@ -107,7 +110,8 @@ func (a *allocator) hopeless(t *reservation) bool {
 				before++
 			}
 		}
-		from = from.Add(time.Duration(before/2) * window)
+		// As if it became as fast as may be: only what cannot be is hopeless.
+		from = from.Add(time.Duration(before/2) * shortest)
 		if from.After(soonest) {
 			soonest = from
 		}
@@ -167,7 +171,7 @@ func (a *allocator) next() (batch []*reservation, pause time.Duration, more bool
 	}
 	// More writes to one calendar than fit in what the lane may look ahead would
 	// only take the place of others in the request.
-	most := 2 + 2*int(a.share.ahead/window)
+	most := func(w nextWrite) int { return 2 + 2*int(a.share.ahead/cmp.Or(w.window, window)) }
 	asked := map[string]int{}
 	soonest := now.Add(time.Minute)
 	for _, t := range a.waiting {
@@ -175,13 +179,14 @@ func (a *allocator) next() (batch []*reservation, pause time.Duration, more bool
 			break
 		}
 		if t.calendar != "" {
-			if ask := a.calendars[t.calendar].ask; ask.After(now) {
-				if ask.Before(soonest) {
-					soonest = ask
+			known := a.calendars[t.calendar]
+			if known.ask.After(now) {
+				if known.ask.Before(soonest) {
+					soonest = known.ask
 				}
 				continue
 			}
-			if asked[t.calendar] == most {
+			if asked[t.calendar] == most(known) {
 				continue
 			}
 			asked[t.calendar]++
@@ -193,7 +198,7 @@ func (a *allocator) next() (batch []*reservation, pause time.Duration, more bool
 
 // reserve asks the ledger for slots and assigns them.
 func (a *allocator) reserve(ctx context.Context, batch []*reservation) {
-	r := store.SlotRequest{Account: a.account, Spacing: a.p.spacing, Window: window, Ahead: a.share.ahead}
+	r := store.SlotRequest{Account: a.account, Spacing: a.p.spacing, Window: window, Shortest: shortest, Ahead: a.share.ahead}
 	for _, t := range batch {
 		r.Calls = append(r.Calls, t.calendar)
 	}
@@ -301,7 +306,7 @@ func (a *allocator) assign(batch []*reservation, res store.Reservation, asked ti
 			next := then.Add(res.Slots[i].Again)
 			// A little later a second write fits as well, and two are worth a transaction
 			// more than one.
-			a.calendars[t.calendar] = nextWrite{earliest: next, ask: next.Add(-a.share.ahead * 3 / 4)}
+			a.calendars[t.calendar] = nextWrite{earliest: next, ask: next.Add(-a.share.ahead * 3 / 4), window: res.Slots[i].Window}
 		}
 	}
 	// The next request is worth its transaction when it gives slots to several of

@@ -18,10 +18,12 @@ import (
 const (
 	pace      = 0.97 // of the limit
 	storeWait = 2 * time.Second
-	// window is the time in which a calendar has slots for two writes. What is more
-	// than a second leaves room for lateness: of three writes the first may come
-	// 100 ms later after its slot than the third, and still no second holds them all.
-	window = 1100 * time.Millisecond
+	// window is the time in which a calendar has slots for two writes, to begin with and
+	// after a refusal. What is more than a second leaves room for lateness: of three writes
+	// the first may come 100 ms later after its slot than the third, and still no second
+	// holds them all. shortest is what it comes down to: five writes a second.
+	window   = 1100 * time.Millisecond
+	shortest = 400 * time.Millisecond
 	// lateWrite and lateSlots are how late a slot may be used, a write's in time and
 	// any in slots' lengths. Later, another is taken: slots of others have begun. Five
 	// of the 582 slots of a minute leave 12 calls more room below the limit. Whatever
@@ -52,6 +54,8 @@ func shareOf(lane queue.Lane) share {
 // Slots is the shared ledger of slots; store.Store is it.
 type Slots interface {
 	ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error)
+	// SlowCalendar lets a calendar be written to at the slowest pace for a day.
+	SlowCalendar(ctx context.Context, account, calendar string) error
 }
 
 // Pacer hands out slots. It is safe for concurrent use: callers of one process
@@ -100,7 +104,7 @@ func LaneOf(ctx context.Context) queue.Lane {
 }
 
 // Wait returns when a call may be made: at its slot, and for a write (calendar
-// not empty) at most twice a second per calendar, over all instances. Errors are
+// not empty) at the calendar's own pace, over all instances. Errors are
 // of kind rate-limited where the slot would come after the context's deadline,
 // told at once, and else transient: the context ended, or the store was silent
 // for two seconds.
@@ -122,6 +126,16 @@ func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
 			return nil
 		}
 	}
+}
+
+// Refused notes that Google refused a write to a calendar for its limits: from now on
+// it is written to at the slowest pace (rule 6.4). Whether the calendar or the account
+// was meant, Google does not tell. Where the store does not answer, the next refusal
+// says it again.
+func (p *Pacer) Refused(ctx context.Context, account, calendar string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWait)
+	defer cancel()
+	return p.slots.SlowCalendar(ctx, account, calendar)
 }
 
 func (p *Pacer) allocator(account string, lane queue.Lane) *allocator {

@@ -54,6 +54,11 @@ func newLedger(t *testing.T, latency time.Duration) *ledger {
 	return &ledger{store: store.New(b), latency: latency}
 }
 
+// SlowCalendar passes a refusal on.
+func (b *ledger) SlowCalendar(ctx context.Context, account, calendar string) error {
+	return b.store.SlowCalendar(ctx, account, calendar)
+}
+
 func (b *ledger) ReserveSlots(ctx context.Context, r store.SlotRequest) (store.Reservation, error) {
 	b.asked.Add(1)
 	b.lag()
@@ -293,16 +298,30 @@ func TestFewerReservationsThanCallsWhenManyWait(t *testing.T) {
 	}
 }
 
+// from are the calls made from a moment on.
+func (c *calls) from(at time.Time) *calls {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	late := &calls{}
+	for _, made := range c.at {
+		if !made.Before(at) {
+			late.at = append(late.at, made)
+		}
+	}
+	return late
+}
+
 // The moment of a write was booked before the wait for its slot: behind a full
 // budget, writes booked seconds apart came out together.
-func TestTwoWritesASecondPerCalendar(t *testing.T) {
+func TestACalendarsPaceRisesUntilGoogleRefuses(t *testing.T) {
 	for name, writers := range map[string]int{"many writers": 12, "one writer": 1} {
 		for _, crowd := range []int{0, 60} {
 			t.Run(fmt.Sprintf("%s, %d others", name, crowd), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := budget.New(newLedger(t, 0), limit, time.Now)
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 					defer cancel()
+					began := time.Now()
 					made, other := &calls{}, &calls{}
 					var wg sync.WaitGroup
 					for range crowd {
@@ -312,14 +331,35 @@ func TestTwoWritesASecondPerCalendar(t *testing.T) {
 						wg.Go(func() { keepCalling(budget.WithLane(ctx, queue.LaneLive), p, "calendar-1", made) })
 					}
 					wg.Go(func() { keepCalling(budget.WithLane(ctx, queue.LaneLive), p, "calendar-2", other) })
+					<-time.After(time.Minute)
+					for calendar, c := range map[string]*calls{"calendar-1": made, "calendar-2": other} {
+						if got := c.len(); crowd == 0 && got < 250 {
+							t.Errorf("%d writes to %s in a minute, want over 250", got, calendar)
+						}
+					}
+					if err := p.Refused(ctx, account, "calendar-1"); err != nil {
+						t.Fatal(err)
+					}
 					wg.Wait()
 					for calendar, c := range map[string]*calls{"calendar-1": made, "calendar-2": other} {
-						if got := c.most(time.Second); got > 2 {
-							t.Errorf("%d writes to %s within a second, want 2 at most", got, calendar)
+						if got := c.most(time.Second); got > 5 {
+							t.Errorf("%d writes to %s within a second, want 5 at most", got, calendar)
 						}
-						if got := c.len(); crowd == 0 && got < 94 {
-							t.Errorf("%d writes to %s in a minute, want about 97", got, calendar)
+						early := &calls{at: slices.DeleteFunc(slices.Clone(c.at), func(at time.Time) bool { return at.After(began.Add(2 * time.Second)) })}
+						if got := early.most(time.Second); got > 3 {
+							t.Errorf("%d writes to %s within a second of the first two", got, calendar)
 						}
+					}
+					// What was given before the refusal starts at most five seconds after it.
+					slow := made.from(began.Add(65 * time.Second))
+					if got := slow.most(time.Second); got > 2 {
+						t.Errorf("%d writes within a second after a refusal, want 2 at most", got)
+					}
+					if got := slow.len(); crowd == 0 && got < 94 {
+						t.Errorf("%d writes in 55 seconds after a refusal, want about 100", got)
+					}
+					if fast := other.from(began.Add(65 * time.Second)).len(); crowd == 0 && fast < 200 {
+						t.Errorf("%d writes to another calendar, want over 200: nothing of it was refused", fast)
 					}
 				})
 			})
@@ -327,8 +367,45 @@ func TestTwoWritesASecondPerCalendar(t *testing.T) {
 	}
 }
 
+// TestACalendarThatRestsBeginsAnew shows rule 6.4.
+func TestACalendarThatRestsBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := budget.New(newLedger(t, 0), limit, time.Now)
+		round := func(d time.Duration) *calls {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			made := &calls{}
+			keepCalling(budget.WithLane(ctx, queue.LaneLive), p, "calendar-1", made)
+			return made
+		}
+		if got := round(20 * time.Second).most(time.Second); got < 4 {
+			t.Errorf("%d writes within a second, want 4 or 5", got)
+		}
+		<-time.After(6 * time.Second)
+		if got := round(2 * time.Second).most(time.Second); got > 3 {
+			t.Errorf("%d writes within a second after a rest, want 2 or 3", got)
+		}
+		if err := p.Refused(t.Context(), account, "calendar-1"); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(23 * time.Hour)
+		if got := round(20 * time.Second).most(time.Second); got > 2 {
+			t.Errorf("%d writes within a second a day after a refusal, want 2", got)
+		}
+		<-time.After(2 * time.Hour)
+		if got := round(20 * time.Second).most(time.Second); got < 4 {
+			t.Errorf("%d writes within a second more than a day after a refusal, want 4 or 5", got)
+		}
+	})
+}
+
 // silent never answers.
 type silent struct{ asked atomic.Int64 }
+
+func (s *silent) SlowCalendar(ctx context.Context, _, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 func (s *silent) ReserveSlots(ctx context.Context, _ store.SlotRequest) (store.Reservation, error) {
 	s.asked.Add(1)
@@ -377,6 +454,8 @@ type failing struct{ err error }
 func (f failing) ReserveSlots(_ context.Context, r store.SlotRequest) (store.Reservation, error) {
 	return store.Reservation{Slots: make([]store.Slot, len(r.Calls))}, f.err
 }
+
+func (f failing) SlowCalendar(context.Context, string, string) error { return f.err }
 
 func TestFailingStoreLetsNoCallPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

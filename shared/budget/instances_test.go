@@ -91,8 +91,9 @@ func TestEightInstancesShareOneBudget(t *testing.T) {
 		if mean < perMinute*95/100 {
 			t.Errorf("%.1f calls a minute while there was work, want 95 %% of %d", mean, perMinute)
 		}
-		if writes > 2 {
-			t.Errorf("%d writes to %s within a second, want 2 at most", writes, calendar)
+		// Five slots, and a sixth call where the first used its slot late.
+		if writes > 6 {
+			t.Errorf("%d writes to %s within a second, want 6 at most", writes, calendar)
 		}
 		if p95 > 5*time.Second {
 			t.Errorf("live changes took %v (p95), want 5 s at most", p95)

@@ -30,7 +30,7 @@ import (
 
 // Eight processes on one budget. The limit is four times the real one and its
 // windows a quarter of a minute: so one window holds as many calls as a real
-// minute, and the other rules (two writes a second per calendar, live 5 s and bulk
+// minute, and the other rules (five writes a second per calendar, live 5 s and bulk
 // 1 s ahead, live within 5 s) are what they are. Faster still, the emulator's
 // transactions on a busy machine become what is measured.
 const (
@@ -329,8 +329,8 @@ func TestEightProcessesShareOneBudget(t *testing.T) {
 		sent, writes, longest.at.Sub(longest.left).Round(time.Millisecond))
 	// A machine with too much to do lets a call lie between sending and arriving for
 	// longer than the budget has in reserve: no pacing can make up for that.
-	if slow := longest.at.Sub(longest.left) > 20*time.Millisecond; sent > 2 || (writes > 2 && !slow) {
-		t.Errorf("%d writes to %s within a second, want 2 at most", writes, calendar)
+	if slow := longest.at.Sub(longest.left) > 20*time.Millisecond; sent > 6 || (writes > 6 && !slow) {
+		t.Errorf("%d writes to %s within a second, want 6 at most: five slots, and one more where the first was used late", writes, calendar)
 	}
 	took := latencies(seen)
 	if len(took) < 30 {

@@ -3,10 +3,15 @@ package calendars
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
@@ -260,29 +265,49 @@ func sortRemembered(recs []store.TaskRecord, employee int64, epoch string, now t
 
 // syncEvents has the tasks' events made right, a few tasks at a time; where the
 // message's time is over, the rest is left to another, which finds it differing still
-// (rule 7.3).
-func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.TaskID, listing *events.Listing) (events.Report, error) {
-	var sum events.Report
+// (rule 7.3). The next few are begun beside the last of those before, so that the
+// calendar need not wait while their leases are acquired and they are read.
+func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.TaskID, listing *events.Listing) (sum events.Report, err error) {
+	var batches errgroup.Group
+	batches.SetLimit(2)
+	var mu sync.Mutex
+	var failed atomic.Bool
+	nearly := make(chan struct{})
+	close(nearly)
 	for part := range slices.Chunk(tasks, batchSize) {
+		<-nearly
+		if failed.Load() {
+			break
+		}
 		if p.late() {
 			p.unfinished = true
-			return sum, nil
+			break
 		}
 		if err := p.extend(ctx); err != nil {
-			return sum, err
+			return sum, errors.Join(err, batches.Wait())
 		}
-		report, err := p.Events.Sync(ctx, events.Order{Tasks: part, Cause: p.order.Cause, Listed: listing})
-		if err != nil {
-			return sum, err
-		}
-		p.repaired += report.Writes
-		p.drift.AddAll(report.Drift)
-		p.fields.AddAll(report.Fields)
-		sum.Unlisted += report.Unlisted
-		sum.Busy = append(sum.Busy, report.Busy...)
-		sum.ParkedUntil = pass.Later(sum.ParkedUntil, report.ParkedUntil)
+		next := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(next) })
+		nearly = next
+		batches.Go(func() error {
+			defer begin()
+			report, err := p.Events.Sync(ctx, events.Order{Tasks: part, Cause: p.order.Cause, Listed: listing, Nearly: begin})
+			if err != nil {
+				failed.Store(true)
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			p.repaired += report.Writes
+			p.drift.AddAll(report.Drift)
+			p.fields.AddAll(report.Fields)
+			sum.Unlisted += report.Unlisted
+			sum.Busy = append(sum.Busy, report.Busy...)
+			sum.ParkedUntil = pass.Later(sum.ParkedUntil, report.ParkedUntil)
+			return nil
+		})
 	}
-	return sum, nil
+	return sum, batches.Wait()
 }
 
 // recordFilled records that the calendar holds what it ought to, unless what the list

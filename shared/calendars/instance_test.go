@@ -134,6 +134,8 @@ func (r erpRoad) RoundTrip(req *http.Request) (*http.Response, error) {
 
 type freePace struct{}
 
+func (freePace) Refused(context.Context, string, string) error { return nil }
+
 func (freePace) Wait(ctx context.Context, _, _ string) error { return ctx.Err() }
 
 type accounts struct {

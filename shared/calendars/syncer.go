@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -178,11 +180,12 @@ type Syncer struct {
 	Deps
 	waits Waits
 	pause *pass.Pause // of creating and sharing
+	spare *semaphore.Weighted
 }
 
 // New makes a Syncer.
 func New(waits Waits, deps Deps) *Syncer {
-	return &Syncer{Deps: deps, waits: waits, pause: pass.NewCreationsPause(deps.Store, deps.Account, deps.Now, deps.Log)}
+	return &Syncer{Deps: deps, waits: waits, pause: pass.NewCreationsPause(deps.Store, deps.Account, deps.Now, deps.Log), spare: semaphore.NewWeighted(spare)}
 }
 
 // Order says whose calendars to make right, and why.
@@ -205,9 +208,15 @@ type Report struct {
 	Remaining []calendarsync.EmployeeID
 }
 
-// atOnce is how many employees of one order are worked on at the same time: a calendar
-// takes two writes a second, the account ten.
-const atOnce = 4
+const (
+	// atOnce is how many employees of one order are worked on at the same time: a calendar
+	// that is being filled begins with two writes a second, and the account takes ten.
+	atOnce = 4
+	// spare is how many more all orders of one instance may work on together, so that a
+	// company of one message uses the account's limit, and a large one does not hold more
+	// leases than it can write within them.
+	spare = 4
+)
 
 // message is what the passes over the employees of one message have in common.
 type message struct {
@@ -284,8 +293,14 @@ func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (e
 
 // syncAll makes a pass over each employee, until the order's time is over.
 func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (report Report, err error) {
+	spared := int64(0)
+	for int(spared) < min(spare, len(ids)-atOnce) && m.spare.TryAcquire(1) {
+		spared++
+	}
+	defer m.spare.Release(spared)
+	most := atOnce + int(spared)
 	var mu sync.Mutex
-	err = pass.Each(ids, atOnce, func(i int, id calendarsync.EmployeeID) error {
+	err = pass.Each(ids, most, func(i int, id calendarsync.EmployeeID) error {
 		if m.run != nil && m.run.over.Load() {
 			return nil // a later full run takes in everybody
 		}
@@ -293,7 +308,7 @@ func (m *message) syncAll(ctx context.Context, ids []calendarsync.EmployeeID) (r
 			return m.park(ctx, pass.Stop{Err: v.KeptBack, Until: v.Until}, []calendarsync.EmployeeID{id})
 		}
 		to := &report.Remaining
-		if i < atOnce || !m.late() {
+		if i < most || !m.late() {
 			unfinished, redelivered, err := m.sync(ctx, id)
 			if err != nil || !unfinished && !redelivered {
 				return err

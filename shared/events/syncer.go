@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -114,6 +115,23 @@ type Order struct {
 	Deleted bool // a signed notification vouches for an absence
 	// Listed is a calendar just listed completely, nil without one.
 	Listed *Listing
+	// Nearly, if set, is called once, when so few of the tasks remain that others may be
+	// begun beside them, and in any case before Sync returns.
+	Nearly func()
+
+	remaining *remaining
+}
+
+// remaining counts the tasks of an order that are not done yet.
+type remaining struct {
+	n      atomic.Int64
+	nearly func()
+}
+
+func (r *remaining) done(tasks int) {
+	if r != nil && r.n.Add(-int64(tasks)) <= atOnce {
+		r.nearly()
+	}
 }
 
 // Listing is what a complete list of one employee's calendar showed.
@@ -164,6 +182,11 @@ func (r *Report) add(o Report) {
 func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 	var report Report
 	ids := slices.Compact(slices.Sorted(slices.Values(o.Tasks)))
+	if o.Nearly != nil {
+		o.remaining = &remaining{nearly: sync.OnceFunc(o.Nearly)}
+		o.remaining.n.Store(int64(len(ids)))
+		defer o.remaining.nearly()
+	}
 	for n := 0; n < len(ids); {
 		// Before each batch, since the one before may have met Google's refusal.
 		stop, most, err := s.stopped(ctx)
@@ -227,6 +250,9 @@ func (s *Syncer) acquire(ctx context.Context, o Order, ids []calendarsync.TaskID
 		t, outcome, err := s.acquireOne(ctx, o, id, began)
 		if err != nil {
 			return err
+		}
+		if outcome != store.Acquired {
+			o.remaining.done(1)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -303,6 +329,9 @@ func (s *Syncer) passOver(ctx, calls context.Context, held []*taskPass, report *
 			t.run(calls)
 		}
 		released, err := t.settle(ctx)
+		if released {
+			t.order.remaining.done(1)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

@@ -178,6 +178,8 @@ func (r *rulebook) Knowing(context.Context, []calendarsync.StateID) (*calendarsy
 
 type freePace struct{}
 
+func (freePace) Refused(context.Context, string, string) error { return nil }
+
 func (freePace) Wait(ctx context.Context, _, _ string) error { return ctx.Err() }
 
 // hookedStore lets a test step in before writes are announced.

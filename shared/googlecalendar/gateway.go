@@ -36,6 +36,8 @@ func Scopes() []string {
 // for reads.
 type Pacer interface {
 	Wait(ctx context.Context, account, calendar string) error
+	// Refused hears that Google refused a write to a calendar for its limits.
+	Refused(ctx context.Context, account, calendar string) error
 }
 
 // Watcher hears how calls end, to tell what hits one of them from what hits the whole
@@ -134,6 +136,10 @@ func (g *Gateway) attempt(ctx context.Context, op, writesTo string, r retry, do 
 			cancel()
 		}
 		err = classify(op, err)
+		if writesTo != "" && failure.Is(err, failure.RateLimited) {
+			// What cannot be noted now is heard again at the next refusal.
+			_ = g.pacer.Refused(ctx, account, writesTo)
+		}
 		ambiguous = ambiguous || failure.IsAmbiguous(err)
 		if attempt == maxAttempts || !r.allows(err) || !rest(ctx, pauseAfter(err, wait.NextBackOff())) {
 			return final(err)

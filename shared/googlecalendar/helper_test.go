@@ -33,6 +33,8 @@ type pacer struct {
 	err       error
 }
 
+func (*pacer) Refused(context.Context, string, string) error { return nil }
+
 func (p *pacer) Wait(_ context.Context, _, calendar string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

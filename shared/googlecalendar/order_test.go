@@ -14,6 +14,8 @@ import (
 // steps keeps in which order a call asks for its token and its slot.
 type steps []string
 
+func (s *steps) Refused(context.Context, string, string) error { return nil }
+
 func (s *steps) Wait(context.Context, string, string) error {
 	*s = append(*s, "slot")
 	return nil

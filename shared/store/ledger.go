@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"hash/fnv"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -25,6 +27,11 @@ type BudgetRecord struct {
 	Writes []byte `firestore:"writes,omitempty" json:"writes,omitempty"`
 	// Given counts the slots that were ever given.
 	Given int64 `firestore:"given,omitempty" json:"given,omitempty"`
+	// Paces holds what is known of the pace at which calendars may be written to, in
+	// three times 8 bytes: the calendar's hash, a number of slots given in a row, or -1
+	// for one at which Google refused a write, and the Unix time in microseconds of the
+	// last of those slots, or of the refusal.
+	Paces []byte `firestore:"paces,omitempty" json:"paces,omitempty"`
 }
 
 // SlotRequest asks for slots of an account's budget.
@@ -33,9 +40,12 @@ type SlotRequest struct {
 	// Calls has for each call that is to be made the calendar that it writes to, ""
 	// for one that is no write. Those in front are served first.
 	Calls []string
-	// Spacing is the time from one call of the account to the next (rule 6.1);
-	// Window the time in which a calendar is written to twice at most (rule 6.4).
-	Spacing, Window time.Duration
+	// Spacing is the time from one call of the account to the next (rule 6.1).
+	Spacing time.Duration
+	// Window is the time in which a calendar is written to twice at most, to begin with
+	// and after a refusal; Shortest is what it comes down to while Google refuses none of
+	// the calendar's writes (rule 6.4). Zero leaves it as it is.
+	Window, Shortest time.Duration
 	// Ahead is how far from now a slot may start.
 	Ahead time.Duration
 	// Least is for those who can wait: as long as nothing starts before half of Ahead,
@@ -54,6 +64,9 @@ type Slot struct {
 	// Again is how long after Reservation.At the call's calendar may be written to
 	// next; for calls that are no write, In.
 	Again time.Duration
+	// Window is the time in which the call's calendar is written to twice at most by now;
+	// zero for calls that are no write.
+	Window time.Duration
 }
 
 // Reservation answers a SlotRequest.
@@ -86,6 +99,17 @@ func (s *Store) ReserveSlots(ctx context.Context, r SlotRequest) (Reservation, e
 	return res, nil
 }
 
+// SlowCalendar notes that Google refused a write to a calendar for its limits: for a day
+// its pace is that of the beginning again (rule 6.4).
+func (s *Store) SlowCalendar(ctx context.Context, account, calendar string) error {
+	return change(ctx, s, "slow down writes to calendar "+calendar, budgetRef(account), func(b *BudgetRecord, _ bool, now time.Time) effect {
+		paces := b.paces(now)
+		paces[calendarKey(calendar)] = pace{given: refusedPace, at: now}
+		b.setPaces(paces)
+		return set
+	})
+}
+
 func budgetRef(account string) Ref { return Ref{Budgets, account} }
 
 // reserve reserves slots at the time now; given reports whether any was.
@@ -94,15 +118,19 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 	b.advance(now, spacing)
 	_, before := b.first(now, spacing)
 	soonest, count := r.Ahead, 0
-	writes := b.writes(now.Add(-window))
+	writes, paces := b.writes(now.Add(-window)), b.paces(now)
 	for _, calendar := range r.Calls {
 		at, key := now, calendarKey(calendar)
 		last, written := writes[key]
+		own := paces[key].window(window, wholeMicros(r.Shortest))
 		if written {
-			at = later(now, last[0].Add(window))
+			at = later(now, mayFollow(last, own, window))
 		}
 		n, start := b.first(at, spacing)
 		slot := Slot{In: start.Sub(now), Again: start.Sub(now)}
+		if calendar != "" {
+			slot.Window = own
+		}
 		if slot.In <= r.Ahead {
 			slot.Given, count, soonest = true, count+1, min(soonest, slot.In)
 			b.mark(n)
@@ -112,7 +140,9 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 					last[0], last[1] = last[1], start
 				}
 				writes[key] = last
-				slot.Again = max(0, last[0].Add(window).Sub(now))
+				paces[key] = paces[key].after(start)
+				slot.Window = paces[key].window(window, wholeMicros(r.Shortest))
+				slot.Again = max(0, mayFollow(last, slot.Window, window).Sub(now))
 			}
 		}
 		res.Slots = append(res.Slots, slot)
@@ -120,14 +150,26 @@ func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, g
 	_, free := b.first(now, spacing)
 	if count < r.Least && soonest > r.Ahead/2 {
 		for i, slot := range res.Slots {
-			res.Slots[i] = Slot{In: slot.In, Again: slot.In}
+			res.Slots[i] = Slot{In: slot.In, Again: slot.In, Window: slot.Window}
 		}
 		count, free = 0, before
 	}
 	res.At, res.Free = now, free.Sub(now)
 	b.Given += int64(count)
 	b.setWrites(writes)
+	b.setPaces(paces)
 	return res, count > 0
+}
+
+// mayFollow is when a calendar may be written to after the last two writes to it. Where
+// its window is shorter than the first one, writes are spread evenly over it: in pairs
+// there would be six in some seconds of five each.
+func mayFollow(last [2]time.Time, window, first time.Duration) time.Time {
+	next := last[0].Add(window)
+	if window < first {
+		next = later(next, last[1].Add(window/2))
+	}
+	return next
 }
 
 // advance drops the slots before now. Where none is reserved from now on, the
@@ -200,28 +242,116 @@ func shifted(bits []byte, n int) []byte {
 
 // writes unpacks those of Writes that reach beyond since.
 func (b *BudgetRecord) writes(since time.Time) map[uint64][2]time.Time {
-	const size = 3 * 8
 	out := map[uint64][2]time.Time{}
-	for packed := range slices.Chunk(b.Writes, size) {
-		if len(packed) < size {
-			break
-		}
-		number := func(n int) uint64 { return binary.BigEndian.Uint64(packed[8*n:]) }
-		last := [2]time.Time{time.UnixMicro(int64(number(1))), time.UnixMicro(int64(number(2)))}
+	for packed := range triples(b.Writes) {
+		last := [2]time.Time{time.UnixMicro(int64(packed[1])), time.UnixMicro(int64(packed[2]))}
 		if last[1].After(since) {
-			out[number(0)] = last
+			out[packed[0]] = last
 		}
 	}
 	return out
 }
 
 func (b *BudgetRecord) setWrites(writes map[uint64][2]time.Time) {
-	b.Writes = nil
+	b.Writes = make([]byte, 0, 3*8*len(writes))
 	for _, key := range slices.Sorted(maps.Keys(writes)) {
-		for _, number := range []uint64{key, uint64(writes[key][0].UnixMicro()), uint64(writes[key][1].UnixMicro())} {
-			b.Writes = binary.BigEndian.AppendUint64(b.Writes, number)
+		b.Writes = appendTriple(b.Writes, key, uint64(writes[key][0].UnixMicro()), uint64(writes[key][1].UnixMicro()))
+	}
+}
+
+// pace is what is known of how fast a calendar may be written to.
+type pace struct {
+	given int64 // slots in a row, or refusedPace
+	at    time.Time
+}
+
+const (
+	// refusedPace marks a calendar at which Google refused a write.
+	refusedPace = -1
+	// paceKept is how long after its last slot a calendar keeps its pace: one that is being
+	// filled comes back sooner, and the ledger stays small. refusalKept is how long a
+	// refusal is remembered.
+	paceKept    = 5 * time.Second
+	refusalKept = 24 * time.Hour
+	// mostRefusals bounds the ledger; the oldest are forgotten.
+	mostRefusals = 200
+	// step is after how many slots in a row a third of the window goes.
+	step = 3
+)
+
+// window is the time in which the calendar is written to twice at most.
+func (p pace) window(first, shortest time.Duration) time.Duration {
+	if p.given == refusedPace || shortest >= first || shortest <= time.Microsecond {
+		return first
+	}
+	for range min(p.given/step, 16) {
+		first = first / 3 * 2
+	}
+	return wholeMicros(max(first, shortest))
+}
+
+// after is the pace after another slot.
+func (p pace) after(start time.Time) pace {
+	if p.given != refusedPace {
+		p.given, p.at = p.given+1, later(p.at, start)
+	}
+	return p
+}
+
+// paces unpacks those of Paces that still count.
+func (b *BudgetRecord) paces(now time.Time) map[uint64]pace {
+	out := map[uint64]pace{}
+	for packed := range triples(b.Paces) {
+		p := pace{int64(packed[1]), time.UnixMicro(int64(packed[2]))}
+		kept := paceKept
+		if p.given == refusedPace {
+			kept = refusalKept
+		}
+		if p.at.Add(kept).After(now) {
+			out[packed[0]] = p
 		}
 	}
+	return out
+}
+
+func (b *BudgetRecord) setPaces(paces map[uint64]pace) {
+	keys := slices.SortedFunc(maps.Keys(paces), func(x, y uint64) int {
+		return cmp.Or(paces[y].at.Compare(paces[x].at), cmp.Compare(x, y))
+	})
+	b.Paces = make([]byte, 0, 3*8*len(keys))
+	refusals := 0
+	for _, key := range keys {
+		p := paces[key]
+		if p.given == refusedPace {
+			if refusals++; refusals > mostRefusals {
+				continue
+			}
+		}
+		b.Paces = appendTriple(b.Paces, key, uint64(p.given), uint64(p.at.UnixMicro()))
+	}
+}
+
+// triples unpacks numbers of 8 bytes, three at a time.
+func triples(packed []byte) iter.Seq[[3]uint64] {
+	const size = 3 * 8
+	return func(yield func([3]uint64) bool) {
+		for ; len(packed) >= size; packed = packed[size:] {
+			var t [3]uint64
+			for i := range t {
+				t[i] = binary.BigEndian.Uint64(packed[8*i:])
+			}
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+func appendTriple(to []byte, numbers ...uint64) []byte {
+	for _, n := range numbers {
+		to = binary.BigEndian.AppendUint64(to, n)
+	}
+	return to
 }
 
 // calendarKey names a calendar shortly. Two with one hash would share their

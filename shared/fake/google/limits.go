@@ -53,10 +53,38 @@ func (s *Server) charge(c *call) *apiError {
 			return over("")
 		}
 	}
+	if !s.takesWrite(c) {
+		return over(" per calendar")
+	}
 	if s.opt.RequestsPerMinute > 0 || s.opt.ProjectRequestsPerMinute > 0 {
 		c.acc.units[c.tok.client] = append(c.acc.units[c.tok.client], usage{c.now, c.entry.Units})
 	}
 	return nil
+}
+
+// LimitCalendarWrites has each calendar take so many writes in any second from now on,
+// and refuse others with rateLimitExceeded; 0 is no limit. Google documents none.
+func (s *Server) LimitCalendarWrites(perSecond int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calendarWrites, s.written = perSecond, map[string][]time.Time{}
+}
+
+// takesWrite counts a write against the limit of its calendar.
+func (s *Server) takesWrite(c *call) bool {
+	id := c.path["calendarId"]
+	if s.calendarWrites == 0 || !c.entry.Write || id == "" {
+		return true
+	}
+	made := s.written[id]
+	for len(made) > 0 && !made[0].After(c.now.Add(-time.Second)) {
+		made = made[1:]
+	}
+	if len(made) >= s.calendarWrites {
+		return false
+	}
+	s.written[id] = append(made, c.now)
+	return true
 }
 
 // Kinds of the anti-abuse limits.

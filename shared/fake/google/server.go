@@ -34,6 +34,11 @@ type Server struct {
 	cals     map[string]*calendarState
 	calOrder []*calendarState
 
+	// calendarWrites is how many writes a second one calendar takes, 0 for any number;
+	// written are those of the last second.
+	calendarWrites int
+	written        map[string][]time.Time
+
 	codes    map[string]*authCode
 	access   map[string]*accessToken
 	refresh  map[string]*refreshToken

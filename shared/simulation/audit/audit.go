@@ -46,7 +46,7 @@ const (
 	RuleMail Rule = "mail"
 	// RuleBudget: more units in 60 seconds than Google allows (rule 6.1).
 	RuleBudget Rule = "budget"
-	// RulePace: more than two writes a second to one calendar, with one in tolerance.
+	// RulePace: more than five writes a second to one calendar, with one in tolerance.
 	RulePace Rule = "pace"
 	// RulePatch: a call that costs three units (rule 2.2).
 	RulePatch Rule = "patch"

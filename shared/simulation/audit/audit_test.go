@@ -449,9 +449,9 @@ func TestWrong(t *testing.T) {
 		}},
 		{"too fast for one calendar", audit.RulePace, func(l *lab) {
 			l.readTasks(later)
-			for range 4 {
+			for range 7 {
 				l.update(later, petro, func(*calendar.Event) {})
-				l.pass(-800 * time.Millisecond)
+				l.pass(-900 * time.Millisecond)
 			}
 			l.pass(time.Minute)
 		}},

@@ -47,7 +47,7 @@ type trackedCalendar struct {
 	// unsharedRightly: its share was removed on evidence and not given again. The
 	// calendar is retiring, even if its employee comes back meanwhile (rule 5.2).
 	unsharedRightly bool
-	lastWrites      [3]time.Time
+	lastWrites      [6]time.Time
 }
 
 // ours reports whether the product made the calendar, marked it and has not given it up.
@@ -118,9 +118,9 @@ func (t googleObserver) Arrived(r fakegoogle.Request) {
 	if c := a.cals[r.CalendarID]; c != nil {
 		if oldest := c.lastWrites[0]; !oldest.IsZero() && now.Sub(oldest) < time.Second {
 			v.Rule = RulePace
-			a.report(v, "%s is the fourth write in %s", r.Method, now.Sub(oldest))
+			a.report(v, "%s is the seventh write in %s", r.Method, now.Sub(oldest))
 		}
-		c.lastWrites = [3]time.Time{c.lastWrites[1], c.lastWrites[2], now}
+		c.lastWrites = [6]time.Time(append(c.lastWrites[1:6:6], now))
 	}
 	if !strings.HasPrefix(r.Method, "calendar.events.") {
 		return

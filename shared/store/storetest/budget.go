@@ -129,6 +129,47 @@ func calendarSlots(r *rig) {
 	}
 }
 
+// calendarPaces: what a calendar's window comes down to while slots are given, and after
+// a refusal (rule 6.4).
+func calendarPaces(r *rig) {
+	reserve := func(n int) []time.Duration {
+		r.Helper()
+		calls := make([]string, n)
+		for i := range calls {
+			calls[i] = "c"
+		}
+		res, err := r.slots(store.SlotRequest{Account: "a", Calls: calls, Spacing: time.Millisecond, Window: 9 * time.Second, Shortest: 3 * time.Second, Ahead: time.Hour})
+		r.must(err)
+		var windows []time.Duration
+		for _, s := range res.Slots {
+			windows = append(windows, s.Window)
+		}
+		return windows
+	}
+	const s = time.Second
+	equal(r, "a third less after each three", reserve(10), []time.Duration{9 * s, 9 * s, 6 * s, 6 * s, 6 * s, 4 * s, 4 * s, 4 * s, 3 * s, 3 * s})
+	equal(r, "of another one", func() time.Duration {
+		res, err := r.slots(store.SlotRequest{Account: "a", Calls: []string{"d"}, Spacing: time.Millisecond, Window: 9 * s, Shortest: 3 * s, Ahead: time.Hour})
+		r.must(err)
+		return res.Slots[0].Window
+	}(), 9*s)
+	r.must(r.s.SlowCalendar(r.ctx, "a", "c"))
+	equal(r, "after a refusal", reserve(5), []time.Duration{9 * s, 9 * s, 9 * s, 9 * s, 9 * s})
+	r.b.advance(23 * time.Hour)
+	equal(r, "a day later", reserve(5), []time.Duration{9 * s, 9 * s, 9 * s, 9 * s, 9 * s})
+	r.b.advance(2 * time.Hour)
+	equal(r, "the day after", reserve(4)[3], 6*s)
+	r.b.advance(time.Hour)
+	equal(r, "after a rest", reserve(1)[0], 9*s)
+	for i := range 300 {
+		r.must(r.s.SlowCalendar(r.ctx, "a", fmt.Sprint(i)))
+		r.b.advance(time.Second)
+	}
+	if ledger := all[store.BudgetRecord](r, store.Budgets)[0]; len(ledger.Paces) > 24*201 {
+		r.Errorf("%d bytes of refusals", len(ledger.Paces))
+	}
+}
+
 // Few slots far ahead are left for later, when there are more of them; those that
 // come soon are not.
 func fewSlots(r *rig) {

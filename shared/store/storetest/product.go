@@ -82,6 +82,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"an admin decides whose the found calendars are", takeover},
 		{"slots of the budget", slots},
 		{"a calendar's slots", calendarSlots},
+		{"a calendar's pace", calendarPaces},
 		{"few slots far ahead", fewSlots},
 		{"a changed limit", changedLimit},
 		{"the bucket of calendar creations", creations},

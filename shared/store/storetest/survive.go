@@ -328,6 +328,7 @@ func methods() []method {
 		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a") }))},
 		{name: "WritesWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.WritesWork(r.ctx, "a") }))},
 		{name: "CreationsWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.CreationsWork(r.ctx, "a") }))},
+		{name: "SlowCalendar", prepare: simple(func(r *rig) (any, error) { return nil, r.s.SlowCalendar(r.ctx, "a", "c") })},
 		// Slots nobody heard of lapse unused.
 		{name: "ReserveSlots", lostResult: given(10*time.Second, 0, 3*time.Second, 4*time.Second, 5*time.Second), prepare: simple(func(r *rig) (any, error) {
 			return r.reserve(10*time.Second, "", "", "")
@@ -541,7 +542,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"another writes to the calendar", func(r *rig) (func(), func() any, any) {
 			return func() { r.must1(r.reserve(time.Minute, "c", "c")) },
 				func() any { got, err := r.reserve(time.Second, "c"); r.must(err); return got.Slots[0] },
-				store.Slot{In: 3 * time.Second, Again: 3 * time.Second}
+				store.Slot{In: 3 * time.Second, Again: 3 * time.Second, Window: 3 * time.Second}
 		}},
 		{"another takes the last creation", func(r *rig) (func(), func() any, any) {
 			h := r.take(store.Employees, 7, "m1")
