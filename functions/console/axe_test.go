@@ -35,6 +35,10 @@ func shownPages() []shownPage {
 		{"settings", "/settings", nil},
 		{"purge", "/purge", nil},
 		{"takeover", "/takeover", func(w *world) { w.found(twoInstallations()) }},
+		{"held", "/held", nil},
+		{"held-none", "/held", func(*world) {}},
+		{"failures", "/failures", nil},
+		{"activity", "/activity", nil},
 		{"message", "/nowhere", nil},
 	}
 }

@@ -129,6 +129,7 @@ func (w *world) populate() {
 		w.t.Fatal(err)
 	}
 	w.write(101, 42)
+	w.holdTask(1014, "Repair: 5 Shevchenko Street, flat 12", "2026-12-01T07:30:00Z", "missing", 42, 43)
 	w.failTask(77, []int64{43}, &failure.Error{Kind: failure.SourceInvalid, Op: "read task 77", Detail: "the ERP gave a date that cannot be read"})
 	if err := w.store.RecordDeadLetter(w.t.Context(), store.TaskKey(90), "poll", 100); err != nil {
 		w.t.Fatal(err)

@@ -206,54 +206,6 @@ func TestFormsNeedTheTokenAndTheirOwnSite(t *testing.T) {
 	}
 }
 
-// Held deletions go only as the list that the admin was shown (rule 4.5).
-func TestHeldDeletionsAreConfirmedAsTheyWereShown(t *testing.T) {
-	w := newWorld(t)
-	b := w.signedIn().stay()
-	hold := func(id int64) {
-		w.employee(id, func(e *store.EmployeeRecord) {
-			e.Name, e.State, e.Reason, e.Held, e.Retiring = "Olena", store.StateHeld, "dismissed", "yes", []store.CalendarRecord{{ID: "c", Epoch: "e"}}
-		}, nil)
-	}
-	hold(42)
-	plan, err := w.store.Held(t.Context())
-	if err != nil || plan.Calendars != 1 {
-		t.Fatalf("plan %+v, %v", plan, err)
-	}
-	if body := b.get("/").body; !strings.Contains(body, "Held deletions") || !strings.Contains(body, plan.Hash) || !strings.Contains(body, "1 calendar") {
-		t.Error("the page does not show the plan")
-	}
-	allowed := func(id int64) bool {
-		e, _, err := w.store.Employee(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return !e.AllowedAt.IsZero()
-	}
-	hold(43)
-	w.sent.messages = map[string][]queue.Message{}
-	if p := b.post("/held/confirm", url.Values{"hash": {plan.Hash}}); p.status != http.StatusConflict || allowed(42) || allowed(43) || len(w.sent.messages) > 0 {
-		t.Errorf("a list that changed: %d, %v, %v", p.status, allowed(42), allowed(43))
-	}
-	if p := b.post("/held/confirm", nil); p.status != http.StatusConflict || allowed(42) {
-		t.Errorf("no list at all: %d", p.status)
-	}
-	if p := b.post("/held/again", nil); p.status != http.StatusSeeOther || allowed(42) || len(w.sent.messages["employee-changes"]) != 1 {
-		t.Errorf("another look: %d, published %v", p.status, w.sent.messages)
-	}
-	if plan, err = w.store.Held(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.sent.messages = map[string][]queue.Message{}
-	if p := b.post("/held/confirm", url.Values{"hash": {plan.Hash}}); p.status != http.StatusSeeOther || !allowed(42) || !allowed(43) {
-		t.Errorf("confirmed: %d, %v, %v", p.status, allowed(42), allowed(43))
-	}
-	want := map[string][]queue.Message{"employee-changes": {{IDs: []int64{42, 43}, Cause: queue.CauseConsole, Lane: queue.LaneLive}}}
-	if !reflect.DeepEqual(w.sent.messages, want) {
-		t.Errorf("published %+v", w.sent.messages)
-	}
-}
-
 func TestTwoEmployeesWithOneAddressAreToldOf(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn()
@@ -487,9 +439,9 @@ func TestPageShowsWhatIsWrongAndForWhom(t *testing.T) {
 	body := b.get("/").body
 	for _, want := range []string{
 		"Ivan &lt;script&gt;", "ivan@example.com", "https://calendar.google.com/calendar/r?cid=", "abc@group.calendar.google.com",
-		"Has no e-mail address in the ERP.", "the address is outside the organisation", "read task 77: the date is malformed",
-		"https://erp.example/task/77", "1 message gave up.", "100 attempts", "1 employee has no calendar because of an error.",
-		"A change has been waiting for 12 min.", "The settings are not confirmed.", `action="/console/employees/42/sync"`, `action="/console/tasks/77/sync"`,
+		"Has no e-mail address in the ERP.", "the address is outside the organisation",
+		"1 message gave up.", "1 employee has no calendar because of an error.",
+		"A change has been waiting for 12 min.", "The settings are not confirmed.", `action="/console/employees/42/sync"`, `href="https://site.test/console/failures"`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)

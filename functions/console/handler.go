@@ -119,6 +119,13 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /signout/all", h.action(h.signOutAll))
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
 	mux.HandleFunc("POST /run", h.action(h.run))
+	mux.HandleFunc("GET /activity", h.page(h.showActivity))
+	mux.HandleFunc("GET /activity.csv", h.page(h.exportActivity))
+	mux.HandleFunc("GET /failures", h.page(h.showFailures))
+	mux.HandleFunc("POST /failures/retry", h.action(h.retryFailures))
+	mux.HandleFunc("POST /failures/dismiss", h.action(h.dismissFailures))
+	mux.HandleFunc("GET /held", h.page(h.showHeld))
+	mux.HandleFunc("POST /held/review", h.action(h.reviewHeld))
 	mux.HandleFunc("POST /held/confirm", h.action(h.confirmHeld))
 	mux.HandleFunc("POST /held/again", h.action(h.recheckHeld))
 	mux.HandleFunc("POST /held/drop", h.action(h.dropHeld))
@@ -223,7 +230,7 @@ func (h *handler) action(next withSession) http.HandlerFunc {
 				Link: h.console.URL("/", nil), LinkText: "Open the console"})
 			return
 		}
-		next(w, r, s)
+		h.recorded(next)(w, r, s)
 	})
 }
 

@@ -53,47 +53,6 @@ type employeeRow struct {
 	Replace                bool
 }
 
-type taskRow struct {
-	ID      int64
-	Link    string
-	Failure string
-	At      stamp
-	Count   int
-	Since   stamp
-}
-
-type deadRow struct {
-	Kind, Path, Link string
-	ID               int64
-	Cause            string
-	Attempts         int
-	At               stamp
-}
-
-// heldView is the plan of what the delete guard holds.
-type heldView struct {
-	Rows              []heldRow
-	Events, Calendars string
-	Hash              string
-	Since             stamp
-	// Dropped counts the keys whose deletion an admin decided against.
-	Dropped int
-}
-
-type heldRow struct {
-	What, Why, Link string
-	ID              int64
-	Count           string
-}
-
-type activityRow struct {
-	At               stamp
-	What, Result     string
-	Level, Cause     string
-	Task, Employee   int64
-	TaskLink, Person string
-}
-
 type connection struct {
 	Level, Title, Text    string
 	Account, Button       string
@@ -107,11 +66,7 @@ type homeView struct {
 	Connection connection
 	Employees  []employeeRow
 	Without    []employeeRow
-	Tasks      []taskRow
-	Dead       []deadRow
-	Held       heldView
 	Purge      *purgeView
-	Activity   []activityRow
 	Runs       []runRow
 	Now        stamp
 }
@@ -130,40 +85,13 @@ func (h *handler) home(w http.ResponseWriter, r *http.Request, s signin.Session)
 		h.trouble(w, r, "read the failed tasks", err)
 		return
 	}
-	activity, err := h.Store.RecentActivity(ctx, mostActivity)
-	if err != nil {
-		h.trouble(w, r, "read the activity", err)
-		return
-	}
 	c := h.locale(r, o.saved.Settings.TimeZone)
 	v := homeView{Connection: h.connection(c, o), Now: c.stamp(c.now)}
 	v.Notices = h.notices(c, o, len(failed))
 	v.Tiles = h.tiles(c, o)
 	v.Employees, v.Without = h.people(c, o)
-	link := taskLink(o.saved.Settings.TaskURL)
-	for _, t := range failed {
-		v.Tasks = append(v.Tasks, failedTask(c, t, link))
-	}
-	for _, d := range o.dead {
-		row := deadRow{Kind: "Task", Path: "tasks", ID: d.Key, Cause: causeWords(d.Cause), Attempts: d.Attempts, At: c.stamp(d.At)}
-		if d.Collection == string(store.Employees) {
-			row.Kind, row.Path = "Employee", "employees"
-		} else {
-			row.Link = link(d.Key)
-		}
-		v.Dead = append(v.Dead, row)
-	}
-	names := map[int64]string{}
-	for _, e := range o.employees {
-		names[e.ID] = e.Name
-	}
-	v.Held = heldOf(c, o.held, names, link)
 	v.Runs = runRows(c, o.runs)
-	v.Held.Dropped = len(o.dropped)
 	v.Purge = purgeOf(c, o)
-	for _, a := range activity {
-		v.Activity = append(v.Activity, activityOf(c, a, names, link))
-	}
 	h.show(w, r, http.StatusOK, view{Page: "home", Title: "Status", Session: &s, Body: v})
 }
 
@@ -218,16 +146,16 @@ func (h *handler) notices(c locale, o overview, failed int) []notice {
 	}
 	n := o.counts()
 	if held := o.held.Events + o.held.Calendars; held > 0 {
-		add(&bad, "bad", plural(held, "deletion is held.", "deletions are held."), "More would be deleted than is usual in a day. Check in the ERP whether that is meant, then decide below.", "", "")
+		add(&bad, "bad", plural(held, "deletion is held.", "deletions are held."), "More would be deleted than is usual in a day. Check in the ERP whether that is meant, then decide.", "/held", "Decide about them")
 	}
 	if n.Error > 0 {
 		add(&bad, "bad", plural(n.Error, "employee has no calendar because of an error.", "employees have no calendar because of an error."), "The table below says why.", "", "")
 	}
 	if len(o.dead) > 0 {
-		add(&bad, "bad", plural(len(o.dead), "message gave up.", "messages gave up."), "It was tried again and again without success; see the list below.", "", "")
+		add(&bad, "bad", plural(len(o.dead), "message gave up.", "messages gave up."), "It was tried again and again without success.", "/failures", "What gave up")
 	}
 	if failed > 0 {
-		add(&warn, "warn", plural(failed, "task could not be applied.", "tasks could not be applied."), "It is tried again by itself; see the list below.", "", "")
+		add(&warn, "warn", plural(failed, "task could not be applied.", "tasks could not be applied."), "It is tried again by itself.", "/failures", "What fails, and why")
 	}
 	if since := o.oldestPending(); !since.IsZero() && c.now.Sub(since) > lateChange {
 		add(&warn, "warn", "A change has been waiting for "+c.age(c.now.Sub(since))+".", "The table below shows whose.", "", "")
@@ -403,30 +331,6 @@ func urgency(r employeeRow) int {
 	return 3
 }
 
-func failedTask(c locale, t store.TaskRecord, link func(int64) string) taskRow {
-	row := taskRow{ID: t.ID, Link: link(t.ID), Since: c.stamp(t.PendingSince)}
-	if t.Failure != nil {
-		row.Failure, row.At, row.Count = t.Failure.Message, c.stamp(t.Failure.At), t.Failure.Count
-	}
-	return row
-}
-
-func activityOf(c locale, a store.ActivityRecord, names map[int64]string, link func(int64) string) activityRow {
-	row := activityRow{At: c.stamp(a.At), What: actionWords(a.Action), Cause: causeWords(a.Cause), Task: a.Task, Employee: a.Employee, Person: names[a.Employee]}
-	if a.Task > 0 {
-		row.TaskLink = link(a.Task)
-	}
-	switch a.Result {
-	case "":
-		row.Result = "under way"
-	case "done":
-		row.Result, row.Level = "done", "good"
-	default:
-		row.Result, row.Level = a.Result, "warn"
-	}
-	return row
-}
-
 // taskLink gives the links that open tasks in the ERP; without an http address none.
 func taskLink(form string) func(int64) string {
 	return func(id int64) string {
@@ -435,23 +339,6 @@ func taskLink(form string) func(int64) string {
 		}
 		return strings.ReplaceAll(form, "{id}", strconv.FormatInt(id, 10))
 	}
-}
-
-// heldOf puts the plan into words: what would be deleted, of whom, and why.
-func heldOf(c locale, plan store.HeldPlan, names map[int64]string, link func(int64) string) heldView {
-	if len(plan.Keys) == 0 {
-		return heldView{}
-	}
-	v := heldView{Hash: plan.Hash, Since: c.stamp(plan.Since),
-		Events: c.N("count.events", plan.Events), Calendars: c.N("count.calendars", plan.Calendars)}
-	for _, k := range plan.Keys {
-		row := heldRow{What: "Task", ID: k.ID, Link: link(k.ID), Why: heldWords(k.Reason), Count: c.N("count.events", k.Events)}
-		if k.Collection == store.Employees {
-			row = heldRow{What: cmp.Or(names[k.ID], "Employee"), ID: k.ID, Why: reasonWords(k.Reason), Count: c.N("count.calendars", k.Calendars)}
-		}
-		v.Rows = append(v.Rows, row)
-	}
-	return v
 }
 
 // sharedAddresses gives the names of those who get their calendars at one address

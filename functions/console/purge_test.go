@@ -92,38 +92,6 @@ func TestAPurgeIsTypedAndCountedAndCanBeStopped(t *testing.T) {
 	}
 }
 
-// What is held can be kept: exactly the list that was shown, and it can be taken back.
-func TestHeldDeletionsCanBeDropped(t *testing.T) {
-	w := newWorld(t)
-	b := w.signedIn().stay()
-	w.employee(42, func(e *store.EmployeeRecord) {
-		e.Name, e.State, e.Reason, e.Held, e.Retiring = "Olena", store.StateHeld, "dismissed", store.HeldWaiting, []store.CalendarRecord{{ID: "c", Epoch: "e"}}
-	}, nil)
-	held := func() (now string) {
-		e, _, err := w.store.Employee(t.Context(), 42)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e.Held
-	}
-	plan, err := w.store.Held(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p := b.post("/held/drop", url.Values{"hash": {"other"}}); p.status != http.StatusConflict || held() != store.HeldWaiting {
-		t.Errorf("another list: %d, %q", p.status, held())
-	}
-	if p := b.post("/held/drop", url.Values{"hash": {plan.Hash}}); p.status != http.StatusSeeOther || held() != store.HeldDropped {
-		t.Errorf("dropped: %d, %q", p.status, held())
-	}
-	if body := b.get("/").body; strings.Contains(body, "Held deletions") || !strings.Contains(body, "Decide again") {
-		t.Error("the page still shows the plan, or does not say that something was dropped")
-	}
-	if p := b.post("/held/reopen", nil); p.status != http.StatusSeeOther || held() != store.HeldWaiting {
-		t.Errorf("reopened: %d, %q", p.status, held())
-	}
-}
-
 func TestRebuildAndInvitationAreAskedForOnlyWhereTheyHelp(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn().stay()

@@ -31,7 +31,7 @@ type runRow struct {
 func runRows(c locale, runs []store.RunRecord) []runRow {
 	var out []runRow
 	for _, r := range runs {
-		row := runRow{Cause: causeWords(r.Cause), Started: c.stamp(r.Started), Repaired: plural(int(r.Repaired), "write", "writes")}
+		row := runRow{Cause: causeWords(c, r.Cause), Started: c.stamp(r.Started), Repaired: plural(int(r.Repaired), "write", "writes")}
 		switch {
 		case r.Superseded != "":
 			row.Progress = fmt.Sprintf("%d of %d, then left to the next check", r.Done, r.Total)

@@ -20,7 +20,6 @@ const (
 	mostPending     = 1000
 	mostFailed      = 100
 	mostDeadLetters = 1000
-	mostActivity    = 25
 )
 
 // overview is the state that the page and the API both show.

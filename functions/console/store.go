@@ -10,6 +10,8 @@ import (
 // Store is what the function needs of store.Store, by what needs it.
 type Store interface {
 	statusStore
+	activityStore
+	failureStore
 	heldStore
 	purgeStore
 	takeoverStore
@@ -31,8 +33,6 @@ type statusStore interface {
 	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
 	// DeadLetters lists the messages that gave up, the oldest first.
 	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
-	// RecentActivity lists announced writes, the latest first.
-	RecentActivity(ctx context.Context, limit int) ([]store.ActivityRecord, error)
 	// Poll reads what Poll remembers under a name; found is false before its first time.
 	TaskPoll(ctx context.Context) (rec store.TaskPollRecord, found bool, err error)
 	// LastRun reads the latest full run of a cause; found is false before the first.
@@ -41,6 +41,23 @@ type statusStore interface {
 	Runs(ctx context.Context, limit int) ([]store.RunRecord, error)
 	// CreationQueue lists who waits for a new calendar, in order; none is made before notBefore.
 	CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]store.QueuedCreation, error)
+}
+
+// activityStore has what was done in the last 30 days.
+type activityStore interface {
+	// ActivityBefore lists writes and actions of before a moment and an id, the latest first;
+	// nothing means that there is no more.
+	ActivityBefore(ctx context.Context, at time.Time, id string, limit int) ([]store.ActivityRecord, error)
+	// RecordAction records what an admin did.
+	RecordAction(ctx context.Context, a store.ActivityRecord) error
+}
+
+// failureStore has what could not be applied.
+type failureStore interface {
+	// FailedEmployees lists employees whose last pass failed.
+	FailedEmployees(ctx context.Context, limit int) ([]store.EmployeeRecord, error)
+	// DismissFailure hides a key's failure for as long as its cause is the same.
+	DismissFailure(ctx context.Context, key store.Key) error
 }
 
 // heldStore lets an admin decide what the delete guard holds.

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
-	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -183,43 +181,19 @@ func invited(c locale, e store.EmployeeRecord) string {
 	}
 }
 
-func causeWords(cause string) string {
-	switch queue.Cause(cause) {
-	case queue.CauseNotify:
-		return "notification"
-	case queue.CausePoll:
-		return "poll"
-	case queue.CauseReconcile:
-		return "nightly check"
-	case queue.CauseConsole:
-		return "console"
-	case queue.CauseFill:
-		return "new calendar"
-	case queue.CauseRetry:
-		return "repetition"
+// causeWords says what made a pass: a notification, the poll, the nightly check.
+func causeWords(c locale, cause string) string {
+	if cause == "" || !c.Has("cause."+cause) {
+		return cause
 	}
-	return cause
+	return c.T("cause." + cause)
 }
 
-// actionWords reads actions such as "event.update".
-func actionWords(action string) string {
-	return cmp.Or(map[string]string{
-		"calendar.create": "Calendar made", "calendar.update": "Calendar renamed", "calendar.delete": "Calendar deleted", "calendar.keep": "Calendar left to others",
-		"rule.insert": "Calendar shared", "rule.narrow": "Share set back to reading", "rule.delete": "Share removed",
-		"event.insert": "Event made", "event.update": "Event changed", "event.revive": "Event restored",
-		"event.delete": "Event deleted", "event.delete-double": "Double event deleted",
-	}[action], action)
-}
-
-// heldWords says why a task's events would go.
-func heldWords(reason string) string {
-	return cmp.Or(map[calendarsync.Reason]string{
-		calendarsync.ReasonMissing:      "the ERP does not list the task any more",
-		calendarsync.ReasonState:        "the role of its state was changed in the ERP's catalogue",
-		calendarsync.ReasonUnknownState: "the ERP's catalogue lacks its state",
-		calendarsync.ReasonCatalogue:    "a shown role is gone from the ERP's catalogue",
-		calendarsync.ReasonStateMissing: "the ERP leaves out its state",
-		calendarsync.ReasonDateMissing:  "the ERP leaves out its date",
-		calendarsync.ReasonStaffMissing: "the ERP leaves out its executors",
-	}[calendarsync.Reason(reason)], reason)
+// actionWords reads actions such as "event.update". One of an earlier version that is not
+// known any more is shown as it is.
+func actionWords(c locale, action string) string {
+	if !c.Has("action." + action) {
+		return action
+	}
+	return c.T("action." + action)
 }

@@ -85,9 +85,14 @@ func (w *world) press(b *browser, p *page, path, parameter string) (bool, *page,
 // onStatusPage opens the status page and presses the button that choose finds there;
 // errNothingToDo where it finds none.
 func (w *world) onStatusPage(what string, choose func(p *page) (form, bool)) error {
+	return w.onPage("/", what, choose)
+}
+
+// onPage is onStatusPage on another page.
+func (w *world) onPage(path, what string, choose func(p *page) (form, bool)) error {
 	found := false
 	w.act(what, func(b *browser) (bool, *page, error) {
-		p, err := b.open("/")
+		p, err := b.open(path)
 		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
 			return false, p, err
 		}
@@ -138,10 +143,10 @@ func idIn(path string) int64 {
 	return 0
 }
 
-// pressSync presses one of the buttons that have one task or employee synced; within is
-// the id of the part of the page in which they are.
-func (w *world) pressSync(within string, n int) error {
-	return w.onStatusPage("look at one again", func(p *page) (form, bool) {
+// pressSync presses one of a page's buttons that have one task or employee synced; within is
+// the id of the part of the page in which they are, "" for anywhere.
+func (w *world) pressSync(path, within string, n int) error {
+	return w.onPage(path, "look at one again", func(p *page) (form, bool) {
 		f, _, ok := pick(p, "sync", within, n)
 		if ok {
 			w.note("the admin presses %s", f.path())
@@ -208,54 +213,61 @@ const (
 	heldReopen                       = "/held/reopen"
 )
 
-// decideHeld makes a decision about everything that is held, as the status page lists
-// it, and gives its keys.
+// decideHeld makes a decision about everything that is held, and gives its keys.
 func (w *world) decideHeld(decision string) (keys []string) {
-	_ = w.onStatusPage("decide about what is held", func(p *page) (form, bool) {
-		f, ok := p.form(decision)
-		if !ok {
-			return f, false
+	switch decision {
+	case heldConfirm, heldDrop:
+		return w.reviewHeld(decision)
+	case heldReopen:
+		if w.onPage("/held", "decide again about what was kept", func(p *page) (form, bool) {
+			f, ok := p.form(heldReopen)
+			f.values.Del("key") // everything that was kept
+			return f, ok
+		}) == nil {
+			w.auditor.Reopened()
 		}
-		if keys = heldKeys(p); decision == heldConfirm {
+	default:
+		_ = w.onPage("/held", "look at what is held again", func(p *page) (form, bool) { return p.form(decision) })
+	}
+	return nil
+}
+
+// reviewHeld decides about everything that is held: first the page that names it, then the
+// decision, which names the same.
+func (w *world) reviewHeld(decision string) (keys []string) {
+	w.act("decide about what is held", func(b *browser) (bool, *page, error) {
+		p, err := b.open("/held")
+		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
+			return false, p, err
+		}
+		f, ok := p.form("/held/review")
+		if !ok {
+			keys = nil
+			return true, p, nil
+		}
+		f.values.Set("all", "1")
+		if decision == heldDrop {
+			f.values.Set("keep", "1")
+		}
+		if p, err = b.press(f); err != nil || p.status != http.StatusOK {
+			return false, p, err
+		}
+		if f, ok = p.form(decision); !ok {
+			return false, p, nil
+		}
+		if keys = f.values["key"]; decision == heldConfirm {
 			w.auditor.Allow(keys...)
 		}
 		w.note("%s %s", decision, strings.Join(keys, " "))
-		return f, true
+		if p, err = b.press(f); err != nil {
+			return false, p, err
+		}
+		return p.at.Query().Has("queued") || p.status == http.StatusConflict, p, nil
 	})
-	switch decision {
-	case heldDrop:
+	if decision == heldDrop {
 		w.auditor.Keep(keys...)
-	case heldReopen:
-		w.auditor.Reopened()
 	}
 	return keys
-}
-
-// heldKeys reads the list of what is held: "tasks/12", "employees/5".
-func heldKeys(p *page) []string {
-	var out []string
-	section := find(p.root, "div", func(n *html.Node) bool { return attribute(n, "id") == "held" })
-	if section == nil {
-		return nil
-	}
-	for c := range section.Descendants() {
-		if c.Data != "li" {
-			continue
-		}
-		what := find(c, "strong", func(*html.Node) bool { return true })
-		how := find(c, "span", func(*html.Node) bool { return true })
-		if what == nil || how == nil {
-			continue
-		}
-		words := strings.Fields(text(what))
-		count, _, _ := strings.Cut(text(how), ":")
-		if collection := store.Tasks; strings.Contains(count, "calendar") {
-			out = append(out, string(store.Employees)+"/"+words[len(words)-1])
-		} else {
-			out = append(out, string(collection)+"/"+words[len(words)-1])
-		}
-	}
-	return out
 }
 
 // configure has the admin save settings on top of those in force.

@@ -3,12 +3,14 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// ActivityRecord is one write to Google: what, to which key, by which cause,
-// with hashes before and after and never people's data (rule 10.3).
+// ActivityRecord is one write to Google: what, to which key, by which cause, with hashes
+// before and after and never people's data; or one action of an admin, with the admin's
+// address (rule 10.3).
 type ActivityRecord struct {
 	ID       string    `firestore:"id" json:"id"`
 	At       time.Time `firestore:"at" json:"at"`
@@ -22,6 +24,8 @@ type ActivityRecord struct {
 	Reason string `firestore:"reason,omitempty" json:"reason,omitempty"`
 	Before string `firestore:"before,omitempty" json:"before,omitempty"`
 	After  string `firestore:"after,omitempty" json:"after,omitempty"`
+	// By is the address of the admin who did it in the console; "" of a write.
+	By string `firestore:"by,omitempty" json:"by,omitempty"`
 	// Result is empty while announced, then "done" or the failure's kind.
 	Result string `firestore:"result,omitempty" json:"result,omitempty"`
 	// Known is since when the change was known that is written, and Ended when its pass was
@@ -82,6 +86,28 @@ func document(a ActivityRecord) activityDocument {
 		return fmt.Sprintf("%s %019d", docID(id), a.At.UnixMicro())
 	}
 	return activityDocument{ActivityRecord: a, OfTask: of(a.Task), OfEmployee: of(a.Employee)}
+}
+
+// ActivityBefore lists activity of before a moment, the latest first. Of that very moment it
+// gives what stands before an id; "" for all of it. An answer with nothing means that there
+// is no more; limit is about how many to give.
+func (s *Store) ActivityBefore(ctx context.Context, at time.Time, id string, limit int) ([]ActivityRecord, error) {
+	for ; ; limit *= 2 {
+		read, err := query[ActivityRecord](ctx, s, "list activity", Query{Collection: Activity, Field: "at", Op: AtMost, Value: at, Descending: true, Limit: limit})
+		if err != nil {
+			return nil, err
+		}
+		recs := slices.DeleteFunc(slices.Clone(read), func(a ActivityRecord) bool { return id != "" && a.At.Equal(at) && a.ID >= id })
+		// More of one moment than were asked for: behind them there is more.
+		if len(recs) > 0 || len(read) < limit {
+			return recs, nil
+		}
+	}
+}
+
+// RecordAction records what an admin did in the console.
+func (s *Store) RecordAction(ctx context.Context, a ActivityRecord) error {
+	return s.transact(ctx, "record an admin's action", func(tx Tx) error { return recordActivity(tx, a) })
 }
 
 // recordActivity records writes, replacing what was announced under the same ids.

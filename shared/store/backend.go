@@ -44,7 +44,7 @@ type Ref struct {
 // them; Firestore indexes single fields by itself.
 func Indexed() map[Collection][]string {
 	return map[Collection][]string{
-		Employees:   {"due_at", "pending_since", "divisions", "state", "held", "kept_for", "seen_at", "unreadable_since"},
+		Employees:   {"due_at", "pending_since", "divisions", "state", "failed", "held", "kept_for", "seen_at", "unreadable_since"},
 		Tasks:       {"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"},
 		Activity:    {"at", "of_task", "of_employee"},
 		Days:        {"day"},

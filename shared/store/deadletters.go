@@ -34,6 +34,28 @@ func (s *Store) RecordDeadLetter(ctx context.Context, key Key, cause string, att
 	})
 }
 
+// DismissFailure hides why a key's last pass failed for as long as it fails for the same
+// cause, and forgets that a message of it gave up. The key is tried again all the same. It
+// needs no lease.
+func (s *Store) DismissFailure(ctx context.Context, key Key) error {
+	return s.changeAny(ctx, "dismiss the failure of", key, func(tx Tx, rec keyed) (effect, error) {
+		w := rec.work()
+		if w.Failure == nil && !w.DeadLetter {
+			return nothing, nil
+		}
+		if w.Failure != nil {
+			f := *w.Failure
+			f.Dismissed = true
+			w.Failure = &f
+		}
+		if !w.DeadLetter {
+			return set, nil
+		}
+		w.DeadLetter = false
+		return set, tx.Delete(deadLetterRef(key))
+	})
+}
+
 // DeadLetters lists what gave up and did not succeed since, the oldest first; limit 0
 // means all.
 func (s *Store) DeadLetters(ctx context.Context, limit int) ([]DeadLetterRecord, error) {

@@ -406,3 +406,8 @@ func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]strin
 	}
 	return seen, nil
 }
+
+// FailedEmployees lists the employees whose last pass failed, by id; limit 0 means all.
+func (s *Store) FailedEmployees(ctx context.Context, limit int) ([]EmployeeRecord, error) {
+	return query[EmployeeRecord](ctx, s, "list failed employees", Query{Collection: Employees, Field: "failed", Op: Equal, Value: "yes", Limit: limit})
+}

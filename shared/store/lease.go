@@ -61,6 +61,9 @@ type Failure struct {
 	Message string       `firestore:"message" json:"message"`
 	At      time.Time    `firestore:"at" json:"at"`
 	Count   int          `firestore:"count" json:"count"`
+	// Dismissed: an admin has seen it and does not want to be shown it again, for as long
+	// as the key fails for the same cause.
+	Dismissed bool `firestore:"dismissed,omitempty" json:"dismissed,omitempty"`
 }
 
 // FailureOf makes the recordable form of err, counting on from the one before.
@@ -76,6 +79,7 @@ func FailureOf(err error, before *Failure, now time.Time) *Failure {
 	}
 	if before != nil {
 		f.Count = before.Count + 1
+		f.Dismissed = before.Dismissed && before.Kind == f.Kind && before.Status == f.Status && before.Reason == f.Reason
 	}
 	return f
 }

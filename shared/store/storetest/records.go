@@ -218,6 +218,29 @@ func activityOrder(r *rig) {
 	recs, err = r.s.RecentActivity(r.ctx, 1)
 	r.must(err)
 	equal(r, "record", recs, []store.ActivityRecord{done})
+
+	// Page by page, the same moment or not, each is given once.
+	action := store.ActivityRecord{ID: "d", At: r.began.Add(3 * time.Second), Action: "admin.run", By: "olena@example.com", Result: "done", ExpiresAt: r.began.Add(store.ActivityKept)}
+	r.must(r.s.RecordAction(r.ctx, action))
+	for n := range 5 {
+		write(record("same-"+string(rune('0'+n)), 3*time.Second))
+	}
+	for _, limit := range []int{1, 2, 3, 20} {
+		var all []string
+		at, id := r.began.Add(time.Hour), ""
+		for {
+			page, err := r.s.ActivityBefore(r.ctx, at, id, limit)
+			r.must(err)
+			if len(page) == 0 {
+				break
+			}
+			for _, rec := range page {
+				all = append(all, rec.ID)
+				at, id = rec.At, rec.ID
+			}
+		}
+		equal(r, "page by page", all, []string{"m", "same-4", "same-3", "same-2", "same-1", "same-0", "d", "a", "z"})
+	}
 }
 
 func catalogueFaults(r *rig) {
