@@ -21,6 +21,7 @@ locals {
     quota-exhausted        = { title = "Google has paused writing: a usage limit of the account is exhausted", severity = "WARNING" }
     full-run-missed        = { title = "No full run has passed over everybody for 25 hours", severity = "ERROR" }
     erp-unreadable         = { title = "Something of the ERP could not be read for an hour: it stays as it is", severity = "WARNING" }
+    no-notifications       = { title = "The ERP changes and no notification came for a day: changes take minutes", severity = "WARNING" }
     dead-letter-unreadable = { title = "A message gave up that cannot be recorded, or a full run gave up", severity = "ERROR" }
   }
 

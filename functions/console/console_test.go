@@ -335,6 +335,7 @@ func TestStatusJSON(t *testing.T) {
 		"employees":              map[string]any{"active": 0., "pending": 0., "held": 0., "error": 0.},
 		"oldest_pending_seconds": 0., "held_deletions": 0., "dead_letters": 0., "last_poll": nil, "last_reconcile": nil,
 		"incident": nil, "takeover": nil,
+		"notifications": map[string]any{"last": nil, "connector": "", "changes": 0., "polled_percent": 0.},
 	}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at first: %v\nwant: %v", got, want)
@@ -359,6 +360,10 @@ func TestStatusJSON(t *testing.T) {
 	if err := w.store.RecordDeadLetter(t.Context(), store.TaskKey(9), "poll", 100); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.store.NotificationCame(t.Context(), "1.1"); err != nil {
+		t.Fatal(err)
+	}
+	want["notifications"] = map[string]any{"last": "2026-11-22T10:01:30Z", "connector": "1.1", "changes": 0., "polled_percent": 0.}
 	want["connected"], want["account"] = true, integration
 	want["employees"] = map[string]any{"active": 2., "pending": 1., "held": 1., "error": 1.}
 	want["oldest_pending_seconds"], want["held_deletions"], want["dead_letters"] = 90., 1., 1.

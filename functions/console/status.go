@@ -41,6 +41,8 @@ type overview struct {
 	lastPoll   time.Time
 	reconcile  *store.RunRecord
 	runs       []store.RunRecord // of any cause, the latest first
+	// notifications is how the ERP's connector does.
+	notifications store.Notifications
 	// queue is who waits for Google's limit on new calendars, in order.
 	queue []store.QueuedCreation
 }
@@ -73,6 +75,10 @@ func (h *handler) overview(ctx context.Context) (overview, error) {
 		if err == nil && in.Undecided() {
 			o.question, err = h.question(ctx)
 		}
+		return err
+	})
+	g.Go(func() (err error) {
+		o.notifications, err = h.Store.Notifications(ctx, h.Now(), string(queue.CauseNotify), string(queue.CausePoll))
 		return err
 	})
 	g.Go(func() error {
@@ -157,6 +163,15 @@ type apiAnswer struct {
 	LastReconcile *apiRun      `json:"last_reconcile"`
 	Incident      *apiIncident `json:"incident"`
 	Takeover      *apiTakeover `json:"takeover"`
+	Notifications apiNotices   `json:"notifications"`
+}
+
+// apiNotices is how the ERP's connector does; counts are of the last 24 hours.
+type apiNotices struct {
+	Last          *time.Time `json:"last"`
+	Connector     string     `json:"connector"`
+	Changes       int        `json:"changes"`
+	PolledPercent int        `json:"polled_percent"`
 }
 
 // apiIncident is what keeps the whole account out.
@@ -181,6 +196,8 @@ func (h *handler) answer(o overview) apiAnswer {
 		Confirmed: o.saved.Settings.Confirmed && o.saved.Ready(),
 		Takeover:  o.question.answer(), Employees: c, HeldDeletions: o.held.Events + o.held.Calendars, DeadLetters: len(o.dead), LastPoll: moment(o.lastPoll),
 	}
+	n := o.notifications
+	a.Notifications = apiNotices{Last: moment(n.LastAt), Connector: n.Connector, Changes: n.Notified + n.Polled, PolledPercent: n.PolledPercent()}
 	if since := o.oldestPending(); !since.IsZero() {
 		a.OldestPending = max(0, int64(h.Now().Sub(since)/time.Second))
 	}

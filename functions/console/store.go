@@ -35,6 +35,8 @@ type statusStore interface {
 	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
 	// Poll reads what Poll remembers under a name; found is false before its first time.
 	TaskPoll(ctx context.Context) (rec store.TaskPollRecord, found bool, err error)
+	// Notifications reads how the ERP's connector did in the day before a time, by two causes.
+	Notifications(ctx context.Context, now time.Time, notified, polled string) (store.Notifications, error)
 	// LastRun reads the latest full run of a cause; found is false before the first.
 	LastRun(ctx context.Context, cause string) (run store.RunRecord, found bool, err error)
 	// Runs lists full runs of any cause, the latest first.

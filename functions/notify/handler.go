@@ -153,7 +153,7 @@ func (h *handler) notification(w http.ResponseWriter, r *http.Request) *refusal 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), publishDeadline)
 	defer cancel()
-	messages := queue.Split(queue.Message{IDs: n.ids, Cause: queue.CauseNotify, Deleted: n.deleted, Lane: queue.LaneLive})
+	messages := queue.Split(queue.Message{IDs: n.ids, Cause: queue.CauseNotify, Deleted: n.deleted, Lane: queue.LaneLive, Connector: connector(r)})
 	if err := h.Publisher.Publish(ctx, topic, messages...); err != nil {
 		return unavailable("Not published", "The notification was not published; keep it and send it again.", err)
 	}
@@ -271,6 +271,23 @@ func notAllowed(allowed string) *refusal {
 	no := refuse(http.StatusMethodNotAllowed, "Method not allowed", "Only "+allowed+" is served here.")
 	no.header = [2]string{"Allow", allowed}
 	return no
+}
+
+// connectorAgent begins the User-Agent of the ERP's connector.
+const connectorAgent = "erp-calendar-connector/"
+
+// maxVersion is the longest version of a connector that is told on.
+const maxVersion = 20
+
+// connector is the version of the connector that sent a notification; "" if it is none, or
+// says none. It goes with the message, because Notify writes to no database.
+func connector(r *http.Request) string {
+	version, is := strings.CutPrefix(r.Header.Get("User-Agent"), connectorAgent)
+	odd := func(c rune) bool { return c != '.' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') }
+	if !is || len(version) > maxVersion || strings.ContainsFunc(version, odd) {
+		return ""
+	}
+	return version
 }
 
 // webhookID is for logs: the sender's own id, cut because it may not be believed yet.

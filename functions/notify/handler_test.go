@@ -157,6 +157,25 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
+// The connector's version goes with its messages, as far as it is one.
+func TestTheConnectorsVersionGoesWithItsMessages(t *testing.T) {
+	for agent, want := range map[string]string{
+		"erp-calendar-connector/1.1": "1.1", "erp-calendar-connector/2.0-beta": "2.0-beta",
+		"": "", "curl/8.0": "", "erp-calendar-connector/": "", "erp-calendar-connector/1.1 (x)": "",
+		"erp-calendar-connector/" + strings.Repeat("1", 21): "", "erp-calendar-connector/1\u00e9": "",
+	} {
+		w := newWorld(t, nil)
+		r := w.signed(t, "POST", "/", body("task.changed", 123), noon)
+		r.Header.Set("User-Agent", agent)
+		if answer := w.ask(r); answer.Code != 202 {
+			t.Fatalf("%q: answered %d", agent, answer.Code)
+		}
+		if got := w.published.messages["tasks"][0].Connector; got != want {
+			t.Errorf("%q: %q, want %q", agent, got, want)
+		}
+	}
+}
+
 func TestALargeNotificationIsSpreadOverMessages(t *testing.T) {
 	w := newWorld(t, nil)
 	ids := append(upTo(1000), upTo(1000)...) // distinct ids count

@@ -8,6 +8,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -25,6 +26,10 @@ const (
 	// entry of the open alarms that says since when a part of the poll itself cannot be read.
 	unreadableFor = time.Hour
 	unreadSince   = "erp-unread-since"
+	// manyPolled is how many changes in a day only the poll has to find before the silence of
+	// the connector is told.
+	manyPolled = 20
+	day        = 24 * time.Hour
 	// mostUnreadable is how many unreadable keys of a kind an alarm names.
 	mostUnreadable = 10
 )
@@ -65,7 +70,11 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range append(p.incidents(), missed, unreadable) {
+	silent, err := p.noNotifications(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range append(p.incidents(), missed, unreadable, silent) {
 		kind := string(c.kind)
 		switch raised := open[kind]; {
 		case c.is && raised == "":
@@ -214,4 +223,14 @@ func (p *poll) unreadHere(open map[string]string, until time.Time) []string {
 		return nil
 	}
 	return p.unread
+}
+
+// noNotifications judges whether the connector is silent although the ERP changes
+// (rule 8.10).
+func (p *poll) noNotifications(ctx context.Context) (incident, error) {
+	n, err := p.Store.Notifications(ctx, p.now, string(queue.CauseNotify), string(queue.CausePoll))
+	return incident{kind: logging.NoNotifications, id: "no-notifications-" + p.now.UTC().Format(time.RFC3339),
+		begins: "The poll finds changes and no notification came for a day: the ERP's connector does not work",
+		ends:   "Notifications come, or nothing changes", is: n.Polled >= manyPolled && n.LastAt.Before(p.now.Add(-day)),
+		attrs: []any{"polled", n.Polled}}, err
 }

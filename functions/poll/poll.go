@@ -61,7 +61,7 @@ func (h *handler) poll(ctx context.Context) (Summary, error) {
 	}
 	// The parts are independent: an ERP that is down must not keep due keys waiting.
 	return sum, errors.Join(within(ctx, p.due), within(ctx, p.putOff), p.noted(p.tasks(ctx)), p.noted(p.employees(ctx)),
-		within(ctx, p.endHold), within(ctx, p.alarms), within(ctx, p.fold), within(ctx, p.record))
+		within(ctx, p.endHold), within(ctx, p.fold), within(ctx, p.alarms), within(ctx, p.record))
 }
 
 // noted notes a failure of the ERP and gives it back.

@@ -54,6 +54,8 @@ type Store interface {
 	// RecordPoll keeps how this poll went, for people; Fold counts what was written by the hour.
 	RecordPoll(ctx context.Context, r store.PollResult) error
 	Fold(ctx context.Context, account string, now time.Time, changes func(cause string) bool) error
+	// Notifications reads how the ERP's connector did in the day before a time.
+	Notifications(ctx context.Context, now time.Time, notified, polled string) (store.Notifications, error)
 	// CompleteRunSince reports whether a full run that passed over everybody ended at a time or after.
 	CompleteRunSince(ctx context.Context, since time.Time) (bool, error)
 

@@ -15,5 +15,5 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Config{EmployeeTopic: w.Config.Employee},
-		Deps{Calendars: w.Calendars, Publisher: w.Publisher, Forget: w.Settings.Forget, Now: time.Now, Log: w.Log}), nil
+		Deps{Calendars: w.Calendars, Publisher: w.Publisher, Hooks: w.Hooks, Now: time.Now, Log: w.Log}), nil
 }

@@ -33,15 +33,14 @@ type Syncer interface {
 type Deps struct {
 	Calendars Syncer
 	Publisher queue.Publisher
-	// Forget drops cached settings where an admin has just changed them.
-	Forget func()
-	Now    func() time.Time
-	Log    *slog.Logger
+	Hooks     workers.Hooks
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // New makes the handler of the employee topic's push subscription.
 func New(cfg Config, deps Deps) http.Handler {
-	return workers.Handler(deps.Log, deps.Forget, func(ctx context.Context, d queue.Delivery) error {
+	return workers.Handler(deps.Log, deps.Hooks, func(ctx context.Context, d queue.Delivery) error {
 		var err error
 		if d.All {
 			// The message's id names the run: delivered again it is the same run.

@@ -19,6 +19,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
 // world is a Syncer whose report is given, and a queue.
@@ -59,7 +60,7 @@ func (w *world) push(ctx context.Context, t *testing.T, data string) int {
 		t.Fatal(err)
 	}
 	h := syncemployee.New(syncemployee.Config{EmployeeTopic: "employees"},
-		syncemployee.Deps{Calendars: w, Publisher: w, Forget: func() {}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		syncemployee.Deps{Calendars: w, Publisher: w, Hooks: workers.Hooks{Forget: func() {}}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(string(body)))
 	r.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()

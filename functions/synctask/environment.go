@@ -14,5 +14,5 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Config{EmployeeTopic: w.Config.Employee},
-		Deps{Events: w.Events, Publisher: w.Publisher, Forget: w.Settings.Forget, Log: w.Log}), nil
+		Deps{Events: w.Events, Publisher: w.Publisher, Hooks: w.Hooks, Log: w.Log}), nil
 }

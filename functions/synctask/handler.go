@@ -27,14 +27,13 @@ type Syncer interface {
 type Deps struct {
 	Events    Syncer
 	Publisher queue.Publisher
-	// Forget drops cached settings where an admin has just changed them.
-	Forget func()
-	Log    *slog.Logger
+	Hooks     workers.Hooks
+	Log       *slog.Logger
 }
 
 // New makes the handler of the task topic's push subscription.
 func New(cfg Config, deps Deps) http.Handler {
-	return workers.Handler(deps.Log, deps.Forget, func(ctx context.Context, d queue.Delivery) error {
+	return workers.Handler(deps.Log, deps.Hooks, func(ctx context.Context, d queue.Delivery) error {
 		if d.All {
 			return failure.New(failure.Invalid, "read message "+d.ID, "all is for employees only")
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
 
 // world is a Syncer whose report is given, and a queue.
@@ -51,7 +52,7 @@ func (w *world) push(t *testing.T, data string) int {
 		t.Fatal(err)
 	}
 	h := synctask.New(synctask.Config{EmployeeTopic: "employees"},
-		synctask.Deps{Events: w, Publisher: w, Forget: func() {}, Log: slog.New(slog.DiscardHandler)})
+		synctask.Deps{Events: w, Publisher: w, Hooks: workers.Hooks{Forget: func() {}}, Log: slog.New(slog.DiscardHandler)})
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(string(body)))
 	r.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()

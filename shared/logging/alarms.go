@@ -38,6 +38,8 @@ const (
 	FullRunMissed AlarmKind = "full-run-missed"
 	// ERPUnreadable: for an hour something of the ERP could not be read.
 	ERPUnreadable AlarmKind = "erp-unreadable"
+	// NoNotifications: the poll finds changes, and no notification comes.
+	NoNotifications AlarmKind = "no-notifications"
 	// DeadLetterUnreadable: a dead letter points to no key, or is a full run.
 	DeadLetterUnreadable AlarmKind = "dead-letter-unreadable"
 )

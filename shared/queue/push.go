@@ -19,6 +19,8 @@ import (
 const (
 	AttributeLane = "lane"
 	AttributeRun  = "run"
+	// AttributeConnector is the version of the ERP connector that sent the notification.
+	AttributeConnector = "connector"
 	// AttributeTopic is the short name of the topic it was published to. Pub/Sub
 	// keeps it when it dead-letters, and only it tells there which kind of key the
 	// ids are.
@@ -118,7 +120,7 @@ func (p Push) Delivery() (Delivery, error) {
 	if err := d.check(); err != nil {
 		return d, failure.Wrap(failure.Invalid, op, err)
 	}
-	d.Run = p.Attributes[AttributeRun]
+	d.Run, d.Connector = p.Attributes[AttributeRun], p.Attributes[AttributeConnector]
 	switch lane := Lane(p.Attributes[AttributeLane]); lane {
 	case LaneLive, LaneBulk:
 		d.Lane = lane
@@ -211,6 +213,9 @@ func (m Message) Encode(topic string) (data []byte, attributes map[string]string
 	attributes = map[string]string{AttributeLane: string(lane), AttributeTopic: topic[strings.LastIndexByte(topic, '/')+1:]}
 	if m.Run != "" {
 		attributes[AttributeRun] = m.Run
+	}
+	if m.Connector != "" {
+		attributes[AttributeConnector] = m.Connector
 	}
 	return data, attributes, nil
 }

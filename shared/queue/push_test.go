@@ -214,3 +214,18 @@ func FuzzFromPush(f *testing.F) {
 		}
 	})
 }
+
+// The connector's version travels as an attribute, and a message without one says none.
+func TestTheConnectorTravelsAsAnAttribute(t *testing.T) {
+	for _, version := range []string{"", "1.1"} {
+		m := queue.Message{IDs: []int64{1}, Cause: queue.CauseNotify, Connector: version}
+		data, attributes, err := m.Encode("task-changes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := queue.Push{ID: "m", Data: data, Attributes: attributes}.Delivery()
+		if _, said := attributes[queue.AttributeConnector]; err != nil || d.Connector != version || said != (version != "") {
+			t.Errorf("%q: %+v, %v, %v", version, d, attributes, err)
+		}
+	}
+}

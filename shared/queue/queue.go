@@ -35,9 +35,11 @@ type Message struct {
 	All     bool    `json:"all,omitempty"` // every employee; employee topic only
 	Cause   Cause   `json:"cause"`
 	Deleted bool    `json:"deleted,omitempty"` // a signed notification vouches for an absence
-	// Lane and Run travel as attributes. Run is the full run a message belongs to.
-	Lane Lane   `json:"-"`
-	Run  string `json:"-"`
+	// Lane, Run and Connector travel as attributes. Run is the full run a message belongs to,
+	// Connector the version of the ERP connector that sent the notification, "" if not said.
+	Lane      Lane   `json:"-"`
+	Run       string `json:"-"`
+	Connector string `json:"-"`
 }
 
 // Delivery is a message as it was pushed to a worker.

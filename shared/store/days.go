@@ -27,6 +27,9 @@ type HourTally struct {
 	// those and the ones of a fill or a full run.
 	Changes int64 `firestore:"changes,omitempty" json:"changes,omitempty"`
 	All     int64 `firestore:"all,omitempty" json:"all,omitempty"`
+	// By counts the tasks with writes by their cause, each once as far as they are counted
+	// together.
+	By map[string]int64 `firestore:"by,omitempty" json:"by,omitempty"`
 	// Calls counts the calls to Google that were reserved of the budget (rule 6.1).
 	Calls int64 `firestore:"calls,omitempty" json:"calls,omitempty"`
 	// Delays counts Changes by the time from when a change was known until its event was
@@ -95,6 +98,7 @@ func (t HourTally) Add(o HourTally) HourTally {
 	t.Changes += o.Changes
 	t.All += o.All
 	t.Calls += o.Calls
+	t.By = sum(t.By, o.By)
 	t.Delays = sum(t.Delays, o.Delays)
 	return t
 }
@@ -193,12 +197,20 @@ func (s *Store) toFold(ctx context.Context, from, until time.Time) (found []Acti
 
 // tallied counts activity by its hour.
 func tallied(records []ActivityRecord, changes func(cause string) bool) map[time.Time]HourTally {
-	out := map[time.Time]HourTally{}
+	type cause struct {
+		task int64
+		name string
+	}
+	out, seen := map[time.Time]HourTally{}, map[cause]bool{}
 	for _, a := range records {
 		if a.Result != "done" || a.Task == 0 {
 			continue
 		}
 		tally := HourTally{All: 1}
+		if c := (cause{a.Task, a.Cause}); !seen[c] {
+			seen[c] = true
+			tally.By = map[string]int64{a.Cause: 1}
+		}
 		if changes(a.Cause) {
 			tally.Changes = 1
 			if !a.Known.IsZero() && a.Ended.After(a.Known) {
@@ -214,4 +226,21 @@ func tallied(records []ActivityRecord, changes func(cause string) bool) map[time
 // DaysSince lists the days from a date in UTC on, ascending.
 func (s *Store) DaysSince(ctx context.Context, day string) ([]DayRecord, error) {
 	return query[DayRecord](ctx, s, "list days", Query{Collection: Days, Field: "day", Op: AtLeast, Value: day})
+}
+
+// changedBy counts the tasks with writes in the day before a time by their cause, the hour
+// in which that day begins left out.
+func (s *Store) changedBy(ctx context.Context, now time.Time) (map[string]int64, error) {
+	from := now.UTC().Add(-24 * time.Hour)
+	days, err := s.DaysSince(ctx, from.Format(time.DateOnly))
+	by := map[string]int64{}
+	for _, d := range days {
+		for hour, tally := range d.Hours {
+			at, parseErr := time.Parse(time.DateOnly+" 15", d.Day+" "+hour)
+			if parseErr == nil && at.After(from) {
+				by = sum(by, tally.By)
+			}
+		}
+	}
+	return by, err
 }

@@ -62,10 +62,18 @@ type CatalogueRecord struct {
 	Faults []CatalogueFault `firestore:"faults,omitempty" json:"faults,omitempty"`
 }
 
+// NotificationRecord is the last notification of the ERP, to the minute.
+type NotificationRecord struct {
+	At time.Time `firestore:"at" json:"at"`
+	// Connector is the version of the connector that sent it; "" if it did not say.
+	Connector string `firestore:"connector,omitempty" json:"connector,omitempty"`
+}
+
 func taskPollRef() Ref     { return Ref{Polls, "tasks"} }
 func employeePollRef() Ref { return Ref{Polls, "employees"} }
 func alarmsRef() Ref       { return Ref{Polls, "alarms"} }
 func catalogueRef() Ref    { return Ref{Polls, "catalogue"} }
+func notificationRef() Ref { return Ref{Polls, "notification"} }
 
 // TaskPoll reads what Poll remembers of tasks; found is false before the first poll.
 func (s *Store) TaskPoll(ctx context.Context) (rec TaskPollRecord, found bool, err error) {
@@ -135,4 +143,56 @@ func (s *Store) SaveCatalogueFaults(ctx context.Context, what []string) error {
 		rec.Faults = faults
 		return set
 	})
+}
+
+// LastNotification reads when the ERP's last notification came; zero before the first.
+func (s *Store) LastNotification(ctx context.Context) (NotificationRecord, error) {
+	rec, _, err := get[NotificationRecord](ctx, s, "read the last notification", notificationRef())
+	return rec, err
+}
+
+// NotificationEvery is how exactly the time of the last notification is kept.
+const NotificationEvery = time.Minute
+
+// NotificationCame notes that a notification has come, once a minute at most.
+func (s *Store) NotificationCame(ctx context.Context, connector string) error {
+	return change(ctx, s, "note a notification", notificationRef(), func(rec *NotificationRecord, _ bool, now time.Time) effect {
+		if rec.Connector == connector && now.Before(rec.At.Add(NotificationEvery)) {
+			return nothing
+		}
+		*rec = NotificationRecord{At: now, Connector: connector}
+		return set
+	})
+}
+
+// Notifications is how the ERP's connector does.
+type Notifications struct {
+	// LastAt is when the last notification came, to the minute, and Connector the version of
+	// what sent it; zero before the first.
+	LastAt    time.Time
+	Connector string
+	// Notified counts the changes of the last day that a notification told of, Polled those
+	// that only Poll found: after a notification its pass finds nothing to do any more.
+	Notified, Polled int
+}
+
+// PolledPercent is the share of the day's changes that only Poll found, rounded up; 0 where
+// nothing changed.
+func (n Notifications) PolledPercent() int {
+	all := n.Notified + n.Polled
+	if all == 0 {
+		return 0
+	}
+	return (100*n.Polled + all - 1) / all
+}
+
+// Notifications reads how the ERP's connector did in the day before a time; the two causes
+// say whether a notification told of a write, or only Poll.
+func (s *Store) Notifications(ctx context.Context, now time.Time, notified, polled string) (Notifications, error) {
+	last, err := s.LastNotification(ctx)
+	if err != nil {
+		return Notifications{}, err
+	}
+	by, err := s.changedBy(ctx, now)
+	return Notifications{LastAt: last.At, Connector: last.Connector, Notified: int(by[notified]), Polled: int(by[polled])}, err
 }

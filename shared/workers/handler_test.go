@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/budget"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -67,7 +69,7 @@ func TestHandlerAnswersByKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := &bytes.Buffer{}
 			ran := 0
-			h := workers.Handler(slog.New(slog.NewTextHandler(log, nil)), func() {}, func(context.Context, queue.Delivery) error {
+			h := workers.Handler(slog.New(slog.NewTextHandler(log, nil)), workers.Hooks{Forget: func() {}}, func(context.Context, queue.Delivery) error {
 				ran++
 				return row.err
 			})
@@ -96,7 +98,7 @@ func TestHandlerAnswersByKind(t *testing.T) {
 }
 
 func TestHandlerTakesOnlyPosts(t *testing.T) {
-	h := workers.Handler(slog.New(slog.DiscardHandler), func() {}, func(context.Context, queue.Delivery) error {
+	h := workers.Handler(slog.New(slog.DiscardHandler), workers.Hooks{Forget: func() {}}, func(context.Context, queue.Delivery) error {
 		t.Error("the work was done")
 		return nil
 	})
@@ -135,7 +137,7 @@ func TestHandlerWorksOnTheMessagesLane(t *testing.T) {
 				attributes["lane"] = row.attribute
 			}
 			forgotten, ran := false, false
-			h := workers.Handler(slog.New(slog.DiscardHandler), func() { forgotten = true }, func(ctx context.Context, d queue.Delivery) error {
+			h := workers.Handler(slog.New(slog.DiscardHandler), workers.Hooks{Forget: func() { forgotten = true }}, func(ctx context.Context, d queue.Delivery) error {
 				ran = true
 				if got := budget.LaneOf(ctx); got != row.lane || d.Lane != row.lane {
 					t.Errorf("lane %s in the context and %s in the message, want %s", got, d.Lane, row.lane)
@@ -154,5 +156,42 @@ func TestHandlerWorksOnTheMessagesLane(t *testing.T) {
 				t.Errorf("status %d, done: %t", w.Code, ran)
 			}
 		})
+	}
+}
+
+type noted struct {
+	versions []string
+	err      error
+}
+
+func (n *noted) NotificationCame(_ context.Context, connector string) error {
+	n.versions = append(n.versions, connector)
+	return n.err
+}
+
+// That a notification came is noted once a minute, and for each version of the connector.
+func TestANotificationIsNotedOnceAMinute(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	n := &noted{}
+	h := workers.Handler(slog.New(slog.DiscardHandler), workers.Hooks{Came: workers.Came(n, func() time.Time { return now }, slog.New(slog.DiscardHandler))},
+		func(context.Context, queue.Delivery) error { return nil })
+	come := func(cause, version string) {
+		t.Helper()
+		if w := post(t, h, push(t, `{"ids":[1],"cause":"`+cause+`"}`, map[string]string{"connector": version})); w.Code != http.StatusNoContent {
+			t.Errorf("status %d", w.Code)
+		}
+	}
+	come("poll", "")
+	for range 3 {
+		come("notify", "1.1")
+	}
+	come("notify", "1.2")
+	now = now.Add(59 * time.Second)
+	come("notify", "1.2")
+	n.err = errors.New("no database")
+	now = now.Add(time.Second)
+	come("notify", "1.2")
+	if want := []string{"1.1", "1.2", "1.2"}; !slices.Equal(n.versions, want) {
+		t.Errorf("noted %q, want %q", n.versions, want)
 	}
 }

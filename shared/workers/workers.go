@@ -63,6 +63,7 @@ type Workers struct {
 	Gateway   *googlecalendar.Gateway
 	Events    *events.Syncer
 	Calendars *calendars.Syncer
+	Hooks     Hooks
 }
 
 // New puts the parts together. Nothing is called yet.
@@ -103,7 +104,8 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Incidents: watch,
 		Queue: d.Publisher, Topic: cfg.Employee, ERPAddress: cfg.ERP.URL, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
-	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer}, nil
+	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer,
+		Hooks: Hooks{Forget: source.Forget, Came: Came(d.Store, d.Now, d.Log)}}, nil
 }
 
 // tokenURL discovers the token endpoint on first use and remembers it; a failed

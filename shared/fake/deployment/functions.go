@@ -79,11 +79,11 @@ func Functions(ctx context.Context, cfg Config, d Deps) (map[string]http.Handler
 	}
 	add(SyncTask, func(log *slog.Logger) (http.Handler, error) {
 		return synctask.New(synctask.Config{EmployeeTopic: employee},
-			synctask.Deps{Events: w.Events, Publisher: d.Publisher, Forget: w.Settings.Forget, Log: log}), nil
+			synctask.Deps{Events: w.Events, Publisher: d.Publisher, Hooks: w.Hooks, Log: log}), nil
 	})
 	add(SyncEmployee, func(log *slog.Logger) (http.Handler, error) {
 		return syncemployee.New(syncemployee.Config{EmployeeTopic: employee},
-			syncemployee.Deps{Calendars: w.Calendars, Publisher: d.Publisher, Forget: w.Settings.Forget, Now: d.Now, Log: log}), nil
+			syncemployee.Deps{Calendars: w.Calendars, Publisher: d.Publisher, Hooks: w.Hooks, Now: d.Now, Log: log}), nil
 	})
 	add(DeadLetter, func(log *slog.Logger) (http.Handler, error) {
 		return deadletter.New(deadletter.Config{TaskTopic: task, EmployeeTopic: employee}, deadletter.Deps{Store: d.Store, Log: log}), nil

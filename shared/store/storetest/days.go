@@ -63,6 +63,18 @@ func activityCounted(r *rig) {
 			r.Errorf("median %v, 95th percentile %v", median, slow)
 		}
 	}
+	equal(r, "by cause", sum().By, map[string]int64{"notify": 20, "fill": 1})
+	told := func() store.Notifications {
+		r.Helper()
+		n, err := r.s.Notifications(r.ctx, r.b.now(), "notify", "fill")
+		r.must(err)
+		return n
+	}
+	equal(r, "what told of the changes", told(), store.Notifications{Notified: 20, Polled: 1})
+	equal(r, "the share of the others", told().PolledPercent(), 5)
+	r.b.advance(24 * time.Hour)
+	equal(r, "what told of the changes, a day later", told(), store.Notifications{})
+	equal(r, "the share of nothing", told().PolledPercent(), 0)
 	equal(r, "the delay of nothing", store.HourTally{}.Delay(0.5), time.Duration(0))
 }
 

@@ -104,6 +104,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a ticket is taken once", ticketOnce},
 		{"poll records", pollRecords},
 		{"faults of the catalogue", catalogueFaults},
+		{"notifications and what told of changes", notifications},
 		{"full runs", fullRuns},
 		{"runs put off", putOffRuns},
 		{"activity", activityOrder},

@@ -285,3 +285,25 @@ func activityOfOne(r *rig) {
 	equal(r, "of nobody", of(store.EmployeeKey(9), 10), []store.ActivityRecord{})
 	equal(r, "of an employee without tasks", of(store.EmployeeKey(6), 10), []store.ActivityRecord{all[4]})
 }
+
+func notifications(r *rig) {
+	want := func(at time.Time, connector string) {
+		r.Helper()
+		got, err := r.s.LastNotification(r.ctx)
+		r.must(err)
+		equal(r, "last notification", got, store.NotificationRecord{At: at, Connector: connector})
+	}
+	want(time.Time{}, "")
+	first := r.b.now()
+	r.must(r.s.NotificationCame(r.ctx, "1.1"))
+	want(first, "1.1")
+	r.b.advance(30 * time.Second)
+	r.must(r.s.NotificationCame(r.ctx, "1.1"))
+	want(first, "1.1")
+	second := r.b.now()
+	r.must(r.s.NotificationCame(r.ctx, "1.2"))
+	want(second, "1.2")
+	r.b.advance(time.Minute)
+	r.must(r.s.NotificationCame(r.ctx, "1.2"))
+	want(r.b.now(), "1.2")
+}
