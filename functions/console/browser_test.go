@@ -57,7 +57,10 @@ func TestInARealBrowser(t *testing.T) {
 	run("save settings", chromedp.Click(chromedp.CSS(`nav a[href$="/settings"]`)), chromedp.WaitVisible(chromedp.CSS("form[action$='/settings']")),
 		chromedp.SetValue(chromedp.CSS(`[name=backfill_hours]`), "9999"), chromedp.Click(chromedp.CSS(`.save button`)), chromedp.WaitVisible(chromedp.CSS("#e-backfill_hours")))
 	shot("settings-fault")
-	run("mend settings", chromedp.SetValue(chromedp.CSS(`[name=backfill_hours]`), "48"), chromedp.SetValue(chromedp.CSS(`[name=color_6]`), "11"), chromedp.Click(chromedp.CSS(`.save button`)), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
+	run("mend settings", chromedp.SetValue(chromedp.CSS(`[name=backfill_hours]`), "48"), chromedp.SetValue(chromedp.CSS(`[name=color_6]`), "11"), chromedp.Click(chromedp.CSS(`.save button`)),
+		chromedp.WaitVisible(chromedp.CSS("form[action$='/settings/apply']")))
+	shot("settings-plan")
+	run("apply", chromedp.Click(chromedp.CSS("form[action$='/settings/apply'] .button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
 	if s := w.saved(); s.Settings.BackfillHours != 48 || s.Settings.Colors["6"] != 11 || !s.Settings.Confirmed {
 		t.Errorf("saved %+v", s.Settings)
 	}

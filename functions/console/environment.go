@@ -40,6 +40,6 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		SessionKey: env.SessionKey.Key.Bytes(), TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee,
 	}, Deps{
 		Store: state, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.ERP.URL, time.Now),
-		Catalogue: erp, Publisher: publisher, Now: time.Now, Log: logging.From(ctx),
+		ERP: erp, Publisher: publisher, Now: time.Now, Log: logging.From(ctx),
 	})
 }

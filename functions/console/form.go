@@ -9,11 +9,15 @@ import (
 	"strings"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 )
 
-// colorNames are Calendar's names of the event colours 1 to 11.
-var colorNames = [...]string{"Lavender", "Sage", "Grape", "Flamingo", "Banana", "Tangerine", "Peacock", "Graphite", "Blueberry", "Basil", "Tomato"}
+// colorNames are Calendar's names of the event colours 1 to 11, as keys of their texts.
+var colorNames = [...]string{"lavender", "sage", "grape", "flamingo", "banana", "tangerine", "peacock", "graphite", "blueberry", "basil", "tomato"}
+
+// otherSuffix ends the name of the input in which another number than those offered is typed.
+const otherSuffix = "_other"
 
 // colorPrefix begins the name of a task type's own colour field.
 const colorPrefix = "color_"
@@ -41,7 +45,7 @@ func typedFrom(s calendarsync.Settings) typed {
 			"task_url": s.TaskURL, "language": s.Language, "delete_guard_percent": strconv.Itoa(s.DeleteGuardPercent),
 		},
 		on: map[string]bool{
-			"enabled": s.Enabled, "confirmed": s.Confirmed,
+			"enabled":             s.Enabled,
 			"include_departments": s.IncludeDepartments, "midnight_is_all_day": s.MidnightIsAllDay,
 		},
 		roles: slices.Clone(s.ShownRoles), colors: maps.Clone(s.Colors),
@@ -65,16 +69,20 @@ func readForm(v url.Values, before calendarsync.Settings) (typed, calendarsync.S
 		if v.Has(name) {
 			t.text[name] = strings.ReplaceAll(v.Get(name), "\r\n", "\n")
 		}
+		// A field's number is chosen, or typed where no card shows it.
+		if other := strings.TrimSpace(v.Get(name + otherSuffix)); other != "" {
+			t.text[name] = other
+		}
 	}
 	line := func(name string) string { return strings.TrimSpace(t.text[name]) }
 	whole := func(name string) int {
 		n, err := strconv.Atoi(line(name))
 		if err != nil {
-			faults = append(faults, settings.Fault{Field: name, Problem: "must be a whole number"})
+			faults = append(faults, settings.Fault{Field: name, Problem: "must be a whole number", Code: "whole"})
 		}
 		return n
 	}
-	s.Enabled, s.Confirmed = t.on["enabled"], t.on["confirmed"]
+	s.Enabled = t.on["enabled"]
 	s.IncludeDepartments, s.MidnightIsAllDay = t.on["include_departments"], t.on["midnight_is_all_day"]
 	s.TimeZone, s.Language, s.TaskURL = line("time_zone"), line("language"), line("task_url")
 	s.CalendarName, s.EventTitle, s.EventDescription = t.text["calendar_name"], t.text["event_title"], t.text["event_description"]
@@ -100,7 +108,7 @@ func readRoles(v url.Values, t *typed, s *calendarsync.Settings, faults *setting
 			id, err := strconv.ParseInt(word, 10, 64)
 			if err != nil {
 				t.rolesText = part
-				*faults = append(*faults, settings.Fault{Field: "shown_roles", Problem: fmt.Sprintf("%q is not the number of a system role", word)})
+				*faults = append(*faults, settings.Fault{Field: "shown_roles", Problem: fmt.Sprintf("%q is not the number of a system role", word), Code: "role", Values: []any{"Typed", word}})
 				continue
 			}
 			// Ticked and written as well is no mistake.
@@ -115,7 +123,7 @@ func readRoles(v url.Values, t *typed, s *calendarsync.Settings, faults *setting
 
 func readColors(v url.Values, t *typed, s *calendarsync.Settings, faults *settings.Faults) {
 	bad := func(text string) {
-		*faults = append(*faults, settings.Fault{Field: "colors", Problem: fmt.Sprintf("%q does not read like “12 = 11” (number of the task type = number of the colour)", text)})
+		*faults = append(*faults, settings.Fault{Field: "colors", Problem: fmt.Sprintf("%q does not read like “12 = 11” (number of the task type = number of the colour)", text), Code: "color-line", Values: []any{"Typed", text}})
 	}
 	picked := false
 	colors := map[string]int{}
@@ -160,30 +168,27 @@ func readColors(v url.Values, t *typed, s *calendarsync.Settings, faults *settin
 }
 
 // fieldLabels names fields as the form does.
-func fieldLabels(names []string) string {
+func fieldLabels(t i18n.Texts, names []string) string {
 	labels := make([]string, len(names))
 	for i, n := range names {
-		labels[i] = "“" + label(n) + "”"
+		labels[i] = "“" + label(t, n) + "”"
 	}
 	return strings.Join(labels, ", ")
 }
 
-func label(name string) string {
-	for _, s := range sections() {
-		for _, f := range s.Fields {
-			if f.Name == name {
-				return f.Label
-			}
-		}
+// label is a setting's name in the form; what is none is given as it is.
+func label(t i18n.Texts, name string) string {
+	if !t.Has("settings.label." + name) {
+		return name
 	}
-	return name
+	return t.T("settings.label." + name)
 }
 
-// differences lists where what was typed differs from what somebody else saved.
-func differences(mine, theirs calendarsync.Settings) []difference {
+// differences lists where what was typed differs from what is saved.
+func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference {
 	var out []difference
 	a, b := typedFrom(mine), typedFrom(theirs)
-	onOff := map[bool]string{true: "on", false: "off"}
+	onOff := map[bool]string{true: t.T("settings.on"), false: t.T("settings.off")}
 	roles := func(ids []calendarsync.RoleID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
 	for _, name := range settings.Fields() {
 		var x, y string
@@ -200,10 +205,11 @@ func differences(mine, theirs calendarsync.Settings) []difference {
 			}
 		}
 		if x != y {
-			out = append(out, difference{Label: label(name), Mine: x, Theirs: y})
+			out = append(out, difference{Label: label(t, name), Mine: x, Theirs: y})
 		}
 	}
 	return out
 }
 
+// difference is one setting's value here and there.
 type difference struct{ Label, Mine, Theirs string }

@@ -18,6 +18,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // Deadlines of what a request waits for.
@@ -44,19 +46,27 @@ type Config struct {
 // Settings is what the function needs of settings.Source.
 type Settings interface {
 	Saved(ctx context.Context) (settings.Saved, error)
-	Save(ctx context.Context, next calendarsync.Settings, by string, version int64) error
+	Apply(ctx context.Context, next calendarsync.Settings, by string, version int64, plan *store.SettingsPlan) error
 }
 
-// Catalogue reads the ERP's states and types, for an admin to pick from.
-type Catalogue interface {
+// ERP reads what an admin picks from and what a save would do; userside.Client does.
+type ERP interface {
+	// Catalogue reads the states and types of tasks.
 	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	// EmployeeCards reads all employees, and the captions of their cards' fields.
+	EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
+	// Clock reads the ERP's time.
+	Clock(ctx context.Context) (userside.Clock, error)
+	// ListTasks lists the ids of tasks, and Tasks reads some.
+	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
+	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 }
 
 // Deps are what the function works with.
 type Deps struct {
 	Store     Store
 	Settings  Settings
-	Catalogue Catalogue
+	ERP       ERP
 	Publisher queue.Publisher
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -118,6 +128,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /signout", h.action(h.signOut))
 	mux.HandleFunc("POST /signout/all", h.action(h.signOutAll))
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
+	mux.HandleFunc("POST /settings/apply", h.action(h.applySettings))
+	mux.HandleFunc("POST /settings/edit", h.action(h.editSettings))
 	mux.HandleFunc("POST /run", h.action(h.run))
 	mux.HandleFunc("GET /activity", h.page(h.showActivity))
 	mux.HandleFunc("GET /activity.csv", h.page(h.exportActivity))

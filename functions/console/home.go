@@ -119,7 +119,7 @@ func (h *handler) notices(c locale, o overview, failed int) []notice {
 	case len(s.Faults) > 0:
 		add(&bad, "bad", "The settings cannot be used.", s.Faults.Error()+". Nothing is written until they are mended.", "/settings", "Open the settings")
 	case len(s.Missing) > 0:
-		add(&bad, "bad", "The settings are not complete.", "Still to be set: "+fieldLabels(s.Missing)+". Nothing is written until then.", "/settings", "Open the settings")
+		add(&bad, "bad", "The settings are not complete.", "Still to be set: "+fieldLabels(c.Texts, s.Missing)+". Nothing is written until then.", "/settings", "Open the settings")
 	case o.purge.Open():
 	case !s.Settings.Enabled:
 		add(&warn, "warn", "Syncing is paused.", "Calendars stay as they are: nothing is written or deleted.", "/settings", "Open the settings")

@@ -3,17 +3,19 @@ package console
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
+	"github.com/erp-calendar/erp-calendar/shared/plan"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
-	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 type option struct {
@@ -23,6 +25,7 @@ type option struct {
 
 type roleChoice struct {
 	ID      calendarsync.RoleID
+	Name    string
 	States  string
 	Checked bool
 }
@@ -33,36 +36,38 @@ type colorChoice struct {
 	Options    []option
 }
 
-// field is one field of the form. Kind is the input's form: check, text, number,
-// area, select, zone, roles or colors.
+// field is one field of the form. Kind is the input's form: check, text, number, area,
+// select, zone, roles, colors or card, which is a field of employees' cards.
 type field struct {
-	Name, Label, Help, Kind string
-	Min, Max                int
-	Unit                    string
+	Name, Kind        string
+	Label, Help, Unit string
+	Min, Max          int
+	// Inserts are what a template may contain, each a button beside it.
+	Inserts []string
 
 	Value   string
 	On      bool
 	Fault   string
+	Note    string // what the ERP says to it
 	Options []option
 	// Roles and Colors are to be picked from the catalogue, if it could be read.
 	Roles  []roleChoice
 	Colors []colorChoice
-	ERP    bool // the catalogue could be read
+	ERP    bool // the ERP could be read
 }
 
 // faultLine leads to a faulty field; Link is empty where the fault has none.
 type faultLine struct{ Link, Label, Problem string }
 
 type section struct {
-	Title  string
-	Fields []field
+	ID, Title string
+	Fields    []field
 }
 
 type settingsView struct {
 	Version int64
 	SavedBy string
 	SavedAt stamp
-	Flash   *notice
 	// Faults lists what is wrong; NotSaved is set where that kept a form from being
 	// saved, and not where what is stored is faulty.
 	Faults   []faultLine
@@ -72,41 +77,74 @@ type settingsView struct {
 	Stale       bool
 	Differences []difference
 	ERP         bool
+	Preview     *preview
 }
 
-// sections is the form: every setting of functions/README.md, in the order of its use.
+// sections is the form: every setting of functions/README.md, by what it is about.
 func sections() []section {
 	const most = 1 << 31
 	return []section{
-		{"Running", []field{
-			{Name: "enabled", Kind: "check", Label: "Sync calendars", Help: "Off pauses everything: nothing is written and nothing is deleted."},
-			{Name: "confirmed", Kind: "check", Label: "I have checked these settings",
-				Help: "Until this is ticked, erp-calendar only looks: it takes back calendars that it made before and shows what it finds, but makes, shares and deletes nothing. Tick it when the time zone, the roles and the checkbox field below are right."},
+		{ID: "running", Fields: []field{
+			{Name: "enabled", Kind: "check"},
+			{Name: "language", Kind: "select"},
 		}},
-		{"What is shown", []field{
-			{Name: "time_zone", Kind: "zone", Label: "Time zone of the ERP", Help: "The zone of the ERP's clock, such as Europe/Kyiv. All dates of tasks are read in it."},
-			{Name: "shown_roles", Kind: "roles", Label: "System roles of the tasks to show", Help: "Usually the two roles that mean “Not completed” and “In progress”. A task leaves the calendar when its state has another role."},
-			{Name: "include_departments", Kind: "check", Label: "Show tasks of the employee's departments, too", Help: "Otherwise only tasks that name the employee as executor."},
-			{Name: "backfill_hours", Kind: "number", Label: "How far back a new calendar begins", Unit: "hours", Max: settings.MaxBackfillHours, Help: "Tasks scheduled earlier than this before the calendar was made do not enter it. A change concerns new calendars only."},
+		{ID: "people", Fields: []field{
+			{Name: "binding_field", Kind: "card", Max: most},
+			{Name: "calendar_name", Kind: "text", Inserts: []string{".Employee.Name", ".Employee.ID"}},
+			{Name: "calendar_id_field", Kind: "card", Max: most},
 		}},
-		{"Whose calendars", []field{
-			{Name: "binding_field", Kind: "number", Label: "Number of the checkbox field", Max: most, Help: "The additional field of the employee's card that says who gets a calendar. 0: every working employee with an e-mail address."},
-			{Name: "calendar_id_field", Kind: "number", Label: "Number of the field for the calendar's id", Max: most, Help: "The id is written into this additional field of the employee's card. 0: nowhere."},
+		{ID: "shown", Fields: []field{
+			{Name: "shown_roles", Kind: "roles"},
+			{Name: "include_departments", Kind: "check"},
+			{Name: "time_zone", Kind: "zone"},
+			{Name: "backfill_hours", Kind: "number", Unit: "hours", Max: settings.MaxBackfillHours},
 		}},
-		{"Events", []field{
-			{Name: "default_duration_minutes", Kind: "number", Label: "Duration where the ERP says none", Unit: "minutes", Min: 1, Max: settings.MaxDurationMinutes},
-			{Name: "midnight_is_all_day", Kind: "check", Label: "A task at 00:00 is an all-day event"},
-			{Name: "calendar_name", Kind: "text", Label: "Name of a calendar", Help: "May contain {{.Employee.Name}} and {{.Employee.ID}}."},
-			{Name: "event_title", Kind: "text", Label: "Title of an event", Help: "May contain .Task.ID, .Task.Type, .Task.State, .Task.Customer, .Task.Address, .Task.Description, .Task.Priority, .Task.URL, .Task.Executors and those above, each in double braces (Go text/template)."},
-			{Name: "event_description", Kind: "area", Label: "Description of an event", Help: "The same; the link to the task is always at the end."},
-			{Name: "task_url", Kind: "text", Label: "Address of a task in the ERP", Help: "{id} stands for the task's number. Older ERPs: …/oper/?core_section=task&action=show&id={id}"},
-			{Name: "colors", Kind: "colors", Label: "Colours by type of task"},
-			{Name: "language", Kind: "select", Label: "Language of the calendars' texts"},
+		{ID: "events", Fields: []field{
+			{Name: "event_title", Kind: "text", Inserts: taskInserts()},
+			{Name: "event_description", Kind: "area", Inserts: taskInserts()},
+			{Name: "default_duration_minutes", Kind: "number", Unit: "minutes", Min: 1, Max: settings.MaxDurationMinutes},
+			{Name: "midnight_is_all_day", Kind: "check"},
+			{Name: "colors", Kind: "colors"},
+			{Name: "task_url", Kind: "text"},
 		}},
-		{"Safety", []field{
-			{Name: "delete_guard_percent", Kind: "number", Label: "Hold deletions beyond", Unit: "per cent in 24 hours", Min: 1, Max: 100, Help: "If more than this share of the calendars or events would go within a day, the rest is held until you have looked."},
+		{ID: "safety", Fields: []field{
+			{Name: "delete_guard_percent", Kind: "number", Unit: "percent", Min: 1, Max: 100},
 		}},
 	}
+}
+
+// taskInserts are what the texts of an event may contain.
+func taskInserts() []string {
+	return []string{".Task.Type", ".Task.Address", ".Task.Customer", ".Task.Description", ".Task.State", ".Task.ID", ".Task.Priority",
+		".Task.Executors", ".Task.URL", ".Employee.Name"}
+}
+
+// knownERP is what the ERP says, for an admin to pick from and for a plan.
+type knownERP struct {
+	catalogue calendarsync.Catalogue
+	cards     map[calendarsync.EmployeeID]calendarsync.EmployeeReading
+	fields    []plan.Field
+	clock     userside.Clock
+	err       error // why it could not be read; then the rest is empty
+}
+
+// readERP asks the ERP for what the settings are about.
+func (h *handler) readERP(ctx context.Context) knownERP {
+	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
+	defer cancel()
+	var k knownERP
+	var captions map[calendarsync.FieldID]string
+	g, each := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { k.catalogue, err = h.ERP.Catalogue(each); return err })
+	g.Go(func() (err error) { k.cards, captions, err = h.ERP.EmployeeCards(each); return err })
+	g.Go(func() (err error) { k.clock, err = h.ERP.Clock(each); return err })
+	if err := g.Wait(); err != nil {
+		// The page says so, and numbers can be typed; half an ERP would mislead.
+		h.Log.WarnContext(ctx, "the ERP could not be read for the settings page", "error", err)
+		return knownERP{err: err}
+	}
+	k.fields = plan.Fields(k.cards, captions)
+	return k
 }
 
 // showSettings serves the form with what is in force.
@@ -118,20 +156,11 @@ func (h *handler) showSettings(w http.ResponseWriter, r *http.Request, s signin.
 		h.trouble(w, r, "read settings", err)
 		return
 	}
-	t := typedFrom(saved.Settings)
-	// Saving is what confirms (rule 4.7), so the first time it is ticked.
-	t.on["confirmed"] = t.on["confirmed"] || saved.Version == 0
-	v := settingsView{}
-	switch r.URL.Query().Get("saved") {
-	case "1":
-		v.Flash = &notice{Level: "good", Title: "Saved.", Text: "The settings are in force everywhere within a minute; all calendars are being checked against them."}
-	case "unqueued":
-		v.Flash = &notice{Level: "warn", Title: "Saved, but the check of all calendars could not be queued.", Text: "Press “Check everything now” on the status page."}
-	}
-	h.form(w, r, http.StatusOK, s, saved, t, saved.Faults, v)
+	h.form(w, r, http.StatusOK, s, saved, typedFrom(saved.Settings), saved.Faults, h.readERP(r.Context()), settingsView{})
 }
 
-// saveSettings checks and stores a sent form.
+// saveSettings checks a sent form, and shows what saving it would do where that changes
+// anything that exists (rule 4.14).
 func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
@@ -147,55 +176,48 @@ func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.
 		return
 	}
 	if in.Purge.Open() && next.Enabled {
-		faults = append(faults, settings.Fault{Field: "enabled", Problem: "cannot be ticked while everything is being deleted; stop that on the status page first"})
+		faults = append(faults, settings.Fault{Field: "enabled", Problem: "cannot be ticked while everything is being deleted; stop that first", Code: "purging"})
 	}
 	seen, err := strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
 	if err != nil {
 		seen = -1 // never a version, so the form is shown again as out of date
 	}
-	if len(faults) > 0 {
+	erp := h.readERP(r.Context())
+	again := func(status int, faults settings.Faults, v settingsView) {
+		h.form(w, r, status, s, saved, t, faults, erp, v)
+	}
+	switch {
+	case r.PostForm.Has("preview"):
+		saved.Version = seen
+		v := settingsView{NotSaved: len(faults) > 0}
+		if len(faults) == 0 {
+			v.Preview = h.preview(r.Context(), h.locale(r, next.TimeZone), next, erp)
+		}
+		again(http.StatusOK, faults, v)
+		return
+	case len(faults) > 0:
 		// The version the admin saw stays, so that a later save is still compared.
 		saved.Version = seen
-		h.form(w, r, http.StatusUnprocessableEntity, s, saved, t, faults, settingsView{NotSaved: true})
+		again(http.StatusUnprocessableEntity, faults, settingsView{NotSaved: true})
+		return
+	case seen != saved.Version:
+		again(http.StatusConflict, nil, settingsView{Stale: true, Differences: differences(h.texts(r), next, saved.Settings)})
 		return
 	}
-	err = h.Settings.Save(ctx, next, s.Email, seen)
-	if errors.Is(err, store.ErrStale) {
-		// Read again: the other save may have come after the reading above.
-		if saved, err = h.Settings.Saved(ctx); err == nil {
-			h.form(w, r, http.StatusConflict, s, saved, t, nil, settingsView{Stale: true, Differences: differences(next, saved.Settings)})
-			return
-		}
-	}
-	if err != nil {
-		h.trouble(w, r, "save settings", err)
+	if faults = checkAgainstERP(saved, next, erp); len(faults) > 0 {
+		again(http.StatusUnprocessableEntity, faults, settingsView{NotSaved: true})
 		return
 	}
-	h.Log.InfoContext(r.Context(), "settings saved", "by", s.Sub, "version", seen+1, "enabled", next.Enabled, "confirmed", next.Confirmed)
-	done := "1"
-	publish, stop := context.WithTimeout(r.Context(), publishDeadline)
-	defer stop()
-	if err := h.Publisher.Publish(publish, h.cfg.EmployeeTopic, everybody()); err != nil {
-		h.Log.ErrorContext(r.Context(), "the full run after saving settings could not be queued", "error", err)
-		done = "unqueued"
-	}
-	h.redirect(w, h.console.URL("/settings", url.Values{"saved": {done}}))
+	h.propose(w, r, s, proposal{saved: saved, next: next, erp: erp})
 }
 
 // form shows the form with what was typed and the faults beside their fields.
-func (h *handler) form(w http.ResponseWriter, r *http.Request, status int, s signin.Session, saved settings.Saved, t typed, faults settings.Faults, v settingsView) {
-	ctx, cancel := context.WithTimeout(r.Context(), erpDeadline)
-	defer cancel()
-	catalogue, err := h.Catalogue.Catalogue(ctx)
-	if err != nil {
-		// The page says so, and numbers can be typed; half a catalogue would mislead.
-		catalogue = calendarsync.Catalogue{}
-		h.Log.WarnContext(r.Context(), "the ERP's catalogue could not be read for the settings page", "error", err)
-	}
-	v.ERP = err == nil
-	v.Version, v.SavedBy, v.SavedAt = saved.Version, saved.By, h.locale(r, saved.Settings.TimeZone).stamp(saved.At)
+func (h *handler) form(w http.ResponseWriter, r *http.Request, status int, s signin.Session, saved settings.Saved, t typed, faults settings.Faults, erp knownERP, v settingsView) {
+	c := h.locale(r, saved.Settings.TimeZone)
+	v.ERP = erp.err == nil
+	v.Version, v.SavedBy, v.SavedAt = saved.Version, saved.By, c.stamp(saved.At)
 	for _, f := range faults {
-		line := faultLine{Label: label(f.Field), Problem: f.Problem}
+		line := faultLine{Label: label(c.Texts, f.Field), Problem: problem(c.Texts, f)}
 		if slices.Contains(settings.Fields(), f.Field) {
 			line.Link = "#field-" + f.Field
 		}
@@ -203,42 +225,131 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request, status int, s sig
 	}
 	v.Sections = sections()
 	for i := range v.Sections {
+		v.Sections[i].Title = c.T("settings.section." + v.Sections[i].ID)
 		for j := range v.Sections[i].Fields {
 			f := &v.Sections[i].Fields[j]
-			f.Value, f.On, f.ERP = t.text[f.Name], t.on[f.Name], v.ERP
-			f.Fault = faults.Of(f.Name)
-			switch f.Kind {
-			case "roles":
-				f.Roles, f.Value = roleChoices(catalogue, t)
-			case "colors":
-				f.Colors, f.Value = colorChoices(catalogue, t), t.colorsText
-			case "select":
-				f.Options = languages(f.Value)
+			f.put(c, t, erp)
+			if fault := slices.IndexFunc(faults, func(x settings.Fault) bool { return x.Field == f.Name }); fault >= 0 {
+				f.Fault = problem(c.Texts, faults[fault])
 			}
 		}
 	}
-	h.show(w, r, status, view{Page: "settings", Title: "Settings", Session: &s, Body: v})
+	h.show(w, r, status, view{Page: "settings", Title: c.T("settings.title"), Session: &s, Body: v})
 }
+
+// put fills a field in with what was typed and what the ERP has to choose from.
+func (f *field) put(c locale, t typed, erp knownERP) {
+	f.Label = label(c.Texts, f.Name)
+	if c.Has("settings.help." + f.Name) {
+		f.Help = c.T("settings.help." + f.Name)
+	}
+	if f.Unit != "" {
+		f.Unit = c.T("settings.unit." + f.Unit)
+	}
+	f.Value, f.On, f.ERP = t.text[f.Name], t.on[f.Name], erp.err == nil
+	switch f.Kind {
+	case "roles":
+		f.Roles, f.Value = roleChoices(c.Texts, erp.catalogue, t)
+	case "colors":
+		f.Colors, f.Value = colorChoices(c.Texts, erp.catalogue, t), t.colorsText
+	case "select":
+		f.Options = languages(f.Value)
+	case "card":
+		f.Options = cardChoices(c.Texts, f.Name, erp, f.Value)
+	case "zone":
+		f.Note = clockWords(c, erp, f.Value)
+	}
+}
+
+// problem puts a fault into the reader's language.
+func problem(t i18n.Texts, f settings.Fault) string {
+	if f.Code != "" && t.Has("fault."+f.Code) {
+		return t.T("fault."+f.Code, f.Values...)
+	}
+	return f.Problem
+}
+
+// clockWords compares the ERP's clock with a zone.
+func clockWords(c locale, erp knownERP, zone string) string {
+	if erp.err != nil {
+		return ""
+	}
+	in := erp.clock.Local.Wall.Format(c.day() + " 15:04")
+	apart, known := clockApart(erp.clock, zone)
+	switch {
+	case !known:
+		return c.T("settings.clock.is", "At", in)
+	case apart:
+		return c.T("settings.clock.apart", "At", in)
+	}
+	return c.T("settings.clock.agrees", "At", in)
+}
+
+// clockApart reports whether the ERP's clock is another than a zone's (rule 9.4); known is
+// false where the zone is none.
+func clockApart(clock userside.Clock, zone string) (apart, known bool) {
+	at, ok := location(zone)
+	if !ok {
+		return false, false
+	}
+	return calendarsync.Apart(at, clock.Unix, clock.Offset) > calendarsync.MaxApart, true
+}
+
+// cardChoices lists the fields of employees' cards by name, and what is chosen although no
+// card shows it.
+func cardChoices(t i18n.Texts, name string, erp knownERP, chosen string) []option {
+	if erp.err != nil {
+		return nil
+	}
+	chosen = cmp.Or(strings.TrimSpace(chosen), "0")
+	out := []option{{Value: "0", Label: t.T("settings.field.none." + name), Chosen: chosen == "0"}}
+	for _, f := range erp.fields {
+		out = append(out, option{Value: digits(f.ID), Label: cardField(t, name, f), Chosen: chosen == digits(f.ID)})
+	}
+	if !slices.ContainsFunc(out, func(o option) bool { return o.Chosen }) {
+		out = append(out, option{Value: chosen, Label: t.T("settings.field.unseen", "ID", chosen), Chosen: true})
+	}
+	return out
+}
+
+// cardField names a field of the cards: "7: Calendar (ticked for 10 of 12)".
+func cardField(t i18n.Texts, name string, f plan.Field) string {
+	text := t.T("settings.field.number", "ID", f.ID)
+	if f.Caption != "" {
+		text = t.T("settings.field.named", "ID", f.ID, "Caption", f.Caption)
+	}
+	if name == "binding_field" && len(f.Odd) == 0 {
+		return t.T("settings.field.ticked", "Field", text, "N", f.Ticked, "Of", f.Cards)
+	}
+	return t.T("settings.field.filled", "Field", text, "N", f.Filled, "Of", f.Cards)
+}
+
+func digits[T ~int64](n T) string { return strconv.FormatInt(int64(n), 10) }
 
 // roleChoices lists the roles of the ERP's states, and in rest the roles chosen
 // that no state has.
-func roleChoices(c calendarsync.Catalogue, t typed) (choices []roleChoice, rest string) {
-	states := map[calendarsync.RoleID][]string{}
+func roleChoices(t i18n.Texts, c calendarsync.Catalogue, typed typed) (choices []roleChoice, rest string) {
+	states, names := map[calendarsync.RoleID][]string{}, map[calendarsync.RoleID]string{}
 	for _, s := range c.States {
 		states[s.Role] = append(states[s.Role], s.Name)
+		names[s.Role] = cmp.Or(names[s.Role], s.RoleName)
 	}
-	for role, names := range states {
-		slices.Sort(names)
-		choices = append(choices, roleChoice{role, strings.Join(slices.Compact(names), ", "), slices.Contains(t.roles, role)})
+	for role, all := range states {
+		slices.Sort(all)
+		name := t.T("settings.role.number", "ID", role)
+		if names[role] != "" {
+			name = t.T("settings.role.named", "ID", role, "Name", names[role])
+		}
+		choices = append(choices, roleChoice{role, name, strings.Join(slices.Compact(all), ", "), slices.Contains(typed.roles, role)})
 	}
 	slices.SortFunc(choices, func(a, b roleChoice) int { return cmp.Compare(a.ID, b.ID) })
-	if t.rolesText != "" {
-		return choices, t.rolesText
+	if typed.rolesText != "" {
+		return choices, typed.rolesText
 	}
 	var other []string
-	for _, r := range t.roles {
+	for _, r := range typed.roles {
 		if _, known := states[r]; !known {
-			other = append(other, strconv.FormatInt(int64(r), 10))
+			other = append(other, digits(r))
 		}
 	}
 	return choices, strings.Join(other, ", ")
@@ -246,19 +357,19 @@ func roleChoices(c calendarsync.Catalogue, t typed) (choices []roleChoice, rest 
 
 // colorChoices lists the ERP's types of task, and those with a colour that the
 // ERP no longer has.
-func colorChoices(c calendarsync.Catalogue, t typed) []colorChoice {
+func colorChoices(t i18n.Texts, c calendarsync.Catalogue, typed typed) []colorChoice {
 	names := map[string]string{}
-	for kind := range t.colors {
-		names[kind] = "Type " + kind + " (not in the ERP)"
+	for kind := range typed.colors {
+		names[kind] = t.T("settings.type.gone", "ID", kind)
 	}
 	for id, one := range c.Types {
-		names[strconv.FormatInt(int64(id), 10)] = cmp.Or(one.Name, "Type "+strconv.FormatInt(int64(id), 10))
+		names[digits(id)] = cmp.Or(one.Name, t.T("settings.type.number", "ID", id))
 	}
 	var out []colorChoice
 	for kind, name := range names {
-		choice := colorChoice{Type: kind, Name: name, Color: t.colors[kind], Options: []option{{Value: "", Label: "Calendar's own colour", Chosen: t.colors[kind] == 0}}}
+		choice := colorChoice{Type: kind, Name: name, Color: typed.colors[kind], Options: []option{{Value: "", Label: t.T("settings.color.none"), Chosen: typed.colors[kind] == 0}}}
 		for i, color := range colorNames {
-			choice.Options = append(choice.Options, option{Value: strconv.Itoa(i + 1), Label: color, Chosen: t.colors[kind] == i+1})
+			choice.Options = append(choice.Options, option{Value: strconv.Itoa(i + 1), Label: t.T("settings.color." + color), Chosen: typed.colors[kind] == i+1})
 		}
 		out = append(out, choice)
 	}

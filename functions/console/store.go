@@ -9,6 +9,7 @@ import (
 
 // Store is what the function needs of store.Store, by what needs it.
 type Store interface {
+	planStore
 	statusStore
 	activityStore
 	failureStore
@@ -60,6 +61,12 @@ type failureStore interface {
 	FailedEmployees(ctx context.Context, limit int) ([]store.EmployeeRecord, error)
 	// DismissFailure hides a key's failure for as long as its cause is the same.
 	DismissFailure(ctx context.Context, key store.Key) error
+}
+
+// planStore is what a plan of a save counts in, beside the employees.
+type planStore interface {
+	// AllTasks lists all tasks' records by id.
+	AllTasks(ctx context.Context) ([]store.TaskRecord, error)
 }
 
 // heldStore lets an admin decide what the delete guard holds.

@@ -21,11 +21,17 @@ type locale struct {
 
 // locale gives that of a request; zone is the installation's.
 func (h *handler) locale(r *http.Request, zone string) locale {
-	loc, err := time.LoadLocation(zone)
-	if err != nil || zone == "" || strings.EqualFold(zone, "local") {
+	loc, known := location(zone)
+	if !known {
 		loc = time.UTC
 	}
 	return locale{Texts: h.texts(r), now: h.Now(), zone: loc}
+}
+
+// location is the zone of a name; known is false where it is none.
+func location(zone string) (at *time.Location, known bool) {
+	at, err := time.LoadLocation(zone)
+	return at, err == nil && zone != "" && !strings.EqualFold(zone, "local")
 }
 
 func (c locale) stamp(t time.Time) stamp {

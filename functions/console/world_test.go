@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +29,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/bolt"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 const (
@@ -73,13 +76,37 @@ func (o *outbox) all(topic string) []queue.Message {
 	return o.messages[topic]
 }
 
-// erp is an ERP's catalogue.
+// erp is an ERP as the console reads it.
 type erp struct {
 	catalogue calendarsync.Catalogue
+	cards     map[calendarsync.EmployeeID]calendarsync.EmployeeReading
+	captions  map[calendarsync.FieldID]string
+	clock     userside.Clock
+	tasks     map[calendarsync.TaskID]calendarsync.TaskReading
 	err       error
 }
 
 func (e *erp) Catalogue(context.Context) (calendarsync.Catalogue, error) { return e.catalogue, e.err }
+
+func (e *erp) EmployeeCards(context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
+	return e.cards, e.captions, e.err
+}
+
+func (e *erp) Clock(context.Context) (userside.Clock, error) { return e.clock, e.err }
+
+func (e *erp) ListTasks(context.Context, userside.TaskFilter) ([]calendarsync.TaskID, error) {
+	return slices.Sorted(maps.Keys(e.tasks)), e.err
+}
+
+func (e *erp) Tasks(context.Context, []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+	return e.tasks, e.err
+}
+
+// card is an employee who works, with what stands in fields 7 (a checkbox) and 8.
+func card(id calendarsync.EmployeeID, name, box, text string) calendarsync.EmployeeReading {
+	return calendarsync.EmployeeReading{Employee: &calendarsync.Employee{ID: id, Name: name, Working: calendarsync.Say(true),
+		Email: calendarsync.Say(strings.ToLower(name) + "@example.com"), Fields: calendarsync.Say(map[calendarsync.FieldID]string{7: box, 8: text})}}
+}
 
 func (w *world) clock() time.Time {
 	w.mu.Lock()
@@ -112,11 +139,14 @@ func newWorldAt(t *testing.T, base string) *world {
 		States: map[calendarsync.StateID]calendarsync.State{
 			1: {ID: 1, Name: "New", Role: 1}, 2: {ID: 2, Name: "Assigned", Role: 1}, 3: {ID: 3, Name: "On site", Role: 2}, 4: {ID: 4, Name: "Done", Role: 3}},
 		Types: map[calendarsync.TypeID]calendarsync.TaskType{5: {ID: 5, Name: "Connection"}, 6: {ID: 6, Name: "Repair"}},
-	}}
+	}, cards: map[calendarsync.EmployeeID]calendarsync.EmployeeReading{
+		1: card(1, "Anna", "1", ""), 2: card(2, "Bohdan", "1", ""), 3: card(3, "Vasyl", "0", ""),
+	}, captions: map[calendarsync.FieldID]string{7: "Calendar"},
+		clock: userside.Clock{Unix: w.now, Local: calendarsync.LocalTime{Wall: w.now.Add(2 * time.Hour)}, Offset: 2 * time.Hour}}
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
 	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, IntegrationAccount: integration,
 		SessionKey: bytes.Repeat([]byte{3}, 32), TaskTopic: "task-changes", EmployeeTopic: "employee-changes"}
-	w.deps = console.Deps{Store: w.store, Settings: settings.NewSource(w.store, defaults, "https://erp.example", w.clock), Catalogue: w.erp,
+	w.deps = console.Deps{Store: w.store, Settings: settings.NewSource(w.store, defaults, "https://erp.example", w.clock), ERP: w.erp,
 		Publisher: w.sent, Now: w.clock, Log: log}
 	cipher, err := seal.NewLocal(bytes.Repeat([]byte{7}, 32))
 	if err != nil {

@@ -102,6 +102,26 @@ func On(value string) bool {
 	return !slices.Contains(offWords, value) && !zeroForm.MatchString(value)
 }
 
+// onWords are what stands in a checkbox field that is ticked, beside a number.
+var onWords = []string{
+	"true", "yes", "y", "on", "enabled", "+", "x", "✓",
+	"так", "т", "увімк", "увімкнено",
+	"да", "д", "вкл", "включено",
+}
+
+// oneForm is a one as a number field may print it.
+var oneForm = regexp.MustCompile(`^[+]?0*1([.,]0*)?$`)
+
+// IsCheckbox reports whether a value can be that of a checkbox field. Whatever else stands in
+// a field counts as on (rule 4.1), so that an admin is asked before one is used as a checkbox.
+func IsCheckbox(value string) bool {
+	if !On(value) {
+		return true
+	}
+	value = strings.ToLower(strings.TrimSpace(Visible(value)))
+	return slices.Contains(onWords, value) || oneForm.MatchString(value)
+}
+
 var domainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`)
 
 // ValidAddress reports whether a text is one plain e-mail address that Google can

@@ -76,9 +76,10 @@ type Plan struct {
 	Overwritten []Person
 }
 
-// Changes reports whether anything that exists, or is made, is another after the save.
+// Changes reports whether anything that exists, or is made, is another after the save. A pause
+// changes nothing, and has to be possible at once.
 func (p Plan) Changes() bool {
-	return p.Pauses || p.Resumes || p.NewDivisions || p.Rezoned+p.Rewritten+p.Written > 0 ||
+	return p.Resumes || p.NewDivisions || p.Rezoned+p.Rewritten+p.Written > 0 ||
 		len(p.Made)+len(p.Deleted)+len(p.Leaving)+len(p.Emptied)+len(p.Renamed)+len(p.NewStates)+len(p.Overwritten) > 0
 }
 

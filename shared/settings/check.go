@@ -3,6 +3,7 @@ package settings
 import (
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,17 +45,21 @@ func Check(s calendarsync.Settings) Faults {
 	between := func(field string, v, least, most int, unit string) {
 		if v < least || v > most {
 			f.add(field, "must be between %d and %d%s", least, most, unit)
+			f.say("between", "Least", least, "Most", most)
 		}
 	}
 	if s.BindingField < 0 {
 		f.add("binding_field", "must be the number of a field, or 0 for none")
+		f.say("field-number")
 	}
 	if s.CalendarIDField < 0 {
 		f.add("calendar_id_field", "must be the number of a field, or 0 for none")
+		f.say("field-number")
 	}
 	if s.BindingField > 0 && s.BindingField == s.CalendarIDField {
 		// Writing the id into the checkbox would tick or untick it.
 		f.add("calendar_id_field", "must be another field than binding_field")
+		f.say("same-field")
 	}
 	between("backfill_hours", s.BackfillHours, 0, MaxBackfillHours, " hours")
 	between("default_duration_minutes", s.DefaultDurationMinutes, 1, MaxDurationMinutes, " minutes")
@@ -64,27 +69,55 @@ func Check(s calendarsync.Settings) Faults {
 		id, err := strconv.ParseInt(kind, 10, 64)
 		if err != nil || id <= 0 || strconv.FormatInt(id, 10) != kind {
 			f.add("colors", "%q is not the number of a task type", kind)
+			f.say("color-type", "Typed", kind)
 		} else if c := s.Colors[kind]; c < 1 || c > MaxColor {
 			f.add("colors", "task type %s: the colour must be between 1 and %d", kind, MaxColor)
+			f.say("color", "Type", kind, "Most", MaxColor)
 		}
 	}
 	if !slices.Contains(Languages(), s.Language) {
 		f.add("language", "must be one of %s", strings.Join(Languages(), ", "))
+		f.say("language", "Languages", strings.Join(Languages(), ", "))
 	}
 	between("delete_guard_percent", s.DeleteGuardPercent, 1, 100, " per cent")
 	return f
+}
+
+// The forms in which text/template says what is wrong.
+var (
+	unknownField    = regexp.MustCompile(`can't evaluate field (\w+)`)
+	unknownFunction = regexp.MustCompile(`function "(\w+)" not defined`)
+	sayingNothing   = regexp.MustCompile(`gives an empty text`)
+)
+
+// templateFault names what is wrong with a template in terms of what was typed.
+func templateFault(err error) (code, name, value string) {
+	text := err.Error()
+	if m := unknownField.FindStringSubmatch(text); m != nil {
+		return "template-field", "Typed", m[1]
+	}
+	if m := unknownFunction.FindStringSubmatch(text); m != nil {
+		return "template-word", "Typed", m[1]
+	}
+	if sayingNothing.MatchString(text) {
+		return "template-empty", "Typed", ""
+	}
+	return "template", "Detail", text[strings.LastIndex(text, ": ")+1:]
 }
 
 func checkZone(f *Faults, zone string) {
 	switch {
 	case zone == "":
 		f.add("time_zone", "must be set to the ERP's time zone, such as Europe/Kyiv")
+		f.say("zone-missing")
 	case strings.EqualFold(zone, "local"):
 		// time.LoadLocation takes this for the host's own zone.
 		f.add("time_zone", "must be the name of a zone, such as Europe/Kyiv, not the machine's own")
+		f.say("zone")
 	default:
 		if _, err := time.LoadLocation(zone); err != nil {
 			f.add("time_zone", "is not the name of a time zone (they look like Europe/Kyiv)")
+			f.say("zone")
 		}
 	}
 }
@@ -92,14 +125,17 @@ func checkZone(f *Faults, zone string) {
 func checkRoles(f *Faults, roles []calendarsync.RoleID) {
 	if len(roles) == 0 {
 		f.add("shown_roles", "must name at least one system role")
+		f.say("role-missing")
 	}
 	seen := map[calendarsync.RoleID]bool{}
 	for _, r := range roles {
 		switch {
 		case r < 0:
 			f.add("shown_roles", "%d is not the number of a system role", r)
+			f.say("role", "Typed", r)
 		case seen[r]:
 			f.add("shown_roles", "%d is named twice", r)
+			f.say("role-twice", "Typed", r)
 		}
 		seen[r] = true
 	}
@@ -115,8 +151,10 @@ func checkTaskURL(f *Faults, address string) {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil,
 		strings.ContainsFunc(address, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
 		f.add("task_url", "must be a full address that starts with https:// or http://")
+		f.say("address")
 	case !strings.Contains(address, "{id}"):
 		f.add("task_url", "must contain {id}, where the task's number goes")
+		f.say("address-id")
 	}
 }
 
@@ -133,6 +171,7 @@ func checkTemplates(f *Faults, s calendarsync.Settings) {
 	} {
 		if len(one.text) > maxTemplate {
 			f.add(one.field, "is longer than %d characters", maxTemplate)
+			f.say("long", "Most", maxTemplate)
 			continue
 		}
 		sample := calendarsync.DefaultSettings()
@@ -141,6 +180,8 @@ func checkTemplates(f *Faults, s calendarsync.Settings) {
 		if err := calendarsync.CheckTemplates(sample); err != nil {
 			// The field's name stands before it already.
 			f.add(one.field, "%s", strings.TrimPrefix(err.Error(), one.field+": "))
+			code, name, value := templateFault(err)
+			f.say(code, name, value)
 		}
 	}
 }

@@ -23,6 +23,10 @@ type Fault struct {
 	Field string
 	// Problem is a sentence for an admin, without the field's name.
 	Problem string
+	// Code names the problem, for a text in the reader's language, with Values in turn a name
+	// and a value; "" where there is none.
+	Code   string
+	Values []any
 }
 
 // Faults are all faults of one reading, in the order of the form.
@@ -55,6 +59,12 @@ func FaultsOf(err error) (Faults, bool) { return errors.AsType[Faults](err) }
 
 func (f *Faults) add(field, format string, args ...any) {
 	*f = append(*f, Fault{Field: field, Problem: fmt.Sprintf(format, args...)})
+}
+
+// say names the latest problem, with names and values for its text.
+func (f *Faults) say(code string, values ...any) {
+	last := &(*f)[len(*f)-1]
+	last.Code, last.Values = code, values
 }
 
 // reader stores one JSON value in the settings.

@@ -291,13 +291,21 @@ func (w *world) configure(change func(*calendarsync.Settings)) error {
 		if p, err = b.press(f); err != nil {
 			return false, p, err
 		}
-		if p.at.Query().Get("saved") == "unqueued" {
+		// What changes something is a plan first; the admin means it.
+		if f, planned := p.form("/settings/apply"); planned && p.status == http.StatusOK {
+			f.values.Set("sure", "yes")
+			f.values.Del("later")
+			if p, err = b.press(f); err != nil {
+				return false, p, err
+			}
+		}
+		if p.at.Query().Get("queued") == "saved-unqueued" {
 			if p, err = b.open("/"); err != nil {
 				return false, p, err
 			}
 			return w.press(b, p, "/run", "queued")
 		}
-		return p.at.Query().Has("saved"), p, nil
+		return p.at.Query().Get("queued") == "saved", p, nil
 	})
 	if err := w.readSettings(); err != nil {
 		return err
@@ -329,7 +337,7 @@ func typed(s calendarsync.Settings) map[string]string {
 		"calendar_name": s.CalendarName, "event_title": s.EventTitle, "event_description": s.EventDescription, "task_url": s.TaskURL,
 		"language": s.Language, "delete_guard_percent": strconv.Itoa(s.DeleteGuardPercent),
 	}
-	for name, on := range map[string]bool{"enabled": s.Enabled, "confirmed": s.Confirmed, "include_departments": s.IncludeDepartments, "midnight_is_all_day": s.MidnightIsAllDay} {
+	for name, on := range map[string]bool{"enabled": s.Enabled, "include_departments": s.IncludeDepartments, "midnight_is_all_day": s.MidnightIsAllDay} {
 		if on {
 			out[name] = "true"
 		}
@@ -346,7 +354,7 @@ func typed(s calendarsync.Settings) map[string]string {
 // fill types settings into the form, and chooses from the ERP's catalogue where the
 // page shows it.
 func fill(f form, s calendarsync.Settings) {
-	for _, name := range []string{"enabled", "confirmed", "include_departments", "midnight_is_all_day", "shown_roles"} {
+	for _, name := range []string{"enabled", "include_departments", "midnight_is_all_day", "shown_roles"} {
 		f.values.Del(name)
 	}
 	var colors []string

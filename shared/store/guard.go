@@ -179,7 +179,7 @@ func (s *Store) owned(ctx context.Context, what Guarded) (n int64, err error) {
 		}
 		return n, err
 	}
-	tasks, err := query[TaskRecord](ctx, s, "count the events", Query{Collection: Tasks, Op: Every})
+	tasks, err := s.AllTasks(ctx)
 	for _, t := range tasks {
 		for _, m := range t.Mappings {
 			if m.State == MappingLive {

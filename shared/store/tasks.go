@@ -333,6 +333,11 @@ func (s *Store) TasksOf(ctx context.Context, employee int64) ([]TaskRecord, erro
 		Query{Collection: Tasks, Field: "employees", Op: ContainsAny, Value: []int64{employee}})
 }
 
+// AllTasks lists all tasks' records by id: every document of the collection.
+func (s *Store) AllTasks(ctx context.Context) ([]TaskRecord, error) {
+	return query[TaskRecord](ctx, s, "list all tasks", Query{Collection: Tasks, Op: Every})
+}
+
 // InsertedSince lists the tasks of which an event was announced where there was none,
 // at that time or after.
 func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, error) {

@@ -84,6 +84,15 @@
       zones.append(option);
     }
   }
+  // Buttons that insert a field where the cursor stood in a text: of no use without a script.
+  for (const button of document.querySelectorAll("button[data-insert]")) {
+    const into = document.getElementById(button.dataset.into);
+    button.closest("[hidden]")?.removeAttribute("hidden");
+    button.addEventListener("click", () => {
+      into.setRangeText(button.dataset.insert, into.selectionStart, into.selectionEnd, "end");
+      into.focus();
+    });
+  }
   for (const select of document.querySelectorAll(".colors select")) {
     select.addEventListener("change", () => {
       select.closest("label").querySelector(".swatch").className = "swatch c" + (select.value || "0");

@@ -106,7 +106,7 @@ func Functions(ctx context.Context, cfg Config, d Deps) (map[string]http.Handler
 		}, console.Deps{
 			// Settings of its own, as an instance of its own has them.
 			Store: d.Store, Settings: settings.NewSource(d.Store, cfg.DefaultSettings.JSON, cfg.ERP.URL, d.Now),
-			Catalogue: w.ERP, Publisher: d.Publisher, Now: d.Now, Log: log,
+			ERP: w.ERP, Publisher: d.Publisher, Now: d.Now, Log: log,
 		})
 	})
 	add(OAuth, func(log *slog.Logger) (http.Handler, error) {

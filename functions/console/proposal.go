@@ -1,0 +1,410 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
+	"github.com/erp-calendar/erp-calendar/shared/plan"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// namedMost is how many people a plan names at each of its points.
+const namedMost = 20
+
+// planDeadline bounds what a plan reads: all records, and the ERP's employees.
+const planDeadline = 40 * time.Second
+
+// proposal is what an admin wants to save, before they have seen what that would do.
+type proposal struct {
+	saved settings.Saved
+	// next are the settings as typed. Applying the first ones also confirms them (rule 4.7).
+	next calendarsync.Settings
+	erp  knownERP
+}
+
+// applied are the settings that applying the plan puts in force.
+func (p proposal) applied() calendarsync.Settings {
+	next := p.next
+	next.Confirmed, next.Applied = true, nil
+	return next
+}
+
+// first reports whether nothing was ever written for these settings' installation.
+func (p proposal) first() bool { return !p.saved.Settings.Confirmed }
+
+// asksERP reports whether what a save would do depends on the ERP.
+func (p proposal) asksERP() bool {
+	now, next := p.saved.Settings, p.applied()
+	return next.Acts() && (!now.Acts() || plan.NeedsCards(now, next) || !slices.Equal(now.ShownRoles, next.ShownRoles) ||
+		now.IncludeDepartments != next.IncludeDepartments || now.TimeZone != next.TimeZone)
+}
+
+// planView is the page that says what a save would do.
+type planView struct {
+	First, Connected bool
+	// Moved: it is another than was shown before. Unsure: what has to be confirmed was not.
+	Moved, Unsure bool
+	Lines         []planLine
+	Asks          []string
+	Changes       []difference
+	Button        string
+	Preview       *preview
+	Settings      string
+	Version       int64
+	Hash          string
+}
+
+// planLine is one thing that a save would do. Level is "bad" for what is lost.
+type planLine struct {
+	Level, Title, Text string
+	People             []string
+	More               string
+}
+
+// propose shows what saving would do, or saves at once what changes nothing that exists.
+func (h *handler) propose(w http.ResponseWriter, r *http.Request, s signin.Session, p proposal) {
+	made, err := h.makePlan(r.Context(), p)
+	switch {
+	case err != nil:
+		h.trouble(w, r, "count what the settings would do", err)
+	case !made.Changes() && len(asks(h.texts(r), p, made)) == 0 && !p.first():
+		h.keepSettings(w, r, s, p.saved.Version, p.next, nil)
+	default:
+		h.showPlan(w, r, http.StatusOK, s, p, made, planView{})
+	}
+}
+
+// makePlan reads what a plan rests on, and makes it.
+func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, planDeadline)
+	defer cancel()
+	now, next := p.saved.Settings, p.applied()
+	b := plan.Basis{Before: p.saved.Before, InForce: now, Next: next, Catalogue: p.erp.catalogue, Cards: p.erp.cards,
+		ByStore: p.erp.err != nil || !plan.NeedsCards(now, next)}
+	var err error
+	if b.Employees, err = h.Store.Employees(ctx); err != nil {
+		return plan.Plan{}, err
+	}
+	if plan.NeedsTasks(p.saved.Before, now, next) {
+		if b.Tasks, err = h.Store.AllTasks(ctx); err != nil {
+			return plan.Plan{}, err
+		}
+	}
+	return plan.Make(b)
+}
+
+// showPlan shows the page.
+func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s signin.Session, p proposal, made plan.Plan, v planView) {
+	text, err := settings.Encode(p.next)
+	if err != nil {
+		h.trouble(w, r, "write the settings", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	account, err := h.Store.Account(ctx)
+	if err != nil && !errors.Is(err, store.ErrNotConnected) {
+		h.trouble(w, r, "read the account", err)
+		return
+	}
+	c := h.locale(r, p.next.TimeZone)
+	v.First, v.Connected = p.first(), account.Connected
+	v.Lines, v.Asks = planLines(c, p, made), asks(c.Texts, p, made)
+	if p.saved.Version > 0 {
+		v.Changes = differences(c.Texts, p.next, p.saved.Settings)
+	}
+	v.Button = applyWords(c.Texts, made)
+	if p.erp.err == nil {
+		v.Preview = h.preview(r.Context(), c, p.next, p.erp)
+	}
+	v.Settings, v.Version, v.Hash = string(text), p.saved.Version, made.Hash()
+	h.show(w, r, status, view{Page: "plan", Menu: "settings", Title: c.T("plan.title"), Session: &s, Body: v})
+}
+
+// applySettings saves settings whose plan the admin has seen, if it is still that plan.
+func (h *handler) applySettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	p, ok := h.proposed(w, r)
+	if !ok {
+		return
+	}
+	seen, err := strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
+	if err != nil || seen != p.saved.Version {
+		h.form(w, r, http.StatusConflict, s, p.saved, typedFrom(p.next), nil, p.erp, settingsView{Stale: true, Differences: differences(h.texts(r), p.next, p.saved.Settings)})
+		return
+	}
+	if r.PostForm.Has("later") && p.first() {
+		h.keepSettings(w, r, s, seen, p.next, nil)
+		return
+	}
+	if faults := checkAgainstERP(p.saved, p.next, p.erp); len(faults) > 0 {
+		h.form(w, r, http.StatusUnprocessableEntity, s, p.saved, typedFrom(p.next), faults, p.erp, settingsView{NotSaved: true})
+		return
+	}
+	made, err := h.makePlan(r.Context(), p)
+	switch {
+	case err != nil:
+		h.trouble(w, r, "count what the settings would do", err)
+	case made.Hash() != r.PostForm.Get("plan"):
+		h.showPlan(w, r, http.StatusConflict, s, p, made, planView{Moved: true})
+	case len(asks(h.texts(r), p, made)) > 0 && r.PostForm.Get("sure") == "":
+		h.showPlan(w, r, http.StatusUnprocessableEntity, s, p, made, planView{Unsure: true})
+	default:
+		h.keepSettings(w, r, s, seen, p.applied(), recorded(made))
+	}
+}
+
+// editSettings shows the form again with what a plan was about.
+func (h *handler) editSettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	if p, ok := h.proposed(w, r); ok {
+		h.form(w, r, http.StatusOK, s, p.saved, typedFrom(p.next), nil, p.erp, settingsView{})
+	}
+}
+
+// proposed reads the settings that a plan's page carries. ok is false where it answered.
+func (h *handler) proposed(w http.ResponseWriter, r *http.Request) (p proposal, ok bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	saved, err := h.Settings.Saved(ctx)
+	if err != nil {
+		h.trouble(w, r, "read settings", err)
+		return p, false
+	}
+	next, err := settings.Parse([]byte(r.PostForm.Get("settings")), saved.Settings)
+	if err != nil || len(settings.Missing(next)) > 0 {
+		// Not what this console wrote: it begins anew.
+		h.redirect(w, h.console.URL("/settings", nil))
+		return p, false
+	}
+	return proposal{saved: saved, next: next, erp: h.readERP(r.Context())}, true
+}
+
+// keepSettings saves settings, has everything checked against them, and says so on the settings' page.
+func (h *handler) keepSettings(w http.ResponseWriter, r *http.Request, s signin.Session, seen int64, next calendarsync.Settings, made *store.SettingsPlan) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	err := h.Settings.Apply(ctx, next, s.Email, seen, made)
+	if errors.Is(err, store.ErrStale) {
+		// Read again: the other save may have come after the reading before.
+		if saved, readErr := h.Settings.Saved(ctx); readErr == nil {
+			h.form(w, r, http.StatusConflict, s, saved, typedFrom(next), nil, h.readERP(r.Context()), settingsView{Stale: true, Differences: differences(h.texts(r), next, saved.Settings)})
+			return
+		}
+	}
+	if err != nil {
+		h.trouble(w, r, "save settings", err)
+		return
+	}
+	h.Log.InfoContext(r.Context(), "settings saved", "by", s.Sub, "version", seen+1, "enabled", next.Enabled, "confirmed", next.Confirmed, "planned", made != nil)
+	publish, stop := context.WithTimeout(r.Context(), publishDeadline)
+	defer stop()
+	word := "saved"
+	if err := h.Publisher.Publish(publish, h.cfg.EmployeeTopic, everybody()); err != nil {
+		h.Log.ErrorContext(r.Context(), "the full run after saving settings could not be queued", "error", err)
+		word = "saved-unqueued"
+	}
+	h.redirect(w, h.console.URL("/settings", url.Values{"queued": {word}}))
+}
+
+// recorded is what is kept of a plan that was applied.
+func recorded(p plan.Plan) *store.SettingsPlan {
+	a := p.Applied()
+	return &store.SettingsPlan{Employees: calendarsync.IDs[int64](a.Employees), States: calendarsync.IDs[int64](a.States), Divisions: a.Divisions,
+		Made: len(p.Made), Deleted: len(p.Deleted) + len(p.Leaving), Events: p.EventsDeleted(), Renamed: len(p.Renamed), Rewritten: p.Rewritten}
+}
+
+// checkAgainstERP finds what the ERP says against settings: a field or a role that it does not
+// have. What is in force already stays as it is, so that nothing else is kept from being saved.
+func checkAgainstERP(saved settings.Saved, next calendarsync.Settings, erp knownERP) settings.Faults {
+	var faults settings.Faults
+	p := proposal{saved: saved, next: next}
+	if erp.err != nil {
+		if p.asksERP() {
+			faults = append(faults, settings.Fault{Code: "erp", Problem: "The ERP could not be read just now, so that nobody can say what this would do."})
+		}
+		return faults
+	}
+	now := saved.Settings
+	for _, role := range next.ShownRoles {
+		if len(erp.catalogue.StatesWithRoles([]calendarsync.RoleID{role})) == 0 && !(now.Confirmed && slices.Contains(now.ShownRoles, role)) {
+			faults = append(faults, settings.Fault{Field: "shown_roles", Code: "role-unknown", Values: []any{"Typed", role}, Problem: fmt.Sprintf("no state of the ERP has role %d", role)})
+		}
+	}
+	if (now.BindingField != next.BindingField || !now.Confirmed) && plan.CheckBinding(erp.fields, next.BindingField) == plan.NoSuchField {
+		faults = append(faults, settings.Fault{Field: "binding_field", Code: "field-unknown", Values: []any{"Typed", next.BindingField}, Problem: fmt.Sprintf("no employee's card has field %d", next.BindingField)})
+	}
+	return faults
+}
+
+// asks lists what an admin has to confirm by a tick of its own, because nobody can take it
+// back or it is rarely meant.
+func asks(t i18n.Texts, p proposal, made plan.Plan) []string {
+	var out []string
+	now, next := p.saved.Settings, p.next
+	if p.erp.err != nil || !p.applied().Acts() {
+		return nil
+	}
+	if now.BindingField != next.BindingField || !now.Confirmed {
+		for _, f := range p.erp.fields {
+			if f.ID == next.BindingField && plan.CheckBinding(p.erp.fields, f.ID) == plan.NoBox {
+				out = append(out, t.N("plan.ask.no-box", len(f.Odd), "Field", f.ID, "Name", f.Odd[0].Name, "Value", short(f.Odd[0].To)))
+			}
+		}
+	}
+	if now.CalendarIDField != next.CalendarIDField || !now.Confirmed {
+		if plan.CheckCalendarField(p.erp.fields, next.CalendarIDField) == plan.UnseenField {
+			out = append(out, t.T("plan.ask.unseen", "Field", next.CalendarIDField))
+		}
+		if n := len(made.Overwritten); n > 0 {
+			out = append(out, t.N("plan.ask.overwrite", n, "Field", next.CalendarIDField))
+		}
+	}
+	return out
+}
+
+// short is a text of the ERP as an example.
+func short(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:39]) + "…"
+	}
+	return s
+}
+
+// applyWords names the button that applies a plan by the weightiest thing it does.
+func applyWords(t i18n.Texts, p plan.Plan) string {
+	deleted := len(p.Deleted) + len(p.Leaving)
+	switch {
+	case deleted > 0:
+		return t.N("plan.apply.delete", deleted)
+	case p.EventsDeleted() > 0:
+		return t.N("plan.apply.empty", p.EventsDeleted())
+	case len(p.Made) > 0:
+		return t.N("plan.apply.make", len(p.Made))
+	}
+	return t.T("plan.apply.save")
+}
+
+// planLines puts a plan into words, what is lost first.
+func planLines(c locale, p proposal, made plan.Plan) []planLine {
+	var lines []planLine
+	add := func(level, title, text string, people []string) {
+		line := planLine{Level: level, Title: title, Text: text, People: people}
+		if n := len(people); n > namedMost {
+			line.People, line.More = people[:namedMost], c.N("plan.more", n-namedMost)
+		}
+		lines = append(lines, line)
+	}
+	count := func(people []plan.Person) (n int) {
+		for _, one := range people {
+			n += one.Events
+		}
+		return n
+	}
+	if n := len(made.Deleted); n > 0 {
+		add("bad", c.N("plan.deleted.title", n, "Events", c.N("count.events", count(made.Deleted))), c.T("plan.deleted.text"), withEvents(c, made.Deleted))
+	}
+	if n := len(made.Leaving); n > 0 {
+		add("bad", c.N("plan.leaving.title", n, "Events", c.N("count.events", count(made.Leaving))), c.T("plan.leaving.text", "Percent", p.next.DeleteGuardPercent), withReasons(c, made.Leaving))
+	}
+	if n := len(made.Emptied); n > 0 {
+		add("bad", c.N("plan.emptied.title", count(made.Emptied), "People", c.N("plan.people", n)), emptiedWords(c, p, made), withEvents(c, made.Emptied))
+	}
+	if n := len(made.Overwritten); n > 0 {
+		add("bad", c.N("plan.overwritten.title", n, "Field", p.next.CalendarIDField), c.T("plan.overwritten.text"), each(made.Overwritten, func(one plan.Person) string {
+			return c.T("plan.overwritten.each", "Name", one.Name, "Value", short(one.From))
+		}))
+	}
+	if n := len(made.Made); n > 0 {
+		add("", c.N("plan.made.title", n), c.T("plan.made.text"), each(made.Made, func(one plan.Person) string { return one.Name }))
+	}
+	if n := len(made.Renamed); n > 0 {
+		add("", c.N("plan.renamed.title", n), "", each(made.Renamed, func(one plan.Person) string { return c.T("plan.renamed.each", "From", one.From, "To", one.To) }))
+	}
+	if made.Rezoned > 0 {
+		add("", c.N("plan.rezoned.title", made.Rezoned, "Zone", p.next.TimeZone), "", nil)
+	}
+	if made.Rewritten > 0 {
+		add("", c.N("plan.rewritten.title", made.Rewritten), c.T("plan.rewritten.text"), nil)
+	}
+	if len(made.NewStates) > 0 || made.NewDivisions {
+		add("", c.T("plan.joining.title"), joiningWords(c, p, made), nil)
+	}
+	if n := made.Written - len(made.Overwritten); n > 0 {
+		add("", c.N("plan.written.title", n, "Field", p.next.CalendarIDField), "", nil)
+	}
+	if p.first() && len(made.Without) > 0 {
+		add("", c.N("plan.without.title", len(made.Without)), "", withReasons(c, made.Without))
+	}
+	if apart, known := clockApart(p.erp.clock, p.next.TimeZone); p.erp.err == nil && known && apart {
+		add("bad", c.T("plan.clock.title"), clockWords(c, p.erp, p.next.TimeZone), nil)
+	}
+	return lines
+}
+
+// each gives a text for each person.
+func each(people []plan.Person, text func(plan.Person) string) []string {
+	out := make([]string, len(people))
+	for i, one := range people {
+		out[i] = text(one)
+	}
+	return out
+}
+
+func withEvents(c locale, people []plan.Person) []string {
+	return each(people, func(one plan.Person) string {
+		return c.T("plan.person", "Name", one.Name, "What", c.N("count.events", one.Events))
+	})
+}
+
+func withReasons(c locale, people []plan.Person) []string {
+	return each(people, func(one plan.Person) string {
+		why := c.T("plan.why.unusable")
+		if c.Has("plan.why." + string(one.Reason)) {
+			why = c.T("plan.why." + string(one.Reason))
+		}
+		return c.T("plan.person", "Name", one.Name, "What", why)
+	})
+}
+
+// emptiedWords names the states whose tasks leave.
+func emptiedWords(c locale, p proposal, made plan.Plan) string {
+	text := ""
+	if len(made.States) > 0 {
+		text = c.T("plan.emptied.states", "States", stateNames(p.erp.catalogue, made.States))
+	}
+	if made.Divisions {
+		text += " " + c.T("plan.emptied.divisions")
+	}
+	return text
+}
+
+func joiningWords(c locale, p proposal, made plan.Plan) string {
+	text := ""
+	if len(made.NewStates) > 0 {
+		text = c.T("plan.joining.states", "States", stateNames(p.erp.catalogue, made.NewStates))
+	}
+	if made.NewDivisions {
+		text += " " + c.T("plan.joining.divisions")
+	}
+	return text
+}
+
+// stateNames names states of the ERP.
+func stateNames(c calendarsync.Catalogue, ids []calendarsync.StateID) string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = "“" + c.States[id].Name + "”"
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,208 @@
+package console_test
+
+import (
+	"html"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// running is a world in which calendars are written by settings that an admin applied, for
+// everybody in the ERP: Anna, Bohdan and Vasyl.
+func running(t *testing.T) (*world, *browser) {
+	t.Helper()
+	w := newWorld(t)
+	next := w.saved().Settings
+	next.Confirmed = true
+	if err := w.deps.Settings.Apply(t.Context(), next, admin, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	for id, name := range map[int64]string{1: "Anna", 2: "Bohdan", 3: "Vasyl"} {
+		w.employee(id, func(r *store.EmployeeRecord) { r.Name, r.Address = name, strings.ToLower(name)+"@example.com" }, nil)
+		c := store.CalendarRecord{ID: strings.ToLower(name) + "@group.calendar.google.com", Epoch: "e-" + name, From: w.clock(), Name: name, Zone: next.TimeZone}
+		if _, err := w.store.AdoptCalendar(t.Context(), id, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w, w.signedIn()
+}
+
+// events gives somebody's calendar events of tasks in a state.
+func (w *world) events(employee int64, epoch string, state int64, tasks ...int64) {
+	w.t.Helper()
+	for _, id := range tasks {
+		l, _, err := w.store.AcquireTask(w.t.Context(), id, store.Claim{TTL: time.Minute, Token: signin.Random()})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		m := store.Mapping{Epoch: epoch, EventID: "e" + signin.Random(), State: store.MappingLive, StateID: state, Via: calendarsync.ViaExecutor}
+		if _, err := w.store.SettleTask(w.t.Context(), &l, store.TaskOutcome{Mappings: map[int64]*store.Mapping{employee: &m}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// change is the form of the settings in force with some values changed.
+func (b *browser) change(pairs ...string) page {
+	b.w.t.Helper()
+	form := b.form(b.get("/settings").body)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form[pairs[i]] = strings.Split(pairs[i+1], ",")
+	}
+	return b.post("/settings", form)
+}
+
+func wantIn(t *testing.T, body string, texts ...string) {
+	t.Helper()
+	body = html.UnescapeString(body)
+	for _, text := range texts {
+		if !strings.Contains(body, text) {
+			t.Errorf("the page lacks %q", text)
+		}
+	}
+}
+
+// TestTheFirstSaveMakesNothingBeforeItsPlan: nothing is ticked beforehand, and the page names
+// whom field 0 would invite before anybody is. Saved without going on, nothing is made.
+func TestTheFirstSaveMakesNothingBeforeItsPlan(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	form := filled()
+	form.Set("binding_field", "0")
+	form.Set("language", "en")
+	p := b.post("/settings", form)
+	wantIn(t, p.body, "3 calendars are made, and 3 people are invited by mail", "<li>Anna</li>", "<li>Vasyl</li>", "Nothing has been saved or changed yet.", "Apply and make 3 calendars")
+	if w.saved().Version != 0 || len(w.sent.all("employee-changes")) > 0 {
+		t.Fatal("something was saved or started before the plan was applied")
+	}
+	later := b.apply(p, "later", "1")
+	if s := w.saved(); later.status != http.StatusOK || s.Version != 1 || s.Settings.Confirmed {
+		t.Errorf("saved for later: %d, %+v", later.status, s)
+	}
+	form.Set("version", "1")
+	b.save(form)
+	if s := w.saved(); s.Version != 2 || !s.Settings.Confirmed {
+		t.Errorf("applied: %+v", s)
+	}
+	if m := w.sent.all("employee-changes"); len(m) != 2 || !reflect.DeepEqual(m[1], queue.Message{All: true, Cause: queue.CauseConsole, Lane: queue.LaneBulk}) {
+		t.Errorf("published %+v", m)
+	}
+}
+
+// TestAWrongFieldDeletesNothingBeforeItsPlan: swapped numbers would delete a calendar with its
+// events and write ids over the ERP's checkbox. Both are said by name, and going back is free.
+func TestAWrongFieldDeletesNothingBeforeItsPlan(t *testing.T) {
+	w, b := running(t)
+	w.events(3, "e-Vasyl", 1, 101, 102, 103)
+	p := b.change("binding_field", "7")
+	wantIn(t, p.body, "1 calendar with 3 events is deleted", "<li>Vasyl: 3 events</li>", "Apply and delete 1 calendar")
+	if w.saved().Version != 1 {
+		t.Fatal("saved before the plan was applied")
+	}
+	p = b.change("calendar_id_field", "7")
+	wantIn(t, p.body, "Field 7 of 3 cards in the ERP is overwritten", "Anna: “1” is lost", "Yes, that is meant")
+	if again := b.apply(p); again.status != http.StatusUnprocessableEntity || w.saved().Version != 1 {
+		t.Errorf("applied without being sure: %d", again.status)
+	}
+	if b.apply(p, "sure", "yes"); w.saved().Settings.CalendarIDField != 7 {
+		t.Error("what an admin is sure of is not saved")
+	}
+}
+
+// TestAFieldThatDoesNotExistIsRefused: number 77 is on nobody's card.
+func TestAFieldThatDoesNotExistIsRefused(t *testing.T) {
+	w, b := running(t)
+	p := b.change("binding_field", "77")
+	if p.status != http.StatusUnprocessableEntity || w.saved().Version != 1 {
+		t.Errorf("got %d", p.status)
+	}
+	wantIn(t, p.body, `id="e-binding_field"`, "has field 77")
+	p = b.change("calendar_id_field", "77")
+	wantIn(t, p.body, "No card in the ERP shows field 77.", "Yes, that is meant")
+	p = b.change("binding_field_other", "8")
+	w.erp.cards[1] = card(1, "Anna", "1", "+380 44 1234567")
+	p = b.change("binding_field_other", "8")
+	wantIn(t, p.body, "Field 8 does not look like a checkbox: 1 card holds something else (Anna: “+380 44 1234567”)")
+}
+
+// TestAWrongRoleDeletesNothingBeforeItsPlan: how many events of whom go is said before, and what
+// is applied is kept for the workers, so that the delete guard does not hold it under a reason
+// that is not true.
+func TestAWrongRoleDeletesNothingBeforeItsPlan(t *testing.T) {
+	w, b := running(t)
+	w.events(1, "e-Anna", 3, 101, 102, 103, 104)
+	w.events(2, "e-Bohdan", 3, 105)
+	w.events(2, "e-Bohdan", 1, 106)
+	p := b.change("shown_roles", "1")
+	wantIn(t, p.body, "5 events of 2 people are deleted", "<li>Anna: 4 events</li>", "<li>Bohdan: 1 event</li>", "Tasks in these states are shown no more: “On site”.")
+	if w.saved().Version != 1 {
+		t.Fatal("saved before the plan was applied")
+	}
+	b.apply(p)
+	applied := w.saved().Settings.Applied
+	if applied == nil || !applied.Hides(3, w.clock()) || applied.Hides(3, w.clock().Add(25*time.Hour)) || applied.Hides(1, w.clock()) {
+		t.Errorf("kept of the plan: %+v", applied)
+	}
+	p = b.change("shown_roles", "1,9")
+	if p.status != http.StatusUnprocessableEntity || !strings.Contains(p.body, "No state of the ERP has role 9.") {
+		t.Errorf("a role that no state has: %d", p.status)
+	}
+}
+
+// TestAPlanThatChangedIsShownOnceMore: between the page and the button one more lost the tick.
+func TestAPlanThatChangedIsShownOnceMore(t *testing.T) {
+	w, b := running(t)
+	p := b.change("binding_field", "7")
+	w.erp.cards[2] = card(2, "Bohdan", "0", "")
+	p = b.apply(p)
+	if p.status != http.StatusConflict || w.saved().Version != 1 {
+		t.Fatalf("got %d", p.status)
+	}
+	wantIn(t, p.body, "Meanwhile something changed.", "2 calendars with 0 events are deleted", "<li>Bohdan: 0 events</li>")
+	if b.apply(p); w.saved().Version != 2 {
+		t.Error("the plan as it is now cannot be applied")
+	}
+}
+
+// TestGoingBackKeepsWhatWasTyped: nothing is saved, and the form has what the plan was about.
+func TestGoingBackKeepsWhatWasTyped(t *testing.T) {
+	w, b := running(t)
+	p := b.change("binding_field", "7", "calendar_name", "Tasks of {{.Employee.Name}}")
+	back := b.form(p.body[strings.Index(p.body, "/settings/apply"):])
+	got := b.post("/settings/edit", back)
+	wantIn(t, got.body, `value="Tasks of {{.Employee.Name}}"`, `<option value="7" selected>Field 7: Calendar (ticked for 2 of 3)</option>`)
+	if w.saved().Version != 1 {
+		t.Error("going back saved something")
+	}
+}
+
+// TestWhatChangesNothingIsSavedAtOnce: how much may go in a day concerns nothing that exists.
+func TestWhatChangesNothingIsSavedAtOnce(t *testing.T) {
+	w, b := running(t)
+	if p := b.change("delete_guard_percent", "35", "backfill_hours", "48"); p.at.RawQuery != "queued=saved" || w.saved().Settings.DeleteGuardPercent != 35 {
+		t.Errorf("got %d at %s", p.status, p.at)
+	}
+}
+
+// TestPreview: an event is shown as it would be, from a task of the ERP that somebody has.
+func TestPreview(t *testing.T) {
+	w, b := running(t)
+	task := calendarsync.Task{ID: 1014, TypeName: "Repair", Address: "Sadova St 1", Customer: "Ivan", State: calendarsync.Say[calendarsync.StateID](1),
+		Start:     calendarsync.Say(calendarsync.LocalTime{Wall: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)}),
+		Executors: calendarsync.Say([]calendarsync.EmployeeID{2})}
+	w.erp.tasks = map[calendarsync.TaskID]calendarsync.TaskReading{1014: {Task: &task}}
+	p := b.change("preview", "1", "event_title", "No. {{.Task.ID}} for {{.Employee.Name}}")
+	wantIn(t, p.body, "No. 1014 for Bohdan", "2026-11-23, 09:30–10:30", "Sadova St 1", "Made from task 1014 of the ERP.")
+	if w.saved().Version != 1 {
+		t.Error("a preview saved something")
+	}
+	w.erp.tasks = nil
+	wantIn(t, b.change("preview", "1").body, "Connection, Sadova St 1, 4", "Made from a made-up task")
+}
