@@ -15,6 +15,7 @@ locals {
     grant-expiring         = { title = "The central account's grant is about to expire", severity = "WARNING" }
     client-refused         = { title = "Google refuses the OAuth client's id or secret: nothing is written", severity = "CRITICAL" }
     account-refused        = { title = "Google refuses the whole account: what it refuses waits until that is mended", severity = "CRITICAL" }
+    mark-unreadable        = { title = "Google does not give back what calendars and events are known by: nothing is created", severity = "CRITICAL" }
     deletions-held         = { title = "Deletions are held until an admin confirms them", severity = "WARNING" }
     takeover-needed        = { title = "Calendars are found that no database remembers: nothing is written until an admin decides", severity = "CRITICAL" }
     clock-wrong            = { title = "The ERP's clock is not that of time_zone: nothing is written", severity = "CRITICAL" }

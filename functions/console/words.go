@@ -153,6 +153,8 @@ func reasonWords(reason string) string {
 		return "Was deleted with all the others, because an admin asked for it."
 	case calendarsync.ReasonCalendarGone:
 		return "Google says that the calendar does not exist; it is looked for again before another is made."
+	case calendarsync.ReasonMarkUnreadable:
+		return "Waits: Google does not give back what the product knows its calendars by, so no further one is made."
 	case calendarsync.ReasonShareLowered:
 		return "Google lets them see busy times only: a sharing setting of the central account's Workspace forbids more."
 	case calendarsync.ReasonUndecided:

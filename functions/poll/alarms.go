@@ -108,6 +108,7 @@ func (p *poll) incidents() []incident {
 	out = append(out, incident{kind: logging.TakeoverNeeded, id: "takeover-" + p.takeover.UTC().Format(time.RFC3339), is: !p.takeover.IsZero(),
 		begins: "Calendars are found that no database remembers: nothing is written until an admin has decided about them",
 		ends:   "It is decided whose the calendars are that were found"})
+	out = append(out, markUnreadable(p.markLost))
 	if apart, wrong, compared := p.apart(); compared {
 		// The workers themselves refuse to write (rule 9.4).
 		out = append(out, incident{kind: logging.ClockWrong, id: "clock-" + p.clock.Unix.UTC().Format(time.RFC3339), is: wrong,
@@ -135,6 +136,18 @@ func accountIncidents(in *store.IncidentRecord) []incident {
 		c.attrs = []any{"at", in.At, "status", in.Status, "reason", in.Reason, "cure", incidents.Cure(in.Refusal)}
 	}
 	return []incident{client, account}
+}
+
+// markUnreadable is the alarm about a mark that Google does not give back (rule 3.14).
+func markUnreadable(u *store.UnreadableMark) incident {
+	lost := incident{kind: logging.MarkUnreadable, is: u != nil,
+		begins: "Google does not give back what calendars and events are known by: nothing is created until it does",
+		ends:   "Google gives marks back again"}
+	if u != nil {
+		lost.id = "mark-" + u.Since.UTC().Format(time.RFC3339)
+		lost.attrs = []any{"employee", u.Employee, "calendar", u.Calendar, "event", u.Event}
+	}
+	return lost
 }
 
 // fullRunMissed judges whether the nightly full run stays away or never comes to its

@@ -22,6 +22,8 @@ type poll struct {
 	// account and now are what the store said at the beginning, unless unknown says
 	// why it did not; account is zero where none was ever connected.
 	account store.AccountRecord
+	// markLost is a mark that Google does not give back; nil for none.
+	markLost *store.UnreadableMark
 	// takeover is since when an admin has to decide whose the calendars are that were
 	// found; zero for nothing to decide (rule 3.13).
 	takeover time.Time
@@ -95,7 +97,7 @@ func (p *poll) learn(ctx context.Context) {
 		p.unknown = err
 		return
 	}
-	p.takeover = in.TakeoverAsked
+	p.takeover, p.markLost = in.TakeoverAsked, in.Unreadable
 	p.now, p.unknown = p.Store.Now(ctx)
 }
 

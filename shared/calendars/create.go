@@ -21,6 +21,14 @@ func (p *employeePass) create(ctx context.Context) error {
 		return nil
 	}
 	p.created = true
+	release, err := p.createAlone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := p.awaitReadable(ctx); err != nil {
+		return err
+	}
 	account, err := p.Account.Account(ctx)
 	if err != nil {
 		return err
@@ -55,6 +63,9 @@ func (p *employeePass) create(ctx context.Context) error {
 	}
 	if err := p.save(ctx, change, pass.Outcome(activity, err)); err != nil {
 		return err
+	}
+	if err == nil {
+		return p.checkMark(ctx, made, p.mark(intent))
 	}
 	if lost {
 		// It may have been made: the list shows it, but not yet (rule 3.6).

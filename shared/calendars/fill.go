@@ -129,6 +129,9 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	if err == nil {
 		err = p.presentShown(ctx)
 	}
+	if err == nil {
+		err = p.reconsiderEvent(ctx, all)
+	}
 	if err != nil {
 		return head, nil, err
 	}

@@ -170,6 +170,8 @@ type hooked struct {
 	*googlecalendar.Gateway
 	before func(call, event string) error
 	after  func(call, event string) error
+	// answered changes the answer to a creation.
+	answered func(c *googlecalendar.Calendar)
 }
 
 func (h *hooked) run(f func(call, event string) error, call, event string) error {
@@ -217,6 +219,9 @@ func (h *hooked) CreateCalendar(ctx context.Context, name, zone string, m calend
 		return googlecalendar.Calendar{}, err
 	}
 	c, err := h.Gateway.CreateCalendar(ctx, name, zone, m)
+	if h.answered != nil {
+		h.answered(&c)
+	}
 	if lost := h.run(h.after, "create", ""); lost != nil {
 		return googlecalendar.Calendar{}, lost
 	}

@@ -3,6 +3,7 @@ package calendars
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -32,32 +33,26 @@ func (p *employeePass) adjust(ctx context.Context) error {
 // is what the list of its events said of it; should that be older than the calendar
 // itself, the calendar decides.
 func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar) error {
-	c := *p.rec().Calendar
-	mark := p.mark(c)
-	differs := func(have googlecalendar.Calendar) (kinds []string, differs bool) {
-		kinds = differences(have, c, p.name, p.settings.TimeZone, mark)
-		// For whom it is may never have been written; that is nobody's doing. Nor is the
-		// ERP's having moved, and marks of before there was a digest of it wait for another
-		// reason to be written.
-		moved := have.Mark.ERP != "" && have.Mark.ERP != mark.ERP
-		return kinds, len(kinds) > 0 || have.Mark.For != mark.For || moved
-	}
-	if _, differs := differs(head); !differs {
-		return nil
+	kinds, differs := p.differs(head)
+	if !differs {
+		return p.reconsiderMark(ctx, head)
 	}
 	have, err := p.Google.Calendar(p.calls(ctx), head.ID)
 	if err != nil {
 		return err
 	}
-	kinds, still := differs(have)
-	if !still {
-		return nil
+	if kinds, differs = p.differs(have); !differs {
+		return p.reconsiderMark(ctx, have)
 	}
 	if err := p.rewrite(ctx, have); err != nil {
 		return err
 	}
-	if err := p.learnForm(ctx, have); err != nil {
+	lost, err := p.learnForm(ctx, have)
+	if err != nil {
 		return err
+	}
+	if lost {
+		kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == DriftCalendarUnmarked })
 	}
 	for _, kind := range kinds {
 		p.drift.Add(kind, 1)
@@ -66,6 +61,30 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 		p.repaired++
 	}
 	return nil
+}
+
+// differs reports whether a calendar is to be written again, and what of it somebody
+// changed. For whom it is may never have been written; that is nobody's doing. Nor is the
+// ERP's having moved, and marks of before there was a digest of it wait for another reason
+// to be written.
+func (p *employeePass) differs(have googlecalendar.Calendar) (kinds []string, differs bool) {
+	c := *p.rec().Calendar
+	mark := p.mark(c)
+	kinds = differences(have, c, p.name, p.settings.TimeZone, mark)
+	if p.marksLost() {
+		kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == DriftCalendarUnmarked })
+		return kinds, len(kinds) > 0
+	}
+	moved := have.Mark.ERP != "" && have.Mark.ERP != mark.ERP
+	return kinds, len(kinds) > 0 || have.Mark.For != mark.For || moved
+}
+
+// reconsiderMark takes back that the calendar's mark did not come back, where it does.
+func (p *employeePass) reconsiderMark(ctx context.Context, have googlecalendar.Calendar) error {
+	if !p.isNoted() || p.unreadable.Event != "" || !have.Marked {
+		return nil
+	}
+	return p.noteReadable(ctx)
 }
 
 // rewrite writes name, zone and mark of a calendar read before.
@@ -83,13 +102,23 @@ func (p *employeePass) rewrite(ctx context.Context, have googlecalendar.Calendar
 
 // learnForm looks once more at a calendar that was only written back. If Google gives
 // the very name or zone that was taken for somebody's change, that is its own form of
-// what it was sent, and from now on what to expect (rule 2.8).
-func (p *employeePass) learnForm(ctx context.Context, before googlecalendar.Calendar) error {
+// what it was sent, and from now on what to expect (rule 2.8). lost: the mark did not come
+// back, which is noted (rule 3.14).
+func (p *employeePass) learnForm(ctx context.Context, before googlecalendar.Calendar) (lost bool, err error) {
 	now, err := p.Google.Calendar(p.calls(ctx), before.ID)
 	if err != nil {
 		// It is written, and looked at again after the next repair.
 		p.Log.WarnContext(ctx, "could not read the calendar after its repair", "employee", p.id, "calendar", before.ID, "error", err)
-		return nil
+		return false, nil
+	}
+	if !now.Marked && !p.marksLost() {
+		lost = true
+		if err := p.noteUnreadable(ctx, now.ID); err != nil {
+			return lost, err
+		}
+	}
+	if err := p.reconsiderMark(ctx, now); err != nil {
+		return lost, err
 	}
 	name, zone := returned(now, p.name, p.settings.TimeZone)
 	if now.Name != before.Name {
@@ -99,10 +128,10 @@ func (p *employeePass) learnForm(ctx context.Context, before googlecalendar.Cale
 		zone = ""
 	}
 	if name == "" && zone == "" {
-		return nil
+		return lost, nil
 	}
 	p.Log.WarnContext(ctx, "Google gives the calendar back in a form of its own", "employee", p.id, "calendar", before.ID, "name", name != "", "zone", zone != "")
-	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.ReturnedName, c.ReturnedZone = name, zone }))
+	return lost, p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.ReturnedName, c.ReturnedZone = name, zone }))
 }
 
 // returned is what Google gave back for a name and a zone, each "" if that is what was sent.

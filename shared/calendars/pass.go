@@ -28,6 +28,9 @@ type employeePass struct {
 	term     pass.Term
 	writes   int // numbers the activity of this lease
 	settings calendarsync.Settings
+	// unreadable is a mark that did not come back from Google, as was known when the pass
+	// began; nil for none.
+	unreadable *store.UnreadableMark
 
 	presentPass
 
@@ -244,6 +247,7 @@ func (p *employeePass) decide(ctx context.Context) error {
 		p.tenant = in.Tenant
 		return p.purge(ctx)
 	}
+	p.unreadable = in.Unreadable
 	if done, err := p.keepAsReadAhead(ctx); done || err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -55,6 +56,12 @@ type Store interface {
 	ForgetMapping(ctx context.Context, task, employee int64, alive string) error
 	// Installation names the tenant and the purge under way, always as they are now.
 	Installation(ctx context.Context) (store.InstallationRecord, error)
+	// Employee reads the record of another employee.
+	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
+	// NoteUnreadable notes that a mark did not come back from Google, NoteReadable that it
+	// did, or that what carried it is not there any more.
+	NoteUnreadable(ctx context.Context, u store.UnreadableMark) error
+	NoteReadable(ctx context.Context, u store.UnreadableMark) error
 
 	// How many deletions went in a rolling day (rule 4.3).
 
@@ -181,11 +188,15 @@ type Syncer struct {
 	waits Waits
 	pause *pass.Pause // of creating and sharing
 	spare *semaphore.Weighted
+	// markSeen is set once this process has seen a mark come back; until then creating
+	// lets it make one calendar at a time.
+	markSeen atomic.Bool
+	creating *semaphore.Weighted
 }
 
 // New makes a Syncer.
 func New(waits Waits, deps Deps) *Syncer {
-	return &Syncer{Deps: deps, waits: waits, pause: pass.NewCreationsPause(deps.Store, deps.Account, deps.Now, deps.Log), spare: semaphore.NewWeighted(spare)}
+	return &Syncer{Deps: deps, waits: waits, creating: semaphore.NewWeighted(1), pause: pass.NewCreationsPause(deps.Store, deps.Account, deps.Now, deps.Log), spare: semaphore.NewWeighted(spare)}
 }
 
 // Order says whose calendars to make right, and why.

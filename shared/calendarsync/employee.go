@@ -32,6 +32,7 @@ const (
 	ReasonUndecided      Reason = "undecided"       // an admin has to say whose the calendars are that were found
 	ReasonCalendarGone   Reason = "calendar-gone"   // Google says that the calendar does not exist
 	ReasonShareLowered   Reason = "share-lowered"   // Google lets the employee see busy times only
+	ReasonMarkUnreadable Reason = "mark-unreadable" // Google does not give marks back
 )
 
 // DecideEmployee judges whether an employee is to have a calendar. vouched is whether a

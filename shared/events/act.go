@@ -195,7 +195,7 @@ func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 		a.under = settled
 	case a.event.Cancelled:
 		a.under = cancelled
-	case !a.event.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id)):
+	case !t.ours(a.event, w.party):
 		// Events without our mark are never touched, whatever their id.
 		a.under, a.err = unusable, failure.New(failure.Forbidden, "write "+a.event.String(), "its mark is not ours")
 	case a.event.Mark.Hash == w.decision.Event.Hash() && !(calendarsync.Actual{Observed: &a.event.Fields}).Drifted(w.decision.Event):
@@ -208,12 +208,52 @@ func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 }
 
 func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
-	t.Writes++
-	a.event, a.err = t.s.Google.InsertEvent(ctx, w.party.record.Calendar.ID, t.draft(w, googlecalendar.Event{}))
 	a.under = settled
-	if failure.Is(a.err, failure.Conflict) {
-		w.taken, a.under = true, unread
+	if t.basis.unreadable.StopsEvents(t.acquiredAt()) {
+		a.err = failure.New(failure.Transient, "insert event "+w.intent.EventID, "Google does not give marks back: nothing is inserted until it does")
+		return
 	}
+	t.Writes++
+	draft := t.draft(w, googlecalendar.Event{})
+	a.event, a.err = t.s.Google.InsertEvent(ctx, w.party.record.Calendar.ID, draft)
+	switch {
+	case failure.Is(a.err, failure.Conflict):
+		w.taken, a.under = true, unread
+	case a.err == nil:
+		t.checkMark(ctx, w, a, draft.Mark)
+	}
+}
+
+// checkMark looks for the mark in the answer to an insert, and, where it is not, in the
+// event itself, once. What would be inserted without one would be nobody's, and inserted
+// again under one generation after another (rule 3.14).
+func (t *taskPass) checkMark(ctx context.Context, w *write, a *placement, mark calendarsync.Mark) {
+	calendar := w.party.record.Calendar.ID
+	if a.event.Mark != mark {
+		if have, err := t.s.Google.Event(ctx, calendar, w.intent.EventID); err == nil && have.Mark == mark {
+			a.event = have
+		}
+	}
+	before := t.basis.unreadable
+	var err error
+	switch {
+	case a.event.Mark != mark:
+		u := store.UnreadableMark{Since: t.acquiredAt(), Employee: w.party.id, Calendar: calendar, Event: w.intent.EventID}
+		t.s.Log.ErrorContext(ctx, "Google does not give an event's mark back: nothing is created until it does", "task", t.id, "employee", u.Employee, "event", u.Event)
+		t.basis.unreadable, err = &u, t.s.Store.NoteUnreadable(ctx, u)
+	case before != nil && before.Event != "":
+		t.basis.unreadable, err = nil, t.s.Store.NoteReadable(ctx, *before)
+	}
+	if err != nil {
+		t.fail(err)
+	}
+}
+
+// ours reports whether what Google has under the id of a party's event is that event:
+// while marks do not come back, the id that is remembered is enough.
+func (t *taskPass) ours(e googlecalendar.Event, p *party) bool {
+	return e.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id)) ||
+		t.basis.unreadable != nil && t.basis.unreadable.Event != "" && !e.Marked && p.mapping.State == store.MappingLive && p.mapping.EventID == e.ID
 }
 
 func (t *taskPass) update(ctx context.Context, w *write, a *placement) {

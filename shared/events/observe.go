@@ -191,14 +191,16 @@ func (t *taskPass) ask(ctx context.Context, p *party) error {
 		// Never used, as by an announced insert that was never made; or deleted for
 		// good, which the insert finds out.
 		p.actual = calendarsync.Actual{Presence: calendarsync.Never}
-	case ev.Cancelled || !ev.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id)):
+	case ev.Cancelled || !t.ours(ev, p):
 		// Either way the id is taken and nothing of ours is under it. An event
 		// without our mark is never touched (rule 3.2).
 		p.actual = calendarsync.Actual{Presence: calendarsync.Cancelled}
 	default:
 		p.actual.Presence = calendarsync.Live
 		p.actual.Observed = &ev.Fields
-		p.actual.Sent = ev.Mark.Hash
+		if ev.Marked {
+			p.actual.Sent = ev.Mark.Hash
+		}
 		if p.mapping.Open() {
 			// What Google returned for the lost write is not known.
 			p.actual.Returned = ""

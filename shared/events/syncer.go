@@ -40,6 +40,10 @@ type Store interface {
 	SettleTask(ctx context.Context, l *store.TaskLease, o store.TaskOutcome) (released bool, err error)
 	// Employee gives one employee's record; found is false where there is none.
 	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
+	// NoteUnreadable notes that a mark did not come back from Google, NoteReadable that
+	// marks do.
+	NoteUnreadable(ctx context.Context, u store.UnreadableMark) error
+	NoteReadable(ctx context.Context, u store.UnreadableMark) error
 	// EmployeesOfDivisions lists the employees that any of the divisions has.
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
 	pass.Guard
@@ -286,6 +290,8 @@ type basis struct {
 	at     time.Time
 	rules  *calendarsync.Rules
 	tenant string
+	// unreadable is a mark that Google did not give back; nil for none.
+	unreadable *store.UnreadableMark
 }
 
 // read reads the held tasks in one call, and what they are judged by.
@@ -311,7 +317,7 @@ func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error
 		return b, err
 	}
 	in, err := s.Tenant.Installation(ctx)
-	b.tenant = in.Tenant
+	b.tenant, b.unreadable = in.Tenant, in.Unreadable
 	return b, err
 }
 

@@ -26,6 +26,8 @@ const (
 	ClientRefused AlarmKind = "client-refused"
 	// AccountRefused: Google refuses the whole account, for another reason than those above.
 	AccountRefused AlarmKind = "account-refused"
+	// MarkUnreadable: Google does not give back what the product knows its own by.
+	MarkUnreadable AlarmKind = "mark-unreadable"
 	// DeletionsHeld: the delete guard holds deletions for an admin to decide.
 	DeletionsHeld AlarmKind = "deletions-held"
 	// TakeoverNeeded: calendars were found that no database remembers; an admin has to decide.

@@ -23,6 +23,8 @@ type InstallationRecord struct {
 	// GoogleZones are the names by which Google takes zones that it does not take by
 	// their own (rule 2.9).
 	GoogleZones map[string]string `firestore:"google_zones,omitempty" json:"google_zones,omitempty"`
+	// Unreadable is a mark that Google did not give back, nil for none.
+	Unreadable *UnreadableMark `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
 }
 
 func installationRef() Ref { return Ref{Installation, "current"} }
@@ -68,6 +70,55 @@ func (s *Store) SetGoogleZone(ctx context.Context, zone, name string) error {
 		}
 		names[zone] = name
 		in.GoogleZones = names
+		return set
+	})
+}
+
+// UnreadableMark names a thing whose mark did not come back from Google. While there is
+// one, no calendar is made, nor, where it is an event, an event (rule 3.14).
+type UnreadableMark struct {
+	Since    time.Time `firestore:"since" json:"since"`
+	Employee int64     `firestore:"employee" json:"employee"`
+	Calendar string    `firestore:"calendar" json:"calendar"`
+	// Event is "" where it is the calendar's own mark.
+	Event string `firestore:"event,omitempty" json:"event,omitempty"`
+}
+
+// unreadableEventFor is how long an event whose mark is lost stops others: nothing
+// writes it again to see whether the mark comes back, so another is tried then.
+const unreadableEventFor = 24 * time.Hour
+
+// Stops reports whether no calendar may be made at a time. nil stops nothing.
+func (u *UnreadableMark) Stops(now time.Time) bool {
+	return u != nil && (u.Event == "" || now.Before(u.Since.Add(unreadableEventFor)))
+}
+
+// StopsEvents reports whether no event may be inserted at a time.
+func (u *UnreadableMark) StopsEvents(now time.Time) bool {
+	return u != nil && u.Event != "" && u.Stops(now)
+}
+
+// NoteUnreadable notes that the mark of a calendar or event did not come back. What was
+// noted before stays, unless it stops nothing any more.
+func (s *Store) NoteUnreadable(ctx context.Context, u UnreadableMark) error {
+	return change(ctx, s, "note that a mark cannot be read", installationRef(), func(in *InstallationRecord, _ bool, now time.Time) effect {
+		if in.Unreadable.Stops(now) {
+			return nothing
+		}
+		u.Since = now
+		in.Unreadable = &u
+		return set
+	})
+}
+
+// NoteReadable takes back what was noted of a calendar or event: its mark has come back,
+// or it is not there any more.
+func (s *Store) NoteReadable(ctx context.Context, u UnreadableMark) error {
+	return change(ctx, s, "note that a mark can be read", installationRef(), func(in *InstallationRecord, _ bool, _ time.Time) effect {
+		if in.Unreadable == nil || in.Unreadable.Calendar != u.Calendar || in.Unreadable.Event != u.Event {
+			return nothing
+		}
+		in.Unreadable = nil
 		return set
 	})
 }

@@ -462,6 +462,14 @@ func (s *Server) renderField(ev *event, name string, val any, v view, hide bool)
 		return val, true
 	case "reminders": // they belong to the owner
 		return val, roleRank[v.role] >= roleRank["writer"]
+	case "extendedProperties":
+		if props, ok := val.(obj); ok && !v.stored && s.opt.Ways.PropertiesLost && props["private"] != nil {
+			s.meet(wayPropertiesLost)
+			shared := maps.Clone(props)
+			delete(shared, "private")
+			return shared, !hide
+		}
+		return val, !hide
 	case "source":
 		return val, strings.EqualFold(v.account, ev.creator)
 	case "summary", "location":

@@ -76,6 +76,8 @@ type DescriptionForm struct {
 	Breaks Breaks
 	// Escaped gives & < > and quotation marks as HTML entities.
 	Escaped bool
+	// Lost gives none at all.
+	Lost bool
 	// Answers and Lists say where: in those of calendars.insert, get, update and
 	// patch; in calendarList and at the head of events.list.
 	Answers, Lists bool
@@ -98,6 +100,10 @@ func (s *Server) described(text string, list bool) string {
 	d := s.opt.Ways.Descriptions
 	if list && !d.Lists || !list && !d.Answers {
 		return text
+	}
+	if d.Lost && text != "" {
+		s.meet(wayDescriptionLost)
+		return ""
 	}
 	out := text
 	switch d.Breaks {

@@ -35,6 +35,9 @@ type Ways struct {
 	// Descriptions is what becomes of the descriptions of calendars, which is where
 	// a client may keep a mark. G5: nothing is known.
 	Descriptions DescriptionForm
+	// PropertiesLost gives events without their private extended properties, which is
+	// where a client may keep the marks of events. G5: nothing speaks for it.
+	PropertiesLost bool
 
 	// Outside is what a Workspace policy makes of a share with an address outside
 	// the owner's domain. G6: support.google.com/a/answer/60765 says that outsiders
@@ -115,29 +118,31 @@ type DefaultRule struct{ Type, Value, Role string }
 
 // Names of the ways, as Server.Met counts them and Ways.Names lists them.
 const (
-	wayStaleRows      = "G2 stale rows"
-	wayZoneAliased    = "G3 zone aliased"
-	wayZoneRefused    = "G3 zone refused"
-	wayTextFolded     = "G4 texts folded later"
-	wayTextAtOnce     = "G4 texts folded at once"
-	wayDescription    = "G5 calendar descriptions folded"
-	wayEscaped        = "G5 calendar descriptions escaped"
-	wayOutsideRefused = "G6 outside shares refused"
-	wayOutsideLowered = "G6 outside shares lowered"
-	wayOutsideBlind   = "G6 outside shares blind"
-	wayDefaultRules   = "G7 default rules"
-	wayGmail          = "G8 gmail respelled"
-	wayGroup          = "G8 user answered as group"
-	wayHidden         = "G8 invitations hidden"
-	wayHourly         = "G9 calendars limited by the hour"
-	wayDaily          = "G9 creations limited by the day"
-	wayLocksAll       = "G9 creation locks all writes"
-	wayPrecondition   = "G11 stray 412"
-	wayBare           = "G12 cancelled events lose their fields"
-	wayVanished       = "G12 cancelled events disappear"
-	wayReach          = "G13 reach lost"
-	wayUTF16          = "G14 limits in UTF-16 units"
-	wayListDelay      = "G15 late lists"
+	wayStaleRows       = "G2 stale rows"
+	wayZoneAliased     = "G3 zone aliased"
+	wayZoneRefused     = "G3 zone refused"
+	wayTextFolded      = "G4 texts folded later"
+	wayTextAtOnce      = "G4 texts folded at once"
+	wayDescription     = "G5 calendar descriptions folded"
+	wayEscaped         = "G5 calendar descriptions escaped"
+	wayDescriptionLost = "G5 calendar descriptions lost"
+	wayPropertiesLost  = "G5 private properties lost"
+	wayOutsideRefused  = "G6 outside shares refused"
+	wayOutsideLowered  = "G6 outside shares lowered"
+	wayOutsideBlind    = "G6 outside shares blind"
+	wayDefaultRules    = "G7 default rules"
+	wayGmail           = "G8 gmail respelled"
+	wayGroup           = "G8 user answered as group"
+	wayHidden          = "G8 invitations hidden"
+	wayHourly          = "G9 calendars limited by the hour"
+	wayDaily           = "G9 creations limited by the day"
+	wayLocksAll        = "G9 creation locks all writes"
+	wayPrecondition    = "G11 stray 412"
+	wayBare            = "G12 cancelled events lose their fields"
+	wayVanished        = "G12 cancelled events disappear"
+	wayReach           = "G13 reach lost"
+	wayUTF16           = "G14 limits in UTF-16 units"
+	wayListDelay       = "G15 late lists"
 )
 
 // Names lists the ways that are set, in the order of their rows, spells included.
@@ -146,6 +151,7 @@ func (w Ways) Names() []string {
 		wayStaleRows: w.StaleRows != 0, wayZoneAliased: len(w.ZonesAliased) > 0, wayZoneRefused: len(w.ZonesRefused) > 0,
 		wayTextFolded: w.Texts.any() && !w.Texts.AtOnce, wayTextAtOnce: w.Texts.any() && w.Texts.AtOnce,
 		wayDescription: w.Descriptions.shows() && w.Descriptions.Breaks != "", wayEscaped: w.Descriptions.shows() && w.Descriptions.Escaped,
+		wayDescriptionLost: w.Descriptions.shows() && w.Descriptions.Lost, wayPropertiesLost: w.PropertiesLost,
 		wayOutsideRefused: w.Outside == OutsideRefused, wayOutsideLowered: w.Outside == OutsideLowered, wayOutsideBlind: w.Outside == OutsideBlind,
 		wayDefaultRules: len(w.DefaultRules) > 0, wayGmail: w.GmailSpelling, wayGroup: w.GroupsOneIn > 0, wayHidden: w.InvitationsHidden,
 		wayHourly: w.CalendarsPerHour > 0, wayDaily: w.CalendarsPerDay > 0 || w.SharesPerDay > 0, wayLocksAll: w.CreationLocksAll,

@@ -193,3 +193,41 @@ func zoneNames(r *rig) {
 	r.must(r.s.SetGoogleZone(r.ctx, "Europe/Kyiv", "Europe/Kyiv"))
 	name("Europe/Kyiv", "Europe/Kyiv")
 }
+
+func unreadableMark(r *rig) {
+	noted := func(what string, want *store.UnreadableMark, calendars, events bool) {
+		r.Helper()
+		in, err := r.s.Installation(r.ctx)
+		r.must(err)
+		equal(r, what, in.Unreadable, want)
+		equal(r, what+": calendars", in.Unreadable.Stops(r.b.now()), calendars)
+		equal(r, what+": events", in.Unreadable.StopsEvents(r.b.now()), events)
+	}
+	one := store.UnreadableMark{Employee: 7, Calendar: "c7"}
+	event := store.UnreadableMark{Employee: 8, Calendar: "c8", Event: "e"}
+	noted("nothing", nil, false, false)
+	r.unchanged("what was never noted", func() { r.must(r.s.NoteReadable(r.ctx, one)) })
+	r.must(r.s.NoteUnreadable(r.ctx, one))
+	want := one
+	want.Since = r.b.now()
+	noted("a calendar's", &want, true, false)
+	r.b.advance(48 * time.Hour)
+	r.unchanged("another, and the end of another", func() {
+		r.must(r.s.NoteUnreadable(r.ctx, event))
+		r.must(r.s.NoteReadable(r.ctx, event))
+	})
+	noted("the first stays", &want, true, false)
+	r.must(r.s.NoteReadable(r.ctx, one))
+	noted("readable", nil, false, false)
+
+	r.must(r.s.NoteUnreadable(r.ctx, event))
+	want = event
+	want.Since = r.b.now()
+	noted("an event's", &want, true, true)
+	r.b.advance(24 * time.Hour)
+	noted("an event's, a day later", &want, false, false)
+	r.must(r.s.NoteUnreadable(r.ctx, one))
+	want = one
+	want.Since = r.b.now()
+	noted("another in its place", &want, true, false)
+}

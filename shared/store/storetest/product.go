@@ -80,6 +80,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"the first tenant wins", tenant},
 		{"the names of zones", zoneNames},
 		{"an admin decides whose the found calendars are", takeover},
+		{"a mark that cannot be read", unreadableMark},
 		{"slots of the budget", slots},
 		{"a calendar's slots", calendarSlots},
 		{"a calendar's pace", calendarPaces},

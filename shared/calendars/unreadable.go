@@ -1,0 +1,120 @@
+package calendars
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// unreadableAgain is how often one who waits because marks do not come back is looked at.
+const unreadableAgain = time.Hour
+
+// createAlone has this process make one calendar at a time until it has seen a mark come
+// back: where Google loses them, one calendar is enough to find out (rule 3.14). release
+// lets the next one go.
+func (p *employeePass) createAlone(ctx context.Context) (release func(), err error) {
+	if p.markSeen.Load() {
+		return func() {}, nil
+	}
+	if err := p.creating.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	release = func() { p.creating.Release(1) }
+	// It may have waited for others, and for what they found out.
+	err = p.extend(ctx)
+	if err == nil {
+		var in store.InstallationRecord
+		in, err = p.Store.Installation(p.calls(ctx))
+		p.unreadable = in.Unreadable
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// awaitReadable ends the pass while marks do not come back: what is made now would never
+// be found again.
+func (p *employeePass) awaitReadable(ctx context.Context) error {
+	u := p.unreadable
+	if !u.Stops(p.term.AcquiredAt()) {
+		return nil
+	}
+	if u.Event == "" {
+		whose, _, err := p.Store.Employee(ctx, u.Employee)
+		if err != nil {
+			return err
+		}
+		if whose.Calendar == nil || whose.Calendar.ID != u.Calendar {
+			// Nobody would ever see its mark again: the calendar to be made shows whether
+			// they come back.
+			return p.noteReadable(ctx)
+		}
+	}
+	if reason := string(calendarsync.ReasonMarkUnreadable); p.rec().State != store.StatePending || p.rec().Reason != reason {
+		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, reason }); err != nil {
+			return err
+		}
+	}
+	return p.later(p.term.AcquiredAt().Add(unreadableAgain))
+}
+
+// checkMark looks for the mark in the answer to a creation, and, where it is not, in the
+// calendar itself, once.
+func (p *employeePass) checkMark(ctx context.Context, made googlecalendar.Calendar, mark calendarsync.CalendarMark) error {
+	carries := func(c googlecalendar.Calendar) bool { return c.Marked && c.Mark.Line() == mark.Line() }
+	if !carries(made) {
+		have, err := p.Google.Calendar(p.calls(ctx), made.ID)
+		if err != nil || !carries(have) {
+			return p.noteUnreadable(ctx, made.ID)
+		}
+	}
+	p.markSeen.Store(true)
+	return nil
+}
+
+func (p *employeePass) noteUnreadable(ctx context.Context, calendar string) error {
+	p.Log.ErrorContext(ctx, "Google does not give a calendar's mark back: nothing is created until it does", "employee", p.id, "calendar", calendar)
+	u := store.UnreadableMark{Employee: int64(p.id), Calendar: calendar}
+	p.unreadable = &u
+	return p.Store.NoteUnreadable(ctx, u)
+}
+
+// noteReadable takes back what was noted.
+func (p *employeePass) noteReadable(ctx context.Context) error {
+	u := *p.unreadable
+	p.Log.InfoContext(ctx, "nothing is known any more of a mark that cannot be read", "calendar", u.Calendar, "event", u.Event)
+	p.unreadable = nil
+	return p.Store.NoteReadable(ctx, u)
+}
+
+// marksLost reports whether calendars' marks do not come back, so that writing this one's
+// again would be for nothing. One calendar is written all the same, by each full run, to
+// see whether they do.
+func (p *employeePass) marksLost() bool {
+	u := p.unreadable
+	return u != nil && u.Event == "" && (p.created || u.Calendar != p.rec().Calendar.ID)
+}
+
+// isNoted reports whether what was noted is of the employee's calendar, or of an event in it.
+func (p *employeePass) isNoted() bool {
+	return p.unreadable != nil && p.rec().Calendar != nil && p.unreadable.Calendar == p.rec().Calendar.ID
+}
+
+// reconsiderEvent takes back what was noted of an event that the list shows with its
+// mark, or not at all.
+func (p *employeePass) reconsiderEvent(ctx context.Context, all []googlecalendar.Event) error {
+	if !p.isNoted() || p.unreadable.Event == "" {
+		return nil
+	}
+	event := p.unreadable.Event
+	if slices.ContainsFunc(all, func(e googlecalendar.Event) bool { return e.ID == event && !e.Marked }) {
+		return nil
+	}
+	return p.noteReadable(ctx)
+}

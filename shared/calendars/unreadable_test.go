@@ -1,0 +1,205 @@
+package calendars_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// unreadable is what the installation notes of a mark that did not come back.
+func (b *bench) unreadable() *store.UnreadableMark {
+	b.t.Helper()
+	in, err := b.store.Installation(b.t.Context())
+	must(b.t, err)
+	return in.Unreadable
+}
+
+// made are all calendars that were ever made.
+func (b *bench) made() []fakegoogle.CalendarSnapshot {
+	return slices.DeleteFunc(b.google.Calendars(), func(c fakegoogle.CalendarSnapshot) bool { return c.Primary })
+}
+
+var descriptionsLost = fakegoogle.DescriptionForm{Lost: true, Answers: true, Lists: true}
+
+// Rule 3.14: a calendar whose mark does not come back is remembered by its id and used,
+// and no second one is made until the mark does.
+func TestAMarkThatDoesNotComeBackStopsBeforeASecondCalendar(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ways(fakegoogle.Ways{Descriptions: descriptionsLost}))
+	i := b.start(0)
+	ids := []int64{b.hire("Olena"), b.hire("Petro"), b.hire("Ivan"), b.hire("Roman"), b.hire("Maria")}
+	b.addTask(b.hour(9), ids...)
+	i.employee(queue.CauseNotify, ids...)
+	for range 3 {
+		i.employee(queue.CauseReconcile, ids...)
+		b.clock.advance(6 * time.Hour)
+		i.due()
+	}
+	if n := len(b.made()); n != 1 {
+		t.Fatalf("%d calendars were made", n)
+	}
+	noted := b.unreadable()
+	only := b.made()[0]
+	if noted == nil || noted.Calendar != only.ID || noted.Event != "" {
+		t.Fatalf("noted %+v", noted)
+	}
+	owner := noted.Employee
+	if rec := b.record(owner); rec.State != store.StateActive || rec.Calendar.ID != only.ID {
+		t.Errorf("the calendar is not used: %+v", rec)
+	}
+	if only.Live != 1 {
+		t.Errorf("it holds %d events", only.Live)
+	}
+	for _, id := range ids {
+		if rec := b.record(id); id != owner && (rec.State != store.StatePending || rec.Reason != string(calendarsync.ReasonMarkUnreadable) || rec.Failure != nil) {
+			t.Errorf("employee %d: %s, %q, %+v", id, rec.State, rec.Reason, rec.Failure)
+		}
+	}
+
+	// Mended, everybody follows.
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = fakegoogle.DescriptionForm{} })
+	i.employee(queue.CauseReconcile, ids...)
+	i.rest()
+	if b.unreadable() != nil {
+		t.Errorf("still noted: %+v", b.unreadable())
+	}
+	for _, id := range ids {
+		b.want(id, b.hour(9))
+	}
+	if n := len(b.made()); n != len(ids) {
+		t.Errorf("%d calendars", n)
+	}
+	b.wantQuiet(ids...)
+}
+
+// Rule 3.14: the mark is read in the insert's own answer; only where it lacks it, the
+// calendar is read, once.
+func TestTheMarkIsCheckedInTheAnswerToTheInsert(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		lost bool
+		gets int
+	}{"it comes back": {false, 0}, "not in the answer": {true, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i := b.start(0)
+			i.google.answered = func(c *googlecalendar.Calendar) {
+				if row.lost {
+					c.Description, c.Mark, c.Marked = "", calendarsync.CalendarMark{}, false
+				}
+			}
+			who := b.hire("Olena")
+			i.employee(queue.CauseNotify, who)
+			i.rest()
+			if n := len(b.google.Requests(fakegoogle.Filter{Method: "calendar.calendars.get"})); n != row.gets {
+				t.Errorf("the calendar was read %d times", n)
+			}
+			if b.unreadable() != nil {
+				t.Errorf("noted %+v", b.unreadable())
+			}
+		})
+	}
+}
+
+// Rule 3.14: the calendar whose mark is lost is the one that is written again to see
+// whether it comes back, once a full run; no other is.
+func TestOneCalendarIsWrittenAgainUntilItsMarkComesBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena", "Petro")
+	i.employee(queue.CauseReconcile, ids...)
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = descriptionsLost })
+	for night := range 4 {
+		b.google.ResetRequests()
+		i.employee(queue.CauseReconcile, ids...)
+		updates := len(b.google.Requests(fakegoogle.Filter{Method: "calendar.calendars.update"}))
+		if night == 0 && (updates > 2 || b.unreadable() == nil) || night > 0 && updates != 1 {
+			t.Errorf("night %d: %d updates, noted %+v", night, updates, b.unreadable())
+		}
+	}
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = fakegoogle.DescriptionForm{} })
+	i.employee(queue.CauseReconcile, ids...)
+	if b.unreadable() != nil {
+		t.Errorf("still noted: %+v", b.unreadable())
+	}
+	b.wantQuiet(ids...)
+}
+
+// Rule 3.14: what is noted of a calendar that is nobody's present one any more keeps
+// nobody waiting.
+func TestAnUnreadableMarkOfAFormerCalendarKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ways(fakegoogle.Ways{Descriptions: descriptionsLost}))
+	i := b.start(0)
+	first := b.hire("Olena")
+	i.employee(queue.CauseNotify, first)
+	if b.unreadable() == nil {
+		t.Fatal("nothing is noted")
+	}
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = fakegoogle.DescriptionForm{} })
+	must(t, b.google.DeleteCalendar(b.made()[0].ID))
+	b.change(first, func(r *store.EmployeeRecord) { r.Calendar, r.State = nil, store.StatePending })
+	second := b.hire("Petro")
+	i.employee(queue.CauseNotify, second)
+	i.rest()
+	if b.calendar(second) == "" || b.unreadable() != nil {
+		t.Errorf("calendar %q, noted %+v", b.calendar(second), b.unreadable())
+	}
+}
+
+// Rule 3.14: the same of events: the one whose mark does not come back stays as it is and
+// no other is inserted, under whatever generation.
+func TestAnEventsMarkThatDoesNotComeBackStopsInserts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = true })
+	one := b.addTask(b.hour(9), ids...)
+	i.task(one)
+	noted := b.unreadable()
+	if noted == nil || noted.Calendar != b.calendar(ids[0]) || noted.Event == "" {
+		t.Fatalf("noted %+v", noted)
+	}
+	i.task(b.addTask(b.hour(10), ids...))
+	for range 3 {
+		i.employee(queue.CauseReconcile, ids...)
+		i.due()
+		b.clock.advance(4 * time.Hour)
+	}
+	b.want(ids[0], b.hour(9))
+	if inserts := b.inserted(); len(inserts) != 1 {
+		t.Errorf("inserted %v", inserts)
+	}
+	// It goes on being moved.
+	must(t, b.erp.MoveTask(one, b.hour(11)))
+	i.task(one)
+	b.want(ids[0], b.hour(11))
+
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = false })
+	i.employee(queue.CauseReconcile, ids...)
+	i.rest()
+	if b.unreadable() != nil {
+		t.Errorf("still noted: %+v", b.unreadable())
+	}
+	b.want(ids[0], b.hour(10), b.hour(11))
+	b.wantQuiet(ids...)
+}
+
+// inserted are the ids of the events that were inserted.
+func (b *bench) inserted() []string {
+	var out []string
+	for _, r := range b.google.Requests(fakegoogle.Filter{Method: "calendar.events.insert"}) {
+		if r.Status < 300 {
+			out = append(out, strings.TrimSpace(r.EventID))
+		}
+	}
+	return out
+}
