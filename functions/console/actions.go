@@ -7,29 +7,40 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // syncEmployee asks for a pass over one employee; a dead letter of theirs clears
 // itself when that pass succeeds.
 func (h *handler) syncEmployee(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.ask(w, r, s, h.cfg.EmployeeTopic, "employee")
+	h.ask(w, r, s, store.Employees, "employee")
 }
 
 // syncTask asks for a pass over one task.
 func (h *handler) syncTask(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.ask(w, r, s, h.cfg.TaskTopic, "task")
+	h.ask(w, r, s, store.Tasks, "task")
 }
 
-func (h *handler) ask(w http.ResponseWriter, r *http.Request, s signin.Session, topic, kind string) {
+// ask asks for a pass over one key. The key's own page shows what comes of it, in place; any
+// other page says that it was asked.
+func (h *handler) ask(w http.ResponseWriter, r *http.Request, s signin.Session, of store.Collection, what string) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || id <= 0 {
 		h.notFound(w, r, s)
 		return
 	}
-	m := queue.Message{IDs: []int64{id}, Cause: queue.CauseConsole, Lane: queue.LaneLive}
-	if h.publish(w, r, topic, m) {
-		h.goBack(w, r, "queued", kind, "id", strconv.FormatInt(id, 10))
+	own, asked := taskPath(id), h.Now()
+	if of == store.Employees {
+		own = personPath(id)
 	}
+	if !h.askFor(w, r, of, []int64{id}) {
+		return
+	}
+	if back(r, own).Path != own {
+		h.goBackOr(w, r, own, "queued", what, "id", strconv.FormatInt(id, 10))
+		return
+	}
+	h.goBackOr(w, r, own, askedField, strconv.FormatInt(asked.Unix(), 10))
 }
 
 // run asks for a full run.

@@ -280,8 +280,8 @@ func TestActionsPublish(t *testing.T) {
 		path, topic, to string
 		want            []queue.Message
 	}{
-		{"/employees/42/sync", "employee-changes", "/?id=42&queued=employee", console(queue.Message{IDs: []int64{42}, Lane: queue.LaneLive})},
-		{"/tasks/7/sync", "task-changes", "/?id=7&queued=task", console(queue.Message{IDs: []int64{7}, Lane: queue.LaneLive})},
+		{"/employees/42/sync", "employee-changes", "/employees/42?asked=1795341600", console(queue.Message{IDs: []int64{42}, Lane: queue.LaneLive})},
+		{"/tasks/7/sync", "task-changes", "/tasks/7?asked=1795341600", console(queue.Message{IDs: []int64{7}, Lane: queue.LaneLive})},
 		{"/run", "employee-changes", "/?queued=all", console(queue.Message{All: true, Lane: queue.LaneBulk})},
 	} {
 		w.sent.messages = map[string][]queue.Message{}

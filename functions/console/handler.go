@@ -16,6 +16,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/rulebook"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -45,6 +46,7 @@ type Config struct {
 
 // Settings is what the function needs of settings.Source.
 type Settings interface {
+	Settings(ctx context.Context) (calendarsync.Settings, error)
 	Saved(ctx context.Context) (settings.Saved, error)
 	Apply(ctx context.Context, next calendarsync.Settings, by string, version int64, plan *store.SettingsPlan) error
 }
@@ -82,6 +84,7 @@ type handler struct {
 	routes         http.Handler
 	assets         assets
 	guides         map[string]guidePage // by language
+	rules          *rulebook.Source
 }
 
 // New makes the function's handler. The only errors are malformed public URLs and
@@ -110,6 +113,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite,
 		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, translations: translations, assets: files}
 
+	h.rules = rulebook.New(deps.Settings, deps.ERP, readOnly{deps.Store}, deps.Now, deps.Log)
 	if h.guides, err = makeGuides(files, translations, consoleSite.Path("")); err != nil {
 		return nil, err
 	}
@@ -150,6 +154,9 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("GET /employees", h.page(h.showPeople))
 	mux.HandleFunc("POST /employees/sync", h.action(h.syncPeople))
 	mux.HandleFunc("POST /employees/invite", h.action(h.invitePeople))
+	mux.HandleFunc("GET /employees/{id}", h.page(h.showPerson))
+	mux.HandleFunc("GET /tasks", h.page(h.findTask))
+	mux.HandleFunc("GET /tasks/{id}", h.page(h.showTask))
 	mux.HandleFunc("GET /employees/{id}/rebuild", h.page(h.showRebuild))
 	mux.HandleFunc("POST /employees/{id}/rebuild", h.action(h.rebuild))
 	mux.HandleFunc("GET /employees/{id}/replace", h.page(h.showReplace))

@@ -111,6 +111,7 @@ func navigation(t i18n.Texts, page string) []navLink {
 	links := []navLink{
 		{Page: "home", Path: "/", Text: t.T("frame.overview")},
 		{Page: "people", Path: peoplePath, Text: t.T("frame.people")},
+		{Page: "task", Path: tasksPath, Text: t.T("frame.task")},
 		{Page: "held", Path: "/held", Text: t.T("frame.held")},
 		{Page: "failures", Path: "/failures", Text: t.T("frame.failures")},
 		{Page: "activity", Path: "/activity", Text: t.T("frame.activity")},

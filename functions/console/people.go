@@ -222,6 +222,7 @@ func (h *handler) syncPeople(w http.ResponseWriter, r *http.Request, s signin.Se
 	}
 	if h.askFor(w, r, store.Employees, ids) {
 		h.Log.InfoContext(r.Context(), "asked for by an admin", "what", "sync", "employees", ids, "sub", s.Sub)
+		noteChange(r, "", numbers(ids))
 		h.goBackOr(w, r, peoplePath, "queued", "several", "id", strconv.Itoa(len(ids)))
 	}
 }
@@ -247,9 +248,13 @@ func (h *handler) invitePeople(w http.ResponseWriter, r *http.Request, s signin.
 	}
 	if h.askFor(w, r, store.Employees, invited) {
 		h.Log.InfoContext(r.Context(), "asked for by an admin", "what", "invite", "employees", invited, "sub", s.Sub)
+		noteChange(r, "", numbers(invited))
 		h.goBackOr(w, r, peoplePath, "queued", "invited", "id", strconv.Itoa(len(invited)))
 	}
 }
+
+// numbers lists ids for the record of an action.
+func numbers(ids []int64) string { return strings.Trim(fmt.Sprint(ids), "[]") }
 
 // ticked are the employees that a form names, each once; at most a page of them.
 func ticked(r *http.Request) []int64 {

@@ -219,7 +219,7 @@ func (h *handler) showRebuild(w http.ResponseWriter, r *http.Request, s signin.S
 			"The calendar keeps its address and its share: nobody is invited again. Events that others put there are not touched.",
 			"Usually “Sync now” is enough: it repairs what differs. Rebuild only what that does not mend.",
 		},
-		Back: fmt.Sprintf("/#employee-%d", e.ID), Events: events,
+		Back: personPath(e.ID), Events: events,
 	}
 	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
 }
@@ -243,7 +243,7 @@ func (h *handler) showReplace(w http.ResponseWriter, r *http.Request, s signin.S
 			"Otherwise a new calendar is made at once and filled from the ERP, and " + e.Name + " is invited to it by mail.",
 			"Without this the calendar is looked for again first, because Google has said so of calendars that came back by themselves.",
 		},
-		Back: fmt.Sprintf("/#employee-%d", e.ID),
+		Back: personPath(e.ID),
 	}
 	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
 }
@@ -273,12 +273,12 @@ func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.S
 		return
 	}
 	if !asked {
-		notAsked.Link, notAsked.LinkText = h.console.URL("/", nil), "Back to the status page"
+		notAsked.Link, notAsked.LinkText = h.console.URL(personPath(e.ID), nil), "Back to the employee"
 		h.message(w, r, http.StatusConflict, notAsked)
 		return
 	}
 	h.Log.InfoContext(r.Context(), "asked for by an admin", "what", what, "employee", e.ID, "sub", s.Sub)
-	h.ask(w, r, s, h.cfg.EmployeeTopic, what)
+	h.ask(w, r, s, store.Employees, what)
 }
 
 // employee reads the employee whom a path names.

@@ -18,6 +18,7 @@ type Store interface {
 	takeoverStore
 	employeeStore
 	peopleStore
+	taskStore
 	ticketStore
 	sessionStore
 }

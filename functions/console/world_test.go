@@ -98,8 +98,17 @@ func (e *erp) ListTasks(context.Context, userside.TaskFilter) ([]calendarsync.Ta
 	return slices.Sorted(maps.Keys(e.tasks)), e.err
 }
 
-func (e *erp) Tasks(context.Context, []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
-	return e.tasks, e.err
+// Tasks reads tasks; one that is not there is shown to be absent.
+func (e *erp) Tasks(_ context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+	out := map[calendarsync.TaskID]calendarsync.TaskReading{}
+	for _, id := range ids {
+		reading, there := e.tasks[id]
+		if !there {
+			reading.Absent = calendarsync.ProofKnownID
+		}
+		out[id] = reading
+	}
+	return out, e.err
 }
 
 // card is an employee who works, with what stands in fields 7 (a checkbox) and 8.

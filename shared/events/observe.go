@@ -39,34 +39,47 @@ type observation struct {
 	extras []googlecalendar.Event
 }
 
+// Records gives the records of the employees whom a task concerns.
+type Records interface {
+	// Employee gives one employee's record; found is false where there is none.
+	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
+	// EmployeesOfDivisions lists the employees that any of the divisions has.
+	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+}
+
 // gather finds everybody whom the task concerns or once concerned: those with an
 // event, the executors and division members of the reading, and the employee whose
 // listed calendar shows the task. They come by ascending id.
 func (t *taskPass) gather(ctx context.Context) ([]party, error) {
 	ids := map[int64]bool{}
-	for _, id := range t.lease.Record.Mapped() {
-		ids[id] = true
-	}
 	if l := t.order.Listed; l != nil && len(l.Events[t.id]) > 0 {
 		ids[int64(l.Employee)] = true
 	}
-	records, err := t.targets(ctx, ids)
+	return gather(ctx, t.s.Store, t.basis.rules, t.reading(), t.lease.Record, ids)
+}
+
+// gather finds everybody whom a task concerns or once concerned, and those of ids.
+func gather(ctx context.Context, s Records, rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, ids map[int64]bool) ([]party, error) {
+	for _, id := range rec.Mapped() {
+		ids[id] = true
+	}
+	records, err := targets(ctx, s, rules, reading, ids)
 	if err != nil {
 		return nil, err
 	}
 	parties := make([]party, 0, len(ids))
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		rec, known := records[id]
+		e, known := records[id]
 		if !known {
-			if rec, known, err = t.s.Store.Employee(ctx, id); err != nil {
+			if e, known, err = s.Employee(ctx, id); err != nil {
 				return nil, err
 			}
 		}
 		p := party{id: id}
-		p.mapping, p.mapped = t.lease.Record.Mapping(id)
+		p.mapping, p.mapped = rec.Mapping(id)
 		if known {
-			p.record = rec
-			p.active = rec.Calendar != nil && rec.Receives(rec.Calendar.Epoch)
+			p.record = e
+			p.active = e.Calendar != nil && e.Receives(e.Calendar.Epoch)
 		}
 		parties = append(parties, p)
 	}
@@ -75,19 +88,18 @@ func (t *taskPass) gather(ctx context.Context) ([]party, error) {
 
 // targets adds to ids whom the reading names, and gives the records of those whom
 // it names by their division.
-func (t *taskPass) targets(ctx context.Context, ids map[int64]bool) (map[int64]store.EmployeeRecord, error) {
-	task := t.reading().Task
-	if task == nil {
+func targets(ctx context.Context, s Records, rules *calendarsync.Rules, reading calendarsync.TaskReading, ids map[int64]bool) (map[int64]store.EmployeeRecord, error) {
+	if reading.Task == nil {
 		return nil, nil
 	}
-	executors, divisions := t.basis.rules.Targets(*task)
+	executors, divisions := rules.Targets(*reading.Task)
 	for _, id := range executors {
 		ids[int64(id)] = true
 	}
 	if len(divisions) == 0 {
 		return nil, nil
 	}
-	members, err := t.s.Store.EmployeesOfDivisions(ctx, calendarsync.IDs[int64](divisions))
+	members, err := s.EmployeesOfDivisions(ctx, calendarsync.IDs[int64](divisions))
 	if err != nil {
 		return nil, err
 	}

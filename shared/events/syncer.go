@@ -38,14 +38,11 @@ type Store interface {
 	IntendTask(ctx context.Context, l *store.TaskLease, intents []store.Intent) (rejected []int64, err error)
 	// SettleTask records a pass and releases the task unless it became dirty.
 	SettleTask(ctx context.Context, l *store.TaskLease, o store.TaskOutcome) (released bool, err error)
-	// Employee gives one employee's record; found is false where there is none.
-	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
 	// NoteUnreadable notes that a mark did not come back from Google, NoteReadable that
 	// marks do.
 	NoteUnreadable(ctx context.Context, u store.UnreadableMark) error
 	NoteReadable(ctx context.Context, u store.UnreadableMark) error
-	// EmployeesOfDivisions lists the employees that any of the divisions has.
-	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
+	Records
 	pass.Guard
 	pass.Marker
 	pass.WritesStore

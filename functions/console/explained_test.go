@@ -1,0 +1,223 @@
+package console_test
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// explainedWorld has Olena (42) with a calendar that holds task 1113, Ivan (43) with an empty
+// one and Iryna (48) without any; and an ERP with tasks for each reason.
+func explainedWorld(w *world) {
+	w.t.Helper()
+	w.populate()
+	for id, name := range map[int64]string{42: "Olena Kovalenko", 43: "Ivan Petrenko"} {
+		w.employee(id, func(e *store.EmployeeRecord) {
+			e.Name = name
+			e.Calendar.From, e.Calendar.RuleID, e.Calendar.SharedAt, e.Calendar.Filled, e.Calendar.RuleSeen = w.clock().Add(-24*time.Hour), "user:x", w.clock().Add(-72*time.Hour), w.clock(), true
+		}, nil)
+	}
+	w.employee(43, func(e *store.EmployeeRecord) {
+		e.Calendar.RuleSeen, e.Calendar.Unseen = false, w.clock().Add(-time.Hour)
+	}, nil)
+	task := func(id calendarsync.TaskID, state calendarsync.StateID, hour int, executors ...calendarsync.EmployeeID) *calendarsync.Task {
+		return &calendarsync.Task{ID: id, TypeName: "Connection", Address: "Main St 1", State: calendarsync.Say(state), StateName: "New",
+			Start: calendarsync.Say(calendarsync.LocalTime{Wall: time.Date(2026, 11, 24, hour, 0, 0, 0, time.UTC)}), Executors: calendarsync.Say(executors)}
+	}
+	undated := task(1116, 1, 9, 42)
+	undated.Start = calendarsync.Say(calendarsync.LocalTime{})
+	before := task(1117, 1, 9, 42)
+	before.Start = calendarsync.Say(calendarsync.LocalTime{Wall: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)})
+	w.erp.tasks = map[calendarsync.TaskID]calendarsync.TaskReading{
+		1113: {Task: task(1113, 1, 9, 42)}, 1114: {Task: task(1114, 2, 11, 42, 43, 48)}, 1115: {Task: task(1115, 4, 13, 42)},
+		1116: {Task: undated}, 1117: {Task: before}, 1118: {Task: task(1118, 1, 9)}, 1119: {Task: task(1119, 9, 9, 42)},
+		1120: {Invalid: failure.New(failure.SourceInvalid, "read task 1120", "unreadable field date.todo")},
+	}
+	w.event(1113, 42, store.Mapping{State: store.MappingLive, EventID: "e1", Via: "executor"})
+	w.event(1114, 42, store.Mapping{State: store.MappingLive, EventID: "e2", Via: "executor"})
+}
+
+// event records a task's event in an employee's present calendar.
+func (w *world) event(task, employee int64, m store.Mapping) {
+	w.t.Helper()
+	e, _, err := w.store.Employee(w.t.Context(), employee)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m.Epoch = e.Calendar.Epoch
+	l, _, err := w.store.AcquireTask(w.t.Context(), task, store.Claim{TTL: time.Minute, Token: signin.Random()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.store.SettleTask(w.t.Context(), &l, store.TaskOutcome{Mappings: map[int64]*store.Mapping{employee: &m}, Concerned: []int64{employee}}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// "Why is task 1114 not in the calendar?" is answered for each person, from the ERP as it is
+// now, with what to do about it.
+func TestWhyATaskIsNotInTheCalendar(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	for path, want := range map[string][]string{
+		"/tasks/1114": {"It is in 1 of 3 calendars.", "Olena Kovalenko", "Ivan Petrenko", "The event is not there yet.", "Iryna Lysenko", "The calendar is not ticked on their card in the ERP.",
+			"2026-11-24 11:00", "Assigned – is shown", "By rule 1.2", `href="https://erp.example/task/1114"`},
+		"/tasks/1115":                  {"It is in no calendar. Its state is not one of those that are shown.", "Done – is not shown", "By rule 4.1"},
+		"/tasks/1116":                  {"It is in no calendar. The task has no date.", "Give it a date in the ERP."},
+		"/tasks/1117":                  {"The task is dated before this calendar begins.", "By rule 3.5"},
+		"/tasks/1118":                  {"It is in no calendar: nobody is its executor.", "Assign it to somebody in the ERP."},
+		"/tasks/1119":                  {"The ERP’s own list of states does not have its state.", "By rule 4.2"},
+		"/tasks/1120":                  {"What the ERP says about the task cannot be read."},
+		"/tasks/99":                    {"It is in no calendar. The ERP does not have this task.", "Check the number."},
+		"/tasks?id=%231114":            {"Task 1114"},
+		"/tasks?id=" + "Main%20Street": {"This is not a number."},
+	} {
+		p := b.get(path)
+		for _, text := range want {
+			if p.status != http.StatusOK || !strings.Contains(p.body, text) {
+				t.Errorf("%s does not say %q (%d):\n%s", path, text, p.status, p.body)
+			}
+		}
+	}
+	if p := b.get("/tasks/0"); p.status != http.StatusNotFound {
+		t.Errorf("task 0: %d", p.status)
+	}
+}
+
+// Looking changes nothing: neither what is stored nor what is queued.
+func TestAskingWhyChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	before, _, err := w.store.Task(t.Context(), 1114)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.erp.catalogue.Odd = []error{errDown}
+	b.get("/tasks/1114")
+	b.get("/tasks/1120")
+	b.get("/employees/42?erp=now")
+	after, _, err := w.store.Task(t.Context(), 1114)
+	if err != nil || after.Dirty != before.Dirty || !maps.Equal(after.Mappings, before.Mappings) {
+		t.Errorf("the record became %+v, %v", after, err)
+	}
+	if _, found, _ := w.store.Task(t.Context(), 1120); found {
+		t.Error("a task is recorded because somebody asked")
+	}
+	if faults, err := w.store.CatalogueFaults(t.Context()); err != nil || len(faults) > 0 {
+		t.Errorf("the catalogue's faults became %v, %v", faults, err)
+	}
+	if n := len(w.sent.all("task-changes")) + len(w.sent.all("employee-changes")); n > 0 {
+		t.Errorf("%d messages were sent", n)
+	}
+}
+
+// An ERP that cannot be read is said to be the reason, and what is recorded is shown.
+func TestAnERPThatCannotBeReadIsTheAnswer(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	for name, row := range map[string]struct {
+		spoil func()
+		says  string
+	}{
+		"down":             {func() { w.erp.err = &failure.Error{Kind: failure.Source, Op: "read", Status: 503} }, "The ERP could not be read."},
+		"an unknown fault": {func() { w.erp.err = errors.New("secret body of the ERP") }, "did not answer"},
+		"clock off":        {func() { w.erp.err = nil; w.erp.clock.Offset = 4 * time.Hour }, "The ERP could not be read."},
+	} {
+		row.spoil()
+		for _, path := range []string{"/tasks/1114", "/employees/42?erp=now"} {
+			p := b.get(path)
+			if p.status != http.StatusOK || !strings.Contains(p.body, row.says) || strings.Contains(p.body, "secret body") {
+				t.Errorf("%s, %s: %d\n%s", name, path, p.status, p.body)
+			}
+			if strings.HasPrefix(path, "/employees") && !strings.Contains(p.body, `href="/console/tasks/1113"`) {
+				t.Errorf("%s: %s does not show what is recorded", name, path)
+			}
+		}
+	}
+}
+
+// The page of an employee says what is in the calendar, what is not and why; the link to it
+// can be handed over, with a message in each language.
+func TestAPersonsPage(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	p := b.get("/employees/42")
+	for _, text := range []string{"Olena Kovalenko", "The calendar holds all of their tasks.", `href="/console/tasks/1113"`, `<svg viewBox="0 0`,
+		"signed in as olena.kovalenko@example.com", "Вітаємо, Olena Kovalenko!", "Здравствуйте, Olena Kovalenko!", "https://site.test/console/guide/uk",
+		"mailto:olena.kovalenko%40example.com?subject=Your%20tasks", "Event made"} {
+		if !strings.Contains(p.body, text) {
+			t.Errorf("the page does not say %q:\n%s", text, p.body)
+		}
+	}
+	p = b.get("/employees/42?erp=now")
+	for _, text := range []string{"Connection, Main St 1", "2026-11-24 09:00", "The task has no date.", "The task is dated before this calendar begins.", "The ERP was read for this page at"} {
+		if !strings.Contains(p.body, text) {
+			t.Errorf("compared with the ERP, the page does not say %q:\n%s", text, p.body)
+		}
+	}
+	if p := b.get("/employees/48"); !strings.Contains(p.body, "Tick the field on the card if they are to have one.") || strings.Contains(p.body, "<svg viewBox") {
+		t.Errorf("without a calendar:\n%s", p.body)
+	}
+	if p := b.get("/employees/4711"); p.status != http.StatusNotFound {
+		t.Errorf("nobody: %d", p.status)
+	}
+}
+
+// "Sync now" lost the place and never said what came of it: the page that asked says so, from
+// the asking to the end.
+func TestWhatCameOfASyncIsSaidInPlace(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	p := b.post("/employees/42/sync", url.Values{"back": {"/employees/42"}})
+	here := p.at
+	says := func(when, text string, live bool) {
+		t.Helper()
+		p := b.get(strings.TrimPrefix(here.RequestURI(), "/console"))
+		if !strings.Contains(p.body, text) || strings.Contains(p.body, `data-live="soon"`) != live {
+			t.Errorf("%s the page does not say %q (live %t):\n%s", when, text, live, p.body)
+		}
+	}
+	if here.Path != "/console/employees/42" || here.Query().Get("asked") == "" {
+		t.Fatalf("ended at %s", here)
+	}
+	says("at first", "it is looked at within seconds", true)
+	l, _, err := w.store.AcquireEmployee(t.Context(), 42, store.Claim{TTL: time.Minute, Token: signin.Random()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	says("under way", "Is being looked at now.", true)
+	w.wait(5 * time.Second)
+	if _, err := w.store.SettleEmployee(t.Context(), &l, store.Result{Err: failure.New(failure.Forbidden, "share calendar c_cc65", "not allowed"), RetryAt: w.clock().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	says("failed", "Google forbids it.", false)
+	says("failed", "Next try", false)
+	w.write(1114, 42)
+	w.employee(42, func(*store.EmployeeRecord) {}, nil)
+	says("done", "Looked at, and put right:", false)
+	says("done", "Event changed · Task 1114", false)
+
+	// Asked for again, with nothing to do.
+	w.wait(time.Minute)
+	here = b.post("/employees/42/sync", url.Values{"back": {here.RequestURI()[len("/console"):]}}).at
+	w.employee(42, func(*store.EmployeeRecord) {}, nil)
+	says("with nothing to do", "nothing had to be written", false)
+	w.wait(2 * time.Hour)
+	if p := b.get(strings.TrimPrefix(here.RequestURI(), "/console")); strings.Contains(p.body, "nothing had to be written") {
+		t.Error("an outcome is shown for ever")
+	}
+}
