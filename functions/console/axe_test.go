@@ -39,6 +39,13 @@ func shownPages() []shownPage {
 		{"task-find", "/tasks?id=x", nil},
 		{"people-first", "/employees?q=nobody", nil},
 		{"settings", "/settings", nil},
+		{"settings-first", "/settings", func(*world) {}},
+		{"settings-blind", "/settings", func(w *world) { w.erp.err = errDown }},
+		{"settings-faults", "/settings", (*world).runs},
+		{"settings-preview", "/settings", (*world).runs},
+		{"settings-plan", "/settings", (*world).runs},
+		{"settings-unsure", "/settings", (*world).runs},
+		{"settings-history", "/settings/history", (*world).ran},
 		{"purge", "/purge", nil},
 		{"takeover", "/takeover", func(w *world) { w.found(twoInstallations()) }},
 		{"held", "/held", nil},
@@ -70,6 +77,10 @@ func TestEverybodyCanUseEveryPage(t *testing.T) {
 			for _, lang := range i18n.Languages() {
 				evaluate[int](ctx, t, fmt.Sprintf(`fetch(%q, {method: "POST", body: new URLSearchParams({to: %q})}).then((r) => r.status)`, w.base+"/console/language", lang))
 				do(ctx, t, lang, chromedp.Navigate(w.base+"/console"+p.path), chromedp.WaitVisible(chromedp.CSS(`html[lang="`+lang+`"] main`)))
+				evaluate[string](ctx, t, typedInto()[p.name]+`;""`)
+				for _, step := range pressed()[p.name] {
+					do(ctx, t, "press", chromedp.Click(chromedp.CSS(step[0])), chromedp.WaitVisible(chromedp.CSS(step[1])))
+				}
 				for _, theme := range []string{"light", "dark"} {
 					for _, width := range []int64{testenv.Desktop, testenv.Phone} {
 						do(ctx, t, theme, inTheme(theme))
@@ -84,6 +95,29 @@ func TestEverybodyCanUseEveryPage(t *testing.T) {
 				t.Errorf("%s: %s", strings.Join(where, ", "), found)
 			}
 		})
+	}
+}
+
+// typedInto is what is typed on a page before a button is pressed, as a script.
+func typedInto() map[string]string {
+	const set = `const put = (name, value) => { document.querySelector("[name=" + name + "]").value = value; };
+document.querySelectorAll("[name=shown_roles][type=checkbox]").forEach((box) => { box.checked = box.value === "1"; });
+`
+	plan := set + `put("binding_field", "7"); put("calendar_id_field", "8"); put("calendar_name", "Tasks of {{.Employee.Name}}"); put("event_title", "{{.Task.ID}}")`
+	return map[string]string{
+		"settings-faults": set + `put("backfill_hours", "99999"); put("event_title", "{{.Task.Nope}}"); put("time_zone", "Kyiv")`,
+		"settings-plan":   plan, "settings-unsure": plan,
+	}
+}
+
+// pressed are the buttons to press on a page, each with what then is to be seen.
+func pressed() map[string][][2]string {
+	save, plan := ".save button", "form[action$='/settings/apply']"
+	return map[string][][2]string{
+		"settings-faults":  {{save, "#faults"}},
+		"settings-preview": {{".save [name=preview]", ".phone"}},
+		"settings-plan":    {{save, plan}},
+		"settings-unsure":  {{save, plan}, {plan + " .button", "#faults"}},
 	}
 }
 

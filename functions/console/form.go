@@ -188,7 +188,6 @@ func label(t i18n.Texts, name string) string {
 func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference {
 	var out []difference
 	a, b := typedFrom(mine), typedFrom(theirs)
-	onOff := map[bool]string{true: t.T("settings.on"), false: t.T("settings.off")}
 	roles := func(ids []calendarsync.RoleID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
 	for _, name := range settings.Fields() {
 		var x, y string
@@ -199,7 +198,7 @@ func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference 
 			x, y = strings.TrimSpace(a.colorsText), strings.TrimSpace(b.colorsText)
 		default:
 			if _, flag := a.on[name]; flag {
-				x, y = onOff[a.on[name]], onOff[b.on[name]]
+				x, y = onOff(t, a.on[name]), onOff(t, b.on[name])
 			} else {
 				x, y = a.text[name], b.text[name]
 			}
@@ -209,6 +208,13 @@ func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference 
 		}
 	}
 	return out
+}
+
+func onOff(t i18n.Texts, on bool) string {
+	if on {
+		return t.T("settings.on")
+	}
+	return t.T("settings.off")
 }
 
 // difference is one setting's value here and there.

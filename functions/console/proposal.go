@@ -380,7 +380,7 @@ func withReasons(c locale, people []plan.Person) []string {
 func emptiedWords(c locale, p proposal, made plan.Plan) string {
 	text := ""
 	if len(made.States) > 0 {
-		text = c.T("plan.emptied.states", "States", stateNames(p.erp.catalogue, made.States))
+		text = c.T("plan.emptied.states", "States", stateNames(c.Texts, p.erp.catalogue, made.States))
 	}
 	if made.Divisions {
 		text += " " + c.T("plan.emptied.divisions")
@@ -391,7 +391,7 @@ func emptiedWords(c locale, p proposal, made plan.Plan) string {
 func joiningWords(c locale, p proposal, made plan.Plan) string {
 	text := ""
 	if len(made.NewStates) > 0 {
-		text = c.T("plan.joining.states", "States", stateNames(p.erp.catalogue, made.NewStates))
+		text = c.T("plan.joining.states", "States", stateNames(c.Texts, p.erp.catalogue, made.NewStates))
 	}
 	if made.NewDivisions {
 		text += " " + c.T("plan.joining.divisions")
@@ -400,10 +400,10 @@ func joiningWords(c locale, p proposal, made plan.Plan) string {
 }
 
 // stateNames names states of the ERP.
-func stateNames(c calendarsync.Catalogue, ids []calendarsync.StateID) string {
+func stateNames(t i18n.Texts, c calendarsync.Catalogue, ids []calendarsync.StateID) string {
 	names := make([]string, len(ids))
 	for i, id := range ids {
-		names[i] = "“" + c.States[id].Name + "”"
+		names[i] = t.T("plan.quoted", "Text", c.States[id].Name)
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")

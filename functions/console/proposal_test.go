@@ -1,8 +1,10 @@
 package console_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,19 +21,65 @@ import (
 func running(t *testing.T) (*world, *browser) {
 	t.Helper()
 	w := newWorld(t)
+	w.apply(map[int64]string{1: "Anna", 2: "Bohdan", 3: "Vasyl"})
+	return w, w.signedIn()
+}
+
+// runs is a company of thirty whose calendars have events; some have no box, and something in
+// field 8.
+func (w *world) runs() {
+	names := map[int64]string{}
+	for id := int64(1); id <= 30; id++ {
+		names[id] = fmt.Sprintf("%s %c.", []string{"Коваленко", "Шевченко", "Бондаренко", "Ткаченко", "Мельник"}[id%5], 'А'+rune(id%20))
+		box, text := "1", ""
+		if id > 6 {
+			box = "0"
+		}
+		if id%3 == 0 {
+			text = "+380 44 123 45 67"
+		}
+		w.erp.cards[calendarsync.EmployeeID(id)] = card(calendarsync.EmployeeID(id), names[id], box, text)
+	}
+	w.apply(names)
+	for id := int64(1); id <= 30; id++ {
+		w.events(id, "e-"+names[id], 1+2*(id%2), 100+id, 200+id)
+	}
+	task := calendarsync.Task{ID: 1014, TypeName: "Ремонт", Address: "вул. Садова, 1, кв. 4", Customer: "Іван Петренко", Description: "Зателефонувати перед виїздом.",
+		State: calendarsync.Say[calendarsync.StateID](1), Start: calendarsync.Say(calendarsync.LocalTime{Wall: w.clock().Add(24 * time.Hour)}),
+		Executors: calendarsync.Say([]calendarsync.EmployeeID{2})}
+	w.erp.tasks = map[calendarsync.TaskID]calendarsync.TaskReading{1014: {Task: &task}}
+}
+
+// ran is a company whose settings were saved three times.
+func (w *world) ran() {
+	w.apply(map[int64]string{1: "Anna"})
+	next := w.saved().Settings
+	next.ShownRoles, next.CalendarName = []calendarsync.RoleID{1}, "Tasks of {{.Employee.Name}}"
+	if err := w.deps.Settings.Apply(w.t.Context(), next, "petro@example.com", 1, &store.SettingsPlan{States: []int64{3}, Events: 29, Renamed: 12}); err != nil {
+		w.t.Fatal(err)
+	}
+	next.Enabled = false
+	if err := w.deps.Settings.Apply(w.t.Context(), next, admin, 2, nil); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// apply puts settings in force under which everybody in names has a calendar.
+func (w *world) apply(names map[int64]string) {
+	t := w.t
+	t.Helper()
 	next := w.saved().Settings
 	next.Confirmed = true
 	if err := w.deps.Settings.Apply(t.Context(), next, admin, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	for id, name := range map[int64]string{1: "Anna", 2: "Bohdan", 3: "Vasyl"} {
+	for id, name := range names {
 		w.employee(id, func(r *store.EmployeeRecord) { r.Name, r.Address = name, strings.ToLower(name)+"@example.com" }, nil)
 		c := store.CalendarRecord{ID: strings.ToLower(name) + "@group.calendar.google.com", Epoch: "e-" + name, From: w.clock(), Name: name, Zone: next.TimeZone}
 		if _, err := w.store.AdoptCalendar(t.Context(), id, c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return w, w.signedIn()
 }
 
 // events gives somebody's calendar events of tasks in a state.
@@ -205,4 +253,27 @@ func TestPreview(t *testing.T) {
 	}
 	w.erp.tasks = nil
 	wantIn(t, b.change("preview", "1").body, "Connection, Sadova St 1, 4", "Made from a made-up task")
+}
+
+// TestEarlierSettingsAreRestoredAfterAPlan: each version says what it changed and what came of
+// it; going back is a save of its own, with its plan.
+func TestEarlierSettingsAreRestoredAfterAPlan(t *testing.T) {
+	w := newWorld(t)
+	w.ran()
+	b := w.signedIn()
+	p := b.get("/settings/history")
+	wantIn(t, p.body, "Version 3", "Version 2", "Version 1", "petro@example.com · 29 events to be deleted · 12 calendars to be renamed",
+		`<td data-label="Before">{{.Employee.Name}}</td><td data-label="Then">Tasks of {{.Employee.Name}}</td>`)
+	plan := b.post("/settings/restore", url.Values{"version": {"1"}})
+	wantIn(t, plan.body, "What saving would do", "Apply")
+	if w.saved().Version != 3 {
+		t.Fatal("going back was saved before its plan was applied")
+	}
+	b.apply(plan)
+	if s := w.saved(); s.Version != 4 || !reflect.DeepEqual(s.Settings.ShownRoles, []calendarsync.RoleID{1, 2}) || s.Settings.CalendarName != "{{.Employee.Name}}" || !s.Settings.Enabled {
+		t.Errorf("restored %+v", s)
+	}
+	if p := b.post("/settings/restore", url.Values{"version": {"77"}}); p.status != http.StatusNotFound {
+		t.Errorf("a version that never was: %d", p.status)
+	}
 }

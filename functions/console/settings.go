@@ -37,13 +37,13 @@ type colorChoice struct {
 }
 
 // field is one field of the form. Kind is the input's form: check, text, number, area,
-// select, zone, roles, colors or card, which is a field of employees' cards.
+// select, zone, roles, colors or cards, which is a field of employees' cards.
 type field struct {
 	Name, Kind        string
 	Label, Help, Unit string
 	Min, Max          int
 	// Inserts are what a template may contain, each a button beside it.
-	Inserts []string
+	Inserts []insert
 
 	Value   string
 	On      bool
@@ -55,6 +55,9 @@ type field struct {
 	Colors []colorChoice
 	ERP    bool // the ERP could be read
 }
+
+// insert is a field of templates, and what it is called.
+type insert struct{ Code, Label string }
 
 // faultLine leads to a faulty field; Link is empty where the fault has none.
 type faultLine struct{ Link, Label, Problem string }
@@ -89,9 +92,9 @@ func sections() []section {
 			{Name: "language", Kind: "select"},
 		}},
 		{ID: "people", Fields: []field{
-			{Name: "binding_field", Kind: "card", Max: most},
-			{Name: "calendar_name", Kind: "text", Inserts: []string{".Employee.Name", ".Employee.ID"}},
-			{Name: "calendar_id_field", Kind: "card", Max: most},
+			{Name: "binding_field", Kind: "cards", Max: most},
+			{Name: "calendar_name", Kind: "text", Inserts: inserts("Employee.Name", "Employee.ID")},
+			{Name: "calendar_id_field", Kind: "cards", Max: most},
 		}},
 		{ID: "shown", Fields: []field{
 			{Name: "shown_roles", Kind: "roles"},
@@ -100,8 +103,8 @@ func sections() []section {
 			{Name: "backfill_hours", Kind: "number", Unit: "hours", Max: settings.MaxBackfillHours},
 		}},
 		{ID: "events", Fields: []field{
-			{Name: "event_title", Kind: "text", Inserts: taskInserts()},
-			{Name: "event_description", Kind: "area", Inserts: taskInserts()},
+			{Name: "event_title", Kind: "text", Inserts: inserts(taskFields()...)},
+			{Name: "event_description", Kind: "area", Inserts: inserts(taskFields()...)},
 			{Name: "default_duration_minutes", Kind: "number", Unit: "minutes", Min: 1, Max: settings.MaxDurationMinutes},
 			{Name: "midnight_is_all_day", Kind: "check"},
 			{Name: "colors", Kind: "colors"},
@@ -113,10 +116,19 @@ func sections() []section {
 	}
 }
 
-// taskInserts are what the texts of an event may contain.
-func taskInserts() []string {
-	return []string{".Task.Type", ".Task.Address", ".Task.Customer", ".Task.Description", ".Task.State", ".Task.ID", ".Task.Priority",
-		".Task.Executors", ".Task.URL", ".Employee.Name"}
+// taskFields are what the texts of an event may contain.
+func taskFields() []string {
+	return []string{"Task.Type", "Task.Address", "Task.Customer", "Task.Description", "Task.State", "Task.ID", "Task.Priority",
+		"Task.Executors", "Task.URL", "Employee.Name"}
+}
+
+// inserts makes buttons of fields; put names them.
+func inserts(fields ...string) []insert {
+	out := make([]insert, len(fields))
+	for i, f := range fields {
+		out[i].Code = "." + f
+	}
+	return out
 }
 
 // knownERP is what the ERP says, for an admin to pick from and for a plan.
@@ -246,6 +258,9 @@ func (f *field) put(c locale, t typed, erp knownERP) {
 	if f.Unit != "" {
 		f.Unit = c.T("settings.unit." + f.Unit)
 	}
+	for i := range f.Inserts {
+		f.Inserts[i].Label = c.T("insert." + strings.ToLower(strings.ReplaceAll(f.Inserts[i].Code[1:], ".", "-")))
+	}
 	f.Value, f.On, f.ERP = t.text[f.Name], t.on[f.Name], erp.err == nil
 	switch f.Kind {
 	case "roles":
@@ -254,7 +269,7 @@ func (f *field) put(c locale, t typed, erp knownERP) {
 		f.Colors, f.Value = colorChoices(c.Texts, erp.catalogue, t), t.colorsText
 	case "select":
 		f.Options = languages(f.Value)
-	case "card":
+	case "cards":
 		f.Options = cardChoices(c.Texts, f.Name, erp, f.Value)
 	case "zone":
 		f.Note = clockWords(c, erp, f.Value)

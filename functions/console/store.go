@@ -10,6 +10,7 @@ import (
 // Store is what the function needs of store.Store, by what needs it.
 type Store interface {
 	planStore
+	settingsHistory
 	statusStore
 	activityStore
 	failureStore

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -114,7 +115,7 @@ func (e *erp) Tasks(_ context.Context, ids []calendarsync.TaskID) (map[calendars
 // card is an employee who works, with what stands in fields 7 (a checkbox) and 8.
 func card(id calendarsync.EmployeeID, name, box, text string) calendarsync.EmployeeReading {
 	return calendarsync.EmployeeReading{Employee: &calendarsync.Employee{ID: id, Name: name, Working: calendarsync.Say(true),
-		Email: calendarsync.Say(strings.ToLower(name) + "@example.com"), Fields: calendarsync.Say(map[calendarsync.FieldID]string{7: box, 8: text})}}
+		Email: calendarsync.Say(fmt.Sprintf("e%d@example.com", id)), Fields: calendarsync.Say(map[calendarsync.FieldID]string{7: box, 8: text})}}
 }
 
 func (w *world) clock() time.Time {

@@ -22,13 +22,43 @@ func savedSettings(r *rig) {
 		equal(r, "found", found, true)
 		equal(r, "settings", rec, want)
 	}
+	plan := &store.SettingsPlan{Employees: []int64{3, 5}, States: []int64{7}, Divisions: true, Made: 2, Events: 29}
+	r.b.advance(time.Second)
+	r.must(r.s.ApplySettings(r.ctx, store.SettingsRecord{JSON: `{"version": 2}`, SavedBy: "olena", Acted: "{}", Plan: plan}, 2))
+	applied := *plan
+	applied.At = r.b.now()
+	third := store.SettingsRecord{JSON: `{"version": 2}`, SavedAt: r.b.now(), SavedBy: "olena", Version: 3, Acted: "{}", Plan: &applied}
+	rec, _, err := r.s.SavedSettings(r.ctx)
+	r.must(err)
+	equal(r, "settings with their plan", rec, third)
+	versions := func(before int64, limit int, want ...int64) {
+		r.Helper()
+		recs, err := r.s.SettingsHistory(r.ctx, before, limit)
+		r.must(err)
+		var got []int64
+		for _, rec := range recs {
+			got = append(got, rec.Version)
+		}
+		equal(r, fmt.Sprintf("%d versions before %d", limit, before), got, want)
+	}
+	versions(0, 10, 3, 2, 1)
+	versions(0, 2, 3, 2)
+	versions(2, 10, 1)
+	versions(1, 10)
+	old, found, err := r.s.SettingsVersion(r.ctx, 3)
+	r.must(err)
+	equal(r, "version found", found, true)
+	equal(r, "version", old, third)
+	_, found, err = r.s.SettingsVersion(r.ctx, 9)
+	r.must(err)
+	equal(r, "a version that never was is found", found, false)
 	r.unchanged("what somebody else saved", func() {
-		for _, seen := range []int64{0, 1, 3} {
+		for _, seen := range []int64{0, 1, 2, 4} {
 			r.is(r.s.SaveSettings(r.ctx, "{}", "ivan", seen), store.ErrStale)
 		}
-		r.is(r.s.SaveSettings(r.ctx, "{}", "olena", 1), store.ErrStale)
-		r.is(r.s.SaveSettings(r.ctx, `{"version": 1}`, "ivan", 1), store.ErrStale)
-		r.is(r.s.SaveSettings(r.ctx, `{"version": 1}`, "olena", 0), store.ErrStale)
+		r.is(r.s.SaveSettings(r.ctx, "{}", "olena", 2), store.ErrStale)
+		r.is(r.s.SaveSettings(r.ctx, `{"version": 2}`, "ivan", 2), store.ErrStale)
+		r.is(r.s.SaveSettings(r.ctx, `{"version": 2}`, "olena", 1), store.ErrStale)
 		// The same admin with the same text, but on top of what is long replaced.
 		r.is(r.s.SaveSettings(r.ctx, `{"version": 0}`, "olena", 0), store.ErrStale)
 	})
