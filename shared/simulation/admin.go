@@ -88,12 +88,18 @@ func (w *world) onStatusPage(what string, choose func(p *page) (form, bool)) err
 	return w.onPage("/", what, choose)
 }
 
+// shows reports whether this is a page of the console, and not the one after a sign-in: who
+// has to sign in first opens the page again.
+func (p *page) shows(path string) bool {
+	return p.status == http.StatusOK && p.at.Host == consoleHost && p.at.Path == path
+}
+
 // onPage is onStatusPage on another page.
 func (w *world) onPage(path, what string, choose func(p *page) (form, bool)) error {
 	found := false
 	w.act(what, func(b *browser) (bool, *page, error) {
 		p, err := b.open(path)
-		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
+		if err != nil || !p.shows(path) {
 			return false, p, err
 		}
 		f, ok := choose(p)
@@ -237,7 +243,7 @@ func (w *world) decideHeld(decision string) (keys []string) {
 func (w *world) reviewHeld(decision string) (keys []string) {
 	w.act("decide about what is held", func(b *browser) (bool, *page, error) {
 		p, err := b.open("/held")
-		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
+		if err != nil || !p.shows("/held") {
 			return false, p, err
 		}
 		f, ok := p.form("/held/review")
