@@ -60,7 +60,7 @@ func (c locale) eventStanding(x events.Explained, rec store.TaskRecord) eventLin
 	m, keep := x.Mapping, x.Decision.Verdict == calendarsync.Keep
 	switch {
 	case x.Live && !keep && !m.HeldSince.IsZero() && m.DroppedAt.IsZero():
-		return line("bad", "held", cause{What: c.T("task.event.held") + " " + taskCause(c.Texts, m.HeldFor).What, Do: c.T("standing.held.do"), Person: true})
+		return line("bad", "held", cause{What: c.T("task.event.held") + " " + taskCause(c.Texts, m.HeldFor).What, Do: c.T("standing.held.do"), Person: true}.on(c.Texts, heldPath))
 	case x.Live && !keep && !m.HeldSince.IsZero():
 		return line("", "there", cause{What: c.T("task.event.dropped") + " " + taskCause(c.Texts, m.HeldFor).What})
 	case x.Live && x.Decision.Verdict == calendarsync.Unknown:

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -59,6 +60,7 @@ type personRow struct {
 	Name, Address string
 	Standing      standing
 	AddURL        string // adds the calendar to its reader's list; "" where there is none
+	order         []byte // sorts the name
 }
 
 // showPeople serves the list of employees.
@@ -187,7 +189,10 @@ func nameOf(c locale, e store.EmployeeRecord) string {
 
 // sortPeople puts rows in order, names as the reader's language does.
 func sortPeople(c locale, rows []personRow, by string) {
-	order := collate.New(language.Make(c.Language), collate.IgnoreCase)
+	order, buffer := collate.New(language.Make(c.Language), collate.IgnoreCase), &collate.Buffer{}
+	for i := range rows {
+		rows[i].order = order.KeyFromString(buffer, rows[i].Name)
+	}
 	slices.SortFunc(rows, func(a, b personRow) int {
 		first := 0
 		switch by {
@@ -198,7 +203,7 @@ func sortPeople(c locale, rows []personRow, by string) {
 		default:
 			first = cmp.Compare(a.Standing.group.urgency(), b.Standing.group.urgency())
 		}
-		return cmp.Or(first, order.CompareString(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(first, bytes.Compare(a.order, b.order), cmp.Compare(a.ID, b.ID))
 	})
 }
 

@@ -12,6 +12,41 @@ import (
 type cause struct {
 	What, Do, Details string
 	Person            bool
+	// Link is the console's page on which it can be done, by LinkText; "" for none.
+	Link, LinkText string
+}
+
+// on gives a cause the page on which something can be done about it.
+func (c cause) on(t i18n.Texts, path string) cause {
+	switch path {
+	case settingsPath:
+		c.Link, c.LinkText = path, t.T("frame.settings")
+	case heldPath:
+		c.Link, c.LinkText = path, t.T("frame.held")
+	case overviewPath:
+		c.Link, c.LinkText = path, t.T("frame.overview")
+	}
+	return c
+}
+
+// The pages on which causes are mended.
+const (
+	overviewPath = "/"
+	settingsPath = "/settings"
+	heldPath     = "/held"
+)
+
+// pageOf is the page on which something can be done about a reason; "" where it is done in
+// the ERP or at Google.
+func pageOf(r calendarsync.Reason) string {
+	switch r {
+	case calendarsync.ReasonUnconfirmed, calendarsync.ReasonPaused, calendarsync.ReasonPurged, calendarsync.ReasonSettings,
+		calendarsync.ReasonBindingMissing, calendarsync.ReasonCatalogue, calendarsync.ReasonRefusedContent, calendarsync.ReasonBefore:
+		return settingsPath
+	case calendarsync.ReasonNotConnected, calendarsync.ReasonUndecided, calendarsync.ReasonMarkUnreadable:
+		return overviewPath
+	}
+	return ""
 }
 
 // employeeCause says why an employee has no calendar, or is to lose it. A reason that has no
@@ -23,7 +58,8 @@ func employeeCause(t i18n.Texts, reason string) cause {
 	if !t.Has("reason.employee." + reason + ".what") {
 		return cause{What: reason}
 	}
-	return cause{What: t.T("reason.employee." + reason + ".what"), Do: t.T("reason.employee." + reason + ".do"), Person: personsReason(calendarsync.Reason(reason))}
+	return cause{What: t.T("reason.employee." + reason + ".what"), Do: t.T("reason.employee." + reason + ".do"), Person: personsReason(calendarsync.Reason(reason))}.
+		on(t, pageOf(calendarsync.Reason(reason)))
 }
 
 // taskCause is employeeCause for a task that is not in a calendar.
@@ -34,7 +70,8 @@ func taskCause(t i18n.Texts, reason string) cause {
 	if !t.Has("reason.task." + reason + ".what") {
 		return cause{What: reason}
 	}
-	return cause{What: t.T("reason.task." + reason + ".what"), Do: t.T("reason.task." + reason + ".do"), Person: personsReason(calendarsync.Reason(reason))}
+	return cause{What: t.T("reason.task." + reason + ".what"), Do: t.T("reason.task." + reason + ".do"), Person: personsReason(calendarsync.Reason(reason))}.
+		on(t, pageOf(calendarsync.Reason(reason)))
 }
 
 // personsReason reports whether a reason is a fault that lasts until somebody mends it: the
@@ -57,10 +94,16 @@ func failureCause(t i18n.Texts, f *store.Failure) cause {
 	}
 	c := cause{What: t.T("reason.failure." + string(f.Kind) + ".what"), Do: t.T("reason.failure." + string(f.Kind) + ".do"),
 		Details: f.Message, Person: personsFailure(f.Kind)}
+	switch f.Kind {
+	case failure.Misconfigured:
+		c = c.on(t, settingsPath)
+	case failure.Revoked:
+		c = c.on(t, overviewPath)
+	}
 	switch known := employeeCause(t, f.Reason); {
 	case known.Do != "":
 		// A reason of our own says more than its kind.
-		c.What, c.Do = known.What, known.Do
+		c.What, c.Do, c.Link, c.LinkText = known.What, known.Do, known.Link, known.LinkText
 	case f.Reason != "":
 		c.Details += " (" + f.Reason + ")"
 	}

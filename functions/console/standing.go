@@ -65,6 +65,7 @@ func (c locale) standingByState(e store.EmployeeRecord, queued *store.QueuedCrea
 	switch e.CardState() {
 	case store.StateHeld:
 		reason.Do, reason.Person = c.T("standing.held.do"), true
+		reason = reason.on(c.Texts, heldPath)
 		reason.What = c.T("standing.held.what") + " " + reason.What
 		return standing{groupAttention, "bad", c.T("standing.label.held"), reason, c.stamp(e.AbsentSince), ""}
 	case store.StateDeleting:
