@@ -574,7 +574,8 @@ func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
 // startAuditor has an auditor listen from now on.
 func (w *world) startAuditor() error {
 	w.auditor = audit.New(audit.World{
-		Google: w.google, ERP: w.erp, Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
+		Google: w.google, ERP: w.erp, ExecutorsLeftOut: w.setup.ERP.ExecutorsLeftOut, UnassignedIgnored: w.setup.ERP.UnassignedIgnored,
+		Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
 		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
 	})
 	return w.readSettings()

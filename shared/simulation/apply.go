@@ -36,6 +36,8 @@ func (w *world) apply(s Step) error {
 		return w.applyFault(s, rest)
 	}
 	switch s.Kind {
+	case ERPBadRecord:
+		return w.spoil(s)
 	case ERPCommitsLater:
 		w.erp.SetCommitDelay(w.shorter([]time.Duration{0, time.Second, 5 * time.Second}[s.N[0]%3]))
 	case Poll:
@@ -136,6 +138,9 @@ func (w *world) applyPerson(s Step) error {
 	if len(all) == 0 {
 		return errNothingToDo
 	}
+	if s.Kind == PersonsMove {
+		return w.newDomain(all, s)
+	}
 	e := all[s.N[0]%len(all)]
 	w.note("%s %d", s.Kind, e.ID)
 	switch s.Kind {
@@ -143,10 +148,17 @@ func (w *world) applyPerson(s Step) error {
 		other, person := w.newAddress(fmt.Sprintf("other%d", s.ID)), w.newAddress(fmt.Sprintf("person%d", e.ID))
 		to := []string{
 			other, person, "", "not an address", all[s.N[2]%len(all)].Email, strings.ToUpper(e.Email), other,
-		}[s.N[1]%7]
-		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Email = to })
+		}
+		if w.draws("E6") {
+			to = append(to, hidden(e.Email, s.N[2]), hidden(e.Email, s.N[2]), "оther@"+organisation) // with a Cyrillic o
+		}
+		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Email = to[s.N[1]%len(to)] })
 	case PersonBind:
-		return w.erp.SetField(e.ID, bindingField, []string{"1", "", "1", "0"}[s.N[1]%4])
+		to := []string{"1", "", "1", "0"}
+		if w.draws("E6") {
+			to = append(to, "Так", "Нет", "Ні", "yes", "N", "0.0")
+		}
+		return w.erp.SetField(e.ID, bindingField, to[s.N[1]%len(to)])
 	case PersonDismiss:
 		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Dismissed = !e.Dismissed })
 	case PersonRename:
@@ -166,6 +178,8 @@ func (w *world) applyPerson(s Step) error {
 func (w *world) applyCatalogue(s Step) error {
 	w.note("%s", s.Kind)
 	switch s.Kind {
+	case CatalogueOdd:
+		return w.oddEntry(s)
 	case CatalogueRole:
 		role := []int64{userside.RoleCompleted, userside.RoleNotCompleted}[s.N[0]%2]
 		w.erp.AddState(userside.TaskState{ID: stateAgreed, Name: "Agreed", Role: role})
@@ -242,7 +256,9 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 	case 8:
 		c.MidnightIsAllDay = !c.MidnightIsAllDay
 	case 9:
-		c.CalendarIDField = calendarsync.FieldID(v % 2 * idField)
+		if takesWrites(w.setup.ERP) {
+			c.CalendarIDField = calendarsync.FieldID(v % 2 * idField)
+		}
 	case 10:
 		c.BindingField = calendarsync.FieldID(v % 2 * bindingField)
 	case 11:

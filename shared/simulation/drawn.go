@@ -18,7 +18,10 @@ const organisation = "provider.example"
 // DrawnRows are the rows of the unproved questions (G1 to G15, E1 to E8) whose answers
 // Generate has drawn for each history.
 func DrawnRows() []string {
-	return []string{"G1", "G3", "G4", "G5", "G7", "G10", "G11", "G12", "G14", "G15"}
+	return []string{
+		"G1", "G3", "G4", "G5", "G7", "G9", "G10", "G11", "G12", "G14", "G15",
+		"E1", "E2", "E3", "E4", "E5", "E6", "E8",
+	}
 }
 
 // timeless are the rows that may be drawn on the real clock: none of them makes anybody
@@ -31,36 +34,120 @@ func timeless() []string {
 func drawGoogle(d dice, rows []string) fakegoogle.Ways {
 	w := fakegoogle.Draw(rand.New(rand.NewPCG(d.draw("google"), 1)), 0, zoneName, organisation).Only(rows...)
 	w.Spells = nil // they are steps
-	if !slices.Contains(rows, zoneRefusedRow) {
-		w.ZonesRefused = nil
+	return w
+}
+
+// drawERP draws which ERP it meets.
+func drawERP(d dice, rows []string) fakeerp.Ways {
+	w := fakeerp.Draw(rand.New(rand.NewPCG(d.draw("erp"), 1))).Only(rows...)
+	if w.MaxShow > 0 {
+		w.MaxShow = 2 + w.MaxShow/25 // histories have few tasks; an absence takes two to prove (rule 4.2)
 	}
 	return w
 }
 
-// zoneRefusedRow stands among a history's rows where Google may refuse the zone.
-const zoneRefusedRow = "G3-refused"
+// Undated reports whether a seed's ERP, if it is drawn, keeps the date of a task of which
+// only the executors change: no poll finds such a change (E8).
+func Undated(seed uint64) bool { return drawERP(dice(seed), []string{"E8"}).ExecutorsUndated }
 
-// drawERP draws which ERP it meets.
-func drawERP(d dice, rows []string) fakeerp.Ways {
-	return fakeerp.Draw(rand.New(rand.NewPCG(d.draw("erp"), 1))).Only(rows...)
-}
+// takesWrites reports whether the ERP can be written to: the product sends what it writes
+// in the body alone (rule 10.1).
+func takesWrites(w fakeerp.Ways) bool { return w.Parameters != fakeerp.ParametersInQuery }
 
 // spell is one that befalls Google from a step on; of the history's rows.
 func (w *world) spell(s Step) (fakegoogle.Spell, bool) {
 	n := s.N[0]*1_000_000 + s.N[1]*1000 + s.N[2]
 	spell := fakegoogle.DrawSpell(rand.New(rand.NewPCG(uint64(n), 2)))
 	row, _, _ := strings.Cut(spell.Name, " ")
-	return spell, slices.Contains(w.rows, row)
+	return spell, w.draws(row)
+}
+
+// draws reports whether the answers of a row are drawn.
+func (w *world) draws(row string) bool { return slices.Contains(w.rows, row) }
+
+// spoil makes a task or an employee one that spoils each answer that includes it, or ends
+// that.
+func (w *world) spoil(s Step) error {
+	tasks, people := w.erp.Tasks(), w.erp.Employees()
+	if !w.draws("E2") || len(tasks) == 0 || len(people) == 0 {
+		return errNothingToDo
+	}
+	task, person := tasks[s.N[1]%len(tasks)].ID, people[s.N[1]%len(people)].ID
+	w.erp.ChangeWays(func(to *fakeerp.Ways) {
+		switch s.N[0] % 5 {
+		case 0, 1:
+			to.BadTasks = append(slices.Clone(to.BadTasks), task)
+		case 2:
+			to.BadEmployees = append(slices.Clone(to.BadEmployees), person)
+		default:
+			to.BadTasks, to.BadEmployees = nil, nil
+		}
+		w.note("the ERP's bad records: tasks %v, employees %v", to.BadTasks, to.BadEmployees)
+	})
+	return nil
+}
+
+// oddEntry spells an entry of a catalogue so that it cannot be read, or ends that.
+func (w *world) oddEntry(s Step) error {
+	if !w.draws("E3") {
+		return errNothingToDo
+	}
+	odd := []any{"-", "abc", []any{}, "1,5", "-1", "1:30", false}[s.N[1]%7]
+	w.erp.ChangeWays(func(to *fakeerp.Ways) {
+		switch s.N[0] % 6 {
+		case 0, 1:
+			to.OddHours = map[int64]any{[]int64{typeRepair, typeInstall}[s.N[2]%2]: odd}
+		case 2:
+			to.OddRoles = map[int64]any{statePostponed: odd} // no task in it is shown
+		case 3:
+			to.OddRoles = map[int64]any{[]int64{stateOpen, stateWorking, stateDone, stateAgreed}[s.N[2]%4]: odd}
+		default:
+			to.OddHours, to.OddRoles = nil, nil
+		}
+		w.note("the ERP's odd roles %v, hours %v", to.OddRoles, to.OddHours)
+	})
+	return nil
+}
+
+// mendERP ends what somebody spoiled in the ERP.
+func (w *world) mendERP() {
+	w.erp.ChangeWays(func(to *fakeerp.Ways) {
+		to.BadTasks, to.BadEmployees, to.OddHours, to.OddRoles = nil, nil, nil, nil
+	})
+}
+
+// newDomain gives everybody an address under another domain.
+func (w *world) newDomain(all []fakeerp.Employee, s Step) error {
+	w.note("%s", s.Kind)
+	for _, e := range all {
+		local, _, ok := strings.Cut(e.Email, "@")
+		if !ok {
+			continue
+		}
+		if err := w.erp.UpdateEmployee(e.ID, func(e *fakeerp.Employee) { e.Email = fmt.Sprintf("%s@new%d.%s", local, s.N[0]%2, organisation) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hidden puts a character that nobody sees into an address, as copying does.
+func hidden(address string, n int) string {
+	if address == "" {
+		return ""
+	}
+	runes := []rune(address)
+	return string(slices.Insert(runes, n%len(runes), []rune{'\u200b', '\u200e', '\u00ad'}[n%3]))
 }
 
 // newAddress is the address of somebody new. Some are outside the organisation, and some
 // are spelled in a way that Google may not keep.
 func (w *world) newAddress(name string) string {
 	among := []string{"%s@" + organisation}
-	if slices.Contains(w.rows, "G6") {
+	if w.draws("G6") {
 		among = append(among, "%s@elsewhere.example")
 	}
-	if slices.Contains(w.rows, "G8") {
+	if w.draws("G8") {
 		among = append(among, "New.%s@gmail.com", "%s.new@googlemail.com")
 	}
 	return fmt.Sprintf(among[w.dice.pick(len(among), "domain", name)], name)
@@ -68,7 +155,7 @@ func (w *world) newAddress(name string) string {
 
 // written spells a text as people type it, in which Google may fold characters and blanks.
 func (w *world) written(text string) string {
-	if !slices.Contains(w.rows, "G4") {
+	if !w.draws("G4") {
 		return text
 	}
 	return strings.NewReplacer("Lisova", "Лісоваи\u0306  вул.\u00a0", "Sadova", "Киі\u0306вська  вул.").Replace(text) + " "

@@ -27,7 +27,7 @@ func (w *world) applyFault(s Step, on string) error {
 		w.note("Google: %s on %s%v for %v, one calendar in %d", spell.Name, spell.Method, spell.Methods, spell.For, max(spell.OneCalendarIn, 1))
 		w.google.Begin(spell)
 	case "erp":
-		r := erpFault(s)
+		r := erpFault(s, w.draws("E2"))
 		w.note("ERP: %s/%s from the call no. %d on, %d times: %s", r.Cat, r.Action, r.Nth, r.Count, r.Fault)
 		w.erp.Inject(r)
 	case "store":
@@ -83,8 +83,9 @@ func googleFault(s Step) google.Fault {
 	return f
 }
 
-// erpFault is a false answer or a failure of the ERP, on one call or on all.
-func erpFault(s Step) userside.Rule {
+// erpFault is a false answer or a failure of the ERP, on one call or on all. deep: also one
+// too deep to be read.
+func erpFault(s Step, deep bool) userside.Rule {
 	calls := [][2]string{{}, {"task", "show"}, {"task", "get_list"}, {"employee", "get_data"}, {"task", "get_catalog_state"}, {"system", "get_system_info"}, {"task", "show"}, {"employee", "get_data"}}
 	faults := []userside.Fault{
 		userside.HTMLPage(http.StatusOK), userside.HTMLPage(http.StatusInternalServerError), userside.Truncated(), userside.ErrorResult("no data", 0),
@@ -93,6 +94,13 @@ func erpFault(s Step) userside.Rule {
 		userside.Missing("is_work"), userside.Missing("additional_data"), userside.UnknownState(99), userside.RoleGone(userside.RoleNotCompleted),
 		userside.StateRole(stateOpen, userside.RoleCompleted), userside.Delay(8 * time.Second), userside.Delay(30 * time.Second), userside.Hang(), userside.Drop(),
 		userside.RedirectToLogin(), userside.ClockOffset(time.Hour), userside.Missing("state"),
+	}
+	if deep {
+		var nest any = "x"
+		for range 100 {
+			nest = []any{nest}
+		}
+		faults = append(faults, userside.Replace("name", nest))
 	}
 	call := calls[s.N[0]%len(calls)]
 	return userside.Rule{Cat: call[0], Action: call[1], Fault: faults[s.N[1]%len(faults)], Nth: 1 + s.N[2]%2, Count: 1 + s.N[2]/2%4, AfterEffect: s.N[2]%5 == 0}

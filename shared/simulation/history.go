@@ -36,6 +36,10 @@ const (
 	CatalogueType   Kind = "catalogue.type"
 	CatalogueState  Kind = "catalogue.state"
 	ERPCommitsLater Kind = "erp.commits-later"
+	PersonsMove     Kind = "person.new-domain" // everybody's address changes at once
+	// What a dispatcher or a script can spoil.
+	ERPBadRecord Kind = "erp.bad-record"
+	CatalogueOdd Kind = "catalogue.odd-entry"
 	// The admin, in the console.
 	AdminSettings Kind = "admin.settings"
 	AdminPause    Kind = "admin.pause"
@@ -177,6 +181,7 @@ func weights() []weight {
 		{TaskText, 30}, {TaskType, 15}, {TaskUndate, 15}, {TaskDelete, 25},
 		{PersonAdd, 8}, {PersonAddress, 25}, {PersonBind, 20}, {PersonDismiss, 15}, {PersonRename, 15}, {PersonDivision, 20}, {PersonDelete, 4},
 		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
+		{PersonsMove, 2}, {ERPBadRecord, 15}, {CatalogueOdd, 10},
 		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminSync, 15}, {AdminRun, 6}, {AdminConnect, 3},
 		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2},
 		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
@@ -191,7 +196,7 @@ func weights() []weight {
 func aided(k Kind) bool {
 	what, _, _ := strings.Cut(string(k), ".")
 	switch k {
-	case Reconcile, Wipe, FaultERP, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect,
+	case Reconcile, Wipe, FaultERP, ERPBadRecord, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect,
 		AdminDrop, AdminReopen, AdminRebuild, AdminPurge:
 		return true
 	}

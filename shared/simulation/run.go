@@ -208,6 +208,7 @@ func (w *world) comeToRest() {
 	w.faults.clear()
 	w.google.ClearFaults()
 	w.erp.ClearFaults()
+	w.mendERP()
 	w.calm.Store(true)
 	for n := range w.slots {
 		i := w.slot(n)

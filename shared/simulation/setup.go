@@ -90,9 +90,6 @@ func setupOf(d dice, rows []string) setup {
 		"include_departments": d.chance(400, "departments"),
 		"midnight_is_all_day": d.chance(300, "midnight"),
 	}
-	if d.chance(300, "card") {
-		s.Settings["calendar_id_field"] = idField
-	}
 	s.Google = fakegoogle.Options{
 		BaseURL: "http://" + googleHost, Now: time.Now, ClientID: clientID, ClientSecret: clientSecret,
 		RedirectURIs:              []string{"https://" + oauthHost + "/callback"},
@@ -104,7 +101,9 @@ func setupOf(d dice, rows []string) setup {
 		WebDeletionForbidsRevival: d.chance(300, "revival"),
 		Ways:                      drawGoogle(d, rows),
 	}
-	s.ERP = drawERP(d, rows)
+	if s.ERP = drawERP(d, rows); d.chance(300, "card") && takesWrites(s.ERP) {
+		s.Settings["calendar_id_field"] = idField
+	}
 	if d.chance(300, "list delay") {
 		s.Google.CalendarListDelay = d.between(time.Second, 2*time.Minute, "list delay for")
 	}

@@ -89,6 +89,7 @@ func open(ctx context.Context, env environment, h History, defect Defect, log *s
 	}
 	w.setup = setupOf(w.dice, w.rows)
 	w.config = env
+	w.config.ERP.KeyInQuery = w.setup.ERP.Parameters == userside.ParametersInQuery
 	if db != nil {
 		w.useRealClock(db)
 	}
@@ -236,7 +237,7 @@ func (w *world) notified(changes ...userside.Change) {
 		w.mu.Unlock()
 		times := 1
 		switch p := w.dice.pick(1000, "notification", name); {
-		case p < 150:
+		case p < 150 && !(w.setup.Unaided && w.setup.ERP.ExecutorsUndated): // which no poll would find
 			w.note("the notification %s %v is lost", c.Type, c.IDs)
 			continue
 		case p < 250:

@@ -107,6 +107,10 @@ type Activity struct {
 type World struct {
 	Google *fakegoogle.Server
 	ERP    *fakeerp.Server
+	// ExecutorsLeftOut: the ERP leaves the executors of a task out that has none, which is
+	// no evidence; UnassignedIgnored: it lists all tasks where it is asked for those, which is
+	// none either.
+	ExecutorsLeftOut, UnassignedIgnored bool
 	// Account is the central account; only its calls count.
 	Account string
 	// ERPURL is where task links lead that settings name no address for.

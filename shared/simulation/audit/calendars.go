@@ -200,8 +200,8 @@ func (a *Auditor) replaced(c *trackedCalendar, why string) (grounds, string) {
 		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee {
 			continue
 		}
-		if other.mark.Epoch == c.mark.Epoch {
-			return explicit, ""
+		if other.mark.Epoch == c.mark.Epoch || !other.proved.IsZero() && other.made.Before(c.made) {
+			return explicit, "" // the latter turned up, after this one had taken its place (rule 3.10)
 		}
 		// Of several calendars a stopped purge reinstates whichever it had not come to.
 		purged := a.purgedSince(c.made) && a.purgedSince(other.made)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
@@ -104,15 +105,14 @@ func judgePerson(s settingsVersion, v personView) verdict {
 		if !there {
 			return unsure
 		}
-		switch strings.ToLower(strings.TrimSpace(value)) {
-		case "", "0", "false", "no", "off":
+		if off(value) {
 			return over
 		}
 	}
 	switch {
 	case !v.email.ok:
 		return unsure
-	case strings.TrimSpace(v.email.v) == "":
+	case visible(v.email.v) == "":
 		return over
 	case !mailable(v.email.v):
 		return unsure
@@ -120,16 +120,35 @@ func judgePerson(s settingsVersion, v personView) verdict {
 	return due
 }
 
-var addressForm = regexp.MustCompile("^[\\pL\\pN!#$%&'*+/=?^_`{|}~-]+(\\.[\\pL\\pN!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\\.)+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$")
+// off reports whether a checkbox field says that it is not ticked (rule 4.1).
+func off(value string) bool {
+	switch strings.ToLower(visible(value)) {
+	case "", "0", "0.0", "false", "no", "n", "off", "ні", "нет":
+		return true
+	}
+	return false
+}
+
+// visible is a text without what nobody sees (rule 5.1).
+func visible(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s))
+}
+
+var addressForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\\.)+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$")
 
 // mailable reports whether a text is one plain address (RFC 5321's lengths).
 func mailable(s string) bool {
-	s = strings.TrimSpace(s)
+	s = visible(s)
 	return len(s) <= 254 && strings.IndexByte(s, '@') <= 64 && addressForm.MatchString(s)
 }
 
 func sameAddress(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+	return strings.EqualFold(visible(a), visible(b))
 }
 
 // divisionsOf are the divisions an employee belongs to now (rule 5.4).

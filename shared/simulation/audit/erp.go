@@ -87,6 +87,8 @@ type reading struct {
 	at time.Time
 	// v is the version that was shown; nil: the key was missing from the answer.
 	v any
+	// unassigned: a list of the tasks without executors named it.
+	unassigned bool
 	// complete: something else came back in the same answer.
 	complete bool
 	// faulty is set where a fault was injected: then it holds what was shown.
@@ -189,7 +191,7 @@ func (s erpObserver) Read(r fakeerp.Read) {
 			a.faultyCatalogues = append(a.faultyCatalogues, faultyCatalogue{now, faulty})
 		}
 	case "task/get_list":
-		if r.Params["employee_id"] != unassigned {
+		if r.Params["employee_id"] != unassigned || a.w.UnassignedIgnored {
 			return
 		}
 		if faulty == nil {
@@ -224,7 +226,9 @@ func (a *Auditor) readUnassigned(now time.Time, ids []int64) {
 		if v := a.tasks[id].at(now); v != nil {
 			nobodys := *v
 			nobodys.Executors = nil
-			a.tasks[id].reads = append(a.tasks[id].reads, newReading(now, &nobodys, true, nil))
+			r := newReading(now, &nobodys, true, nil)
+			r.unassigned = true
+			a.tasks[id].reads = append(a.tasks[id].reads, r)
 		}
 	}
 }

@@ -84,10 +84,10 @@ func (a *Auditor) personReads(employee int64) []reading {
 }
 
 // showTask is what a reading showed of a task; ok is false where it showed nothing.
-func showTask(id int64, r reading) (v taskView, complete, ok bool) {
+func (a *Auditor) showTask(id int64, r reading) (v taskView, complete, ok bool) {
 	if r.faulty == nil {
 		t, _ := r.v.(*fakeerp.Task)
-		return viewTask(t), r.complete, true
+		return a.viewTask(t, r.unassigned), r.complete, true
 	}
 	ans := r.faulty.parse()
 	if !ans.readable {
@@ -146,7 +146,7 @@ func (a *Auditor) taskGrounds(task, employee int64, c *trackedCalendar) (g groun
 func (a *Auditor) taskJudge(task, employee int64, c *trackedCalendar, begin time.Time) func(reading) verdicts {
 	settings, members := a.inForce(begin.Add(-cacheAge)), a.memberships(employee)
 	return func(r reading) verdicts {
-		v, complete, ok := showTask(task, r)
+		v, complete, ok := a.showTask(task, r)
 		if !ok {
 			return 0
 		}

@@ -124,6 +124,16 @@ func viewTask(t *fakeerp.Task) taskView {
 	return taskView{state: some(t.StateID), wall: some(t.TodoWall), executors: some(t.Executors), divisions: some(t.Divisions), task: t}
 }
 
+// viewTask is what the ERP shows of a task; unassigned: it lists it among those without
+// executors.
+func (a *Auditor) viewTask(t *fakeerp.Task, unassigned bool) taskView {
+	v := viewTask(t)
+	if t != nil && len(t.Executors) == 0 && a.w.ExecutorsLeftOut && !unassigned {
+		v.executors = optional[[]int64]{} // a missing map is no evidence
+	}
+	return v
+}
+
 // viewFaultyTask reads a task out of a faulty answer.
 func viewFaultyTask(o map[string]any) taskView {
 	if o == nil {
@@ -150,10 +160,10 @@ func viewFaultyTask(o map[string]any) taskView {
 
 func wallOf(v any) optional[string] {
 	s := word(v)
-	if s == "" || s == "-" {
+	if s == "" || s == "-" || strings.HasPrefix(s, "-0001-11-30") || strings.HasPrefix(s, "30.11.-0001") || strings.HasPrefix(s, "0000-00-00") {
 		return some("")
 	}
-	for _, layout := range []string{fakeerp.WallLayout, "2006-01-02 15:04", "02.01.2006 15:04:05", "02.01.2006 15:04", "2006-01-02", "02.01.2006"} {
+	for _, layout := range []string{fakeerp.WallLayout, "2006-01-02T15:04:05", "02.01.2006, 15:04", "2006-01-02 15:04", "02.01.2006 15:04:05", "02.01.2006 15:04", "2006-01-02", "02.01.2006"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return some(t.Format(fakeerp.WallLayout))
 		}

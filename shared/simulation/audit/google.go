@@ -34,10 +34,10 @@ type trackedCalendar struct {
 	gone looks
 	// proved is when that last proved that it is gone (rule 3.9), as far as can be known.
 	proved time.Time
-	// listed reports whether a list of the account's calendars has ever named it, and
-	// lacked how many have not.
-	listed bool
-	lacked int
+	// listed reports whether a list of the account's calendars has ever named it, named
+	// whether the last one did, and lacked is how many have not.
+	listed, named bool
+	lacked        int
 	// addresses are those of the employee that may have been read when it was made.
 	addresses []string
 	events    map[string]*trackedEvent
@@ -237,9 +237,8 @@ func (a *Auditor) noteLook(c *trackedCalendar, r fakegoogle.Request) {
 		if c.gone.first.IsZero() {
 			c.gone.first = a.w.Now()
 		}
-		if c.gone.last = a.w.Now(); c.gone.last.Sub(c.gone.first) >= a.absenceApart() {
-			c.proved = c.gone.last
-		}
+		c.gone.last = a.w.Now()
+		c.prove(a.absenceApart())
 	case r.Status == http.StatusOK && r.Fault == "":
 		c.gone = looks{}
 	}
@@ -248,11 +247,23 @@ func (a *Auditor) noteLook(c *trackedCalendar, r fakegoogle.Request) {
 // calendarsListed notes which calendars a list of the account's names.
 func (a *Auditor) calendarsListed(r fakegoogle.Request) {
 	for _, c := range a.order {
-		if slices.Contains(r.Listed, c.id) {
+		if c.named = slices.Contains(r.Listed, c.id); c.named {
 			c.listed = true
-		} else {
-			c.lacked++
+			continue
 		}
+		c.lacked++
+		c.prove(a.absenceApart())
+	}
+}
+
+// prove notes whether looks so far apart have shown that the calendar is gone: a day, where
+// the account's list still names it (rule 3.9).
+func (c *trackedCalendar) prove(apart time.Duration) {
+	if c.named {
+		apart += 23 * time.Hour
+	}
+	if took := c.gone.last.Sub(c.gone.first); !c.gone.first.IsZero() && took >= apart {
+		c.proved = c.gone.last
 	}
 }
 

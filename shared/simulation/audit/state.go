@@ -206,7 +206,7 @@ func (j judgement) tasks(c *trackedCalendar, e fakeerp.Employee) {
 }
 
 func (j judgement) task(t fakeerp.Task, c *trackedCalendar, e fakeerp.Employee) verdict {
-	return judgeTask(j.w.s, j.w.roles, viewTask(&t), e.ID, divisionsOf(&e), c.mark.From)
+	return judgeTask(j.w.s, j.w.roles, j.a.viewTask(&t, !j.a.w.UnassignedIgnored), e.ID, divisionsOf(&e), c.mark.From)
 }
 
 func (j judgement) wanted(t fakeerp.Task, e fakeerp.Employee, have []shownEvent, v Violation) {
