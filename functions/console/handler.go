@@ -134,6 +134,8 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /settings", h.action(h.saveSettings))
 	mux.HandleFunc("POST /settings/apply", h.action(h.applySettings))
 	mux.HandleFunc("POST /settings/edit", h.action(h.editSettings))
+	mux.HandleFunc("GET /setup", h.page(h.showSetup))
+	mux.HandleFunc("POST /setup", h.action(h.startSetup))
 	mux.HandleFunc("GET /settings/history", h.page(h.showHistory))
 	mux.HandleFunc("POST /settings/restore", h.action(h.restoreSettings))
 	mux.HandleFunc("POST /run", h.action(h.run))

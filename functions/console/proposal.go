@@ -206,6 +206,7 @@ func (h *handler) keepSettings(w http.ResponseWriter, r *http.Request, s signin.
 		return
 	}
 	h.Log.InfoContext(r.Context(), "settings saved", "by", s.Sub, "version", seen+1, "enabled", next.Enabled, "confirmed", next.Confirmed, "planned", made != nil)
+	noteChange(r, strconv.FormatInt(seen, 10), strconv.FormatInt(seen+1, 10))
 	publish, stop := context.WithTimeout(r.Context(), publishDeadline)
 	defer stop()
 	word := "saved"
