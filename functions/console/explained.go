@@ -187,7 +187,7 @@ func (h *handler) compareTasks(ctx context.Context, c locale, e store.EmployeeRe
 	if n := len(ids); n > mostRead {
 		v.More, ids = n-mostRead, ids[n-mostRead:] // the latest
 	}
-	readings, err := h.ERP.Tasks(ctx, ids)
+	readings, err := h.ERP.TasksWith(ctx, ids, rules.Texts.Extras)
 	if err != nil {
 		return personTasks{}, err
 	}

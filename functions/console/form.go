@@ -40,6 +40,7 @@ func typedFrom(s calendarsync.Settings) typed {
 		text: map[string]string{
 			"time_zone": s.TimeZone, "binding_field": strconv.FormatInt(int64(s.BindingField), 10),
 			"calendar_id_field": strconv.FormatInt(int64(s.CalendarIDField), 10),
+			"phone_field":       strconv.FormatInt(int64(s.PhoneField), 10),
 			"backfill_hours":    strconv.Itoa(s.BackfillHours), "default_duration_minutes": strconv.Itoa(s.DefaultDurationMinutes),
 			"calendar_name": s.CalendarName, "event_title": s.EventTitle, "event_description": s.EventDescription,
 			"task_url": s.TaskURL, "language": s.Language, "delete_guard_percent": strconv.Itoa(s.DeleteGuardPercent),
@@ -87,6 +88,7 @@ func readForm(v url.Values, before calendarsync.Settings) (typed, calendarsync.S
 	s.TimeZone, s.Language, s.TaskURL = line("time_zone"), line("language"), line("task_url")
 	s.CalendarName, s.EventTitle, s.EventDescription = t.text["calendar_name"], t.text["event_title"], t.text["event_description"]
 	s.BindingField, s.CalendarIDField = calendarsync.FieldID(whole("binding_field")), calendarsync.FieldID(whole("calendar_id_field"))
+	s.PhoneField = calendarsync.FieldID(whole("phone_field"))
 	s.BackfillHours, s.DefaultDurationMinutes = whole("backfill_hours"), whole("default_duration_minutes")
 	s.DeleteGuardPercent = whole("delete_guard_percent")
 	readRoles(v, &t, &s, &faults)

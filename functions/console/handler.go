@@ -59,9 +59,11 @@ type ERP interface {
 	EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
 	// Clock reads the ERP's time.
 	Clock(ctx context.Context) (userside.Clock, error)
-	// ListTasks lists the ids of tasks, and Tasks reads some.
+	// Divisions reads the divisions' names.
+	Divisions(ctx context.Context) (map[calendarsync.DivisionID]string, error)
+	// ListTasks lists the ids of tasks, and TasksWith reads some with what templates show.
 	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
-	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	TasksWith(ctx context.Context, ids []calendarsync.TaskID, extras calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 }
 
 // Deps are what the function works with.

@@ -36,7 +36,12 @@ func (h *handler) preview(ctx context.Context, c locale, s calendarsync.Settings
 	if err != nil {
 		return nil
 	}
-	for _, reading := range h.someTasks(ctx, erp, s) {
+	if rules.Texts.NeedsDivisions && erp.err == nil {
+		if rules.DivisionNames, err = h.ERP.Divisions(ctx); err != nil {
+			h.Log.WarnContext(ctx, "the divisions could not be read for the preview", "error", err)
+		}
+	}
+	for _, reading := range h.someTasks(ctx, erp, rules) {
 		if p := rendered(c, rules, reading); p != nil {
 			return p
 		}
@@ -45,8 +50,8 @@ func (h *handler) preview(ctx context.Context, c locale, s calendarsync.Settings
 }
 
 // someTasks reads a few open tasks of the ERP; none where it does not answer.
-func (h *handler) someTasks(ctx context.Context, erp knownERP, s calendarsync.Settings) []calendarsync.TaskReading {
-	states := erp.catalogue.StatesWithRoles(s.ShownRoles)
+func (h *handler) someTasks(ctx context.Context, erp knownERP, rules *calendarsync.Rules) []calendarsync.TaskReading {
+	states := erp.catalogue.StatesWithRoles(rules.Settings.ShownRoles)
 	if erp.err != nil || len(states) == 0 {
 		return nil
 	}
@@ -56,7 +61,7 @@ func (h *handler) someTasks(ctx context.Context, erp knownERP, s calendarsync.Se
 	if err != nil || len(ids) == 0 {
 		return nil
 	}
-	readings, err := h.ERP.Tasks(ctx, ids)
+	readings, err := h.ERP.TasksWith(ctx, ids, rules.Texts.Extras)
 	if err != nil {
 		h.Log.WarnContext(ctx, "no task could be read for the preview", "error", err)
 		return nil

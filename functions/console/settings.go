@@ -105,6 +105,7 @@ func sections() []section {
 		{ID: "events", Fields: []field{
 			{Name: "event_title", Kind: "text", Inserts: inserts(taskFields()...)},
 			{Name: "event_description", Kind: "area", Inserts: inserts(taskFields()...)},
+			{Name: "phone_field", Kind: "number", Max: most},
 			{Name: "default_duration_minutes", Kind: "number", Unit: "minutes", Min: 1, Max: settings.MaxDurationMinutes},
 			{Name: "midnight_is_all_day", Kind: "check"},
 			{Name: "colors", Kind: "colors"},
@@ -119,7 +120,7 @@ func sections() []section {
 // taskFields are what the texts of an event may contain.
 func taskFields() []string {
 	return []string{"Task.Type", "Task.Address", "Task.Customer", "Task.Description", "Task.State", "Task.ID", "Task.Priority",
-		"Task.Executors", "Task.URL", "Employee.Name"}
+		"Task.Executors", "Task.Division", "Task.Phone", "Task.Comment", "Task.URL", "Employee.Name"}
 }
 
 // inserts makes buttons of fields; put names them.
@@ -370,12 +371,34 @@ func roleChoices(t i18n.Texts, c calendarsync.Catalogue, typed typed) (choices [
 	return choices, strings.Join(other, ", ")
 }
 
+// usualPriorities is how many priorities, from 1 on, can be picked: the ERP does not list them.
+const usualPriorities = 3
+
+// colorName names what a colour is for where the ERP does not.
+func colorName(t i18n.Texts, key string) string {
+	if n, is := strings.CutPrefix(key, calendarsync.ColorOfPriority); is {
+		return t.T("settings.type.priority", "ID", n)
+	}
+	if n, is := strings.CutPrefix(key, calendarsync.ColorOfState); is {
+		return t.T("settings.type.state-gone", "ID", n)
+	}
+	return t.T("settings.type.gone", "ID", key)
+}
+
 // colorChoices lists the ERP's types of task, and those with a colour that the
 // ERP no longer has.
 func colorChoices(t i18n.Texts, c calendarsync.Catalogue, typed typed) []colorChoice {
 	names := map[string]string{}
 	for kind := range typed.colors {
-		names[kind] = t.T("settings.type.gone", "ID", kind)
+		names[kind] = colorName(t, kind)
+	}
+	for id, one := range c.States {
+		key := calendarsync.ColorOfState + digits(id)
+		names[key] = t.T("settings.type.state", "Name", cmp.Or(one.Name, digits(id)))
+	}
+	for n := range usualPriorities {
+		key := calendarsync.ColorOfPriority + strconv.Itoa(n+1)
+		names[key] = colorName(t, key)
 	}
 	for id, one := range c.Types {
 		names[digits(id)] = cmp.Or(one.Name, t.T("settings.type.number", "ID", id))

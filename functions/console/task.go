@@ -114,7 +114,11 @@ func (h *handler) explainTask(ctx context.Context, c locale, v *taskView, rec st
 	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
 	id := calendarsync.TaskID(v.ID)
-	readings, err := h.ERP.Tasks(ctx, []calendarsync.TaskID{id})
+	rules, err := h.rules.Knowing(ctx, nil)
+	if err != nil {
+		return err
+	}
+	readings, err := h.ERP.TasksWith(ctx, []calendarsync.TaskID{id}, rules.Texts.Extras)
 	if err != nil {
 		return err
 	}
@@ -125,8 +129,7 @@ func (h *handler) explainTask(ctx context.Context, c locale, v *taskView, rec st
 			states = append(states, state)
 		}
 	}
-	rules, err := h.rules.Knowing(ctx, states)
-	if err != nil {
+	if rules, err = h.rules.Knowing(ctx, states); err != nil {
 		return err
 	}
 	v.Read = c.stamp(h.Now())

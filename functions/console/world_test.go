@@ -99,8 +99,12 @@ func (e *erp) ListTasks(context.Context, userside.TaskFilter) ([]calendarsync.Ta
 	return slices.Sorted(maps.Keys(e.tasks)), e.err
 }
 
-// Tasks reads tasks; one that is not there is shown to be absent.
-func (e *erp) Tasks(_ context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+func (e *erp) Divisions(context.Context) (map[calendarsync.DivisionID]string, error) {
+	return map[calendarsync.DivisionID]string{}, e.err
+}
+
+// TasksWith reads tasks; one that is not there is shown to be absent.
+func (e *erp) TasksWith(_ context.Context, ids []calendarsync.TaskID, _ calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	out := map[calendarsync.TaskID]calendarsync.TaskReading{}
 	for _, id := range ids {
 		reading, there := e.tasks[id]

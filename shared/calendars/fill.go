@@ -208,7 +208,7 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	for _, r := range recs {
 		known[calendarsync.TaskID(r.ID)] = r
 	}
-	readings, err := p.readTasks(ctx, ids)
+	readings, err := p.readTasks(ctx, ids, p.rules.Texts.Extras)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 type readAhead struct {
 	employees map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	states    []calendarsync.StateID
+	extras    calendarsync.Extras // what was read of tasks
 	// open are the lists of open tasks of employees and of divisions.
 	open  map[list][]calendarsync.TaskID
 	tasks map[calendarsync.TaskID]calendarsync.TaskReading
@@ -87,6 +88,7 @@ func (a *readAhead) readTasks(ctx context.Context, d Deps, ids []calendarsync.Em
 	if err != nil {
 		return err
 	}
+	a.extras = rules.Texts.Extras
 	if a.states = rules.Catalogue.StatesWithRoles(rules.Settings.ShownRoles); len(a.states) == 0 {
 		return nil
 	}
@@ -97,7 +99,7 @@ func (a *readAhead) readTasks(ctx context.Context, d Deps, ids []calendarsync.Em
 	slices.Sort(all)
 	all = slices.Compact(all)
 	for part := range slices.Chunk(all[:min(len(all), maxAhead)], readSize) {
-		readings, err := d.ERP.Tasks(ctx, part)
+		readings, err := d.ERP.TasksWith(ctx, part, a.extras)
 		if err != nil {
 			return err
 		}
@@ -133,11 +135,11 @@ func (a *readAhead) readLists(ctx context.Context, erp ERP, lists map[list]bool)
 }
 
 // readTasks gives what the ERP says of tasks: as they were read ahead or as it says now.
-func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID, extras calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	readings, ahead := map[calendarsync.TaskID]calendarsync.TaskReading{}, cmp.Or(p.ahead, &readAhead{})
 	var rest []calendarsync.TaskID
 	for _, id := range ids {
-		if r, read := ahead.tasks[id]; read {
+		if r, read := ahead.tasks[id]; read && ahead.extras.Cover(extras) {
 			readings[id] = r
 		} else {
 			rest = append(rest, id)
@@ -147,7 +149,7 @@ func (p *employeePass) readTasks(ctx context.Context, ids []calendarsync.TaskID)
 		if err := p.extend(ctx); err != nil {
 			return nil, err
 		}
-		more, err := p.ERP.Tasks(p.calls(ctx), part)
+		more, err := p.ERP.TasksWith(p.calls(ctx), part, extras)
 		if err != nil {
 			return nil, err
 		}

@@ -123,7 +123,7 @@ type ERP interface {
 	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
 	AllEmployees(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)
 	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
-	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	TasksWith(ctx context.Context, ids []calendarsync.TaskID, extras calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 	SetEmployeeField(ctx context.Context, id calendarsync.EmployeeID, field calendarsync.FieldID, value string) error
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -27,6 +29,8 @@ const (
 	stepCharacters = 16
 	// maxExecutors is how many names of a task's executors a template sees.
 	maxExecutors = 200
+	// maxFields is how many additional fields, each under two names.
+	maxFields = 200
 )
 
 var (
@@ -54,8 +58,15 @@ func run(t *template.Template, d TemplateData) (string, error) {
 // cutData cuts the texts of a template's data to what an event can hold.
 func cutData(d TemplateData) TemplateData {
 	t := &d.Task
-	for _, text := range []*string{&d.Employee.Name, &t.Type, &t.State, &t.Customer, &t.Address, &t.Description, &t.URL} {
+	for _, text := range []*string{&d.Employee.Name, &t.Type, &t.State, &t.Customer, &t.Address, &t.Description, &t.URL, &t.Phone, &t.Comment, &t.Division} {
 		*text = cut(*text, MaxDescription)
+	}
+	if t.Fields != nil {
+		fields := make(map[string]string, min(len(t.Fields), maxFields))
+		for _, name := range slices.Sorted(maps.Keys(t.Fields))[:min(len(t.Fields), maxFields)] {
+			fields[cut(name, MaxName)] = cut(t.Fields[name], MaxDescription)
+		}
+		t.Fields = fields
 	}
 	executors := t.Executors
 	t.Executors = nil

@@ -84,6 +84,8 @@ type Rules struct {
 	Catalogue Catalogue
 	// Names are the employees' names, for .Task.Executors.
 	Names map[EmployeeID]string
+	// DivisionNames are the divisions' names, for .Task.Division.
+	DivisionNames map[DivisionID]string
 	// rolesKnown is false while a shown role is gone from the catalogue: then a
 	// state's role proves nothing.
 	rolesKnown bool
@@ -261,6 +263,7 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 			data.Task.Executors = append(data.Task.Executors, clean(name))
 		}
 	}
+	r.addExtras(&data.Task, t)
 	title, err := r.Texts.eventTitle(data)
 	if err != nil {
 		return Event{}, err
@@ -270,12 +273,69 @@ func (r *Rules) render(t Task, start LocalTime, e Recipient) (Event, error) {
 		return Event{}, err
 	}
 	ev := Event{Title: title, Location: cut(oneLine(t.Address), MaxLocation), Description: description}
-	if c := r.Settings.Colors[strconv.FormatInt(int64(t.Type), 10)]; c > 0 {
+	if c := r.color(t); c > 0 {
 		ev.Color = strconv.Itoa(c)
 	}
 	ev.Start, ev.End = span(t, start, typ, r.Settings, r.Zone)
 	return ev, nil
 }
+
+// addExtras adds what only some templates show.
+func (r *Rules) addExtras(data *TemplateTask, t Task) {
+	extras := r.Texts.Extras
+	if extras.Fields {
+		data.Fields = make(map[string]string, 2*len(t.Fields))
+		for _, f := range t.Fields {
+			if f.Caption != "" {
+				data.Fields[f.Caption] = bounded(f.Value)
+			}
+		}
+	}
+	for _, f := range t.Fields {
+		if extras.Fields { // a number is nobody else's name
+			data.Fields[strconv.FormatInt(int64(f.ID), 10)] = bounded(f.Value)
+		}
+		if f.ID == extras.Field {
+			data.Phone = phoneText(bounded(f.Value))
+		}
+	}
+	if extras.Comment {
+		data.Comment = bounded(t.Comment)
+	}
+	if r.Texts.NeedsDivisions {
+		var names []string
+		for _, id := range t.Divisions.Or(nil) {
+			if name := clean(r.DivisionNames[id]); name != "" {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		data.Division = strings.Join(names, ", ")
+	}
+}
+
+// color is the colour that the settings have for a task; 0: the calendar's own.
+func (r *Rules) color(t Task) int {
+	if len(r.Settings.Colors) == 0 {
+		return 0
+	}
+	keys := []string{ColorOfPriority + strconv.FormatInt(t.Priority, 10)}
+	if id, said := t.State.Get(); said {
+		keys = append(keys, ColorOfState+strconv.FormatInt(int64(id), 10))
+	}
+	for _, key := range append(keys, strconv.FormatInt(int64(t.Type), 10)) {
+		if c := r.Settings.Colors[key]; c > 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// The beginnings of the keys of colours that are not a task type's.
+const (
+	ColorOfState    = "state:"
+	ColorOfPriority = "priority:"
+)
 
 // bounded is a text of the ERP as templates see it. It is cut to what an event can hold
 // before the template runs: a long text must be shown cut, not fail as more than a

@@ -3,6 +3,7 @@ package calendarsync
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -37,6 +38,12 @@ type TemplateTask struct {
 	Priority    int64
 	URL         string
 	Executors   []string
+	// Fields are the additional fields by id, as a text, and by caption.
+	Fields map[string]string
+	// Phone is the field chosen for it, with "tel:" before each number.
+	Phone string
+	// Comment is the latest one, Division the names of the task's divisions.
+	Comment, Division string
 }
 
 // TemplateData is the dot of every template.
@@ -52,11 +59,16 @@ type Texts struct {
 	// NeedsExecutors is set where a template shows the executors, whose names then have to
 	// be looked up.
 	NeedsExecutors bool
+	// NeedsDivisions is the same for the names of divisions, and Extras for what else has to
+	// be read of each task.
+	NeedsDivisions bool
+	Extras         Extras
 }
 
 // NewTexts compiles the templates of settings; the error names the field.
 func NewTexts(s Settings) (*Texts, error) {
 	t := &Texts{taskURL: s.TaskURL}
+	shows := func(text, field string) bool { return strings.Contains(text, "."+field) }
 	var faults []error
 	for _, part := range []struct {
 		field, text string
@@ -66,7 +78,7 @@ func NewTexts(s Settings) (*Texts, error) {
 		{"event_title", s.EventTitle, &t.title},
 		{"event_description", s.EventDescription, &t.description},
 	} {
-		tmpl, err := template.New(part.field).Option("missingkey=error").Parse(part.text)
+		tmpl, err := template.New(part.field).Option("missingkey=zero").Parse(part.text)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", part.field, err))
 			continue
@@ -77,7 +89,13 @@ func NewTexts(s Settings) (*Texts, error) {
 			}
 		}
 		*part.into = tmpl
-		t.NeedsExecutors = t.NeedsExecutors || strings.Contains(part.text, ".Executors")
+		t.NeedsExecutors = t.NeedsExecutors || shows(part.text, "Executors")
+		t.NeedsDivisions = t.NeedsDivisions || shows(part.text, "Division")
+		t.Extras.Fields = t.Extras.Fields || shows(part.text, "Fields")
+		t.Extras.Comment = t.Extras.Comment || shows(part.text, "Comment")
+		if shows(part.text, "Phone") {
+			t.Extras.Field = s.PhoneField
+		}
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -97,7 +115,8 @@ func CheckTemplates(s Settings) error {
 	full := TemplateData{
 		Employee: TemplateEmployee{ID: 42, Name: "Olena Kovalenko"},
 		Task: TemplateTask{ID: 123, Type: "Connection", State: "New", Customer: "Ivan Petrenko", Address: "Main St 1, 4",
-			Description: "Call before", Priority: 1, URL: t.TaskURL(123), Executors: []string{"Olena Kovalenko"}},
+			Description: "Call before", Priority: 1, URL: t.TaskURL(123), Executors: []string{"Olena Kovalenko"},
+			Fields: map[string]string{"12": "+380 67 123 45 67", "Phone": "+380 67 123 45 67"}, Phone: "tel:+380671234567", Comment: "Bring a ladder", Division: "North"},
 	}
 	empty := TemplateData{Employee: TemplateEmployee{ID: 42, Name: "Olena Kovalenko"}, Task: TemplateTask{ID: 123, URL: t.TaskURL(123)}}
 	for _, part := range []struct {
@@ -116,13 +135,47 @@ func CheckTemplates(s Settings) error {
 				faults = append(faults, fmt.Errorf("%s: %w", part.field, err))
 				break
 			}
-			if part.must && i == 0 && strings.TrimSpace(out) == "" {
+			// The sample does not have the ERP's own fields.
+			if part.must && i == 0 && strings.TrimSpace(out) == "" && !t.Extras.Fields {
 				faults = append(faults, fmt.Errorf("%s: gives an empty text", part.field))
 			}
 		}
 	}
 	return errors.Join(faults...)
 }
+
+// numberRun is what may be a telephone number: digits with what people write between them.
+var numberRun = regexp.MustCompile(`\+?[0-9(][0-9 ().\-\x{2011}\x{2013}\x{00a0}]*`)
+
+// phoneText is a field with telephone numbers as links that phones understand; where there
+// is no number, as it is.
+func phoneText(field string) string {
+	var links []string
+	for _, run := range numberRun.FindAllString(field, maxPhones) {
+		digits := strings.Map(func(r rune) rune {
+			if r < '0' || r > '9' {
+				return -1
+			}
+			return r
+		}, run)
+		if len(digits) < leastDigits {
+			continue
+		}
+		if strings.HasPrefix(run, "+") {
+			digits = "+" + digits
+		}
+		links = append(links, "tel:"+digits)
+	}
+	if len(links) == 0 {
+		return field
+	}
+	return strings.Join(links, ", ")
+}
+
+const (
+	maxPhones   = 5
+	leastDigits = 3 // shorter ones are rooms and floors
+)
 
 // TaskURL is the address that opens the task in the ERP.
 func (t *Texts) TaskURL(id TaskID) string {

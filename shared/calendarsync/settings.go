@@ -19,17 +19,22 @@ type Settings struct {
 	// BindingField is the checkbox field of the employee's card; 0: everybody.
 	BindingField FieldID `json:"binding_field"`
 	// CalendarIDField is the field the calendar's id is written into; 0: none.
-	CalendarIDField        FieldID        `json:"calendar_id_field"`
-	BackfillHours          int            `json:"backfill_hours"`
-	DefaultDurationMinutes int            `json:"default_duration_minutes"`
-	MidnightIsAllDay       bool           `json:"midnight_is_all_day"`
-	CalendarName           string         `json:"calendar_name"`
-	EventTitle             string         `json:"event_title"`
-	EventDescription       string         `json:"event_description"`
-	TaskURL                string         `json:"task_url"`
-	Colors                 map[string]int `json:"colors"`
-	Language               string         `json:"language"`
-	DeleteGuardPercent     int            `json:"delete_guard_percent"`
+	CalendarIDField FieldID `json:"calendar_id_field"`
+	// PhoneField is the additional field of a task that .Task.Phone shows; 0: none.
+	PhoneField             FieldID `json:"phone_field"`
+	BackfillHours          int     `json:"backfill_hours"`
+	DefaultDurationMinutes int     `json:"default_duration_minutes"`
+	MidnightIsAllDay       bool    `json:"midnight_is_all_day"`
+	CalendarName           string  `json:"calendar_name"`
+	EventTitle             string  `json:"event_title"`
+	EventDescription       string  `json:"event_description"`
+	TaskURL                string  `json:"task_url"`
+	// Colors are Calendar's colours by what they are for: the number of a task type, or
+	// "state:" or "priority:" and its number. A priority's goes before a state's, and that
+	// before a type's.
+	Colors             map[string]int `json:"colors"`
+	Language           string         `json:"language"`
+	DeleteGuardPercent int            `json:"delete_guard_percent"`
 	// Applied is what the admin who saved them had seen of their consequences; nil where
 	// nobody was shown any. It is no setting.
 	Applied *Applied `json:"-"`

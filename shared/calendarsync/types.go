@@ -112,6 +112,30 @@ type Task struct {
 	Description  string
 	Executors    Given[[]EmployeeID]
 	Divisions    Given[[]DivisionID]
+	// Fields are the additional fields in ascending order of id, and Comment is the latest
+	// one: as far as Extras asked for them.
+	Fields  []TaskField
+	Comment string
+}
+
+// TaskField is an additional field of a task.
+type TaskField struct {
+	ID             FieldID
+	Caption, Value string
+}
+
+// Extras are what is read of a task only because a template shows it.
+type Extras struct {
+	// Fields asks for all additional fields, Field for one (0: none).
+	Fields bool
+	Field  FieldID
+	// Comment asks for the latest comment.
+	Comment bool
+}
+
+// Cover reports whether what was read holds what is shown.
+func (e Extras) Cover(shown Extras) bool {
+	return (e.Fields || !shown.Fields) && (e.Fields || shown.Field == 0 || e.Field == shown.Field) && (e.Comment || !shown.Comment)
 }
 
 // Proof is by what a complete reading shows that an id is not in the ERP.

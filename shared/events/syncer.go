@@ -50,7 +50,7 @@ type Store interface {
 
 // ERP reads tasks.
 type ERP interface {
-	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
+	TasksWith(ctx context.Context, ids []calendarsync.TaskID, extras calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 }
 
 // Google writes events.
@@ -297,21 +297,31 @@ func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error
 	for i, t := range held {
 		ids[i] = t.id
 	}
-	b.readings, err = s.ERP.Tasks(ctx, ids)
-	b.at = s.Now()
-	if err != nil {
+	if b.rules, err = s.Rules.Knowing(ctx, nil); err != nil {
 		return b, err
 	}
-	var states []calendarsync.StateID
-	for _, r := range b.readings {
-		if r.Task != nil {
-			if id, said := r.Task.State.Get(); said {
-				states = append(states, id)
+	for range 2 {
+		extras := b.rules.Texts.Extras
+		b.readings, err = s.ERP.TasksWith(ctx, ids, extras)
+		b.at = s.Now()
+		if err != nil {
+			return b, err
+		}
+		var states []calendarsync.StateID
+		for _, r := range b.readings {
+			if r.Task != nil {
+				if id, said := r.Task.State.Get(); said {
+					states = append(states, id)
+				}
 			}
 		}
-	}
-	if b.rules, err = s.Rules.Knowing(ctx, states); err != nil {
-		return b, err
+		if b.rules, err = s.Rules.Knowing(ctx, states); err != nil {
+			return b, err
+		}
+		if extras.Cover(b.rules.Texts.Extras) {
+			break
+		}
+		// A template saved meanwhile shows what was not read.
 	}
 	in, err := s.Tenant.Installation(ctx)
 	b.tenant, b.unreadable = in.Tenant, in.Unreadable

@@ -131,7 +131,7 @@ type erp struct {
 	reads  int
 }
 
-func (e *erp) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+func (e *erp) TasksWith(ctx context.Context, ids []calendarsync.TaskID, _ calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	e.mu.Lock()
 	e.reads++
 	before := e.before

@@ -32,6 +32,7 @@ type SettingsSource interface {
 // ERP reads the ERP's states, types and clock; userside.Client does.
 type ERP interface {
 	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	Divisions(ctx context.Context) (map[calendarsync.DivisionID]string, error)
 	Clock(ctx context.Context) (userside.Clock, error)
 }
 
@@ -139,11 +140,24 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 			names[calendarsync.EmployeeID(e.ID)] = e.Name
 		}
 	}
+	if rules.Texts.NeedsDivisions {
+		if rules.DivisionNames, err = s.divisionNames(ctx, old); err != nil {
+			return nil, fmt.Errorf("read the divisions' names: %w", err)
+		}
+	}
 	s.rules = rules
 	if old {
 		s.readAt = s.now()
 	}
 	return rules, nil
+}
+
+// divisionNames gives the names of the divisions, as old as the catalogue is.
+func (s *Source) divisionNames(ctx context.Context, old bool) (map[calendarsync.DivisionID]string, error) {
+	if !old && s.rules.DivisionNames != nil {
+		return s.rules.DivisionNames, nil
+	}
+	return s.erp.Divisions(ctx)
 }
 
 // recordFaults records what cannot be read of the catalogues, where that is new: Poll alarms

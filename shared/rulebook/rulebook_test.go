@@ -31,6 +31,8 @@ type world struct {
 	offset                              time.Duration // of the ERP's clock
 	faults                              []string      // as they were saved last
 	saves                               int
+	divisions                           int
+	divisionsErr                        error
 	saveErr                             error
 	log                                 bytes.Buffer
 }
@@ -62,6 +64,13 @@ func (w *world) Catalogue(context.Context) (calendarsync.Catalogue, error) {
 	defer w.mu.Unlock()
 	w.catalogues++
 	return w.catalogue, w.catalogueErr
+}
+
+func (w *world) Divisions(context.Context) (map[calendarsync.DivisionID]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.divisions++
+	return map[calendarsync.DivisionID]string{3: "North"}, w.divisionsErr
 }
 
 func (w *world) Employees(context.Context) ([]store.EmployeeRecord, error) {
@@ -362,4 +371,33 @@ func TestWhatCannotBeReadOfTheCatalogueIsRecorded(t *testing.T) {
 	step("mended", 4, 2, func(w *world) { w.catalogueErr, w.catalogue.Odd = nil, nil })
 	step("not recorded", 5, 4, func(w *world) { w.saveErr, w.catalogue.Odd = errors.New("no database"), []error{odd("state 5")} })
 	step("recorded later", 6, 5, func(w *world) { w.saveErr = nil }, "userside: read state 5: unreadable field x")
+}
+
+// The divisions' names are read only where a template shows them, as seldom as the catalogue.
+func TestDivisionsAreReadOnlyForATemplate(t *testing.T) {
+	w, b := newWorld()
+	rules(t, b)
+	if w.divisions != 0 {
+		t.Fatalf("%d readings of divisions that no template shows", w.divisions)
+	}
+	w.change(func(w *world) { w.settings.EventTitle = `{{.Task.Division}}` })
+	for range 3 {
+		if r := rules(t, b); r.DivisionNames[3] != "North" {
+			t.Errorf("names %v", r.DivisionNames)
+		}
+	}
+	w.change(func(w *world) { w.settings.BackfillHours++ })
+	if rules(t, b).DivisionNames[3] != "North" || w.divisions != 1 {
+		t.Errorf("%d readings", w.divisions)
+	}
+	w.pass(time.Minute)
+	if rules(t, b); w.divisions != 2 {
+		t.Errorf("%d readings after a minute", w.divisions)
+	}
+	w.change(func(w *world) { w.divisionsErr = failure.New(failure.Source, "read", "down") })
+	w.pass(time.Minute)
+	// Without the names every title would be rewritten, and once more afterwards.
+	if _, err := b.Rules(t.Context()); !failure.Is(err, failure.Source) {
+		t.Errorf("no names: %v", err)
+	}
 }

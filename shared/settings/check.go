@@ -56,6 +56,10 @@ func Check(s calendarsync.Settings) Faults {
 		f.add("calendar_id_field", "must be the number of a field, or 0 for none")
 		f.say("field-number")
 	}
+	if s.PhoneField < 0 {
+		f.add("phone_field", "must be the number of a field, or 0 for none")
+		f.say("field-number")
+	}
 	if s.BindingField > 0 && s.BindingField == s.CalendarIDField {
 		// Writing the id into the checkbox would tick or untick it.
 		f.add("calendar_id_field", "must be another field than binding_field")
@@ -65,16 +69,7 @@ func Check(s calendarsync.Settings) Faults {
 	between("default_duration_minutes", s.DefaultDurationMinutes, 1, MaxDurationMinutes, " minutes")
 	checkTemplates(&f, s)
 	checkTaskURL(&f, s.TaskURL)
-	for _, kind := range slices.Sorted(maps.Keys(s.Colors)) {
-		id, err := strconv.ParseInt(kind, 10, 64)
-		if err != nil || id <= 0 || strconv.FormatInt(id, 10) != kind {
-			f.add("colors", "%q is not the number of a task type", kind)
-			f.say("color-type", "Typed", kind)
-		} else if c := s.Colors[kind]; c < 1 || c > MaxColor {
-			f.add("colors", "task type %s: the colour must be between 1 and %d", kind, MaxColor)
-			f.say("color", "Type", kind, "Most", MaxColor)
-		}
-	}
+	checkColors(&f, s.Colors)
 	if !slices.Contains(Languages(), s.Language) {
 		f.add("language", "must be one of %s", strings.Join(Languages(), ", "))
 		f.say("language", "Languages", strings.Join(Languages(), ", "))
@@ -103,6 +98,25 @@ func templateFault(err error) (code, name, value string) {
 		return "template-empty", "Typed", ""
 	}
 	return "template", "Detail", text[strings.LastIndex(text, ": ")+1:]
+}
+
+func checkColors(f *Faults, colors map[string]int) {
+	for _, key := range slices.Sorted(maps.Keys(colors)) {
+		number, what, least := key, "task type", int64(1)
+		if n, is := strings.CutPrefix(key, calendarsync.ColorOfState); is {
+			number, what, least = n, "state", 0
+		} else if n, is := strings.CutPrefix(key, calendarsync.ColorOfPriority); is {
+			number, what, least = n, "priority", 0
+		}
+		id, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || id < least || strconv.FormatInt(id, 10) != number {
+			f.add("colors", "%q is not the number of a task type, nor %s or %s with a number", key, calendarsync.ColorOfState, calendarsync.ColorOfPriority)
+			f.say("color-type", "Typed", key)
+		} else if c := colors[key]; c < 1 || c > MaxColor {
+			f.add("colors", "%s %s: the colour must be between 1 and %d", what, number, MaxColor)
+			f.say("color", "Type", key, "Most", MaxColor)
+		}
+	}
 }
 
 func checkZone(f *Faults, zone string) {

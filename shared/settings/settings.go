@@ -98,6 +98,7 @@ func readers() map[string]reader {
 		"include_departments":      into(func(s *set) *bool { return &s.IncludeDepartments }, flag),
 		"binding_field":            into(func(s *set) *calendarsync.FieldID { return &s.BindingField }, whole),
 		"calendar_id_field":        into(func(s *set) *calendarsync.FieldID { return &s.CalendarIDField }, whole),
+		"phone_field":              into(func(s *set) *calendarsync.FieldID { return &s.PhoneField }, whole),
 		"backfill_hours":           into(func(s *set) *int { return &s.BackfillHours }, whole),
 		"default_duration_minutes": into(func(s *set) *int { return &s.DefaultDurationMinutes }, whole),
 		"midnight_is_all_day":      into(func(s *set) *bool { return &s.MidnightIsAllDay }, flag),
@@ -115,7 +116,7 @@ func readers() map[string]reader {
 func Fields() []string {
 	return []string{
 		"enabled", "confirmed", "time_zone", "shown_roles", "include_departments",
-		"binding_field", "calendar_id_field", "backfill_hours", "default_duration_minutes",
+		"binding_field", "calendar_id_field", "phone_field", "backfill_hours", "default_duration_minutes",
 		"midnight_is_all_day", "calendar_name", "event_title", "event_description",
 		"task_url", "colors", "language", "delete_guard_percent",
 	}

@@ -127,6 +127,8 @@ type call struct {
 	// tolerate gives a well-formed ERROR back as a reply instead of an error: what the ERP
 	// answers about a single unknown id is not documented (shared/userside/README.md).
 	tolerate bool
+	// comments says that those of tasks are kept.
+	comments bool
 }
 
 // failedAttempt is how one attempt failed.
@@ -280,7 +282,7 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt
 	}
 	defer resp.Body.Close()
 	body := &boundedBody{body: resp.Body}
-	rep, what := readReply(body)
+	rep, what := readReply(body, q.comments)
 	if body.over {
 		return received{}, &failedAttempt{spoils: true, err: &failure.Error{Kind: failure.Source, Op: q.op, Status: resp.StatusCode,
 			Detail: "the ERP's answer is larger than 32 MiB or has more values than any ERP's", Ambiguous: q.write}}

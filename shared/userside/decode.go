@@ -31,8 +31,11 @@ var (
 	errTrailing = errors.New("something follows the JSON")
 )
 
-// unread are the members that nobody asks for, and which grow without end.
-var unread = map[string]bool{"history": true, "comments": true}
+// The members that grow without end: one that nobody asks for, and one that few do.
+const (
+	memberHistory  = "history"
+	memberComments = "comments"
+)
 
 // boundedBody gives at most maxBody bytes, and no token longer than maxToken.
 type boundedBody struct {
@@ -62,12 +65,19 @@ type decoder struct {
 	body  *boundedBody
 	cost  int
 	depth int
+	// comments says that they are kept.
+	comments bool
+}
+
+// unread reports whether a member is passed over.
+func (d *decoder) unread(name string) bool {
+	return name == memberHistory || name == memberComments && !d.comments
 }
 
 // decodeJSON reads one value, and that nothing follows it. Numbers are json.Number, and
 // what is unread is left out.
-func decodeJSON(body *boundedBody, r io.Reader) (any, error) {
-	d := &decoder{json: json.NewDecoder(r), body: body}
+func decodeJSON(body *boundedBody, r io.Reader, comments bool) (any, error) {
+	d := &decoder{json: json.NewDecoder(r), body: body, comments: comments}
 	d.json.UseNumber()
 	v, err := d.value(true)
 	if err != nil {
@@ -133,11 +143,11 @@ func (d *decoder) object() (object, error) {
 			return nil, err
 		}
 		key, _ := t.(string) // the decoder lets nothing else stand there
-		v, err := d.value(!unread[key])
+		v, err := d.value(!d.unread(key))
 		if err != nil {
 			return nil, err
 		}
-		if unread[key] {
+		if d.unread(key) {
 			continue
 		}
 		cost := len(key)

@@ -31,13 +31,13 @@ const (
 )
 
 // readReply reads a body. Of one that ended early body.err says why, unless it is just cut.
-func readReply(body *boundedBody) (reply, replyForm) {
+func readReply(body *boundedBody, comments bool) (reply, replyForm) {
 	r := bufio.NewReader(body)
 	first := afterSpace(r)
 	if first == 0 {
 		return reply{}, replyCut
 	}
-	v, err := decodeJSON(body, r)
+	v, err := decodeJSON(body, r, comments)
 	switch {
 	case err == nil:
 	case body.over:

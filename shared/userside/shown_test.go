@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 )
 
 func decoded(t *testing.T, text string) any {
 	t.Helper()
 	body := &boundedBody{body: strings.NewReader(text)}
-	v, err := decodeJSON(body, body)
+	v, err := decodeJSON(body, body, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,7 @@ func TestWhatOneShowSays(t *testing.T) {
 		{name: "a number", data: `5`, ids: taskIDs{1}, distrusted: true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, err := readShown("show", row.ids, decoded(t, row.data))
+			got, err := readShown("show", row.ids, decoded(t, row.data), calendarsync.Extras{})
 			if (err != nil) != row.distrusted {
 				t.Fatalf("distrusted: %v", err)
 			}

@@ -88,8 +88,11 @@ func set[T ~int64](f *fieldReader, o object, path string, keys, inner []string) 
 
 // readTask decodes a task of show whose id must be want. An error is of kind
 // source-invalid and names the first unreadable field.
-func readTask(want calendarsync.TaskID, v any) calendarsync.TaskReading {
+func readTask(want calendarsync.TaskID, v any, extras calendarsync.Extras) calendarsync.TaskReading {
 	t, bad := decodeTask(want, v)
+	if bad == "" {
+		readExtras(t, v, extras)
+	}
 	if bad != "" {
 		return calendarsync.TaskReading{Invalid: unreadable("task", int64(want), bad)}
 	}

@@ -24,6 +24,11 @@ const batch = 100
 // (rule 8.9). Executors that the ERP leaves out are said and empty where it lists the task
 // among those without any.
 func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+	return c.TasksWith(ctx, ids, calendarsync.Extras{})
+}
+
+// TasksWith is Tasks, with what templates show besides.
+func (c *Client) TasksWith(ctx context.Context, ids []calendarsync.TaskID, extras calendarsync.Extras) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
 	ids = distinct(ids)
 	if len(ids) > 0 && ids[0] <= 0 {
 		return nil, failure.New(failure.Invalid, "userside: read tasks", "an id is not above 0")
@@ -32,7 +37,7 @@ func (c *Client) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[cale
 	d := &divider[calendarsync.TaskID, calendarsync.TaskReading]{
 		bearing: c.tasks, kind: "task", out: out, shows: c.showsAny,
 		read: func(ctx context.Context, ids []calendarsync.TaskID, once bool) error {
-			return c.readTasks(ctx, ids, once, out)
+			return c.readTasks(ctx, ids, asking{once, extras}, out)
 		},
 		isShown: func(r calendarsync.TaskReading) bool { return r.Task != nil },
 		invalid: func(err error) calendarsync.TaskReading { return calendarsync.TaskReading{Invalid: err} },
@@ -55,7 +60,7 @@ func (c *Client) showsAny(ctx context.Context, _ []calendarsync.TaskID) (bool, e
 		return false, nil //nolint:nilerr // the failure to be told is that of the reading
 	}
 	for _, id := range listed[:min(len(listed), aliveSamples)] {
-		switch answer, err := c.show(ctx, []calendarsync.TaskID{id}, true); {
+		switch answer, err := c.show(ctx, []calendarsync.TaskID{id}, asking{once: true}); {
 		case err == nil && len(answer.readings) > 0:
 			return true, nil
 		case err != nil && !mayBeSpoiled(err):
@@ -65,9 +70,15 @@ func (c *Client) showsAny(ctx context.Context, _ []calendarsync.TaskID) (bool, e
 	return false, nil
 }
 
-// readTasks puts a reading of each id into out; once asks without repeating.
-func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, once bool, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
-	shown, err := c.show(ctx, ids, once)
+// asking is how tasks are asked for.
+type asking struct {
+	once   bool // without repeating
+	extras calendarsync.Extras
+}
+
+// readTasks puts a reading of each id into out.
+func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, how asking, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
+	shown, err := c.show(ctx, ids, how)
 	if err != nil {
 		return err
 	}
@@ -81,7 +92,7 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, once 
 	}
 	// One place is left for the known id.
 	for part := range slices.Chunk(rest, max(c.tasks.bears()-1, 1)) {
-		if err := c.readWithKnown(ctx, part, once, out); err != nil {
+		if err := c.readWithKnown(ctx, part, how, out); err != nil {
 			return err
 		}
 	}
@@ -89,13 +100,13 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, once 
 }
 
 // readWithKnown asks for ids together with a task that is known to be there.
-func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, once bool, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
+func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, how asking, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
 	known := c.remembered()
 	for {
 		listed := known == 0
 		if listed {
 			// In which direction date_add sorts is not documented; any task will do.
-			some, err := c.listTasks(ctx, TaskFilter{Limit: 1, byCreation: true}, once)
+			some, err := c.listTasks(ctx, TaskFilter{Limit: 1, byCreation: true}, how.once)
 			if err != nil {
 				return err
 			}
@@ -107,7 +118,7 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, o
 		}
 		// Last, so that it does not come back from an ERP that reads only the first id.
 		ask := append(slices.DeleteFunc(slices.Clone(ids), func(id calendarsync.TaskID) bool { return id == known }), known)
-		shown, err := c.show(ctx, ask, once)
+		shown, err := c.show(ctx, ask, how)
 		if err != nil {
 			return err
 		}
@@ -149,6 +160,7 @@ type shownTasks struct {
 	// missing from the answer is missing from the ERP.
 	complete bool
 	isError  bool // a well-formed ERROR
+	extras   calendarsync.Extras
 }
 
 // moveTo moves the readings of ids to out and gives the ids without one.
@@ -165,14 +177,18 @@ func (s shownTasks) moveTo(ids []calendarsync.TaskID, out map[calendarsync.TaskI
 }
 
 // show asks for tasks and reads either shape of answer, whatever was asked.
-func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID, once bool) (shownTasks, error) {
+func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID, how asking) (shownTasks, error) {
 	op := "userside: show " + describe("task", ids)
 	timeout := timeoutFor(len(ids))
-	if once {
+	if how.once {
 		timeout = partTimeout
 	}
-	rep, err := c.do(ctx, call{op: op, cat: "task", action: "show", timeout: timeout, tolerate: true, once: once, divisible: len(ids) > 1,
-		params: url.Values{"id": {joined(ids)}, "is_without_comments": {"1"}}})
+	params := url.Values{"id": {joined(ids)}, "is_without_comments": {"1"}}
+	if how.extras.Comment {
+		params.Set("is_without_comments", "0")
+	}
+	rep, err := c.do(ctx, call{op: op, cat: "task", action: "show", timeout: timeout, tolerate: true, once: how.once, divisible: len(ids) > 1,
+		params: params, comments: how.extras.Comment})
 	if err != nil {
 		return shownTasks{}, err
 	}
@@ -182,7 +198,7 @@ func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID, once bool)
 	if rep.isError {
 		return shownTasks{isError: true}, nil
 	}
-	shown, err := readShown(op, ids, rep.data())
+	shown, err := readShown(op, ids, rep.data(), how.extras)
 	if err != nil {
 		return shownTasks{}, err
 	}
@@ -196,8 +212,8 @@ func (c *Client) show(ctx context.Context, ids []calendarsync.TaskID, once bool)
 }
 
 // readShown reads the payload of a show: one task, or several by id or in a list.
-func readShown(op string, ids []calendarsync.TaskID, payload any) (shownTasks, error) {
-	shown := shownTasks{readings: map[calendarsync.TaskID]calendarsync.TaskReading{}}
+func readShown(op string, ids []calendarsync.TaskID, payload any, extras calendarsync.Extras) (shownTasks, error) {
+	shown := shownTasks{readings: map[calendarsync.TaskID]calendarsync.TaskReading{}, extras: extras}
 	switch data := payload.(type) {
 	case nil, string, bool:
 		// What the ERP answers about one unknown id is not documented; that nothing came
@@ -268,7 +284,7 @@ func (s *shownTasks) read(id calendarsync.TaskID, entry any) {
 	if text, isText := entry.(string); isText && strings.EqualFold(strings.TrimSpace(text), "error") {
 		return
 	}
-	s.readings[id] = readTask(id, entry)
+	s.readings[id] = readTask(id, entry, s.extras)
 }
 
 func (c *Client) remembered() calendarsync.TaskID {
