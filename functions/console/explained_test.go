@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -219,5 +221,23 @@ func TestWhatCameOfASyncIsSaidInPlace(t *testing.T) {
 	w.wait(2 * time.Hour)
 	if p := b.get(strings.TrimPrefix(here.RequestURI(), "/console")); strings.Contains(p.body, "nothing had to be written") {
 		t.Error("an outcome is shown for ever")
+	}
+}
+
+// The page follows by itself, without a reload, what comes of what was asked on it.
+func TestAnOpenPageFollowsWhatWasAsked(t *testing.T) {
+	ctx, w := inBrowser(t)
+	explainedWorld(w)
+	do(ctx, t, "open", chromedp.Navigate(w.base+"/console/"), chromedp.WaitVisible(chromedp.CSS("main h1")),
+		chromedp.Navigate(w.base+"/console/employees/42"), chromedp.WaitVisible(chromedp.CSS("#standing")),
+		chromedp.Click(chromedp.CSS(`form[action$="/employees/42/sync"] button`)), chromedp.WaitVisible(chromedp.CSS(`#outcome[data-live="soon"] .notice`)))
+	marked := evaluate[string](ctx, t, `document.querySelector("h1").dataset.sameDocument = "yes"; document.querySelector("#outcome").textContent`)
+	if !strings.Contains(marked, "looked at within seconds") {
+		t.Errorf("at first it says %q", marked)
+	}
+	w.employee(42, func(*store.EmployeeRecord) {}, nil)
+	do(ctx, t, "follow", chromedp.WaitVisible(chromedp.CSS("#outcome .notice.good")), chromedp.WaitVisible(chromedp.CSS(`h1[data-same-document="yes"]`)))
+	if live := evaluate[string](ctx, t, `document.querySelector("#outcome").dataset.live`); live != "" {
+		t.Errorf("what is over is still asked for: %q", live)
 	}
 }

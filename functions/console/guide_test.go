@@ -2,9 +2,7 @@ package console_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,27 +62,28 @@ func TestTheGuideIsFoundInTheBrowsersLanguage(t *testing.T) {
 
 var pdfPage = regexp.MustCompile(`/Type\s*/Page\b[^s]`)
 
-// It is hung up in offices: each language fits on one sheet of paper.
-func TestTheGuideIsPrintedOnOnePage(t *testing.T) {
-	ctx := testenv.Browser(t)
-	var w *world
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.mux.ServeHTTP(rw, r) }))
-	t.Cleanup(server.Close)
-	w = newWorldAt(t, server.URL)
+// It is hung up in offices: each language fits on one sheet of paper, and anybody can use it
+// on a screen.
+func TestEverybodyCanUseTheGuide(t *testing.T) {
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, w := inBrowser(t)
 	for _, lang := range i18n.Languages() {
-		if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+"/console/guide/"+lang), chromedp.WaitVisible(chromedp.CSS("#ask"))); err != nil {
-			t.Fatal(err)
+		do(ctx, t, lang, chromedp.Navigate(w.base+"/console/guide/"+lang), chromedp.WaitVisible(chromedp.CSS("#ask")))
+		for _, theme := range []string{"light", "dark"} {
+			for _, width := range []int64{testenv.Desktop, testenv.Phone} {
+				do(ctx, t, theme, inTheme(theme))
+				testenv.Screenshot(ctx, t, "guide-"+lang+"-"+theme, width)
+				for _, found := range findings(ctx, t, string(axe)) {
+					t.Errorf("%s %s %d: %s", lang, theme, width, found)
+				}
+			}
 		}
-		testenv.Screenshot(ctx, t, "guide-"+lang, testenv.Phone)
-		testenv.Screenshot(ctx, t, "guide-"+lang, testenv.Desktop)
 		pdf, err := chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPreferCSSPageSize(), chromedp.PDFPrintBackground()))
 		if err != nil {
 			t.Fatal(err)
-		}
-		if dir := os.Getenv("SCREENSHOTS"); dir != "" {
-			if err := os.WriteFile(filepath.Join(dir, "guide-"+lang+".pdf"), pdf, 0o600); err != nil {
-				t.Fatal(err)
-			}
 		}
 		if n := len(pdfPage.FindAll(pdf, -1)); n != 1 {
 			t.Errorf("the guide in %s is printed on %d pages", lang, n)
