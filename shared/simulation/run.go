@@ -310,7 +310,7 @@ func (w *world) untilNothingDue(end time.Time, atLeast int) bool {
 			return true
 		}
 		if time.Now().After(end) {
-			w.violate("comes to rest", "%s is still due at %s after %d days of quiet", key, due.Format(time.DateTime), restDays)
+			w.violate("comes to rest", "%s is still due at %s after %d days of quiet%s", key, due.Format(time.DateTime), restDays, w.failureOf(key))
 			return false
 		}
 		next := w.polled.Add(w.pollEvery)
@@ -365,6 +365,16 @@ func (w *world) due() (at time.Time, key string, err error) {
 		}
 	}
 	return at, key, nil
+}
+
+// failureOf says why a key's last pass failed; "" where it did not.
+func (w *world) failureOf(key string) string {
+	collection, id, _ := strings.Cut(key, "/")
+	var rec store.TaskRecord // an employee's failure stands in the same field
+	if found, err := w.memory.Get(w.ctx, store.Ref{Collection: store.Collection(collection), ID: id}, &rec); err != nil || !found || rec.Failure == nil {
+		return ""
+	}
+	return fmt.Sprintf(": %+v", *rec.Failure)
 }
 
 // keepActivity keeps the activity records, which may be lost with the database.
