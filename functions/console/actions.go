@@ -55,9 +55,7 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request, topic string, 
 	defer cancel()
 	if err := h.Publisher.Publish(ctx, topic, m); err != nil {
 		h.Log.ErrorContext(r.Context(), "publish", "topic", topic, "error", err)
-		h.message(w, r, http.StatusServiceUnavailable, message{Title: "The request could not be queued",
-			Text: "The message queue did not answer, so nothing was started. Wait a minute and press the button again.",
-			Link: h.console.URL("/", nil), LinkText: "Back to the status page"})
+		h.say(w, r, http.StatusServiceUnavailable, "not-queued", "/")
 		return false
 	}
 	return true

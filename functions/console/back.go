@@ -18,7 +18,12 @@ func outcomes() []string { return []string{"queued", "id", "connected", "saved"}
 // back is where a form was sent from: a page of the console with its filters, without the
 // outcome of an earlier action; otherwise where none, or no own page, is named.
 func back(r *http.Request, otherwise string) *url.URL {
-	u, err := url.Parse(r.PostFormValue("back"))
+	return ownAddress(r.PostFormValue("back"), otherwise)
+}
+
+// ownAddress reads the address of a page of the console; otherwise where it is none.
+func ownAddress(address, otherwise string) *url.URL {
+	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" || !ownPath.MatchString(u.Path) {
 		return &url.URL{Path: otherwise}
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	publishDeadline = 10 * time.Second
 	erpDeadline     = 6 * time.Second
 	maxForm         = 256 << 10
+	maxWanted       = 1 << 10 // the address of a page, in a cookie
 )
 
 // policy is the Content-Security-Policy of every page.
@@ -179,8 +181,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("CONSOLE_URL: %w", err)
 	}
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.message(w, r, http.StatusForbidden, message{Title: "This request came from another site",
-			Text: "Nothing was done. Buttons of the console work only on the console's own pages.", Link: h.console.URL("/", nil), LinkText: "Open the console"})
+		h.say(w, r, http.StatusForbidden, "other-site", "/")
 	}))
 	h.routes = guard.Handler(mux)
 	return h, nil
@@ -234,6 +235,9 @@ func (h *handler) page(next withSession) http.HandlerFunc {
 		case err != nil:
 			h.trouble(w, r, "look whether the session was ended", err)
 		case !allowed:
+			if wanted := r.URL.RequestURI(); r.Method == http.MethodGet && len(wanted) < maxWanted {
+				http.SetCookie(w, h.console.Cookie(wantedCookie, url.QueryEscape(wanted), handoverLasts))
+			}
 			h.redirect(w, h.console.URL("/signin", nil))
 		default:
 			next(w, h.withLanguage(r), s)
@@ -245,14 +249,11 @@ func (h *handler) page(next withSession) http.HandlerFunc {
 func (h *handler) action(next withSession) http.HandlerFunc {
 	return h.page(func(w http.ResponseWriter, r *http.Request, s signin.Session) {
 		if err := r.ParseForm(); err != nil {
-			h.message(w, r, http.StatusBadRequest, message{Title: "The form could not be read",
-				Text: "It is too large or was cut off on the way. Nothing was changed.", Link: h.console.URL("/", nil), LinkText: "Open the console"})
+			h.say(w, r, http.StatusBadRequest, "form-unreadable", "/")
 			return
 		}
 		if !h.sessions.ValidCSRF(s, r.PostForm.Get("csrf")) {
-			h.message(w, r, http.StatusForbidden, message{Title: "This page is out of date",
-				Text: "It was opened before you last signed in, or it was not ours. Nothing was changed. Open the page again and repeat what you did.",
-				Link: h.console.URL("/", nil), LinkText: "Open the console"})
+			h.say(w, r, http.StatusForbidden, "page-out-of-date", "/")
 			return
 		}
 		h.recorded(next)(w, r, s)
@@ -266,14 +267,11 @@ func (h *handler) redirect(w http.ResponseWriter, to string) {
 }
 
 func (h *handler) notFound(w http.ResponseWriter, r *http.Request, _ signin.Session) {
-	h.message(w, r, http.StatusNotFound, message{Title: "There is no such page", Text: "The address may be mistyped, or the page has moved.",
-		Link: h.console.URL("/", nil), LinkText: "Open the status page"})
+	h.say(w, r, http.StatusNotFound, "no-page", "/")
 }
 
 // trouble shows that the database did not answer.
 func (h *handler) trouble(w http.ResponseWriter, r *http.Request, what string, err error) {
 	h.Log.ErrorContext(r.Context(), "the database did not answer", "doing", what, "error", err)
-	h.message(w, r, http.StatusServiceUnavailable, message{Title: "The database did not answer",
-		Text: "What this page shows could not be read or written just now. Wait a minute and try again; the log says more.",
-		Link: h.console.URL("/", nil), LinkText: "Try again"})
+	h.say(w, r, http.StatusServiceUnavailable, "no-database", "/")
 }

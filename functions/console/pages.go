@@ -145,6 +145,13 @@ func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, v vie
 	_, _ = w.Write(body.Bytes()) // a browser that has gone needs no page
 }
 
+// say shows the message of a key (message.<key>.title, .text and .link), with a link to a path.
+func (h *handler) say(w http.ResponseWriter, r *http.Request, status int, key, to string) {
+	t := h.texts(r)
+	h.message(w, r, status, message{Title: t.T("message." + key + ".title"), Text: t.T("message." + key + ".text"),
+		Link: h.console.URL(to, nil), LinkText: t.T("message." + key + ".link")})
+}
+
 func (h *handler) message(w http.ResponseWriter, r *http.Request, status int, m message) {
 	h.show(w, r, status, view{Page: "message", Title: m.Title, Body: m})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -54,9 +55,7 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		return
 	}
 	if !saved.Ready() {
-		h.message(w, r, http.StatusConflict, message{Title: "The settings have to be mended first",
-			Text: "A purge switches syncing off, which is a setting; but the settings cannot be used as they are.",
-			Link: h.console.URL("/settings", nil), LinkText: "Open the settings"})
+		h.say(w, r, http.StatusConflict, "settings-first", "/settings")
 		return
 	}
 	calendars, events, err := h.Store.Owned(ctx)
@@ -64,32 +63,31 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		h.trouble(w, r, "count the calendars", err)
 		return
 	}
+	c := h.locale(r, saved.Settings.TimeZone)
 	v := askView{
-		Title: "Delete everything", Action: "/purge", Button: "Delete " + plural(calendars, "calendar", "calendars"),
+		Title: c.T("ask.purge.title"), Action: "/purge", Button: c.N("ask.purge.button", calendars),
 		Facts: []string{
-			plural(calendars, "calendar", "calendars") + " with " + plural(events, "event", "events") + " will be deleted at Google, and nobody will see them any more.",
-			"Syncing is switched off at the same moment and stays off until you switch it on in the settings; then every calendar is made anew, and every employee is invited again.",
-			"A calendar in which somebody has put events of their own is not deleted: it loses the share, the tasks' events and this product's mark, and stays in the account.",
-			"It goes at the pace of Google's limit" + paceWords(h.locale(r, saved.Settings.TimeZone), calendars) + ". You can stop it on the status page; what is gone by then stays gone.",
+			c.T("ask.purge.goes", "Calendars", c.N("count.calendars", calendars), "Events", c.N("count.events", events)),
+			c.T("ask.purge.off"), c.T("ask.purge.others"), paceWords(c, calendars),
 		},
-		Phrase: purgePhrase(calendars), Typed: typed, Wrong: status != http.StatusOK,
+		Phrase: purgePhrase(c.Texts, calendars), Typed: typed, Wrong: status != http.StatusOK,
 		Calendars: calendars, Events: events, Version: saved.Version, Back: "/",
 	}
-	h.show(w, r, status, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
+	h.show(w, r, status, view{Page: "ask", Menu: "home", Title: v.Title, Session: &s, Body: v})
 }
 
 // purgePhrase is what has to be typed: it names the count, so that it cannot be
 // typed by habit.
-func purgePhrase(calendars int) string { return "delete " + plural(calendars, "calendar", "calendars") }
+func purgePhrase(t i18n.Texts, calendars int) string { return t.N("ask.purge.phrase", calendars) }
 
 // paceWords estimates how long a purge takes: for each calendar its rules, its mark,
 // its events and the deletions, of which the bulk lane makes about eight a second.
 func paceWords(c locale, calendars int) string {
 	d := time.Duration(calendars) * 5 * time.Second / 8
 	if d < time.Minute {
-		return ""
+		return c.T("ask.purge.pace")
 	}
-	return ": about " + c.age(d)
+	return c.T("ask.purge.pace-about", "Age", c.age(d))
 }
 
 // purge starts one, if the admin typed what was asked and the counts are still
@@ -111,7 +109,7 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 		return
 	}
 	typed := strings.ToLower(strings.Join(strings.Fields(r.PostFormValue("typed")), " "))
-	if typed != purgePhrase(calendars) {
+	if typed != strings.ToLower(purgePhrase(h.texts(r), calendars)) {
 		h.askPurge(w, r, s, http.StatusUnprocessableEntity, r.PostFormValue("typed"))
 		return
 	}
@@ -134,9 +132,7 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 	err = h.Store.StartPurge(ctx, store.PurgeRecord{ID: rand.Text(), By: s.Email, Calendars: calendars, Events: events}, string(text), version)
 	switch {
 	case errors.Is(err, store.ErrStale):
-		h.message(w, r, http.StatusConflict, message{Title: "The settings were saved meanwhile",
-			Text: "Nothing was deleted. Somebody else is at work here; talk to them, then open the page again.",
-			Link: h.console.URL("/purge", nil), LinkText: "Open the page again"})
+		h.say(w, r, http.StatusConflict, "saved-meanwhile", "/purge")
 		return
 	case err != nil && !errors.Is(err, store.ErrPurging):
 		h.trouble(w, r, "start the purge", err)
@@ -212,22 +208,21 @@ func (h *handler) showRebuild(w http.ResponseWriter, r *http.Request, s signin.S
 			events++
 		}
 	}
+	c := h.locale(r, "")
 	v := askView{
-		Title: "Rebuild the calendar of " + e.Name, Action: fmt.Sprintf("/employees/%d/rebuild", e.ID), Button: "Rebuild the calendar",
+		Title: c.T("ask.rebuild.title", "Name", e.Name), Action: fmt.Sprintf("/employees/%d/rebuild", e.ID), Button: c.T("ask.rebuild.button"),
 		Facts: []string{
-			plural(events, "event", "events") + " of this product will be deleted and made again from the ERP. For " + h.locale(r, "").age(time.Duration(max(events, 1))*time.Second) + " or so the calendar is not complete.",
-			"The calendar keeps its address and its share: nobody is invited again. Events that others put there are not touched.",
-			"Usually “Sync now” is enough: it repairs what differs. Rebuild only what that does not mend.",
+			c.T("ask.rebuild.goes", "Events", c.N("count.events", events), "Age", c.age(time.Duration(max(events, 1))*time.Second)),
+			c.T("ask.rebuild.stays"), c.T("ask.rebuild.first"),
 		},
 		Back: personPath(e.ID), Events: events,
 	}
-	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
+	h.show(w, r, http.StatusOK, view{Page: "ask", Menu: "people", Title: v.Title, Session: &s, Body: v})
 }
 
 // rebuild asks that an employee's calendar be emptied and filled again.
 func (h *handler) rebuild(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.askEmployee(w, r, s, "rebuild", h.Store.AskRebuild, message{Title: "There is no calendar to rebuild",
-		Text: "The employee's calendar is not active, so nothing was done. The status page says why."})
+	h.askEmployee(w, r, s, "rebuild", h.Store.AskRebuild, "no-rebuild")
 }
 
 // showReplace shows what it means to replace a calendar that is gone at once.
@@ -236,31 +231,26 @@ func (h *handler) showReplace(w http.ResponseWriter, r *http.Request, s signin.S
 	if !ok {
 		return
 	}
+	t := h.texts(r)
 	v := askView{
-		Title: "Make a new calendar for " + e.Name, Action: fmt.Sprintf("/employees/%d/replace", e.ID), Button: "Make a new one now",
-		Facts: []string{
-			"Google says that the calendar does not exist. It is asked once more: if the calendar is there, nothing happens.",
-			"Otherwise a new calendar is made at once and filled from the ERP, and " + e.Name + " is invited to it by mail.",
-			"Without this the calendar is looked for again first, because Google has said so of calendars that came back by themselves.",
-		},
-		Back: personPath(e.ID),
+		Title: t.T("ask.replace.title", "Name", e.Name), Action: fmt.Sprintf("/employees/%d/replace", e.ID), Button: t.T("ask.replace.button"),
+		Facts: []string{t.T("ask.replace.asked"), t.T("ask.replace.made", "Name", e.Name), t.T("ask.replace.otherwise")},
+		Back:  personPath(e.ID),
 	}
-	h.show(w, r, http.StatusOK, view{Page: "ask", Title: v.Title, Session: &s, Body: v})
+	h.show(w, r, http.StatusOK, view{Page: "ask", Menu: "people", Title: v.Title, Session: &s, Body: v})
 }
 
 // replace asks that a calendar that is gone be replaced without further waiting.
 func (h *handler) replace(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.askEmployee(w, r, s, "replace", h.Store.AskReplacement, message{Title: "There is no calendar to replace",
-		Text: "Google does not say that the employee's calendar is gone, or a new one was asked for already, so nothing was done."})
+	h.askEmployee(w, r, s, "replace", h.Store.AskReplacement, "no-replacement")
 }
 
 // invite asks that the invitation be sent again.
 func (h *handler) invite(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.askEmployee(w, r, s, "invite", h.Store.AskInvitation, message{Title: "The invitation was not sent again",
-		Text: "Either Google shows the share by now, or the last invitation was sent less than a day ago. Ask the employee to look for it in the mailbox, also among unwanted mail."})
+	h.askEmployee(w, r, s, "invite", h.Store.AskInvitation, "no-invitation")
 }
 
-func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.Session, what string, ask func(context.Context, int64) (bool, error), notAsked message) {
+func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.Session, what string, ask func(context.Context, int64) (bool, error), refusal string) {
 	e, ok := h.employee(w, r, s)
 	if !ok {
 		return
@@ -273,8 +263,7 @@ func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.S
 		return
 	}
 	if !asked {
-		notAsked.Link, notAsked.LinkText = h.console.URL(personPath(e.ID), nil), "Back to the employee"
-		h.message(w, r, http.StatusConflict, notAsked)
+		h.say(w, r, http.StatusConflict, refusal, personPath(e.ID))
 		return
 	}
 	h.Log.InfoContext(r.Context(), "asked for by an admin", "what", what, "employee", e.ID, "sub", s.Sub)

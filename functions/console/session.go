@@ -15,7 +15,9 @@ const (
 	// handoverCookie is N of functions/README.md: it ties the ticket to this browser.
 	handoverCookie = "erp_calendar_handover"
 	handoverLasts  = 10 * time.Minute
-	ticketLasts    = 60 * time.Second
+	// wantedCookie is the page that somebody wanted who had to sign in first.
+	wantedCookie = "erp_calendar_wanted"
+	ticketLasts  = 60 * time.Second
 )
 
 // signIn starts the hand-over: N stays in this browser, OAuth learns its hash.
@@ -40,17 +42,18 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
 	}
 	value := r.URL.Query().Get("ticket")
 	cookie, noCookie := r.Cookie(h.console.CookieName(handoverCookie))
-	refuse := func(status int, log, text string) {
+	refuse := func(status int, key string) {
 		// Reloaded, or a second tab: signed in already.
 		if _, _, allowed, err := h.session(r); err == nil && allowed {
 			h.redirect(w, h.console.URL("/", nil))
 			return
 		}
-		h.Log.InfoContext(r.Context(), "sign-in refused", "cause", log)
-		h.message(w, r, status, message{Title: "You are not signed in", Text: text, Link: h.console.URL("/signin", nil), LinkText: "Sign in"})
+		h.Log.InfoContext(r.Context(), "sign-in refused", "cause", key)
+		t := h.texts(r)
+		h.message(w, r, status, message{Title: t.T("signin.refused"), Text: t.T("signin." + key), Link: h.console.URL("/signin", nil), LinkText: t.T("signin.again")})
 	}
 	if !signin.WellFormed(value) {
-		refuse(http.StatusBadRequest, "ticket malformed", "The address carries no ticket from the sign-in. Please start again.")
+		refuse(http.StatusBadRequest, "ticket-malformed")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
@@ -62,15 +65,15 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !found:
-		refuse(http.StatusBadRequest, "ticket unknown", "The sign-in took too long or was finished before: it works once and within a minute. Please start again.")
+		refuse(http.StatusBadRequest, "ticket-unknown")
 	case ticket.Purpose != string(signin.SignIn):
-		refuse(http.StatusBadRequest, "ticket of another purpose", "The address was made for something else. Please start again.")
+		refuse(http.StatusBadRequest, "ticket-of-another-purpose")
 	case noCookie != nil:
-		refuse(http.StatusBadRequest, "cookie missing", "The cookie set at the start did not come back. Allow cookies for this site, and finish in the browser in which you started.")
+		refuse(http.StatusBadRequest, "cookie-missing")
 	case !signin.Matches(cookie.Value, ticket.Console):
-		refuse(http.StatusBadRequest, "cookie of another browser", "The sign-in was started in another browser. Please start again in this one.")
+		refuse(http.StatusBadRequest, "cookie-of-another-browser")
 	case !h.admins.Allows(ticket.Email):
-		refuse(http.StatusForbidden, "not on the allow-list", "This account is not on the list of admins. Sign in with another one, or ask for it to be added to ADMIN_EMAILS.")
+		refuse(http.StatusForbidden, "not-on-the-allow-list")
 	default:
 		h.begin(w, r, ticket)
 	}
@@ -91,7 +94,14 @@ func (h *handler) begin(w http.ResponseWriter, r *http.Request, ticket store.Tic
 	}
 	http.SetCookie(w, h.console.Cookie(sessionCookie, value, signin.SessionLasts))
 	http.SetCookie(w, h.console.Cookie(handoverCookie, "", 0))
-	h.redirect(w, h.console.URL("/", nil))
+	wanted := "/"
+	if c, err := r.Cookie(h.console.CookieName(wantedCookie)); err == nil {
+		http.SetCookie(w, h.console.Cookie(wantedCookie, "", 0))
+		if value, err := url.QueryUnescape(c.Value); err == nil {
+			wanted = ownAddress(value, "/").String()
+		}
+	}
+	h.redirect(w, h.console.URL(wanted, nil))
 }
 
 // signOut ends the session wherever its cookie is (rule 10.13).
@@ -102,8 +112,7 @@ func (h *handler) signOut(w http.ResponseWriter, r *http.Request, s signin.Sessi
 		h.trouble(w, r, "end a session", err)
 		return
 	}
-	h.signedOut(w, r, "You are signed out",
-		"Your session has ended, in this browser and wherever it was copied to. On a shared computer, sign out of Google, too.")
+	h.signedOut(w, r, "one")
 }
 
 // signOutAll ends every session, for when a browser or the allow-list fell into wrong hands.
@@ -115,15 +124,15 @@ func (h *handler) signOutAll(w http.ResponseWriter, r *http.Request, s signin.Se
 		return
 	}
 	h.Log.InfoContext(r.Context(), "all sessions ended", "sub", s.Sub)
-	h.signedOut(w, r, "Everybody is signed out",
-		"All sessions have ended, in every browser. Whoever is on the list of admins can sign in again.")
+	h.signedOut(w, r, "all")
 }
 
 // signedOut answers what has just been done with a page of its own: at an address, it
 // would tell whoever follows a link to it that sessions have ended.
-func (h *handler) signedOut(w http.ResponseWriter, r *http.Request, title, text string) {
+func (h *handler) signedOut(w http.ResponseWriter, r *http.Request, whose string) {
 	http.SetCookie(w, h.console.Cookie(sessionCookie, "", 0))
-	h.message(w, r, http.StatusOK, message{Title: title, Text: text, Link: h.console.URL("/signin", nil), LinkText: "Sign in again"})
+	t := h.texts(r)
+	h.message(w, r, http.StatusOK, message{Title: t.T("signin.out." + whose + ".title"), Text: t.T("signin.out." + whose + ".text"), Link: h.console.URL("/signin", nil), LinkText: t.T("signin.again")})
 }
 
 // connect hands this admin over to OAuth with a ticket for connecting.

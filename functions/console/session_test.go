@@ -176,3 +176,29 @@ func TestASessionOnAnOriginOfItsOwn(t *testing.T) {
 		t.Errorf("with cookies that a neighbour may have planted: %s", res.Status)
 	}
 }
+
+// A link from an alarm leads to its page also for whoever has to sign in first, and nowhere else.
+func TestSigningInLeadsToThePageThatWasAskedFor(t *testing.T) {
+	for asked, want := range map[string]string{
+		"/failures?state=dismissed": "/console/failures?state=dismissed",
+		"/employees/42":             "/console/employees/42",
+		"/":                         "/console/",
+		"/people?queued=task&id=7":  "/console/people",
+	} {
+		w := newWorld(t)
+		w.employee(42, nothing, nil)
+		if p := w.browser().get(asked); p.at.RequestURI() != want {
+			t.Errorf("%s leads to %s, want %s", asked, p.at.RequestURI(), want)
+		}
+	}
+	w := newWorld(t)
+	b := w.browser()
+	u, err := url.Parse(w.base + "/console/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Jar.SetCookies(u, []*http.Cookie{{Name: "erp_calendar_wanted", Value: url.QueryEscape("//evil.example/"), Path: "/console"}})
+	if p := b.get("/signin"); p.at.Host != u.Host || p.at.Path != "/console/" {
+		t.Errorf("a planted address leads to %s", p.at)
+	}
+}
