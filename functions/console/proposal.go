@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
@@ -96,12 +99,46 @@ func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
 	if b.Employees, err = h.Store.Employees(ctx); err != nil {
 		return plan.Plan{}, err
 	}
-	if plan.NeedsTasks(p.saved.Before, now, next) {
-		if b.Tasks, err = h.Store.AllTasks(ctx); err != nil {
-			return plan.Plan{}, err
-		}
+	if b.TaskCount, err = h.Store.CountTasks(ctx); err != nil {
+		return plan.Plan{}, err
+	}
+	made, err := plan.Make(b)
+	if err != nil {
+		return made, err
+	}
+	losing := slices.Concat(made.Deleted, made.Leaving)
+	switch {
+	case plan.NeedsTasks(p.saved.Before, next) || len(losing) > mostAskedFor:
+		b.Tasks, err = h.Store.AllTasks(ctx)
+	case len(losing) > 0:
+		b.Tasks, err = h.tasksOf(ctx, losing)
+	default:
+		return made, nil
+	}
+	if err != nil {
+		return made, err
 	}
 	return plan.Make(b)
+}
+
+// mostAskedFor is of how many people the tasks are read one by one; of more it is cheaper to
+// read all.
+const mostAskedFor = 40
+
+// tasksOf reads the records of the tasks of some people, each once.
+func (h *handler) tasksOf(ctx context.Context, people []plan.Person) ([]store.TaskRecord, error) {
+	lists := make([][]store.TaskRecord, len(people))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i, one := range people {
+		g.Go(func() (err error) { lists[i], err = h.Store.TasksOf(ctx, int64(one.ID)); return err })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, func(a, b store.TaskRecord) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(all, func(a, b store.TaskRecord) bool { return a.ID == b.ID }), nil
 }
 
 // showPlan shows the page.

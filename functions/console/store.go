@@ -67,6 +67,8 @@ type failureStore interface {
 
 // planStore is what a plan of a save counts in, beside the employees.
 type planStore interface {
+	// CountTasks counts the tasks on record.
+	CountTasks(ctx context.Context) (int, error)
 	// AllTasks lists all tasks' records by id.
 	AllTasks(ctx context.Context) ([]store.TaskRecord, error)
 }

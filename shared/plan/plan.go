@@ -30,9 +30,11 @@ type Basis struct {
 	// on cards is then left out.
 	Cards   map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	ByStore bool
-	// Employees and Tasks are the records; Tasks only where NeedsTasks says so.
+	// Employees and Tasks are the records: of all tasks where NeedsTasks says so, else at least
+	// of those whose calendar goes. TaskCount is how many tasks there are on record.
 	Employees []store.EmployeeRecord
 	Tasks     []store.TaskRecord
+	TaskCount int
 }
 
 // Person is an employee whom a plan names.
@@ -65,7 +67,7 @@ type Plan struct {
 	Divisions bool
 	Renamed   []Person
 	Rezoned   int
-	// Rewritten is how many events may get another content, at most.
+	// Rewritten is how many tasks' events may get another content, at most.
 	Rewritten int
 	// NewStates are states whose tasks join; NewDivisions: those of divisions join.
 	NewStates    []calendarsync.StateID
@@ -150,13 +152,11 @@ func Make(b Basis) (Plan, error) {
 	return p, nil
 }
 
-// NeedsTasks reports whether a plan has to know the tasks' records.
-func NeedsTasks(before *calendarsync.Settings, inForce, next calendarsync.Settings) bool {
-	if !next.Acts() {
-		return false
-	}
-	return !inForce.Acts() || inForce.BindingField != next.BindingField || inForce.IncludeDepartments != next.IncludeDepartments ||
-		!slices.Equal(inForce.ShownRoles, next.ShownRoles) || rewrites(before, next)
+// NeedsTasks reports whether a plan has to know all tasks' records: where it depends on each
+// task's state or on how an employee has it. That is a read of every record, and rare.
+func NeedsTasks(before *calendarsync.Settings, next calendarsync.Settings) bool {
+	return before != nil && next.Acts() && (before.IncludeDepartments && !next.IncludeDepartments ||
+		slices.ContainsFunc(before.ShownRoles, func(r calendarsync.RoleID) bool { return !slices.Contains(next.ShownRoles, r) }))
 }
 
 // NeedsCards reports whether a plan has to know the ERP's cards.
@@ -315,7 +315,9 @@ func (m *maker) states(p *Plan) {
 
 // events counts what goes and what may be written anew, by the events on record.
 func (m *maker) events(p *Plan) {
-	rewritten := rewrites(m.Before, m.Next)
+	if rewrites(m.Before, m.Next) && len(m.staying) > 0 {
+		p.Rewritten = m.TaskCount
+	}
 	lost := map[int64]int{}
 	for _, t := range m.Tasks {
 		for _, id := range t.Mapped() {
@@ -333,8 +335,6 @@ func (m *maker) events(p *Plan) {
 			case slices.Contains(p.States, calendarsync.StateID(mapping.StateID)),
 				p.Divisions && mapping.Via == calendarsync.ViaDivision:
 				lost[id]++
-			case rewritten:
-				p.Rewritten++
 			}
 		}
 	}

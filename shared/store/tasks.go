@@ -338,6 +338,12 @@ func (s *Store) AllTasks(ctx context.Context) ([]TaskRecord, error) {
 	return query[TaskRecord](ctx, s, "list all tasks", Query{Collection: Tasks, Op: Every})
 }
 
+// CountTasks counts the tasks on record, without reading them.
+func (s *Store) CountTasks(ctx context.Context) (int, error) {
+	n, err := s.b.Count(ctx, Query{Collection: Tasks, Op: Every})
+	return n, wrapped("count the tasks", err)
+}
+
 // InsertedSince lists the tasks of which an event was announced where there was none,
 // at that time or after.
 func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, error) {
