@@ -17,7 +17,8 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	type environment struct {
 		config.Store
 		config.ERP
-		config.Sites
+		config.OAuthSite
+		config.ConsoleSite
 		config.Admins
 		config.SessionKey
 		config.Topics

@@ -16,7 +16,8 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	type environment struct {
 		config.Store
 		config.OAuthClient
-		config.Sites
+		config.OAuthSite
+		config.ConsoleSite
 		config.Admins
 		config.TokenKey
 		config.Topics

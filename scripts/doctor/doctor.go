@@ -38,10 +38,13 @@ type topicReader interface {
 type doctor struct {
 	surroundings
 	env struct {
-		store    config.Store
-		erp      config.ERP
-		client   config.OAuthClient
-		sites    config.Sites
+		store  config.Store
+		erp    config.ERP
+		client config.OAuthClient
+		sites  struct {
+			config.OAuthSite
+			config.ConsoleSite
+		}
 		admins   config.Admins
 		token    config.TokenKey
 		topics   config.Topics

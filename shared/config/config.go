@@ -37,10 +37,14 @@ type OAuthClient struct {
 	Secret Secret `env:"OAUTH_CLIENT_SECRET"`
 }
 
-// Sites are the public base URLs of the two functions a browser visits, without
-// trailing slashes. The redirect URI is OAuthURL + "/callback".
-type Sites struct {
-	OAuthURL   string `env:"OAUTH_URL"`
+// OAuthSite is the public base URL of the OAuth function, without a trailing slash. The
+// redirect URI is OAuthURL + "/callback".
+type OAuthSite struct {
+	OAuthURL string `env:"OAUTH_URL"`
+}
+
+// ConsoleSite is that of the Console function; the guide is there, too.
+type ConsoleSite struct {
 	ConsoleURL string `env:"CONSOLE_URL"`
 }
 

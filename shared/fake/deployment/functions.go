@@ -39,7 +39,7 @@ const (
 // Config is everything that any function reads (functions/README.md, Configuration).
 type Config struct {
 	workers.Config
-	config.Sites
+	config.OAuthSite
 	config.Admins
 	config.SessionKey
 	config.NotifySecrets
