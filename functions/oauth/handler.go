@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -80,7 +81,8 @@ type handler struct {
 	admins         signin.AllowList
 	provider       atomic.Pointer[provider]
 	// cookies seals what OAuth keeps in a browser.
-	cookies *seal.Local
+	cookies      *seal.Local
+	translations *i18n.Catalogue
 }
 
 // New makes the function's handler. Its errors tell of malformed public URLs.
@@ -106,7 +108,11 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite, admins: signin.NewAllowList(cfg.AdminEmails), cookies: cookies}
+	translations, err := i18n.Load()
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite, admins: signin.NewAllowList(cfg.AdminEmails), cookies: cookies, translations: translations}
 	return h, nil
 }
 
@@ -123,14 +129,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/callback":
 		serve = h.callback
 	default:
-		h.fail(w, r, notFound(h.console.URL("/", nil)))
+		h.fail(w, r, notFound())
 		return
 	}
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
-		h.fail(w, r, &refusal{status: http.StatusMethodNotAllowed, log: "method", title: "This page is opened by a link only",
-			cause: "The browser sent something else than a plain request for the page.",
-			cures: []string{"Open the console and start again from there."}, link: h.console.URL("/", nil), linkText: "Open the console"})
+		h.fail(w, r, &refusal{status: http.StatusMethodNotAllowed, log: "method", text: "method"})
 		return
 	}
 	if err := serve(w, r); err != nil {
@@ -142,9 +146,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) signIn(w http.ResponseWriter, r *http.Request) error {
 	n := r.URL.Query().Get("n")
 	if !signin.WellFormed(n) {
-		return &refusal{status: http.StatusBadRequest, log: "no hand-over", title: "Please start at the console",
-			cause: "This address only works when the console leads to it.",
-			cures: []string{"Open the console; it brings you here by itself."}, link: h.console.URL("/signin", nil), linkText: "Sign in"}
+		return &refusal{status: http.StatusBadRequest, log: "no hand-over", text: "no-hand-over", to: "/signin"}
 	}
 	// select_account: whoever was refused can choose another account next time.
 	return h.start(w, r, signin.SignIn, n, []string{"openid", "email"},
@@ -154,13 +156,12 @@ func (h *handler) signIn(w http.ResponseWriter, r *http.Request) error {
 // connect starts the central account's consent for the admin whom the console
 // gave a ticket.
 func (h *handler) connect(w http.ResponseWriter, r *http.Request) error {
-	again := func(log, cause string) error {
-		return &refusal{status: http.StatusBadRequest, log: log, title: "This link to connect is used up", cause: cause,
-			cures: []string{"Open the console and press Connect again."}, link: h.console.URL("/", nil), linkText: "Open the console"}
+	again := func(log, text string) error {
+		return &refusal{status: http.StatusBadRequest, log: log, text: text}
 	}
 	value := r.URL.Query().Get("ticket")
 	if !signin.WellFormed(value) {
-		return again("ticket malformed", "It carries no ticket from the console.")
+		return again("ticket malformed", "connect-malformed")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
@@ -169,10 +170,10 @@ func (h *handler) connect(w http.ResponseWriter, r *http.Request) error {
 		return h.storeTrouble(err)
 	}
 	if !found {
-		return again("ticket unknown", "It works once and for one minute only; it was used before or is too old.")
+		return again("ticket unknown", "connect-used")
 	}
 	if ticket.Purpose != string(signin.Connect) {
-		return again("ticket of another purpose", "It was made for something else.")
+		return again("ticket of another purpose", "connect-other")
 	}
 	if !h.admins.Allows(ticket.Email) {
 		return h.notListed()
@@ -228,16 +229,9 @@ func (h *handler) toConsole(w http.ResponseWriter, path string, query url.Values
 }
 
 func (h *handler) storeTrouble(err error) error {
-	return &refusal{status: http.StatusServiceUnavailable, log: "store", err: err, title: "Our database did not answer",
-		cause: "What this step needs could not be read or written just now. Nothing was changed.",
-		cures: []string{"Wait a minute and start again from the console."}, link: h.console.URL("/", nil), linkText: "Open the console"}
+	return &refusal{status: http.StatusServiceUnavailable, log: "store", err: err, text: "no-database"}
 }
 
 func (h *handler) notListed() error {
-	return &refusal{status: http.StatusForbidden, log: "not on the allow-list", title: "This account may not sign in",
-		cause: "Its e-mail address is not on the list of admins of this installation.",
-		cures: []string{
-			"Sign in with another Google account, if yours is on the list.",
-			"Or ask whoever runs erp-calendar to add the address to ADMIN_EMAILS.",
-		}, link: h.console.URL("/signin", nil), linkText: "Sign in with another account"}
+	return &refusal{status: http.StatusForbidden, log: "not on the allow-list", text: "not-listed", to: "/signin"}
 }
