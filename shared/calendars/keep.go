@@ -52,10 +52,19 @@ func (p *employeePass) findWanted(ctx context.Context) error {
 // present one: it is replaced, and never shared once more (rule 5.2).
 func (p *employeePass) partFromFormerAddress(ctx context.Context) error {
 	c := p.rec().Calendar
-	if c == nil || c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(p.address) {
+	if c == nil || c.Address == "" {
 		return nil
 	}
+	if calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(p.address) {
+		if c.FormerSince.IsZero() {
+			return nil
+		}
+		return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.FormerSince = time.Time{} }))
+	}
 	if c.ID != "" {
+		if waits, err := p.awaitReplacement(ctx, *c); err != nil || waits {
+			return err
+		}
 		return p.retire(ctx, time.Time{})
 	}
 	// Made or not, it was never shared: the pending creation gets the new address.
@@ -63,10 +72,50 @@ func (p *employeePass) partFromFormerAddress(ctx context.Context) error {
 	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Address = p.address }))
 }
 
+// formerAtMost is how long a former address may read while its calendar waits to be
+// replaced.
+const formerAtMost = 24 * time.Hour
+
+// awaitReplacement reports whether the calendar of a former address stays until the new one
+// gets its turn: where many addresses change at once, most would see nothing for hours
+// (rule 5.8). Until then it is kept as it is, for the address that it is shared with.
+func (p *employeePass) awaitReplacement(ctx context.Context, c store.CalendarRecord) (bool, error) {
+	now := p.term.AcquiredAt()
+	since := c.FormerSince
+	if since.IsZero() {
+		since = now
+	}
+	until := since.Add(formerAtMost)
+	if !now.Before(until) || p.older || !c.GoneSince.IsZero() {
+		return false, nil
+	}
+	account, err := p.Account.Account(ctx)
+	if err != nil {
+		return false, err
+	}
+	position, alone, err := p.Store.ReserveReplacement(ctx, &p.lease, account.Sub, p.waits.CalendarsPerHour, p.pause.Until(account))
+	if err != nil || alone || position.Granted {
+		return false, err
+	}
+	if c.FormerSince.IsZero() {
+		p.Log.InfoContext(ctx, "calendar of a former address waits for its replacement", "employee", p.id, "before", position.Before, "about", position.At)
+		if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.FormerSince = since })); err != nil {
+			return false, err
+		}
+	}
+	if position.At.Before(until) {
+		until = position.At
+	}
+	p.Again(until)
+	p.address = c.Address
+	return true, nil
+}
+
 // dequeueIfMade gives up the place in the queue of one whose calendar was found or
 // adopted while they waited.
 func (p *employeePass) dequeueIfMade(ctx context.Context) error {
-	if p.rec().Calendar == nil || p.rec().Creation == nil {
+	c := p.rec().Calendar
+	if c == nil || p.rec().Creation == nil || !c.FormerSince.IsZero() {
 		return nil
 	}
 	return p.Store.DequeueCreation(ctx, &p.lease)

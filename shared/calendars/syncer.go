@@ -72,6 +72,8 @@ type Store interface {
 
 	// ReserveCreation writes the intent of a calendar, or the place in the queue.
 	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.QueuePosition, error)
+	// ReserveReplacement asks for one ahead, for a calendar to be replaced.
+	ReserveReplacement(ctx context.Context, l *store.EmployeeLease, account string, perHour int, notBefore time.Time) (store.QueuePosition, bool, error)
 	// DequeueCreation gives the place up.
 	DequeueCreation(ctx context.Context, l *store.EmployeeLease) error
 

@@ -13,6 +13,9 @@ type CreationRequest struct {
 	// Asked is when the calendar was first asked for, which is the order of the
 	// queue; it stays through every retry.
 	Asked time.Time `firestore:"asked" json:"asked"`
+	// Granted is when a creation was reserved ahead, to replace a calendar that is still
+	// there; zero: none, or it was used.
+	Granted time.Time `firestore:"granted,omitempty" json:"granted,omitzero"`
 }
 
 // CreationsRecord is the bucket of calendar creations of one account and the
@@ -24,7 +27,18 @@ type CreationsRecord struct {
 	PerHour int       `firestore:"per_hour" json:"per_hour"`
 	// Waiting are those who asked and have to wait, in the order of asking.
 	Waiting []CreationWait `firestore:"waiting,omitempty" json:"waiting,omitempty"`
+	// Replacing are those whose address changed within replacingTogether.
+	Replacing []Replacement `firestore:"replacing,omitempty" json:"replacing,omitempty"`
 }
+
+// Replacement is a calendar to be replaced because of another address.
+type Replacement struct {
+	Employee int64     `firestore:"employee" json:"employee"`
+	At       time.Time `firestore:"at" json:"at"`
+}
+
+// replacingTogether is within what time two changes of addresses are not alone.
+const replacingTogether = time.Hour
 
 // CreationWait is one place in the queue.
 type CreationWait struct {
@@ -88,7 +102,12 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 			rec.Creation = &CreationRequest{Account: c.Intent.Account, Asked: now}
 		}
 		q.PerHour = max(c.PerHour, 1)
-		position = q.ask(CreationWait{Employee: rec.ID, Asked: rec.Creation.Asked}, c.NotBefore, now)
+		if ahead := rec.Creation.Granted; !ahead.IsZero() && now.Before(ahead.Add(creationPatience)) {
+			position = QueuePosition{Granted: true, At: now}
+		} else {
+			position = q.ask(CreationWait{Employee: rec.ID, Asked: rec.Creation.Asked}, c.NotBefore, now)
+		}
+		rec.Creation.Granted = time.Time{}
 		rec.State, rec.Reason = StatePending, ""
 		if position.Granted {
 			intent := c.Intent
@@ -105,6 +124,54 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 		return QueuePosition{}, err
 	}
 	return position, nil
+}
+
+// ReserveReplacement asks, for an employee whose calendar is to be replaced because of
+// another address, for a creation ahead, which the next ReserveCreation then finds; if there
+// is none yet the place in the queue is kept. alone tells that nobody else's address changed
+// lately: then no place is asked for, and none is waited for (rule 5.8).
+func (s *Store) ReserveReplacement(ctx context.Context, l *EmployeeLease, account string, perHour int, notBefore time.Time) (position QueuePosition, alone bool, err error) {
+	err = s.withEmployee(ctx, "reserve a calendar's replacement for", l, func(tx Tx, held *EmployeeLease) (effect, error) {
+		position, alone = QueuePosition{}, false
+		rec, now := &held.Record, tx.Now()
+		var q CreationsRecord
+		if _, err := tx.Get(creationsRef(account), &q); err != nil {
+			return nothing, err
+		}
+		if rec.Creation == nil || rec.Creation.Account != account {
+			rec.Creation = &CreationRequest{Account: account, Asked: now}
+		} else {
+			again := *rec.Creation
+			rec.Creation = &again
+		}
+		q.PerHour = max(perHour, 1)
+		others := q.replace(rec.ID, now)
+		waited := rec.Calendar != nil && !rec.Calendar.FormerSince.IsZero()
+		switch {
+		case !rec.Creation.Granted.IsZero():
+			position = QueuePosition{Granted: true, At: now} // the answer was lost
+		case !others && !waited:
+			alone, rec.Creation = true, nil
+		default:
+			position = q.ask(CreationWait{Employee: rec.ID, Asked: rec.Creation.Asked}, notBefore, now)
+			if position.Granted {
+				rec.Creation.Granted = now
+			}
+		}
+		return set, tx.Set(creationsRef(account), &q)
+	})
+	return position, alone, err
+}
+
+// replace notes that an employee's calendar is to be replaced, and reports whether others'
+// are too.
+func (q *CreationsRecord) replace(employee int64, now time.Time) (others bool) {
+	q.Replacing = slices.DeleteFunc(slices.Clone(q.Replacing), func(r Replacement) bool {
+		return r.Employee == employee || now.After(r.At.Add(replacingTogether))
+	})
+	others = len(q.Replacing) > 0
+	q.Replacing = append(q.Replacing, Replacement{Employee: employee, At: now})
+	return others
 }
 
 // DequeueCreation gives up an employee's place in the queue, so that nobody waits

@@ -43,6 +43,9 @@ type CalendarRecord struct {
 	// AddressDigest is what the mark of an adopted calendar says of the address that it
 	// is shared with, until Address is known (calendarsync.AddressDigest).
 	AddressDigest string `firestore:"address_digest,omitempty" json:"address_digest,omitempty"`
+	// FormerSince is since when Address is a former one whose calendar waits for its
+	// replacement (rule 5.8).
+	FormerSince time.Time `firestore:"former_since,omitempty" json:"former_since,omitzero"`
 	// Account is the id of the Google account that owns it.
 	Account string `firestore:"account,omitempty" json:"account,omitempty"`
 	// Deadline is the end of the creating call; an intent without an id is not

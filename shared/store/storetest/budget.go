@@ -553,3 +553,44 @@ func creationsCounted(r *rig) {
 	slices.SortFunc(turns, func(a, b store.QueuePosition) int { return cmp.Compare(a.Before, b.Before) })
 	equal(r, "the last one waits for all", len(r.queue(time.Time{})), callers-perHour)
 }
+
+// replacementAhead shows that one change of an address alone waits for nothing, that of
+// several each waits for a creation, and that one reserved ahead is used once.
+func replacementAhead(r *rig) {
+	reserve := func(h held) (store.QueuePosition, bool) {
+		r.Helper()
+		position, alone, err := r.s.ReserveReplacement(r.ctx, h.employee, "a", 1, time.Time{})
+		r.must(err)
+		return position, alone
+	}
+	r.granted(9, 1) // the bucket is empty
+	first, second := r.take(store.Employees, 1, ""), r.take(store.Employees, 2, "")
+	if position, alone := reserve(first); !alone || position.Granted || first.employee.Record.Creation != nil {
+		r.Errorf("the first: %+v, alone %v, %+v", position, alone, first.employee.Record.Creation)
+	}
+	position, alone := reserve(second)
+	equal(r, "the second", position, store.QueuePosition{At: r.b.now().Add(time.Hour)})
+	equal(r, "the second is alone", alone, false)
+	r.release(second, store.Result{RetryAt: position.At})
+	r.release(first, store.Result{})
+
+	r.b.advance(59 * time.Minute)
+	third := r.take(store.Employees, 3, "")
+	if position, alone := reserve(third); alone || position.Before != 1 {
+		r.Errorf("the third: %+v, alone %v", position, alone)
+	}
+	r.release(third, store.Result{})
+	r.b.advance(time.Minute)
+	second = r.take(store.Employees, 2, "")
+	for range 2 { // the first answer may have been lost
+		if position, alone := reserve(second); alone || !position.Granted {
+			r.Errorf("the second an hour later: %+v, alone %v", position, alone)
+		}
+	}
+	granted, err := r.s.ReserveCreation(r.ctx, second.employee, r.creation(2, 1))
+	r.must(err)
+	if !granted.Granted || !second.employee.Record.Creation.Granted.IsZero() {
+		r.Errorf("reserved ahead: %+v, %+v", granted, second.employee.Record.Creation)
+	}
+	r.release(second, store.Result{})
+}

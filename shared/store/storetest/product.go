@@ -88,6 +88,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a changed limit", changedLimit},
 		{"the bucket of calendar creations", creations},
 		{"the queue for calendars", creationQueue},
+		{"a replacement is reserved ahead", replacementAhead},
 		{"the queue during a pause", creationsHeld},
 		{"who left the queue", creationsLeft},
 		{"a creation needs the lease and no calendar", creationRefused},
