@@ -20,6 +20,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // namedMost is how many people a plan names at each of its points.
@@ -88,13 +89,18 @@ func (h *handler) propose(w http.ResponseWriter, r *http.Request, s signin.Sessi
 	}
 }
 
+// basis is what a plan rests on besides the records.
+func (p proposal) basis() plan.Basis {
+	now, next := p.saved.Settings, p.applied()
+	return plan.Basis{Before: p.saved.Before, InForce: now, Next: next, Catalogue: p.erp.catalogue, Cards: p.erp.cards,
+		ByStore: p.erp.err != nil || !plan.NeedsCards(now, next)}
+}
+
 // makePlan reads what a plan rests on, and makes it.
 func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
 	ctx, cancel := context.WithTimeout(ctx, planDeadline)
 	defer cancel()
-	now, next := p.saved.Settings, p.applied()
-	b := plan.Basis{Before: p.saved.Before, InForce: now, Next: next, Catalogue: p.erp.catalogue, Cards: p.erp.cards,
-		ByStore: p.erp.err != nil || !plan.NeedsCards(now, next)}
+	b, next := p.basis(), p.applied()
 	var err error
 	if b.Employees, err = h.Store.Employees(ctx); err != nil {
 		return plan.Plan{}, err
@@ -119,6 +125,54 @@ func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
 		return made, err
 	}
 	return plan.Make(b)
+}
+
+// joining is what of the ERP's tasks gets an event: by person, or only how many tasks are in
+// question, where there are too many to read for a page.
+type joining struct {
+	people []plan.Person
+	tasks  int
+	known  bool // the ERP said so
+}
+
+// mostJoining is how many of the ERP's tasks are read for a page.
+const mostJoining = 200
+
+// joining counts what joins. The answer is for the reader only: nothing is decided by it, so
+// that a slow ERP costs its lines and not the page.
+func (h *handler) joining(ctx context.Context, p proposal, made plan.Plan) joining {
+	if p.erp.err != nil {
+		return joining{}
+	}
+	b := p.basis()
+	states := made.JoiningStates(b)
+	if len(states) == 0 {
+		return joining{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
+	defer cancel()
+	ids, err := h.ERP.ListTasks(ctx, userside.TaskFilter{States: states})
+	if err != nil {
+		h.Log.WarnContext(ctx, "the tasks that would join could not be counted", "error", err)
+		return joining{}
+	}
+	j := joining{tasks: len(ids), known: true}
+	if len(ids) == 0 || len(ids) > mostJoining {
+		return j
+	}
+	readings, err := h.ERP.TasksWith(ctx, ids, calendarsync.Extras{})
+	if err == nil {
+		b.Employees, err = h.Store.Employees(ctx)
+	}
+	if err == nil {
+		j.people, err = plan.Joining(b, made, readings, h.Now())
+	}
+	if err != nil {
+		h.Log.WarnContext(ctx, "the tasks that would join could not be read", "error", err)
+		return j
+	}
+	j.tasks = 0
+	return j
 }
 
 // mostAskedFor is of how many people the tasks are read one by one; of more it is cheaper to
@@ -157,7 +211,7 @@ func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s
 	}
 	c := h.locale(r, p.next.TimeZone)
 	v.First, v.Connected = p.first(), account.Connected
-	v.Lines, v.Asks = planLines(c, p, made), asks(c.Texts, p, made)
+	v.Lines, v.Asks = planLines(c, p, made, h.joining(r.Context(), p, made)), asks(c.Texts, p, made)
 	if p.saved.Version > 0 {
 		v.Changes = differences(c.Texts, p.next, p.saved.Settings)
 	}
@@ -333,7 +387,7 @@ func applyWords(t i18n.Texts, p plan.Plan) string {
 }
 
 // planLines puts a plan into words, what is lost first.
-func planLines(c locale, p proposal, made plan.Plan) []planLine {
+func planLines(c locale, p proposal, made plan.Plan, joins joining) []planLine {
 	var lines []planLine
 	add := func(level, title, text string, people []string) {
 		line := planLine{Level: level, Title: title, Text: text, People: people}
@@ -374,8 +428,15 @@ func planLines(c locale, p proposal, made plan.Plan) []planLine {
 	if made.Rewritten > 0 {
 		add("", c.N("plan.rewritten.title", made.Rewritten), c.T("plan.rewritten.text"), nil)
 	}
-	if len(made.NewStates) > 0 || made.NewDivisions {
-		add("", c.T("plan.joining.title"), joiningWords(c, p, made), nil)
+	switch text := joiningWords(c, p, made); {
+	case len(joins.people) > 0:
+		add("", c.N("plan.joining.events", count(joins.people), "People", c.N("plan.people", len(joins.people))), text, withEvents(c, joins.people))
+	case joins.tasks > 0:
+		add("", c.N("plan.joining.tasks", joins.tasks), text, nil)
+	case text != "" && !joins.known:
+		add("", c.T("plan.joining.title"), text, nil)
+	case text != "":
+		add("", c.T("plan.joining.none"), text, nil)
 	}
 	if n := made.Written - len(made.Overwritten); n > 0 {
 		add("", c.N("plan.written.title", n, "Field", p.next.CalendarIDField), "", nil)

@@ -277,3 +277,23 @@ func TestEarlierSettingsAreRestoredAfterAPlan(t *testing.T) {
 		t.Errorf("a version that never was: %d", p.status)
 	}
 }
+
+// TestWhatJoinsIsCountedFromTheERP: a role more is said by the events that it brings, or by the
+// number of tasks where there are too many to read for a page; a slow ERP costs the line only.
+func TestWhatJoinsIsCountedFromTheERP(t *testing.T) {
+	w, b := running(t)
+	w.erp.tasks = map[calendarsync.TaskID]calendarsync.TaskReading{}
+	add := func(from, to calendarsync.TaskID) {
+		for id := from; id <= to; id++ {
+			w.erp.tasks[id] = calendarsync.TaskReading{Task: &calendarsync.Task{ID: id, State: calendarsync.Say[calendarsync.StateID](4),
+				Start:     calendarsync.Say(calendarsync.LocalTime{Wall: w.clock().Add(24 * time.Hour)}),
+				Executors: calendarsync.Say([]calendarsync.EmployeeID{2})}}
+		}
+	}
+	add(1, 12)
+	wantIn(t, b.change("shown_roles", "1,2,3").body, "12 events of 1 person are made", "<li>Bohdan: 12 events</li>", "Open tasks in these states get an event: “Done”.")
+	add(13, 300)
+	wantIn(t, b.change("shown_roles", "1,2,3").body, "At most 300 open tasks get events")
+	w.erp.tasks = nil
+	wantIn(t, b.change("shown_roles", "1,2,3").body, "More tasks may be shown; at present there are none")
+}

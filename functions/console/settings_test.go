@@ -133,7 +133,7 @@ func TestFaultsAreShownBesideTheirFieldsAndNothingTypedIsLost(t *testing.T) {
 		{"event_title", "{{.Task.Nope}}", "Nope", `value="{{.Task.Nope}}"`},
 		{"event_description", "{{", "cannot be read", "\n{{</textarea>"},
 		{"task_url", "erp/{id}", "full address", `value="erp/{id}"`},
-		{"colors", "red = 3", "not the number of a type", ""},
+		{"colors", "red = 3", "neither the number of a type", ""},
 		{"color_5", "99", "between 1 and 11", ""},
 		{"language", "de", "one of en, uk, ru", ""},
 		{"delete_guard_percent", "", "whole number", ""},

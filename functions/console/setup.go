@@ -62,7 +62,7 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 			h.trouble(w, r, "count what the settings would do", err)
 			return
 		}
-		v.Lines = planLines(c, p, made)
+		v.Lines = planLines(c, p, made, h.joining(r.Context(), p, made))
 		v.Preview = h.preview(r.Context(), c, saved.Settings, erp)
 	}
 	h.show(w, r, http.StatusOK, view{Page: "setup", Menu: "home", Title: c.T("setup.title"), Session: &s, Body: v})

@@ -137,10 +137,7 @@ func Make(b Basis) (Plan, error) {
 	if !b.Next.Acts() {
 		return p, nil
 	}
-	m := maker{Basis: b, rules: rules, records: map[calendarsync.EmployeeID]store.EmployeeRecord{}, staying: map[int64]store.EmployeeRecord{}, going: map[int64]int{}}
-	for _, e := range b.Employees {
-		m.records[calendarsync.EmployeeID(e.ID)] = e
-	}
+	m := maker{Basis: b, rules: rules, records: recordsOf(b.Employees), staying: map[int64]store.EmployeeRecord{}, going: map[int64]int{}}
 	for _, id := range m.everybody() {
 		m.person(&p, id)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/plan"
@@ -208,5 +209,49 @@ func TestThePlanIsNamedByWhatCannotBeTakenBack(t *testing.T) {
 	}
 	if hash(func(b *plan.Basis) { b.Cards[2] = card(2, "Bohdan", "0", "") }) == first {
 		t.Error("one more deletion is the same plan")
+	}
+}
+
+// TestWhatJoins: events are counted that the tasks just read would get, and have not.
+func TestWhatJoins(t *testing.T) {
+	read := func(id, state int64, division int64, executors ...calendarsync.EmployeeID) calendarsync.TaskReading {
+		return calendarsync.TaskReading{Task: &calendarsync.Task{ID: calendarsync.TaskID(id), State: calendarsync.Say(calendarsync.StateID(state)),
+			Start:     calendarsync.Say(calendarsync.LocalTime{Wall: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}),
+			Executors: calendarsync.Say(executors), Divisions: calendarsync.Say([]calendarsync.DivisionID{calendarsync.DivisionID(division)})}}
+	}
+	tasks := map[calendarsync.TaskID]calendarsync.TaskReading{
+		20: read(20, stateNew, 0, 1, 4), 21: read(21, stateDone, 0, 1), 22: read(22, stateNew, 9, 2), 23: read(23, stateNew, 0, 5),
+		24: {Task: nil, Absent: calendarsync.ProofKnownID},
+	}
+	for _, row := range []struct {
+		name   string
+		change func(b *plan.Basis)
+		want   []string
+	}{
+		{"nothing", func(*plan.Basis) {}, nil},
+		{"a role more", func(b *plan.Basis) { b.Next.ShownRoles = append(b.Next.ShownRoles, roleDone) }, []string{"Anna 1"}},
+		{"departments", func(b *plan.Basis) { b.Next.IncludeDepartments = true }, []string{"Anna 1"}},
+		{"the first", func(b *plan.Basis) { b.Before, b.InForce.Confirmed, b.Employees = nil, false, nil }, []string{"Anna 1", "Bohdan 1", "Daria 1"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := company(inForce())
+			b.Employees[0].Divisions = []int64{9}
+			row.change(&b)
+			p, err := plan.Make(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			people, err := plan.Joining(b, p, tasks, time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, one := range people {
+				got = append(got, one.Name+" "+strconv.Itoa(one.Events))
+			}
+			if !slices.Equal(got, row.want) || (len(p.JoiningStates(b)) > 0) != (row.want != nil) {
+				t.Errorf("got %v, want %v; states %v", got, row.want, p.JoiningStates(b))
+			}
+		})
 	}
 }
