@@ -3,6 +3,7 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -382,6 +383,12 @@ func (w *world) applyOwner(s Step) error {
 			return w.google.MoveEvent(c.ID, e.Id, w.hour(s.N[2]%48))
 		case OwnerDelete:
 			return w.google.DeleteEvent(c.ID, e.Id)
+		case OwnerMoveTo:
+			to := all[s.N[2]%len(all)].ID
+			if to == c.ID || slices.ContainsFunc(w.google.Events(to), func(other *google.Event) bool { return other.Id == e.Id }) {
+				return errNothingToDo
+			}
+			return w.google.MoveEventTo(c.ID, e.Id, to)
 		case OwnerCopy:
 			_, err := w.google.CopyEvent(c.ID, e.Id, all[s.N[2]%len(all)].ID)
 			return err

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -19,7 +20,7 @@ const organisation = "provider.example"
 // Generate has drawn for each history.
 func DrawnRows() []string {
 	return []string{
-		"G1", "G3", "G4", "G5", "G7", "G9", "G10", "G11", "G12", "G14", "G15",
+		"G1", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G14", "G15",
 		"E1", "E2", "E3", "E4", "E5", "E6", "E8",
 	}
 }
@@ -107,6 +108,23 @@ func (w *world) oddEntry(s Step) error {
 		w.note("the ERP's odd roles %v, hours %v", to.OddRoles, to.OddHours)
 	})
 	return nil
+}
+
+// allowOutside has the organisation's admin allow people outside to see events (G6).
+func (w *world) allowOutside() {
+	w.google.ChangeWays(func(to *fakegoogle.Ways) { to.Outside = fakegoogle.OutsideAsAsked })
+}
+
+// inviteOutside has everybody invited again whom the organisation kept from seeing events.
+func (w *world) inviteOutside() {
+	if w.setup.Google.Ways.Outside == fakegoogle.OutsideAsAsked {
+		return
+	}
+	for n := range w.erp.Employees() {
+		if err := w.invite(n); err != nil && !errors.Is(err, errNothingToDo) {
+			w.fail(err)
+		}
+	}
 }
 
 // mendERP ends what somebody spoiled in the ERP.

@@ -59,6 +59,7 @@ const (
 	OwnerMove     Kind = "owner.move"
 	OwnerDelete   Kind = "owner.delete"
 	OwnerCopy     Kind = "owner.copy"
+	OwnerMoveTo   Kind = "owner.move-to-calendar"
 	OwnerRestore  Kind = "owner.restore"
 	OwnerEmptyBin Kind = "owner.empty-bin"
 	OwnerForeign  Kind = "owner.foreign-event"
@@ -184,7 +185,7 @@ func weights() []weight {
 		{PersonsMove, 2}, {ERPBadRecord, 15}, {CatalogueOdd, 10},
 		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminSync, 15}, {AdminRun, 6}, {AdminConnect, 3},
 		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2},
-		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
+		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerMoveTo, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
 		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},
 		{Wait, 60}, {Poll, 10}, {Reconcile, 15},
 		{FaultGoogle, 100}, {FaultERP, 50}, {FaultStore, 40}, {FaultQueue, 20}, {FaultSpell, 25}, {Kill, 50}, {Wipe, 2},

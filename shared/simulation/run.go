@@ -209,6 +209,7 @@ func (w *world) comeToRest() {
 	w.google.ClearFaults()
 	w.erp.ClearFaults()
 	w.mendERP()
+	w.allowOutside()
 	w.calm.Store(true)
 	for n := range w.slots {
 		i := w.slot(n)
@@ -298,6 +299,7 @@ func (w *world) untilNothingDue(end time.Time, atLeast int) bool {
 		if time.Since(began) > 24*time.Hour {
 			// What is held waits for an admin, who looks at it once a day.
 			w.decideHeld(heldConfirm)
+			w.inviteOutside()
 			began = time.Now()
 		}
 		if !w.idle() {

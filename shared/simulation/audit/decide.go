@@ -148,7 +148,16 @@ func mailable(s string) bool {
 }
 
 func sameAddress(a, b string) bool {
-	return strings.EqualFold(visible(a), visible(b))
+	return strings.EqualFold(oneSpelling(a), oneSpelling(b))
+}
+
+// oneSpelling is an address as Gmail knows it, to whom dots are nothing (G8).
+func oneSpelling(address string) string {
+	address = strings.ToLower(visible(address))
+	if local, domain, ok := strings.Cut(address, "@"); ok && (domain == "gmail.com" || domain == "googlemail.com") {
+		return strings.ReplaceAll(local, ".", "") + "@gmail.com"
+	}
+	return address
 }
 
 // divisionsOf are the divisions an employee belongs to now (rule 5.4).

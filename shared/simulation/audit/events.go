@@ -39,6 +39,8 @@ func (a *Auditor) eventChanged(c *trackedCalendar, now fakegoogle.EventChange, b
 	case !c.ours():
 		v.Rule = RuleForeign
 		a.report(v, "an event was written in a calendar that is not the product's")
+	case before.live && !e.live && c.misplaced(&before):
+		// It was moved here, and is made again where it belongs.
 	case before.live && !wasOurs:
 		v.Rule = RuleForeign
 		a.report(v, "%s touched an event without the product's mark", by.Method)

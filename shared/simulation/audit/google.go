@@ -53,6 +53,13 @@ type trackedCalendar struct {
 // ours reports whether the product made the calendar, marked it and has not given it up.
 func (c *trackedCalendar) ours() bool { return c.client != "" && c.mark.Epoch != "" && !c.disowned }
 
+// misplaced reports whether an event is the product's, made for another employee's calendar
+// and moved into this one by its owner (rule 3.11): its id is the hash of its mark wherever
+// it stands.
+func (c *trackedCalendar) misplaced(e *trackedEvent) bool {
+	return e.owned && c.ours() && e.mark.Tenant == c.mark.Tenant && e.mark.Employee != c.mark.Employee
+}
+
 // owns reports whether an event of this calendar is the product's.
 func (c *trackedCalendar) owns(e *trackedEvent) bool {
 	return e.owned && c.ours() && e.mark.Tenant == c.mark.Tenant && e.mark.Employee == c.mark.Employee
@@ -74,6 +81,7 @@ type trackedRule struct {
 	fakegoogle.RuleSnapshot
 	ours     bool // it is as the product made it
 	everOurs bool // the product made it at some time
+	lowered  bool // the product asked for a reader, and Google gave less
 	listed   int  // how often Google showed it to the product in a list
 	// lost: it was removed by hand before the product can be sure to have seen it.
 	lost bool

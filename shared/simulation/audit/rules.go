@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"encoding/json"
+
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
 
@@ -31,14 +33,21 @@ func (a *Auditor) ruleChanged(c *trackedCalendar, now fakegoogle.RuleSnapshot, b
 		a.report(v, "rule %s, which is not the product's, became %s", now.ID, now.Role)
 	case now.Role == "none":
 		a.checkUnshared(c, now, v)
-	case now.Role != "reader" || now.Type != "user":
+	case now.Role == lowered && askedFor(by) == "reader":
+		// A policy of the owner's organisation: not the product's doing, and not to be undone.
+		if r.lowered && !a.invites(employee) {
+			v.Rule = RuleShare
+			a.report(v, "raised what Google had lowered before: %s", now.ID)
+		}
+		r.lowered = true
+	case now.Role != "reader" || now.Type != "user" && now.Type != "group":
 		v.Rule = RuleShare
 		a.report(v, "shared with %s as %s", now.ID, now.Role)
 	case !a.everHad(employee, now.Value):
 		v.Rule = RuleShare
 		a.report(v, "shared with %s, which was never the employee's address", now.ID)
 	}
-	if now.Role != "none" && by.Query.Get("sendNotifications") != "false" && before.Role != "none" && !a.invites(employee) {
+	if now.Role != "none" && now.Role != lowered && by.Query.Get("sendNotifications") != "false" && before.Role != "none" && !before.Hidden && !a.invites(employee) {
 		v.Rule = RuleMail
 		a.report(v, "another invitation to %s", now.ID)
 	}
@@ -48,6 +57,20 @@ func (a *Auditor) ruleChanged(c *trackedCalendar, now fakegoogle.RuleSnapshot, b
 	r.ours, r.everOurs, r.lost = true, true, false
 	c.unsharedRightly = c.unsharedRightly && now.Role == "none"
 	a.writes = append(a.writes, write{at: a.w.Now(), calendar: c.id, employee: employee, kind: ruleWrite(now.Role, by.Method)})
+}
+
+// lowered is what a policy makes of a reader outside the organisation (G6).
+const lowered = "freeBusyReader"
+
+// askedFor is the role that a write of a rule asked for.
+func askedFor(r *fakegoogle.Request) string {
+	var body struct {
+		Role string `json:"role"`
+	}
+	if json.Unmarshal(r.Body, &body) != nil {
+		return ""
+	}
+	return body.Role
 }
 
 // ruleWrite is the kind of a write to a rule, as in Activity.Action.

@@ -127,7 +127,7 @@ func (j judgement) employee(id int64, have []*trackedCalendar) {
 // reader is the rule that lets an address read a calendar.
 func (j judgement) reader(c *trackedCalendar, address string) *trackedRule {
 	for _, r := range c.rules {
-		if r.Type == "user" && sameAddress(r.Value, address) && r.Role != "none" {
+		if (r.Type == "user" || r.Type == "group") && sameAddress(r.Value, address) && r.Role != "none" {
 			return r
 		}
 	}
@@ -157,6 +157,8 @@ func (j judgement) shares(c *trackedCalendar, address string, v Violation) {
 	switch {
 	case sameAddress(address, j.a.w.Account):
 		// The account's own rule is the owner's, and nobody may change it.
+	case r != nil && r.Hidden:
+		// Until it is accepted, no list shows it, whatever somebody made of it (G8).
 	case r != nil && r.Role != "reader":
 		j.a.report(v, "the employee is its %s", r.Role)
 	case r == nil && !c.cannotShare && !j.lost(c, address):
@@ -198,6 +200,11 @@ func (j judgement) tasks(c *trackedCalendar, e fakeerp.Employee) {
 			j.extra(have, v, false)
 		case closed, unsure:
 			j.extra(have, v, true)
+		}
+	}
+	for _, ev := range j.events[c.id] {
+		if s := c.events[ev.id]; s != nil && c.misplaced(s) {
+			j.a.report(Violation{Rule: RuleExtra, Calendar: c.id, Event: ev.id, Task: int64(s.mark.Task), Employee: e.ID}, "it was made for employee %d", s.mark.Employee)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(owned)) {
