@@ -185,9 +185,11 @@ func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 	a.event, a.err = t.s.Google.Event(ctx, w.party.record.Calendar.ID, w.intent.EventID)
 	gone := failure.Is(a.err, failure.Gone)
 	switch {
-	case gone && w.taken:
+	case gone && w.taken && t.isDeleted(w):
 		// Taken and not to be found: deleted for good, its id with it.
 		a.under = unusable
+	case gone && w.taken:
+		a.under, a.written = settled, written{doubtful: true}
 	case gone && a.tries == 1:
 		a.under = vacant
 		a.tries++
@@ -205,6 +207,16 @@ func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 		a.under = ours
 		a.tries++
 	}
+}
+
+// isDeleted reports whether it is certain that an event is deleted that Google does not
+// find: an earlier pass deleted it, or Google said so before, long enough ago (rule 3.9).
+func (t *taskPass) isDeleted(w *write) bool {
+	deleted := w.before != nil && w.before.State == store.MappingTombstone && w.before.EventID == w.intent.EventID
+	if deleted && w.before.GoneAt.Before(t.acquiredAt()) {
+		return true
+	}
+	return t.notFound(w).gone
 }
 
 func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
@@ -284,7 +296,7 @@ func (t *taskPass) nextGeneration(ctx context.Context, w *write, a *placement) {
 	// What was tried under the id before keeps a record of its own: if its answer was
 	// lost, that id too was written to.
 	t.activity = append(t.activity, pass.Outcome(w.activity, a.err))
-	w.taken = false
+	w.taken, w.intent.GoneSince = false, time.Time{}
 	w.intent.Generation++
 	w.intent.EventID = calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id), w.intent.Generation)
 	w.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", t.lease.Token, w.party.id, t.lease.Pass, w.intent.Generation)
@@ -341,8 +353,8 @@ func (t *taskPass) remove(ctx context.Context, w *write) written {
 	return written{gone: err == nil, err: err}
 }
 
-// notFound is what the deletion of an event came to that Google does not find: it is
-// gone once that has been said long enough.
+// notFound is what a write came to whose event Google does not find: it is gone once that
+// has been said long enough.
 func (t *taskPass) notFound(w *write) written {
 	since := w.intent.GoneSince
 	sure := !since.IsZero() && !t.acquiredAt().Before(since.Add(t.s.waits.Absence))
@@ -398,6 +410,9 @@ func (t *taskPass) record(ctx context.Context, w *write, done written) {
 		t.mappings[w.party.id] = w.before
 	}
 	w.activity = pass.Outcome(w.activity, done.err)
+	if done.doubtful {
+		w.activity.Result = string(failure.Gone)
+	}
 	t.activity = append(t.activity, w.activity)
 	t.s.Log.InfoContext(ctx, "event written", "action", w.activity.Action, "task", t.id, "employee", w.party.id,
 		"event", m.EventID, "cause", t.order.Cause, "result", w.activity.Result)

@@ -59,8 +59,8 @@ type Mapping struct {
 	HeldStart string    `firestore:"held_start,omitempty" json:"held_start,omitempty"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
 	DroppedAt time.Time `firestore:"dropped_at,omitempty" json:"dropped_at,omitzero"`
-	// GoneSince is when Google first said of an event that was to be deleted that it does
-	// not exist, of an open intent (rule 3.9).
+	// GoneSince is when Google first said of an event that was to be deleted, or whose id is
+	// taken, that it does not exist; of an open intent (rule 3.9).
 	GoneSince time.Time `firestore:"gone_since,omitempty" json:"gone_since,omitzero"`
 	// GoneAt is when the event was found or made deleted, of a tombstone.
 	GoneAt time.Time `firestore:"gone_at,omitempty" json:"gone_at,omitzero"`
