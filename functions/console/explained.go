@@ -41,6 +41,9 @@ func explained(c locale, x events.Explained, reading calendarsync.TaskReading, r
 	l := c.eventStanding(x, rec)
 	d := x.Decision
 	l.Decided = c.T("task.decided", "Verdict", c.T("task.verdict."+verdictName(d.Verdict)), "Reason", cmp.Or(string(d.Reason), "–"), "Rule", ruleOf(x))
+	if m := x.Mapping; m.EventID != "" {
+		l.Decided += " " + c.T("task.event-id", "ID", m.EventID, "State", m.State)
+	}
 	switch t := reading.Task; {
 	case d.Verdict == calendarsync.Keep:
 		l.Title, l.Start = d.Event.Title, c.starts(d.Event.Start)

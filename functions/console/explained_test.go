@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -239,5 +240,93 @@ func TestAnOpenPageFollowsWhatWasAsked(t *testing.T) {
 	do(ctx, t, "follow", chromedp.WaitVisible(chromedp.CSS("#outcome .notice.good")), chromedp.WaitVisible(chromedp.CSS(`h1[data-same-document="yes"]`)))
 	if live := evaluate[string](ctx, t, `document.querySelector("#outcome").dataset.live`); live != "" {
 		t.Errorf("what is over is still asked for: %q", live)
+	}
+}
+
+// While nothing is written for anybody, each page says so, and so does what came of an action;
+// "Everything is up to date" while 733 of 753 people wait is no answer.
+func TestAStandstillIsSaidWhereItIsMet(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	save := func(change func(*calendarsync.Settings)) {
+		t.Helper()
+		saved := w.saved()
+		change(&saved.Settings)
+		if err := w.deps.Settings.Apply(t.Context(), saved.Settings, admin, saved.Version, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct {
+		set  func()
+		says string
+	}{
+		{func() {}, "Waits until a Google account is connected."},
+		{w.connectAccount, "Waits until the settings are confirmed."},
+		{func() { save(func(s *calendarsync.Settings) { s.Confirmed, s.Enabled = true, false }) }, "Waits until syncing is switched on."},
+		{func() { save(func(s *calendarsync.Settings) { s.Enabled = true }) }, ""},
+	} {
+		row.set()
+		for _, path := range []string{"/employees", "/employees/42", "/tasks/1114"} {
+			p := b.get(path)
+			if still := strings.Contains(p.body, "Nothing is written just now."); still != (row.says != "") || !strings.Contains(p.body, row.says) {
+				t.Errorf("%s does not say %q:\n%s", path, row.says, p.body)
+			}
+		}
+		if row.says == "" {
+			continue
+		}
+		if p := b.post("/tasks/1114/sync", url.Values{"back": {"/tasks/1114"}}); !strings.Contains(p.body, "It is done as soon as something is written again.") || strings.Contains(p.body, `data-live="soon"`) {
+			t.Errorf("what was asked meanwhile:\n%s", p.body)
+		}
+	}
+}
+
+// Who waits for Google's limit is told their place and when it comes, and the list until when
+// the last one waits.
+func TestWhoWaitsForGooglesLimitIsToldUntilWhen(t *testing.T) {
+	w := newWorld(t)
+	w.populate()
+	w.connectAccount()
+	for id := int64(45); id < 48; id++ {
+		w.employee(id, func(e *store.EmployeeRecord) { e.State, e.Calendar, e.Held, e.Reason, e.Retiring = store.StatePending, nil, "", "", nil }, nil)
+		l, _, err := w.store.AcquireEmployee(t.Context(), id, store.Claim{TTL: time.Minute, Token: signin.Random()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.store.ReserveCreation(t.Context(), &l, store.NewCreation{Intent: store.CalendarRecord{Epoch: "e" + strconv.FormatInt(id, 10), Account: "200"}, PerHour: 1, Activity: store.ActivityRecord{ID: "c" + strconv.FormatInt(id, 10), At: w.clock()}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.store.SettleEmployee(t.Context(), &l, store.Result{Waiting: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := w.signedIn()
+	if p := b.get("/employees?state=waiting"); !strings.Contains(p.body, "wait for a calendar, as Google allows only so many new ones; the last gets theirs about") || !strings.Contains(p.body, "Place 2 in the queue.") {
+		t.Errorf("the list says:\n%s", p.body)
+	}
+	if p := b.get("/employees/47"); !strings.Contains(p.body, "Place 2 in the queue.") || !strings.Contains(p.body, "Its turn comes about") {
+		t.Errorf("the page says:\n%s", p.body)
+	}
+}
+
+// Somebody with very many tasks has a page that is small and quick all the same.
+func TestAPersonWithManyTasks(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	for id := int64(5000); id < 5500; id++ {
+		w.event(id, 42, store.Mapping{State: store.MappingLive, EventID: "e", Via: "executor"})
+	}
+	b := w.signedIn()
+	began := processorTime(t)
+	p := b.get("/employees/42")
+	if took := processorTime(t) - began; took > 300*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+	if n := zipped(t, p.body); n > 60<<10 {
+		t.Errorf("it is %d bytes compressed", n)
+	}
+	if !strings.Contains(p.body, "and 303 more tasks") {
+		t.Errorf("it does not say that there are more:\n%.2000s", p.body)
 	}
 }

@@ -42,8 +42,8 @@ func askedAt(r *http.Request, now time.Time) time.Time {
 }
 
 // outcomeOf says what came of what was asked of a key at a time. activity are its latest
-// writes, the latest first.
-func outcomeOf(c locale, asked time.Time, w store.Work, activity []store.ActivityRecord) *outcome {
+// writes, the latest first; standstill is why nothing is written for anybody, if so.
+func outcomeOf(c locale, asked time.Time, w store.Work, activity []store.ActivityRecord, standstill *cause) *outcome {
 	if asked.IsZero() {
 		return nil
 	}
@@ -64,6 +64,8 @@ func outcomeOf(c locale, asked time.Time, w store.Work, activity []store.Activit
 		if o.Person {
 			o.Level = "bad"
 		}
+	case w.Dirty > 0 && standstill != nil:
+		o.Level, o.What, o.Do = "wait", c.T("outcome.kept"), standstill.What
 	case w.Dirty > 0:
 		o.Level, o.Live, o.What = "wait", "soon", c.T("outcome.asked")
 		if w.LeaseUntil.After(c.now) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
-	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -52,6 +50,8 @@ type peopleView struct {
 	Rows                     []personRow
 	Pager                    pager
 	Empty                    *empty
+	Standstill               *cause // why nothing is written for anybody
+	Queue                    string // how many wait for a calendar, and until when
 }
 
 // personRow is an employee as a list shows them.
@@ -80,9 +80,8 @@ func (h *handler) showPeople(w http.ResponseWriter, r *http.Request, s signin.Se
 
 // knownPeople is what is known of all employees.
 type knownPeople struct {
-	saved     settings.Saved
+	conditions
 	employees []store.EmployeeRecord
-	queue     map[int64]store.QueuedCreation
 }
 
 // known reads what is known of all employees. A search may ask for any part of a name, so
@@ -90,33 +89,16 @@ type knownPeople struct {
 func (h *handler) known(ctx context.Context) (knownPeople, error) {
 	var k knownPeople
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { k.saved, err = h.Settings.Saved(ctx); return err })
+	g.Go(func() (err error) { k.conditions, err = h.conditions(ctx); return err })
 	g.Go(func() (err error) { k.employees, err = h.Store.Employees(ctx); return err })
-	g.Go(func() (err error) { k.queue, err = h.queued(ctx); return err })
 	return k, g.Wait()
-}
-
-// queued gives the places in the queue for new calendars, by employee.
-func (h *handler) queued(ctx context.Context) (map[int64]store.QueuedCreation, error) {
-	account, err := h.Store.Account(ctx)
-	if errors.Is(err, store.ErrNotConnected) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	places, err := h.Store.CreationQueue(ctx, account.Sub, h.Now(), account.CreationsResume())
-	byEmployee := make(map[int64]store.QueuedCreation, len(places))
-	for _, p := range places {
-		byEmployee[p.Employee] = p
-	}
-	return byEmployee, err
 }
 
 // peopleOf makes the page of a list: whom the search finds, counted by group, and of the
 // group asked for those of the page asked for.
 func peopleOf(c locale, l listing, known knownPeople) peopleView {
-	v := peopleView{Path: l.path, Query: strings.TrimSpace(l.query.Get("q")), State: l.query.Get("state"), Sort: l.query.Get("sort")}
+	v := peopleView{Path: l.path, Query: strings.TrimSpace(l.query.Get("q")), State: l.query.Get("state"), Sort: l.query.Get("sort"),
+		Standstill: known.standstill(c), Queue: known.queueWords(c)}
 	for _, sort := range []string{sortUrgency, sortName, sortSince} {
 		v.Sorts = append(v.Sorts, option{Value: sort, Label: c.T("people.sort." + cmp.Or(sort, "urgency")), Chosen: sort == v.Sort})
 	}
@@ -149,14 +131,6 @@ func peopleOf(c locale, l listing, known knownPeople) peopleView {
 		v.Empty = noPeople(c, l, len(known.employees), v.Query)
 	}
 	return v
-}
-
-// place is an employee's place in the queue for new calendars; nil for who has none.
-func (k knownPeople) place(e store.EmployeeRecord) *store.QueuedCreation {
-	if q, waits := k.queue[e.ID]; waits && e.State == store.StatePending {
-		return &q
-	}
-	return nil
 }
 
 // matches reports whether a search finds an employee: by their number, or by words that are

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -28,7 +27,8 @@ type personView struct {
 	personRow
 	Path                     string
 	Outcome                  *outcome
-	Invite, Rebuild, Replace bool // may be asked for
+	Standstill               *cause // why nothing is written for anybody
+	Invite, Rebuild, Replace bool   // may be asked for
 	Tasks                    personTasks
 	QR                       qrCode
 	Messages                 []invitationText
@@ -74,35 +74,34 @@ func (h *handler) showPerson(w http.ResponseWriter, r *http.Request, s signin.Se
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
 	var (
-		saved    settings.Saved
+		all      conditions
 		tasks    []store.TaskRecord
 		activity []store.ActivityRecord
-		queue    map[int64]store.QueuedCreation
 	)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { saved, err = h.Settings.Saved(ctx); return err })
+	g.Go(func() (err error) { all, err = h.conditions(ctx); return err })
 	g.Go(func() (err error) { tasks, err = h.Store.TasksOf(ctx, e.ID); return err })
 	g.Go(func() (err error) {
 		activity, err = h.Store.ActivityOf(ctx, store.EmployeeKey(e.ID), mostHistory)
 		return err
 	})
-	g.Go(func() (err error) { queue, err = h.queued(ctx); return err })
 	if err := g.Wait(); err != nil {
 		h.trouble(w, r, "read the employee's tasks and activity", err)
 		return
 	}
-	c := h.locale(r, saved.Settings.TimeZone)
-	v := personView{personRow: personRowOf(c, e, knownPeople{queue: queue}.place(e)), Path: personPath(e.ID),
-		Outcome: outcomeOf(c, askedAt(r, c.now), e.Work, activity), Facts: factsOf(c, e)}
+	set := all.saved.Settings
+	c := h.locale(r, set.TimeZone)
+	v := personView{personRow: personRowOf(c, e, all.place(e)), Path: personPath(e.ID), Standstill: all.standstill(c), Facts: factsOf(c, e)}
+	v.Outcome = outcomeOf(c, askedAt(r, c.now), e.Work, activity, v.Standstill)
 	v.Invite, v.Replace = e.MayInvite(c.now), e.MayReplace()
 	v.Rebuild = e.State == store.StateActive && v.AddURL != "" && e.Calendar.GoneSince.IsZero()
 	if r.URL.Query().Get("erp") == "now" {
-		v.Tasks = h.comparedTasks(r, c, e, tasks, taskLink(saved.Settings.TaskURL))
+		v.Tasks = h.comparedTasks(r, c, e, tasks, taskLink(set.TaskURL))
 	} else {
-		v.Tasks = recordedTasks(c, e, tasks, taskLink(saved.Settings.TaskURL))
+		v.Tasks = recordedTasks(c, e, tasks, taskLink(set.TaskURL))
 	}
 	if v.AddURL != "" {
-		v.QR, v.Messages = qrOf(v.AddURL), h.messages(e, v.AddURL, saved.Settings.Language)
+		v.QR, v.Messages = qrOf(v.AddURL), h.messages(e, v.AddURL, set.Language)
 	}
 	for _, a := range activity {
 		v.History = append(v.History, activityOf(c, a, map[int64]string{e.ID: v.Name}))

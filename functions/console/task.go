@@ -12,7 +12,6 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
-	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -39,6 +38,7 @@ type taskView struct {
 	Answer       cause  // where it is about nobody in particular
 	Level        string
 	Outcome      *outcome
+	Standstill   *cause // why nothing is written for anybody
 	Facts        []fact
 	Read         stamp
 	Fault        cause // why the ERP could not be read
@@ -77,12 +77,12 @@ func (h *handler) showTask(w http.ResponseWriter, r *http.Request, s signin.Sess
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
 	var (
-		saved    settings.Saved
+		all      conditions
 		rec      store.TaskRecord
 		activity []store.ActivityRecord
 	)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { saved, err = h.Settings.Saved(ctx); return err })
+	g.Go(func() (err error) { all, err = h.conditions(ctx); return err })
 	g.Go(func() (err error) { rec, _, err = h.Store.Task(ctx, id); return err })
 	g.Go(func() (err error) {
 		activity, err = h.Store.ActivityOf(ctx, store.TaskKey(id), mostHistory)
@@ -92,8 +92,9 @@ func (h *handler) showTask(w http.ResponseWriter, r *http.Request, s signin.Sess
 		h.trouble(w, r, "read the task", err)
 		return
 	}
-	c := h.locale(r, saved.Settings.TimeZone)
-	v := taskView{ID: id, Path: taskPath(id), Asked: true, ERP: taskLink(saved.Settings.TaskURL)(id), Outcome: outcomeOf(c, askedAt(r, c.now), rec.Work, activity)}
+	c := h.locale(r, all.saved.Settings.TimeZone)
+	v := taskView{ID: id, Path: taskPath(id), Asked: true, ERP: taskLink(all.saved.Settings.TaskURL)(id), Standstill: all.standstill(c)}
+	v.Outcome = outcomeOf(c, askedAt(r, c.now), rec.Work, activity, v.Standstill)
 	if err := h.explainTask(r.Context(), c, &v, rec); err != nil {
 		v.Fault = h.erpCause(r, c, "read task "+strconv.FormatInt(id, 10), err)
 	}
