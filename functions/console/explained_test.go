@@ -23,6 +23,7 @@ import (
 func explainedWorld(w *world) {
 	w.t.Helper()
 	w.populate()
+	w.works()
 	for id, name := range map[int64]string{42: "Olena Kovalenko", 43: "Ivan Petrenko"} {
 		w.employee(id, func(e *store.EmployeeRecord) {
 			e.Name = name
@@ -47,6 +48,17 @@ func explainedWorld(w *world) {
 	}
 	w.event(1113, 42, store.Mapping{State: store.MappingLive, EventID: "e1", Via: "executor"})
 	w.event(1114, 42, store.Mapping{State: store.MappingLive, EventID: "e2", Via: "executor"})
+}
+
+// works makes it an installation that is connected and whose settings are confirmed.
+func (w *world) works() {
+	w.t.Helper()
+	w.connectAccount()
+	saved := w.saved()
+	saved.Settings.Confirmed = true
+	if err := w.deps.Settings.Apply(w.t.Context(), saved.Settings, admin, saved.Version, nil); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // event records a task's event in an employee's present calendar.
@@ -247,7 +259,7 @@ func TestAnOpenPageFollowsWhatWasAsked(t *testing.T) {
 // "Everything is up to date" while 733 of 753 people wait is no answer.
 func TestAStandstillIsSaidWhereItIsMet(t *testing.T) {
 	w := newWorld(t)
-	explainedWorld(w)
+	w.populate()
 	b := w.signedIn()
 	save := func(change func(*calendarsync.Settings)) {
 		t.Helper()
