@@ -301,7 +301,9 @@ func TestWhoWaitsForGooglesLimitIsToldUntilWhen(t *testing.T) {
 	w.populate()
 	w.connectAccount()
 	for id := int64(45); id < 48; id++ {
-		w.employee(id, func(e *store.EmployeeRecord) { e.State, e.Calendar, e.Held, e.Reason, e.Retiring = store.StatePending, nil, "", "", nil }, nil)
+		w.employee(id, func(e *store.EmployeeRecord) {
+			e.State, e.Calendar, e.Held, e.Reason, e.Retiring = store.StatePending, nil, "", "", nil
+		}, nil)
 		l, _, err := w.store.AcquireEmployee(t.Context(), id, store.Claim{TTL: time.Minute, Token: signin.Random()})
 		if err != nil {
 			t.Fatal(err)
