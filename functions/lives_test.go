@@ -3,12 +3,9 @@ package functions_test
 import (
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"google.golang.org/api/calendar/v3"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
@@ -559,81 +556,5 @@ func TestTheCalendarsIDIsWrittenIntoTheCardOncePerChange(t *testing.T) {
 		must(t, w.ERP.SetField(who, world.Binding, "1"))
 		w.Idle()
 		expect("bound again", w.Calendar(who))
-	})
-}
-
-// Rule 3.15: a calendar's description says what it is in the installation's language,
-// names the guide, and ends with the mark. Another language is written by a full run,
-// once, and what others wrote stays.
-func TestADescriptionSaysWhatTheCalendarIs(t *testing.T) {
-	t.Parallel()
-	onBoth(t, world.Options{}, func(t *testing.T, w *world.World) {
-		ids := withCalendars(t, w, "Olena", "Petro")
-		said := map[string]string{"en": "Your open tasks", "uk": "Ваші відкриті задачі", "ru": "Ваши открытые задачи"}
-		want := func(doing, language, others string) {
-			t.Helper()
-			for _, id := range ids {
-				lines := strings.Split(calendarNamed(t, w, w.Calendar(id)).Description, "\n")
-				if !strings.HasPrefix(lines[0], said[language]) || !strings.HasSuffix(lines[1], w.URL+"/Console/guide/"+language) ||
-					!strings.HasPrefix(lines[len(lines)-1], "erp-calendar/1 tenant=") || others != "" && !slices.Contains(lines, others) {
-					t.Errorf("%s: %q", doing, lines)
-				}
-			}
-		}
-		writes := func(doing string, most int) {
-			t.Helper()
-			if n := writesOf(w); n != most {
-				t.Errorf("%s: %d writes, want %d", doing, n, most)
-			}
-			w.Google.ResetRequests()
-		}
-		want("made", "en", "")
-		wantDrift(t, night(t, w), nil, nil)
-		w.Google.ResetRequests()
-		for _, id := range ids {
-			must(t, w.Google.EditCalendar(w.Calendar(id), func(c *calendar.Calendar) {
-				c.Description = strings.Replace(c.Description, "\nerp-calendar", "\nAsk Ivan.\nerp-calendar", 1)
-			}))
-		}
-		for _, language := range []string{"uk", "ru", "en"} {
-			configure(t, w, func(s *calendarsync.Settings) { s.Language = language })
-			want("in "+language, language, "Ask Ivan.")
-			writes("in "+language, len(ids))
-			wantDrift(t, night(t, w), nil, nil)
-			writes("in "+language+", the night after", 0)
-		}
-	})
-}
-
-// Rule 3.15: calendars of before there was such a text get it by a full run; nothing else
-// writes it.
-func TestAnOldDescriptionIsRewrittenByAFullRunOnly(t *testing.T) {
-	t.Parallel()
-	inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
-		who := withCalendars(t, w, "Olena")[0]
-		night(t, w)
-		id := w.Calendar(who)
-		must(t, w.Google.EditCalendar(id, func(c *calendar.Calendar) {
-			c.Description = c.Description[strings.Index(c.Description, "erp-calendar/1"):]
-		}))
-		lease, _, err := w.Store.AcquireEmployee(t.Context(), who, store.Claim{Message: "m", TTL: time.Minute, Token: "m"})
-		must(t, err)
-		must(t, w.Store.SaveEmployee(t.Context(), &lease, func(r *store.EmployeeRecord) {
-			c := *r.Calendar
-			c.About = ""
-			r.Calendar = &c
-		}))
-		_, err = w.Store.SettleEmployee(t.Context(), &lease, store.Result{})
-		must(t, err)
-		w.Google.ResetRequests()
-		w.Notify("employee.changed", who)
-		w.Idle()
-		if n := writesOf(w); n != 0 {
-			t.Errorf("a notification made %d writes", n)
-		}
-		wantDrift(t, night(t, w), nil, nil)
-		if n := writesOf(w); n != 1 || !strings.HasPrefix(calendarNamed(t, w, id).Description, "Your open tasks") {
-			t.Errorf("%d writes, %q", n, calendarNamed(t, w, id).Description)
-		}
 	})
 }

@@ -6,9 +6,9 @@ locals {
   functions = {
     notify = {
       entry_point = "Notify"
-      about       = "takes the ERP's signed notifications, shows the calendar card"
+      about       = "takes the ERP's signed notifications, shows the calendar card and the status"
       public      = true
-      environment = ["store", "topics"]
+      environment = ["store", "topics", "settings"]
       secrets     = ["NOTIFY_SECRETS"]
       firestore   = "roles/datastore.viewer" # the card
       publishes   = ["task", "employee"]
@@ -38,7 +38,7 @@ locals {
       entry_point = "Console"
       about       = "status, settings, employees, actions"
       public      = true
-      environment = ["store", "erp", "sites", "admins", "topics", "settings"]
+      environment = ["store", "erp", "sites", "admins", "alerts", "topics", "budget", "settings"]
       secrets     = ["ERP_API_KEY", "SESSION_KEY"]
       firestore   = "roles/datastore.user"
       publishes   = ["task", "employee"]
@@ -53,7 +53,7 @@ locals {
       entry_point = "SyncTask"
       about       = "makes tasks' events right: the live lane"
       public      = false
-      environment = ["store", "erp", "oauth_client", "token_key", "topics", "budget", "console_site", "settings"]
+      environment = ["store", "erp", "oauth_client", "token_key", "topics", "budget", "settings"]
       secrets     = ["ERP_API_KEY", "OAUTH_CLIENT_SECRET"]
       firestore   = "roles/datastore.user"
       publishes   = ["employee"]
@@ -68,7 +68,7 @@ locals {
       entry_point = "SyncEmployee"
       about       = "makes employees' calendars right, fills and audits them: the bulk lane"
       public      = false
-      environment = ["store", "erp", "oauth_client", "token_key", "topics", "budget", "console_site", "settings"]
+      environment = ["store", "erp", "oauth_client", "token_key", "topics", "budget", "settings"]
       secrets     = ["ERP_API_KEY", "OAUTH_CLIENT_SECRET"]
       firestore   = "roles/datastore.user"
       publishes   = ["employee"]
@@ -159,11 +159,11 @@ locals {
       OAUTH_URL   = local.public_url["oauth"]
       CONSOLE_URL = local.public_url["console"]
     }
-    console_site = { CONSOLE_URL = local.public_url["console"] }
     admins = {
       ADMIN_EMAILS        = join(",", var.admin_emails)
       INTEGRATION_ACCOUNT = var.integration_account
     }
+    alerts    = { ALERT_EMAILS = join(",", sort(local.alert_emails)) }
     token_key = { TOKEN_KEY = module.key.id }
     topics = {
       TASK_TOPIC     = local.topics["task"]

@@ -55,6 +55,9 @@ func shownPages() []shownPage {
 		{"held-none", "/held", func(*world) {}},
 		{"failures", "/failures", nil},
 		{"activity", "/activity", nil},
+		{"connections", "/connections", nil},
+		{"figures", "/figures", (*world).busy},
+		{"figures-first", "/figures", func(*world) {}},
 		{"message", "/nowhere", nil},
 	}
 }

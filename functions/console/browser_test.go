@@ -3,6 +3,7 @@ package console_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,13 +43,15 @@ func TestInARealBrowser(t *testing.T) {
 		testenv.Screenshot(ctx, t, name, testenv.Desktop)
 	}
 
-	run("sign in", chromedp.Navigate(server.URL+"/console/"), chromedp.WaitVisible(chromedp.CSS("#connection")))
+	run("sign in", chromedp.Navigate(server.URL+"/console/"), chromedp.WaitVisible(chromedp.CSS("#checks")))
 	if at := read("address", chromedp.Location()); at != server.URL+"/console/" {
 		t.Fatalf("signing in ended at %s", at)
 	}
 	shot("console-first")
 
-	run("connect", chromedp.Click(chromedp.CSS("#connection a.button")), chromedp.WaitVisible(chromedp.CSS(".notice.good")))
+	run("connections", chromedp.Click(chromedp.CSS(`.problems a[href$="/connections"]`)), chromedp.WaitVisible(chromedp.CSS("#google")))
+	shot("connections-first")
+	run("connect", chromedp.Click(chromedp.CSS("#google a.button")), chromedp.WaitVisible(chromedp.CSS(".notice.good")))
 	text, at := read("message", chromedp.Text(chromedp.CSS("[role=status]"))), read("address", chromedp.Location())
 	if text == "" || at != server.URL+"/console/" {
 		t.Errorf("connecting shows %q at %s (the query should be gone)", text, at)
@@ -68,16 +71,17 @@ func TestInARealBrowser(t *testing.T) {
 
 	// An open page keeps its counts up to date, and nothing that somebody may be reading is
 	// replaced: new rows are there once the page is loaded again.
-	run("status", chromedp.Navigate(server.URL+"/console/"), chromedp.WaitVisible(chromedp.CSS("#connection")))
+	run("status", chromedp.Navigate(server.URL+"/console/"), chromedp.WaitVisible(chromedp.CSS("#checks")))
 	w.populate()
 	read("refresh", chromedp.Evaluate[string](`document.activeElement.blur(); document.dispatchEvent(new Event("visibilitychange")); ""`))
-	run("refreshed", chromedp.WaitVisible(chromedp.CSS("#notices .notice.bad")))
-	if n := evaluate[int](ctx, t, `document.querySelectorAll("#employee-42").length`); n != 0 {
-		t.Error("a table was replaced under its reader")
+	run("refreshed", chromedp.WaitVisible(chromedp.CSS(`#verdict [data-alarm="deletions-held"]`)))
+	if said := evaluate[string](ctx, t, `document.getElementById("live").textContent`); !strings.Contains(said, "2 deletions are held.") || strings.Contains(said, "decide") {
+		t.Errorf("the new alarm is said as %q", said)
 	}
+	run("employee", chromedp.Navigate(server.URL+"/console/employees"), chromedp.WaitVisible(chromedp.CSS("#employee-42")),
+		chromedp.Click(chromedp.CSS("#employee-42 a")), chromedp.WaitVisible(chromedp.CSS("#standing")))
 
-	run("sync", chromedp.Navigate(server.URL+"/console/"), chromedp.WaitVisible(chromedp.CSS("#employee-42")),
-		chromedp.Click(chromedp.CSS("#employee-42 button")), chromedp.WaitVisible(chromedp.CSS("[role=status]")))
+	run("sync", chromedp.Click(chromedp.CSS(`form[action$="/employees/42/sync"] button`)), chromedp.WaitVisible(chromedp.CSS("#flash, #outcome")))
 	sent := w.sent.all("employee-changes")
 	if last := sent[len(sent)-1]; len(last.IDs) != 1 || last.IDs[0] != 42 || last.Lane != queue.LaneLive {
 		t.Errorf("published %+v; the page says %q", last, read("message", chromedp.Text(chromedp.CSS("[role=status]"))))

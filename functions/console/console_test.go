@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -214,7 +215,10 @@ func TestTwoEmployeesWithOneAddressAreToldOf(t *testing.T) {
 			r.Name, r.Address, r.State, r.Calendar = e.name, e.address, store.StateActive, &store.CalendarRecord{ID: "c", Epoch: "e"}
 		}, nil)
 	}
-	if body := b.get("/").body; !strings.Contains(body, "Petro and Ivan have one address.") || strings.Count(body, "have one address") != 1 {
+	if err := w.store.RecordPoll(t.Context(), store.PollResult{SameAddress: &[]store.SharedAddress{{Employees: []int64{1, 2}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if body := b.get("/").body; !strings.Contains(body, "1 e-mail address belongs to several employees.") || !strings.Contains(body, "Petro, Ivan") {
 		t.Error("the page does not say that Petro and Ivan have one address")
 	}
 }
@@ -244,7 +248,7 @@ func TestWhoWaitsForACalendarIsToldWhen(t *testing.T) {
 	}
 	want := func(when string, texts ...string) {
 		t.Helper()
-		body := b.get("/").body
+		body := b.get("/").body + b.get("/employees").body
 		for _, text := range texts {
 			if !strings.Contains(body, text) {
 				t.Errorf("%s: the page lacks %q", when, text)
@@ -254,10 +258,10 @@ func TestWhoWaitsForACalendarIsToldWhen(t *testing.T) {
 	for id, name := range []string{"Olena", "Petro", "Iryna", "Taras"} {
 		ask(int64(id+1), name)
 	}
-	if strings.Contains(b.get("/").body, "(2 before)") {
+	if strings.Contains(b.get("/employees").body, "Place 3 in the queue") {
 		t.Error("more wait than there are")
 	}
-	want("asked", "about 12:30 (0 before)", "about 13:00 (1 before)", "2 wait for their turn, the last about 13:00")
+	want("asked", "Place 1 in the queue", "Its turn comes about 12:30", "Place 2 in the queue", "Its turn comes about 13:00", "2 employees wait for a calendar.", "the last one is made about 13:00")
 	if _, err := w.store.PauseCreations(t.Context(), "200"); err != nil {
 		t.Fatal(err)
 	}
@@ -267,9 +271,9 @@ func TestWhoWaitsForACalendarIsToldWhen(t *testing.T) {
 	}
 	w.wait(10 * time.Minute)
 	ask(5, "Ivan")
-	want("later, and paused till 12:29", "about 12:30 (0 before)", "about 13:30 (2 before)")
+	want("later, and paused till 12:29", "Its turn comes about 12:30", "Place 3 in the queue", "Its turn comes about 13:30")
 	w.wait(10 * time.Minute)
-	want("its turn has come", "now (0 before)", "3 wait for their turn, the last about 13:30")
+	want("its turn has come", "Its turn comes now", "3 employees wait for a calendar.", "the last one is made about 13:30")
 }
 
 func TestActionsPublish(t *testing.T) {
@@ -334,9 +338,17 @@ func TestStatusJSON(t *testing.T) {
 		"connected": false, "account": "", "enabled": true, "confirmed": false,
 		"employees":              map[string]any{"active": 0., "pending": 0., "held": 0., "error": 0.},
 		"oldest_pending_seconds": 0., "held_deletions": 0., "dead_letters": 0., "last_poll": nil, "last_reconcile": nil,
-		"incident": nil, "takeover": nil,
+		"incident": nil, "takeover": nil, "last_erp_read": nil, "state": "trouble",
 		"notifications": map[string]any{"last": nil, "connector": "", "changes": 0., "polled_percent": 0.},
 	}
+	trouble := func(kind, level string, more ...any) map[string]any {
+		p := map[string]any{"kind": kind, "level": level, "since": nil}
+		for i := 0; i < len(more); i += 2 {
+			p[fmt.Sprint(more[i])] = more[i+1]
+		}
+		return p
+	}
+	want["problems"] = []any{trouble("not-connected", "bad"), trouble("unconfirmed", "warn"), trouble("not-polled", "wait")}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at first: %v\nwant: %v", got, want)
 	}
@@ -349,7 +361,7 @@ func TestStatusJSON(t *testing.T) {
 			}
 		}, nil)
 	}
-	if err := w.store.SaveTaskPoll(t.Context(), store.TaskPollRecord{}); err != nil {
+	if err := w.store.RecordPoll(t.Context(), store.PollResult{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.store.StartRun(t.Context(), "run-1", "reconcile", []int{1}); err != nil {
@@ -367,7 +379,9 @@ func TestStatusJSON(t *testing.T) {
 	want["connected"], want["account"] = true, integration
 	want["employees"] = map[string]any{"active": 2., "pending": 1., "held": 1., "error": 1.}
 	want["oldest_pending_seconds"], want["held_deletions"], want["dead_letters"] = 90., 1., 1.
-	want["last_poll"] = "2026-11-22T10:00:00Z"
+	want["last_poll"], want["last_erp_read"] = "2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"
+	rest := []any{trouble("deletions-held", "bad", "count", 1.), trouble("gave-up", "bad", "count", 1.), trouble("employees-failed", "bad", "count", 1.), trouble("unconfirmed", "warn")}
+	want["problems"] = rest
 	want["last_reconcile"] = map[string]any{"started": "2026-11-22T10:00:00Z", "ended": nil, "repaired": 0.}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("later: %v\nwant: %v", got, want)
@@ -382,6 +396,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := w.store.RaiseIncident(t.Context(), "200", store.Refusal{At: store.AtAPI, Status: 403, Reason: "notACalendarUser"}); err != nil {
 		t.Fatal(err)
 	}
+	want["problems"] = append([]any{trouble("account-refused", "bad", "since", "2026-11-22T10:01:30Z")}, rest...)
 	want["incident"] = map[string]any{"reason": "403 notACalendarUser from the Calendar API", "since": "2026-11-22T10:01:30Z"}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("refused: %v\nwant: %v", got, want)
@@ -415,11 +430,11 @@ func TestPageShowsTheLastRuns(t *testing.T) {
 	start("night", "reconcile", 1)
 	w.wait(3 * time.Minute)
 	advance("night-0000", store.RunResult{Employee: 1, Repaired: 3, Drift: map[string]int64{events.DriftEdited: 2, calendars.DriftShareMissing: 1}, Fields: map[string]int64{"title": 2}})
-	says("ended", "1 employee in 3 min", "nightly check", "3 writes", "events edited: 2", "shares removed: 1", "field title changed: 2")
+	says("ended", "1 employee in 3 min", "nightly check", "3 writes", "events edited: 2", "shares removed: 1", "title changed: 2")
 	start("saved", "console", 4)
 	w.wait(time.Minute)
 	advance("saved-0000", store.RunResult{Employee: 1, Failed: true})
-	says("under way", "1 of 4, under way", "about 3 min left", "1 employee could not be checked")
+	says("under way", "1 of 4, under way", "About 3 min left.", "1 employee could not be checked")
 	start("again", "console", 4)
 	says("superseded", "1 of 4, then left to the next check", "0 of 4, under way", "1 employee in 3 min")
 }
@@ -427,7 +442,7 @@ func TestPageShowsTheLastRuns(t *testing.T) {
 func TestPageShowsWhatIsWrongAndForWhom(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn()
-	if body := b.get("/").body; !strings.Contains(body, "No Google account is connected") || !strings.Contains(body, w.base+"/oauth/callback") {
+	if body := b.get("/").body; !strings.Contains(body, "No Google account is connected.") || !strings.Contains(body, "/console/connections") {
 		t.Error("the page does not say what to do at first")
 	}
 	w.employee(42, func(e *store.EmployeeRecord) {
@@ -441,12 +456,11 @@ func TestPageShowsWhatIsWrongAndForWhom(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wait(12 * time.Minute)
-	body := b.get("/").body
+	body := b.get("/").body + b.get("/employees").body + b.get("/employees/42").body
 	for _, want := range []string{
-		"Ivan &lt;script&gt;", "ivan@example.com", "https://calendar.google.com/calendar/r?cid=", "abc@group.calendar.google.com",
-		"Has no e-mail address in the ERP.", "the address is outside the organisation",
-		"1 message gave up.", "1 employee has no calendar because of an error.",
-		"A change has been waiting for 12 min.", "The settings are not confirmed.", `action="/console/employees/42/sync"`, `href="https://site.test/console/failures"`,
+		"Ivan &lt;script&gt;", "ivan@example.com", "https://calendar.google.com/calendar/r?cid=",
+		"1 message gave up.", "1 employee’s calendar has an error.",
+		"The settings are not confirmed.", `action="/console/employees/42/sync"`, `href="/console/failures"`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
@@ -486,7 +500,7 @@ func TestConnectionBoxSaysWhatIsWrong(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if body := b.get("/").body; !strings.Contains(body, row.says) {
+			if body := b.get("/connections").body; !strings.Contains(body, row.says) {
 				t.Errorf("the page lacks %q", row.says)
 			}
 		})
@@ -499,8 +513,8 @@ func TestAnIncidentOfTheAccountIsShownWithItsCure(t *testing.T) {
 		refusal store.Refusal
 		says    []string
 	}{
-		"the API is off":      {store.Refusal{At: store.AtAPI, Status: 403, Reason: "accessNotConfigured"}, []string{"Google refuses the whole account", "403 accessNotConfigured from the Calendar API", "Enable it there", "but Google refuses the account"}},
-		"the client is gone":  {store.Refusal{At: store.AtToken, Status: 401, Reason: "deleted_client"}, []string{"Google refuses the whole account", "401 deleted_client", "Restore it", "but Google refuses the account"}},
+		"the API is off":      {store.Refusal{At: store.AtAPI, Status: 403, Reason: "accessNotConfigured"}, []string{"Google refuses the whole account", "403 accessNotConfigured from the Calendar API", "Enable it there"}},
+		"the client is gone":  {store.Refusal{At: store.AtToken, Status: 401, Reason: "deleted_client"}, []string{"Google refuses the whole account", "401 deleted_client", "Restore it"}},
 		"an unknown code":     {store.Refusal{At: store.AtToken, Status: 400, Reason: "made_up_tomorrow"}, []string{"400 made_up_tomorrow", "Look the code up"}},
 		"the zone is refused": {store.Refusal{At: "events.insert", Status: 400, Reason: "invalid"}, []string{"one thing for everybody alike", "400 invalid at events.insert", "time zone in the settings"}},
 		"an unknown reason":   {store.Refusal{At: "acl.insert", Status: 403, Reason: "madeUp"}, []string{"403 madeUp at acl.insert", "Look the reason up"}},
@@ -516,7 +530,7 @@ func TestAnIncidentOfTheAccountIsShownWithItsCure(t *testing.T) {
 			}
 			w.wait(2 * time.Hour)
 			body := b.get("/").body
-			for _, says := range append(row.says, "for 2 h now") {
+			for _, says := range append(row.says, "since</span> 2026-11-22 12:00") {
 				if !strings.Contains(body, says) {
 					t.Errorf("the page lacks %q", says)
 				}

@@ -17,9 +17,10 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	type environment struct {
 		config.Store
 		config.ERP
-		config.OAuthSite
-		config.ConsoleSite
+		config.Sites
 		config.Admins
+		config.Alerts
+		config.Budget
 		config.SessionKey
 		config.Topics
 		config.DefaultSettings
@@ -37,7 +38,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Config{
-		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, IntegrationAccount: env.IntegrationAccount,
+		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, AlertEmails: env.Mailed, RequestsPerMinute: env.RequestsPerMinute, IntegrationAccount: env.IntegrationAccount,
 		SessionKey: env.SessionKey.Key.Bytes(), TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee,
 	}, Deps{
 		Store: state, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.ERP.URL, time.Now),

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -39,8 +41,12 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // Config is what the function has to know (functions/README.md, Configuration).
 type Config struct {
-	OAuthURL, ConsoleURL     string
-	AdminEmails              []string
+	OAuthURL, ConsoleURL string
+	AdminEmails          []string
+	// AlertEmails are the addresses that alerts go to, for the overview to show.
+	AlertEmails []string
+	// RequestsPerMinute is Google's limit for the account (rule 6.1), to compare with.
+	RequestsPerMinute        int
 	IntegrationAccount       string
 	SessionKey               []byte
 	TaskTopic, EmployeeTopic string
@@ -128,8 +134,11 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("GET /static/{file}", h.static)
 	mux.HandleFunc("GET /guide", h.anyGuide)
 	mux.HandleFunc("GET /guide/{language}", h.guide)
-	mux.HandleFunc("GET /{$}", h.page(h.home))
+	mux.HandleFunc("GET /{$}", h.page(h.overview))
 	mux.HandleFunc("GET /connect", h.page(h.connect))
+	mux.HandleFunc("GET /figures", h.page(h.showFigures))
+	mux.HandleFunc("GET /connections", h.page(h.showConnections))
+	mux.HandleFunc("POST /connections/test", h.action(h.testERP))
 	mux.HandleFunc("GET /settings", h.page(h.showSettings))
 	mux.HandleFunc("GET /api/status", h.apiStatus)
 	mux.HandleFunc("POST /language", h.chooseLanguage)
@@ -183,7 +192,13 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.say(w, r, http.StatusForbidden, "other-site", "/")
 	}))
-	h.routes = guard.Handler(mux)
+	// Jitter hides from the length of an answer what a secret in it has in common with what
+	// somebody else could put there.
+	compressed, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.RandomJitter(32, 0, false))
+	if err != nil {
+		return nil, fmt.Errorf("compress answers: %w", err)
+	}
+	h.routes = compressed(guard.Handler(mux))
 	return h, nil
 }
 

@@ -109,12 +109,13 @@ type navLink struct {
 // person belongs to People, names that one's Page in its view's Menu.
 func navigation(t i18n.Texts, page string) []navLink {
 	links := []navLink{
-		{Page: "home", Path: "/", Text: t.T("frame.overview")},
+		{Page: "overview", Path: "/", Text: t.T("frame.overview")},
 		{Page: "people", Path: peoplePath, Text: t.T("frame.people")},
 		{Page: "task", Path: tasksPath, Text: t.T("frame.task")},
 		{Page: "held", Path: "/held", Text: t.T("frame.held")},
 		{Page: "failures", Path: "/failures", Text: t.T("frame.failures")},
 		{Page: "activity", Path: "/activity", Text: t.T("frame.activity")},
+		{Page: "connections", Path: "/connections", Text: t.T("frame.connections")},
 		{Page: "settings", Path: "/settings", Text: t.T("frame.settings")},
 	}
 	for i := range links {

@@ -13,6 +13,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -73,7 +74,7 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		Phrase: purgePhrase(c.Texts, calendars), Typed: typed, Wrong: status != http.StatusOK,
 		Calendars: calendars, Events: events, Version: saved.Version, Back: "/",
 	}
-	h.show(w, r, status, view{Page: "ask", Menu: "home", Title: v.Title, Session: &s, Body: v})
+	h.show(w, r, status, view{Page: "ask", Menu: "overview", Title: v.Title, Session: &s, Body: v})
 }
 
 // purgePhrase is what has to be typed: it names the count, so that it cannot be
@@ -160,24 +161,18 @@ func (h *handler) stopPurge(w http.ResponseWriter, r *http.Request, s signin.Ses
 type purgeView struct {
 	Gone, Of  int
 	Remaining string // about how long it will take; "" while that cannot be estimated
-	Since     stamp
 }
 
-// purgeOf says how far an open purge is, from what is still there.
-func purgeOf(c locale, o overview) *purgeView {
-	if !o.purge.Open() {
+// purgeOf says how far an open purge is, from what is still there; nil where there is none.
+func purgeOf(c locale, s status.Status) *purgeView {
+	purge := s.Installation.Purge
+	if !purge.Open() {
 		return nil
 	}
-	there := 0
-	for _, e := range o.employees {
-		if e.Calendar != nil {
-			there++
-		}
-		there += len(e.Retiring)
-	}
-	v := &purgeView{Of: max(o.purge.Calendars, there), Since: c.stamp(o.purge.StartedAt)}
+	there := s.Calendars()
+	v := &purgeView{Of: max(purge.Calendars, there)}
 	v.Gone = v.Of - there
-	v.Remaining = remaining(c, c.now.Sub(o.purge.StartedAt), v.Gone, v.Of)
+	v.Remaining = remaining(c, c.now.Sub(purge.StartedAt), v.Gone, v.Of)
 	return v
 }
 

@@ -65,7 +65,7 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 		v.Lines = planLines(c, p, made, h.joining(r.Context(), p, made))
 		v.Preview = h.preview(r.Context(), c, saved.Settings, erp)
 	}
-	h.show(w, r, http.StatusOK, view{Page: "setup", Menu: "home", Title: c.T("setup.title"), Session: &s, Body: v})
+	h.show(w, r, http.StatusOK, view{Page: "setup", Menu: "overview", Title: c.T("setup.title"), Session: &s, Body: v})
 }
 
 // startSetup shows the plan of the settings as they are: the last step, which says what it will

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -125,7 +126,7 @@ func (c locale) standingActive(e store.EmployeeRecord) standing {
 		s.Since = c.stamp(e.AbsentSince)
 	case s.What != "":
 		s.group, s.Level, s.Since, s.Next = groupWaiting, "wait", c.stamp(e.AbsentSince), c.next(e.Work)
-	case !e.PendingSince.IsZero() && c.now.Sub(e.PendingSince) > lateChange:
+	case !e.PendingSince.IsZero() && c.now.Sub(e.PendingSince) > status.LateChange:
 		s.group, s.Level, s.Label = groupWaiting, "wait", c.T("standing.label.late")
 		s.cause, s.Since, s.Next = cause{What: c.T("standing.late.what"), Do: c.T("standing.late.do")}, c.stamp(e.PendingSince), c.next(e.Work)
 	case k.RuleID == "":

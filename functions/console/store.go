@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -12,6 +13,7 @@ type Store interface {
 	planStore
 	settingsHistory
 	statusStore
+	connectionsStore
 	activityStore
 	failureStore
 	heldStore
@@ -24,29 +26,8 @@ type Store interface {
 	sessionStore
 }
 
-// statusStore says how things are: for the status page and the API.
-type statusStore interface {
-	// Account reads the central account; store.ErrNotConnected where none ever was.
-	Account(ctx context.Context) (store.AccountRecord, error)
-	// Employees lists all employees' records by id.
-	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
-	// PendingTasks lists tasks with a change not yet applied, the oldest first.
-	PendingTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
-	// FailedTasks lists tasks whose last pass failed.
-	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
-	// DeadLetters lists the messages that gave up, the oldest first.
-	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
-	// Poll reads what Poll remembers under a name; found is false before its first time.
-	TaskPoll(ctx context.Context) (rec store.TaskPollRecord, found bool, err error)
-	// Notifications reads how the ERP's connector did in the day before a time, by two causes.
-	Notifications(ctx context.Context, now time.Time, notified, polled string) (store.Notifications, error)
-	// LastRun reads the latest full run of a cause; found is false before the first.
-	LastRun(ctx context.Context, cause string) (run store.RunRecord, found bool, err error)
-	// Runs lists full runs of any cause, the latest first.
-	Runs(ctx context.Context, limit int) ([]store.RunRecord, error)
-	// CreationQueue lists who waits for a new calendar, in order; none is made before notBefore.
-	CreationQueue(ctx context.Context, account string, now, notBefore time.Time) ([]store.QueuedCreation, error)
-}
+// statusStore says how things are: for the overview and the API.
+type statusStore = status.Store
 
 // activityStore has what was done in the last 30 days.
 type activityStore interface {
@@ -59,6 +40,10 @@ type activityStore interface {
 
 // failureStore has what could not be applied.
 type failureStore interface {
+	// FailedTasks lists tasks whose last pass failed.
+	FailedTasks(ctx context.Context, limit int) ([]store.TaskRecord, error)
+	// DeadLetters lists the messages that gave up, the oldest first.
+	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
 	// FailedEmployees lists employees whose last pass failed.
 	FailedEmployees(ctx context.Context, limit int) ([]store.EmployeeRecord, error)
 	// DismissFailure hides a key's failure for as long as its cause is the same.

@@ -174,28 +174,3 @@ func (h *handler) undecided(w http.ResponseWriter, r *http.Request, in store.Ins
 		Link: h.console.URL("/takeover", nil), LinkText: t.T("takeover.notice.link")})
 	return true
 }
-
-// takeoverNotice tells what was found and waits for a decision, or is being taken over.
-func (h *handler) takeoverNotice(c locale, o overview) (n notice, is bool) {
-	switch {
-	case o.question.open():
-		return notice{Level: "bad", Title: c.N("takeover.notice.title", len(o.question.Calendars)), Text: c.T("takeover.notice.text"),
-			Link: h.console.URL("/takeover", nil), LinkText: c.T("takeover.notice.link")}, true
-	case o.takingOver:
-		return notice{Level: "warn", Title: c.T("flash.takeover.title"), Text: c.T("flash.takeover.text")}, true
-	}
-	return notice{}, false
-}
-
-// apiTakeover is what an admin has to decide about.
-type apiTakeover struct {
-	Calendars int       `json:"calendars"`
-	Since     time.Time `json:"since"`
-}
-
-func (q question) answer() *apiTakeover {
-	if !q.open() {
-		return nil
-	}
-	return &apiTakeover{Calendars: len(q.Calendars), Since: q.asked.UTC()}
-}

@@ -158,7 +158,7 @@ func newWorldAt(t *testing.T, base string) *world {
 	}, captions: map[calendarsync.FieldID]string{7: "Calendar"},
 		clock: userside.Clock{Unix: w.now, Local: calendarsync.LocalTime{Wall: w.now.Add(2 * time.Hour)}, Offset: 2 * time.Hour}}
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
-	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, IntegrationAccount: integration,
+	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, AlertEmails: []string{"duty@example.com"}, RequestsPerMinute: 600, IntegrationAccount: integration,
 		SessionKey: bytes.Repeat([]byte{3}, 32), TaskTopic: "task-changes", EmployeeTopic: "employee-changes"}
 	w.deps = console.Deps{Store: w.store, Settings: settings.NewSource(w.store, defaults, "https://erp.example", w.clock), ERP: w.erp,
 		Publisher: w.sent, Now: w.clock, Log: log}

@@ -9,6 +9,8 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/status"
 )
 
 // FromEnvironment makes the handler with the real dependencies.
@@ -17,6 +19,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		config.Store
 		config.NotifySecrets
 		config.Topics
+		config.DefaultSettings
 	}
 	env, err := config.Load[environment](ctx, os.LookupEnv)
 	if err != nil {
@@ -31,5 +34,6 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Config{Keys: keys, TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee},
-		Deps{Publisher: publisher, Employees: state, Now: time.Now, Log: logging.From(ctx)}), nil
+		Deps{Publisher: publisher, Employees: state, Status: status.Reader(state, settings.NewSource(state, env.DefaultSettings.JSON, "", time.Now), time.Now),
+			Now: time.Now, Log: logging.From(ctx)}), nil
 }

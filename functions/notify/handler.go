@@ -1,6 +1,6 @@
 // Package notify is the function Notify: it takes the ERP's signed notifications,
 // publishes what they point to and answers within milliseconds, and shows an
-// employee's calendar card (functions/README.md). It must never call the ERP or Google's
+// employee's calendar card and the installation's status (functions/README.md). It must never call the ERP or Google's
 // Calendar, never act on a request whose signature it has not checked, and never
 // log a payload.
 package notify
@@ -21,6 +21,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
+	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/webhook"
 )
@@ -36,6 +37,7 @@ const (
 	storeDeadline   = 5 * time.Second
 
 	cardPrefix = "/employees/"
+	statusPath = "/status"
 )
 
 // Config is what the function has to know.
@@ -54,8 +56,10 @@ type Employees interface {
 type Deps struct {
 	Publisher queue.Publisher
 	Employees Employees
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Status reads how the installation is; status.Reader makes one.
+	Status func(ctx context.Context) (status.Answer, error)
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 type handler struct {
@@ -95,6 +99,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		no = h.notification(w, r)
 	case strings.HasPrefix(r.URL.Path, cardPrefix):
 		no = h.card(w, r)
+	case r.URL.Path == statusPath:
+		no = h.status(w, r)
 	default:
 		no = refuse(http.StatusNotFound, "Not found", "There is nothing at this path.")
 	}
@@ -161,6 +167,24 @@ func (h *handler) notification(w http.ResponseWriter, r *http.Request) *refusal 
 	serve.JSON(w, http.StatusAccepted, struct {
 		Accepted int `json:"accepted"`
 	}{len(n.ids)})
+	return nil
+}
+
+// status answers GET /status, signed as a card is: for monitoring without a browser.
+func (h *handler) status(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodGet {
+		return notAllowed(http.MethodGet)
+	}
+	if err := h.verifier.Verify(r.Header, []byte(http.MethodGet+" "+r.URL.Path)); err != nil {
+		return notBelieved(err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	answer, err := h.Status(ctx)
+	if err != nil {
+		return unavailable("Not read", "The status could not be read; try again.", err)
+	}
+	serve.JSON(w, http.StatusOK, answer)
 	return nil
 }
 

@@ -55,7 +55,8 @@ func (h *handler) begunBy(w http.ResponseWriter, r *http.Request, id string) (be
 	name := cookieName(id)
 	cookie, err := r.Cookie(h.oauth.CookieName(name))
 	if err != nil {
-		return begun{}, h.startAgain("cookie missing", "cookie-missing")
+		return begun{}, h.startAgain("cookie missing", "Each sign-in works once and for ten minutes, in the browser in which it was started. This one was finished before or took too long, or the cookie set at its start did not come back. Going back in the browser can cause it, too.",
+			"Allow cookies for this site, and finish in the browser in which you started.")
 	}
 	http.SetCookie(w, h.oauth.Cookie(name, "", 0))
 	var b begun
@@ -68,9 +69,9 @@ func (h *handler) begunBy(w http.ResponseWriter, r *http.Request, id string) (be
 	}
 	switch {
 	case err != nil:
-		return begun{}, h.startAgain("cookie of another sign-in", "cookie-other")
+		return begun{}, h.startAgain("cookie of another sign-in", "The cookie set at its start is not the one that came back.")
 	case !h.Now().Before(b.Expires):
-		return begun{}, h.startAgain("sign-in too old", "too-old")
+		return begun{}, h.startAgain("sign-in too old", "It took too long: ten minutes at most.")
 	}
 	return b, nil
 }

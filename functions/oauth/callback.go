@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -26,7 +27,7 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	state := query.Get("state")
 	if !signin.WellFormed(state) {
-		return h.startAgain("state missing", "state-missing")
+		return h.startAgain("state missing", "The address lacks the mark that ties it to a sign-in begun here.")
 	}
 	id := signin.Hash(state)
 	begun, err := h.begunBy(w, r, id)
@@ -38,7 +39,7 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	code := query.Get("code")
 	if code == "" {
-		return h.startAgain("code missing", "code-missing")
+		return h.startAgain("code missing", "Google's answer is incomplete.")
 	}
 	google, err := h.discover(r.Context())
 	if err != nil {
@@ -58,7 +59,7 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) error {
 			err = h.signedIn(w, r, who, id, begun.Console)
 		}
 	default:
-		err = h.startAgain("purpose unknown", "other-version")
+		err = h.startAgain("purpose unknown", "It was started by another version of this program.")
 	}
 	return err
 }
@@ -73,7 +74,7 @@ func (h *handler) finish(ctx context.Context, id string) error {
 		return h.storeTrouble(err)
 	}
 	if !first {
-		return h.startAgain("finished before", "finished-before")
+		return h.startAgain("finished before", "Each sign-in works once; this one was finished before.")
 	}
 	return nil
 }
@@ -94,33 +95,50 @@ func (h *handler) believe(ctx context.Context, who identity) error {
 		return h.storeTrouble(err)
 	}
 	if pinned != who.Sub {
-		return &refusal{status: http.StatusForbidden, log: "address of another account", text: "address-taken",
-			values: []any{"Document", string(store.Admins) + "/" + signin.AddressHash(who.Email)}, to: "/signin"}
+		return &refusal{status: http.StatusForbidden, log: "address of another account", title: "This address came with another Google account before",
+			cause: "Google does not run the mail of this address, so it cannot say whose it is today. The account that signed in with it first may go on; this is another one.",
+			cures: []string{"Sign in with the account that was used before.",
+				"Or, if the address has changed hands: let whoever runs erp-calendar delete the document " + string(store.Admins) + "/" + signin.AddressHash(who.Email) + " in Firestore, then start again."},
+			link: h.console.URL("/signin", nil), linkText: "Sign in with another account"}
 	}
 	return nil
 }
 
-func (h *handler) startAgain(log, text string) error {
-	return &refusal{status: http.StatusBadRequest, log: log, text: "again-" + text}
+func (h *handler) startAgain(log, cause string, cures ...string) error {
+	return &refusal{status: http.StatusBadRequest, log: log, title: "This sign-in cannot be finished", cause: cause + " Nothing was changed.",
+		cures: append(cures, "Open the console and start again."), link: h.console.URL("/", nil), linkText: "Open the console"}
 }
 
 // googleRefused explains the errors that Google sends to the callback. The browser
 // brings them and may have made them up, so that they are never a fault of ours
 // (rule 10.11).
 func (h *handler) googleRefused(code string, purpose signin.Purpose) error {
-	r := &refusal{status: http.StatusForbidden, log: "google refused", reason: "other", text: "google-refused"}
+	r := &refusal{status: http.StatusForbidden, log: "google refused", reason: "other", title: "Google refused",
+		cause: "Google ended the sign-in with an error of its own. Nothing was changed.",
+		cures: []string{"Start again from the console."}, link: h.console.URL("/", nil), linkText: "Open the console"}
 	switch code {
 	case "access_denied":
-		r.reason, r.text = code, "denied"
+		r.reason, r.title = code, "Access was not granted"
+		r.cause = "Google reports access_denied: somebody pressed Cancel, or the account is not allowed to use this application. Nothing was changed."
 		if purpose == signin.Connect {
-			r.text, r.values = "denied-connect", []any{"Account", h.cfg.IntegrationAccount}
+			r.cures = []string{
+				"Press Connect again, choose the account " + h.cfg.IntegrationAccount + " and allow what is asked for.",
+				"If Google says that the app is being tested: add the account as a test user on the OAuth consent screen (Google Cloud console, Audience). In test mode each connection ends after 7 days; publish the app, or make it Internal, to end that.",
+				"If Google says that an administrator blocks the app: let the Workspace admin trust its client id (Admin console, Security, API controls).",
+			}
 		}
 	case "admin_policy_enforced":
-		r.reason, r.text = code, "policy"
+		r.reason = code
+		r.cause = "The Google Workspace administrator does not allow this application. Nothing was changed."
+		r.cures = []string{"Let the Workspace admin trust the client id (Admin console, Security, API controls), then start again from the console."}
 	case "temporarily_unavailable", "server_error":
-		r.reason, r.text = code, "google-down"
+		r.reason = code
+		r.cause = "Google's sign-in service is out of order for the moment. Nothing was changed."
+		r.cures = []string{"Wait a few minutes and start again from the console."}
 	case "invalid_scope":
-		r.reason, r.text = code, "scope-refused"
+		r.reason = code
+		r.cause = "Google does not let this OAuth client ask for the calendar permissions. Nothing was changed."
+		r.cures = []string{"In the Google Cloud console, enable the Google Calendar API and add the scopes on the page Data Access, then start again from the console."}
 	}
 	return r
 }
@@ -151,7 +169,9 @@ func (h *handler) signedIn(w http.ResponseWriter, r *http.Request, who identity,
 }
 
 func (h *handler) unverified() *refusal {
-	return &refusal{status: http.StatusForbidden, log: "e-mail not verified", text: "unverified", to: "/signin"}
+	return &refusal{status: http.StatusForbidden, log: "e-mail not verified", title: "The account's e-mail address is not verified",
+		cause: "Google does not vouch that this address belongs to the account, so it proves nothing.",
+		cures: []string{"Verify the address at https://myaccount.google.com/email, then start again."}, link: h.console.URL("/signin", nil), linkText: "Sign in again"}
 }
 
 // connected checks a grant and records it; whatever is refused is given back.
@@ -175,7 +195,9 @@ func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *prov
 	var err error
 	rec.Sealed, err = h.Sealer.Seal(ctx, []byte(token.RefreshToken), seal.Additional(store.SealPath(who.Sub), who.Sub))
 	if err != nil {
-		return h.refuse(r.Context(), google, token, who, &refusal{status: http.StatusServiceUnavailable, log: "seal", err: err, text: "seal"})
+		return h.refuse(r.Context(), google, token, who, &refusal{status: http.StatusServiceUnavailable, log: "seal", err: err,
+			title: "The connection could not be locked away", cause: "The key that encrypts the connection could not be used, so nothing was stored.",
+			cures: []string{"Check TOKEN_KEY and that this function may encrypt with it, then press Connect again."}})
 	}
 	known, err := h.ownsCalendars(ctx)
 	if err != nil {
@@ -218,15 +240,20 @@ func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *prov
 // checkGrant tells what a grant lacks for a connection.
 func (h *handler) checkGrant(token *oauth2.Token, who identity) *refusal {
 	if !signin.SameAddress(who.Email, h.cfg.IntegrationAccount) {
-		return &refusal{status: http.StatusForbidden, log: "wrong account", text: "wrong-account",
-			values: []any{"Account", h.cfg.IntegrationAccount, "Chosen", who.Email}}
+		return &refusal{status: http.StatusForbidden, log: "wrong account", title: "This is not the integration account",
+			cause: "The calendars may belong to " + h.cfg.IntegrationAccount + " only, but you chose " + who.Email + ".",
+			cures: []string{"Press Connect again and choose " + h.cfg.IntegrationAccount + ".",
+				"If another account is to own the calendars, change INTEGRATION_ACCOUNT first."}}
 	}
 	if missing := lacking(token); len(missing) > 0 {
-		return &refusal{status: http.StatusForbidden, log: "scopes missing", text: "scopes-missing", list: missing}
+		return &refusal{status: http.StatusForbidden, log: "scopes missing", title: "A permission was not granted",
+			cause: "Without these permissions the calendars cannot be kept right:", list: missing,
+			cures: []string{"Press Connect again and tick every box that Google shows."}}
 	}
 	if token.RefreshToken == "" {
-		return &refusal{status: http.StatusBadGateway, log: "no refresh token", text: "no-refresh-token",
-			values: []any{"Account", h.cfg.IntegrationAccount}}
+		return &refusal{status: http.StatusBadGateway, log: "no refresh token", title: "Google gave no lasting permission",
+			cause: "The answer holds no refresh token, so the connection would end within the hour.",
+			cures: []string{"Open https://myaccount.google.com/connections as " + h.cfg.IntegrationAccount + ", remove this application's access, then press Connect again."}}
 	}
 	return nil
 }
@@ -238,17 +265,26 @@ func granted(token *oauth2.Token) []string {
 	return scopes
 }
 
-// lacking names the permissions that a grant lacks, without what all of them begin with.
+// lacking names the permissions that a grant lacks, in Google's words and ours.
 // openid and email need no look: the id_token with its address proves them.
 func lacking(token *oauth2.Token) []string {
 	var missing []string
 	scopes := granted(token)
 	for _, s := range googlecalendar.Scopes() {
 		if !slices.Contains(scopes, s) {
-			missing = append(missing, s[strings.LastIndexByte(s, '/')+1:])
+			missing = append(missing, scopeWords(s))
 		}
 	}
 	return missing
+}
+
+func scopeWords(scope string) string {
+	name := scope[strings.LastIndexByte(scope, '/')+1:]
+	return cmp.Or(map[string]string{
+		"calendar.app.created":           "make calendars and change the events in them",
+		"calendar.acls":                  "share those calendars with employees",
+		"calendar.calendarlist.readonly": "see the list of calendars, to find its own again",
+	}[name], "use Google Calendar") + " (" + name + ")"
 }
 
 // refuse explains a refusal and gives the new grant back. The grant of an account
@@ -259,18 +295,21 @@ func (h *handler) refuse(ctx context.Context, google *provider, token *oauth2.To
 	if !ok {
 		return why
 	}
+	if r.link == "" {
+		r.link, r.linkText = h.console.URL("/", nil), "Open the console"
+	}
 	lookup, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeDeadline)
 	defer cancel()
 	now, err := h.Store.Account(lookup)
 	switch {
 	case err == nil && now.Connected && now.Sub == who.Sub:
-		r.note = "kept"
+		r.note = "Nothing was stored. The connection made before stays as it is and goes on working."
 	case err == nil || errors.Is(err, store.ErrNotConnected):
-		r.note = "returned"
+		r.note = "Nothing was stored, and the permission given just now was handed back to Google."
 		h.revoke(ctx, google, token)
 	default:
 		// Not knowing whether it is in use, it must not be revoked.
-		r.note = "nothing"
+		r.note = "Nothing was stored."
 	}
 	return r
 }
@@ -287,9 +326,15 @@ func (h *handler) ownsCalendars(ctx context.Context) (bool, error) {
 }
 
 func (h *handler) otherOwner(before store.AccountRecord) *refusal {
-	r := &refusal{status: http.StatusConflict, log: "other owner", text: "other-owner", values: []any{"Account", before.Email}}
+	r := &refusal{status: http.StatusConflict, log: "other owner", title: "Another account owns the calendars",
+		cause: "The employees' calendars were made by the account " + before.Email + ". A new account could neither see nor change them, and every employee would get everything twice.",
+		cures: []string{"Set INTEGRATION_ACCOUNT back to " + before.Email + " and connect that account.",
+			"Or delete the calendars first, with the old account connected, and connect the new one after that."}}
 	if signin.SameAddress(before.Email, h.cfg.IntegrationAccount) {
-		r.text = "other-client"
+		r.title = "Another OAuth client made the calendars"
+		r.cause = "The calendars were made with another OAuth client id. Google lets an application change only calendars that it made itself, so they would be out of reach."
+		r.cures = []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client that was used before.",
+			"Or delete the calendars first, with the old client, and connect with the new one after that."}
 	}
 	return r
 }

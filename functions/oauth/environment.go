@@ -16,8 +16,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	type environment struct {
 		config.Store
 		config.OAuthClient
-		config.OAuthSite
-		config.ConsoleSite
+		config.Sites
 		config.Admins
 		config.TokenKey
 		config.Topics

@@ -35,7 +35,10 @@ func (h *handler) discover(ctx context.Context) (*provider, error) {
 		err = found.Claims(&more)
 	}
 	if err != nil {
-		return nil, &refusal{status: http.StatusBadGateway, log: "discovery", err: plain(err), text: "no-google"}
+		return nil, &refusal{status: http.StatusBadGateway, log: "discovery", err: plain(err), title: "Google did not answer",
+			cause: "Google's sign-in service could not be reached or did not answer as expected.",
+			cures: []string{"Wait a minute and start again from the console.", "If it stays, check GOOGLE_ISSUER and the network's way out."},
+			link:  h.console.URL("/", nil), linkText: "Open the console"}
 	}
 	p := &provider{Provider: found, revoke: more.Revoke}
 	h.provider.Store(p)
@@ -64,7 +67,7 @@ func (h *handler) exchange(ctx context.Context, google *provider, code, verifier
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
 		// The browser carries the scopes to Google, and may have dropped openid.
-		return token, identity{}, h.startAgain("no id_token", "nobody")
+		return token, identity{}, h.startAgain("no id_token", "Google's answer does not say who signed in.")
 	}
 	checked, err := google.Verifier(&oidc.Config{ClientID: h.cfg.ClientID, Now: h.Now}).Verify(ctx, raw)
 	if err != nil {
@@ -72,7 +75,7 @@ func (h *handler) exchange(ctx context.Context, google *provider, code, verifier
 	}
 	if checked.Nonce != nonce || nonce == "" {
 		// The browser carries the nonce to Google.
-		return token, identity{}, h.startAgain("nonce", "nonce")
+		return token, identity{}, h.startAgain("nonce", "Google's answer belongs to another sign-in.")
 	}
 	who := identity{Sub: checked.Subject}
 	if err := checked.Claims(&who); err != nil || who.Sub == "" {
@@ -85,20 +88,30 @@ func (h *handler) exchange(ctx context.Context, google *provider, code, verifier
 }
 
 func (h *handler) badIdentity(log string, err error) error {
-	return &refusal{status: http.StatusBadGateway, log: log, err: err, text: "untrusted"}
+	return &refusal{status: http.StatusBadGateway, log: log, err: err, title: "Google's answer could not be trusted",
+		cause: "The proof of who signed in did not pass the checks, so it was not used. Nothing was stored.",
+		cures: []string{"Start again from the console.", "If it stays, check that OAUTH_CLIENT_ID and GOOGLE_ISSUER belong together."},
+		link:  h.console.URL("/", nil), linkText: "Open the console"}
 }
 
 // exchangeRefused explains why Google gave no tokens for the code.
 func (h *handler) exchangeRefused(err error) error {
-	r := &refusal{status: http.StatusBadGateway, log: "exchange", err: plain(err), text: "unfinished"}
+	r := &refusal{status: http.StatusBadGateway, log: "exchange", err: plain(err), title: "Google did not finish the sign-in",
+		cause: "Google's sign-in service failed while it was asked to confirm the sign-in. Nothing was stored.",
+		cures: []string{"Start again from the console."}, link: h.console.URL("/", nil), linkText: "Open the console"}
 	if said, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		switch said.ErrorCode {
 		case "invalid_grant":
-			r.status, r.text = http.StatusBadRequest, "code-old"
+			r.status, r.title = http.StatusBadRequest, "This sign-in is too old"
+			r.cause = "Google no longer accepts the code that your browser brought: it was used before or has expired. Nothing was stored."
 		case "invalid_client", "unauthorized_client":
-			r.status, r.text = http.StatusInternalServerError, "client"
+			r.status, r.title = http.StatusInternalServerError, "Google does not accept this installation's OAuth client"
+			r.cause = "OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET do not belong together, or the client was deleted."
+			r.cures = []string{"In the Google Cloud console, open APIs & Services, Credentials, and compare the web client's id and secret with the configuration.", "Then start again from the console."}
 		case "redirect_uri_mismatch":
-			r.status, r.text, r.values = http.StatusInternalServerError, "redirect-uri", []any{"URI", h.redirectURI()}
+			r.status, r.title = http.StatusInternalServerError, "The redirect URI is not registered"
+			r.cause = "Google does not know the address it was asked to come back to."
+			r.cures = []string{"Register exactly this redirect URI at the OAuth client: " + h.redirectURI(), "Then start again from the console."}
 		}
 	}
 	return r

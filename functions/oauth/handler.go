@@ -18,7 +18,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
-	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -81,8 +80,7 @@ type handler struct {
 	admins         signin.AllowList
 	provider       atomic.Pointer[provider]
 	// cookies seals what OAuth keeps in a browser.
-	cookies      *seal.Local
-	translations *i18n.Catalogue
+	cookies *seal.Local
 }
 
 // New makes the function's handler. Its errors tell of malformed public URLs.
@@ -108,11 +106,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	translations, err := i18n.Load()
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite, admins: signin.NewAllowList(cfg.AdminEmails), cookies: cookies, translations: translations}
+	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite, admins: signin.NewAllowList(cfg.AdminEmails), cookies: cookies}
 	return h, nil
 }
 
@@ -129,12 +123,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/callback":
 		serve = h.callback
 	default:
-		h.fail(w, r, notFound())
+		h.fail(w, r, notFound(h.console.URL("/", nil)))
 		return
 	}
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
-		h.fail(w, r, &refusal{status: http.StatusMethodNotAllowed, log: "method", text: "method"})
+		h.fail(w, r, &refusal{status: http.StatusMethodNotAllowed, log: "method", title: "This page is opened by a link only",
+			cause: "The browser sent something else than a plain request for the page.",
+			cures: []string{"Open the console and start again from there."}, link: h.console.URL("/", nil), linkText: "Open the console"})
 		return
 	}
 	if err := serve(w, r); err != nil {
@@ -146,7 +142,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) signIn(w http.ResponseWriter, r *http.Request) error {
 	n := r.URL.Query().Get("n")
 	if !signin.WellFormed(n) {
-		return &refusal{status: http.StatusBadRequest, log: "no hand-over", text: "no-hand-over", to: "/signin"}
+		return &refusal{status: http.StatusBadRequest, log: "no hand-over", title: "Please start at the console",
+			cause: "This address only works when the console leads to it.",
+			cures: []string{"Open the console; it brings you here by itself."}, link: h.console.URL("/signin", nil), linkText: "Sign in"}
 	}
 	// select_account: whoever was refused can choose another account next time.
 	return h.start(w, r, signin.SignIn, n, []string{"openid", "email"},
@@ -156,12 +154,13 @@ func (h *handler) signIn(w http.ResponseWriter, r *http.Request) error {
 // connect starts the central account's consent for the admin whom the console
 // gave a ticket.
 func (h *handler) connect(w http.ResponseWriter, r *http.Request) error {
-	again := func(log, text string) error {
-		return &refusal{status: http.StatusBadRequest, log: log, text: text}
+	again := func(log, cause string) error {
+		return &refusal{status: http.StatusBadRequest, log: log, title: "This link to connect is used up", cause: cause,
+			cures: []string{"Open the console and press Connect again."}, link: h.console.URL("/", nil), linkText: "Open the console"}
 	}
 	value := r.URL.Query().Get("ticket")
 	if !signin.WellFormed(value) {
-		return again("ticket malformed", "connect-malformed")
+		return again("ticket malformed", "It carries no ticket from the console.")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
@@ -170,10 +169,10 @@ func (h *handler) connect(w http.ResponseWriter, r *http.Request) error {
 		return h.storeTrouble(err)
 	}
 	if !found {
-		return again("ticket unknown", "connect-used")
+		return again("ticket unknown", "It works once and for one minute only; it was used before or is too old.")
 	}
 	if ticket.Purpose != string(signin.Connect) {
-		return again("ticket of another purpose", "connect-other")
+		return again("ticket of another purpose", "It was made for something else.")
 	}
 	if !h.admins.Allows(ticket.Email) {
 		return h.notListed()
@@ -229,9 +228,16 @@ func (h *handler) toConsole(w http.ResponseWriter, path string, query url.Values
 }
 
 func (h *handler) storeTrouble(err error) error {
-	return &refusal{status: http.StatusServiceUnavailable, log: "store", err: err, text: "no-database"}
+	return &refusal{status: http.StatusServiceUnavailable, log: "store", err: err, title: "Our database did not answer",
+		cause: "What this step needs could not be read or written just now. Nothing was changed.",
+		cures: []string{"Wait a minute and start again from the console."}, link: h.console.URL("/", nil), linkText: "Open the console"}
 }
 
 func (h *handler) notListed() error {
-	return &refusal{status: http.StatusForbidden, log: "not on the allow-list", text: "not-listed", to: "/signin"}
+	return &refusal{status: http.StatusForbidden, log: "not on the allow-list", title: "This account may not sign in",
+		cause: "Its e-mail address is not on the list of admins of this installation.",
+		cures: []string{
+			"Sign in with another Google account, if yours is on the list.",
+			"Or ask whoever runs erp-calendar to add the address to ADMIN_EMAILS.",
+		}, link: h.console.URL("/signin", nil), linkText: "Sign in with another account"}
 }

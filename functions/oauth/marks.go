@@ -70,10 +70,14 @@ func (h *handler) checkMarks(ctx context.Context, token *oauth2.Token, who ident
 	name, err := h.outOfReach(ctx, token, who)
 	switch {
 	case err != nil:
-		return &refusal{status: http.StatusBadGateway, log: "calendars unread", err: err, text: "calendars-unread"}
+		return &refusal{status: http.StatusBadGateway, log: "calendars unread", err: err, title: "The account's calendars could not be looked through",
+			cause: "Before a connection, erp-calendar looks for calendars that it made earlier, so that nobody gets everything twice. Google did not answer as expected.",
+			cures: []string{"Check that the Google Calendar API is enabled in the OAuth client's project (Google Cloud console, APIs & Services).", "Wait a minute, then press Connect again."}}
 	case name != "":
-		return &refusal{status: http.StatusConflict, log: "other client", text: "other-client-found",
-			values: []any{"Account", h.cfg.IntegrationAccount, "Name", name}}
+		return &refusal{status: http.StatusConflict, log: "other client", title: "Another OAuth client made the calendars",
+			cause: "The account " + h.cfg.IntegrationAccount + " already has calendars of erp-calendar, such as “" + name + "” (their description ends with a line erp-calendar/1 …), made with another OAuth client id. Google lets an application change only calendars that it made itself, so every employee would get everything twice.",
+			cures: []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client that was used before.",
+				"Or delete those calendars first, in Google Calendar as that account, and press Connect again after that."}}
 	}
 	return nil
 }

@@ -2,15 +2,12 @@ package oauth
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"html/template"
 	"log/slog"
 	"net/http"
-	"strings"
 
-	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 )
 
@@ -30,28 +27,30 @@ type refusal struct {
 	log, reason string
 	err         error
 
-	// text names what the page says: oauth.<text>.title, .cause and .cures, a line each cure;
-	// values fill it in.
-	text   string
-	values []any
-	list   []string // what is missing: keys of oauth.scope
-	note   string   // what became of it: a key of oauth.note; "" says nothing
-	to     string   // the console's page that the link leads to; "" is its first one
+	title, cause string
+	list         []string // what is missing
+	note         string   // what became of it
+	cures        []string
+
+	link, linkText string
 }
 
 func (r *refusal) Error() string { return "oauth: " + r.log }
 
 func (r *refusal) Unwrap() error { return r.err }
 
-func notFound() *refusal {
-	return &refusal{status: http.StatusNotFound, log: "no such page", text: "no-page"}
+func notFound(console string) *refusal {
+	return &refusal{status: http.StatusNotFound, log: "no such page", title: "There is no such page",
+		cause: "This site only serves the sign-in with Google.", cures: []string{"Open the console."}, link: console, linkText: "Open the console"}
 }
 
 // fail shows why something was refused.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	why, ok := err.(*refusal) //nolint:errorlint // made here, never wrapped
 	if !ok {
-		why = &refusal{status: http.StatusInternalServerError, log: "unexpected", err: err, text: "unexpected"}
+		why = &refusal{status: http.StatusInternalServerError, log: "unexpected", err: err, title: "Something went wrong here",
+			cause: "This is a fault of erp-calendar, not yours.", cures: []string{"Start again from the console; the log says more."},
+			link: h.console.URL("/", nil), linkText: "Open the console"}
 	}
 	level := slog.LevelInfo
 	if why.status >= http.StatusInternalServerError {
@@ -69,12 +68,16 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h.Log.Log(r.Context(), level, "refused", attrs...)
 
-	nonce, t := rand.Text(), h.translations.For(i18n.Match(r.Header.Get("Accept-Language")))
+	nonce := rand.Text()
 	var body bytes.Buffer
-	err = page.Execute(&body, why.shown(t, h.console.URL(cmp.Or(why.to, "/"), nil), nonce))
+	err = page.Execute(&body, map[string]any{
+		"Nonce": nonce, "Style": template.CSS(pageCSS), //nolint:gosec // our own file
+		"Title": why.title, "Cause": why.cause, "List": why.list, "Note": why.note, "Cures": why.cures,
+		"Link": why.link, "LinkText": why.linkText,
+	})
 	if err != nil {
 		h.Log.ErrorContext(r.Context(), "page could not be made", "error", err)
-		http.Error(w, "This page could not be made; the log says more.", http.StatusInternalServerError)
+		http.Error(w, why.title, http.StatusInternalServerError)
 		return
 	}
 	signin.SetHeaders(w.Header(), "default-src 'none'; style-src 'nonce-"+nonce+"'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'", "no-referrer")
@@ -82,29 +85,4 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(why.status)
 	// A browser that has gone needs no page.
 	_, _ = w.Write(body.Bytes())
-}
-
-// shown is a refusal as the page shows it.
-func (r *refusal) shown(t i18n.Texts, link, nonce string) map[string]any {
-	say := func(part string) string { return t.T("oauth."+r.text+part, r.values...) }
-	missing := make([]string, len(r.list))
-	for i, scope := range r.list {
-		missing[i] = t.T("oauth.scope.any") + " (" + scope + ")"
-		if key := "oauth.scope." + strings.ReplaceAll(scope, ".", "-"); t.Has(key) {
-			missing[i] = t.T("oauth.scope."+strings.ReplaceAll(scope, ".", "-")) + " (" + scope + ")"
-		}
-	}
-	note := ""
-	if r.note != "" {
-		note = t.T("oauth.note." + r.note)
-	}
-	linkText := t.T("oauth.open-console")
-	if r.to == "/signin" {
-		linkText = t.T("oauth.sign-in")
-	}
-	return map[string]any{
-		"Nonce": nonce, "Style": template.CSS(pageCSS), //nolint:gosec // our own file
-		"Lang": t.Language, "Title": say(".title"), "Cause": say(".cause"), "List": missing, "Note": note,
-		"ToDo": t.T("oauth.what-to-do"), "Cures": strings.Split(strings.TrimSpace(say(".cures")), "\n"), "Link": link, "LinkText": linkText,
-	}
 }

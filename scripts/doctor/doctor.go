@@ -38,13 +38,10 @@ type topicReader interface {
 type doctor struct {
 	surroundings
 	env struct {
-		store  config.Store
-		erp    config.ERP
-		client config.OAuthClient
-		sites  struct {
-			config.OAuthSite
-			config.ConsoleSite
-		}
+		store    config.Store
+		erp      config.ERP
+		client   config.OAuthClient
+		sites    config.Sites
 		admins   config.Admins
 		token    config.TokenKey
 		topics   config.Topics

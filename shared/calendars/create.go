@@ -44,7 +44,7 @@ func (p *employeePass) create(ctx context.Context) error {
 	if err := p.reserve(ctx, intent, activity, account); err != nil {
 		return err
 	}
-	made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.describedMark(intent))
+	made, err := p.Google.CreateCalendar(calls, intent.Name, intent.Zone, p.mark(intent))
 	activity.Calendar = made.ID
 	empty := intentMade(made.ID, true) // just made, it is empty: "no mapping" means "no event"
 	learned := ofCalendar(func(c *store.CalendarRecord) {
@@ -98,7 +98,7 @@ func (p *employeePass) newIntent(account store.AccountRecord) store.CalendarReco
 		from = p.term.AcquiredAt().Add(-time.Duration(p.settings.BackfillHours) * time.Hour).UTC().Truncate(time.Second)
 	}
 	return store.CalendarRecord{
-		Epoch: p.NewID(), From: from, Name: p.name, Zone: p.settings.TimeZone, Address: p.address, Account: account.Sub, About: p.about(),
+		Epoch: p.NewID(), From: from, Name: p.name, Zone: p.settings.TimeZone, Address: p.address, Account: account.Sub,
 		Deadline: p.term.AcquiredAt().Add(createTimeout),
 	}
 }

@@ -33,9 +33,6 @@ func (p *employeePass) adjust(ctx context.Context) error {
 // is what the list of its events said of it; should that be older than the calendar
 // itself, the calendar decides.
 func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar) error {
-	if err := p.learnAbout(ctx, head); err != nil {
-		return err
-	}
 	kinds, differs := p.differs(head)
 	if !differs {
 		return p.reconsiderMark(ctx, head)
@@ -47,7 +44,7 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 	if kinds, differs = p.differs(have); !differs {
 		return p.reconsiderMark(ctx, have)
 	}
-	if err := p.rewrite(ctx, have); err != nil || len(kinds) == 0 {
+	if err := p.rewrite(ctx, have); err != nil {
 		return err
 	}
 	lost, err := p.learnForm(ctx, have)
@@ -79,7 +76,7 @@ func (p *employeePass) differs(have googlecalendar.Calendar) (kinds []string, di
 		return kinds, len(kinds) > 0
 	}
 	moved := have.Mark.ERP != "" && have.Mark.ERP != mark.ERP
-	return kinds, len(kinds) > 0 || have.Mark.For != mark.For || moved || p.renewsAbout()
+	return kinds, len(kinds) > 0 || have.Mark.For != mark.For || moved
 }
 
 // reconsiderMark takes back that the calendar's mark did not come back, where it does.
@@ -92,15 +89,13 @@ func (p *employeePass) reconsiderMark(ctx context.Context, have googlecalendar.C
 
 // rewrite writes name, zone and mark of a calendar read before.
 func (p *employeePass) rewrite(ctx context.Context, have googlecalendar.Calendar) error {
-	c := *p.rec().Calendar
-	mark := p.describedMark(c)
 	return p.write(ctx, write{
 		action: "calendar.update", calendar: have.ID,
 		call: func(calls context.Context) error {
-			return p.Google.UpdateCalendar(calls, p.withoutAbout(have, c), p.name, p.settings.TimeZone, mark)
+			return p.Google.UpdateCalendar(calls, have, p.name, p.settings.TimeZone, p.mark(*p.rec().Calendar))
 		},
 		done: ofCalendar(func(c *store.CalendarRecord) {
-			c.Name, c.Zone, c.ReturnedName, c.ReturnedZone, c.About = p.name, p.settings.TimeZone, "", "", mark.About
+			c.Name, c.Zone, c.ReturnedName, c.ReturnedZone = p.name, p.settings.TimeZone, "", ""
 		}),
 	})
 }

@@ -114,7 +114,7 @@ func (p *employeePass) clearForOthers(ctx context.Context, found inspection, c s
 	return p.write(ctx, write{
 		action: "calendar.keep", calendar: c.ID,
 		call: func(calls context.Context) error {
-			err := p.Google.Disown(calls, p.withoutAbout(found.head, c))
+			err := p.Google.Disown(calls, found.head)
 			if err == nil {
 				p.Log.WarnContext(ctx, "calendar stays, because others have events in it", "employee", p.id, "calendar", c.ID)
 			}

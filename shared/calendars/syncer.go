@@ -156,14 +156,6 @@ type EventSyncer interface {
 	Clear(ctx context.Context, c events.Clearing) (writes, left int, err error)
 }
 
-// About is what descriptions of calendars say to people (rule 3.15).
-type About interface {
-	// In gives the text in a language of the settings.
-	In(language string) string
-	// Every gives it in every language.
-	Every() []string
-}
-
 // Waits are the waits of rules 1.5, 3.6 and 4.2, and the creation budget.
 type Waits struct {
 	Lease            time.Duration
@@ -180,8 +172,6 @@ type Deps struct {
 	Rules   Rulebook
 	Account pass.Account
 	Events  EventSyncer
-	// About is what descriptions say to people; nil for nothing.
-	About About
 	// Incidents says when nothing is asked of Google but by a probe (rule 7.7); nil for never.
 	Incidents *incidents.Watch
 	Queue     queue.Publisher

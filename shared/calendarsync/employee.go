@@ -156,9 +156,6 @@ type CalendarMark struct {
 	For string
 	// ERP is ERPDigest of the ERP's address; "" in marks of before there was one.
 	ERP string
-	// About is what stands before the mark for people; it is no part of it and never read
-	// back (rule 3.15).
-	About string
 }
 
 var (
@@ -214,13 +211,6 @@ func (m CalendarMark) Text() string {
 	return "erp-calendar/1" + digests + "\n" + m.Line()
 }
 
-// Description is a whole description: what it says to people, what others wrote in it, and
-// the mark.
-func (m CalendarMark) Description(others string) string {
-	parts := []string{m.About, strings.TrimSpace(others), m.Text()}
-	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n")
-}
-
 // ReadCalendarMark finds the mark in a description; ok is false without one.
 func ReadCalendarMark(description string) (CalendarMark, bool) {
 	places := markForm.FindAllStringIndex(description, -1)
@@ -247,36 +237,6 @@ func ReadCalendarMark(description string) (CalendarMark, bool) {
 // WithoutMarks leaves out what of a description is a mark.
 func WithoutMarks(description string) string {
 	return strings.TrimSpace(digestsForm.ReplaceAllString(markForm.ReplaceAllString(description, ""), ""))
-}
-
-// WithoutTexts leaves out what of a description is one of the texts, however Google folded
-// their white space.
-func WithoutTexts(description string, texts ...string) string {
-	for _, text := range texts {
-		if form := textForm(text); form != nil {
-			description = form.ReplaceAllString(description, "")
-		}
-	}
-	return strings.TrimSpace(description)
-}
-
-// HasText reports whether a text stands in a description, however Google folded its white
-// space.
-func HasText(description, text string) bool {
-	form := textForm(text)
-	return form == nil || form.MatchString(description)
-}
-
-// textForm matches a text with any white space between its words; nil for none.
-func textForm(text string) *regexp.Regexp {
-	words := strings.Fields(text)
-	if len(words) == 0 {
-		return nil
-	}
-	for i := range words {
-		words[i] = regexp.QuoteMeta(words[i])
-	}
-	return regexp.MustCompile(strings.Join(words, `\s+`))
 }
 
 // AddURL is the link that adds a shared calendar to its reader's list; it holds the

@@ -323,33 +323,3 @@ func TestAddURLCarriesTheCalendarsID(t *testing.T) {
 		t.Errorf("the link gives %q, %v", back, err)
 	}
 }
-
-// Rule 3.15: what a description says to people is found however Google folded it, and
-// what others wrote stays.
-func TestWhatADescriptionSaysIsFoundHoweverItIsFolded(t *testing.T) {
-	t.Parallel()
-	mark := CalendarMark{Tenant: "t", Employee: 7, Epoch: "e", From: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), About: "Ваші задачі.\nЯк: https://c.example/guide/uk"}
-	plain := mark.Description("")
-	if want := mark.About + "\n" + mark.Text(); plain != want {
-		t.Fatalf("%q, want %q", plain, want)
-	}
-	full := mark.Description(" Ask Petro.\nHe knows. ")
-	for name, folded := range map[string]string{
-		"as it was":      full,
-		"blanks":         strings.ReplaceAll(full, "\n", " "),
-		"CRLF":           strings.ReplaceAll(full, "\n", "\r\n"),
-		"written before": "Urgent! " + full,
-	} {
-		if !HasText(folded, mark.About) || HasText(folded, "Your tasks.") {
-			t.Errorf("%s: the text is not found in %q, or another is", name, folded)
-		}
-		others := WithoutTexts(WithoutMarks(folded), "", "Your tasks.", mark.About)
-		if !strings.Contains(others, "Ask Petro.") || !strings.Contains(others, "He knows.") || strings.Contains(others, "guide") ||
-			strings.Contains(folded, "Urgent!") != strings.Contains(others, "Urgent!") {
-			t.Errorf("%s: others wrote %q", name, others)
-		}
-		if got, found := ReadCalendarMark(folded); !found || got.Line() != mark.Line() {
-			t.Errorf("%s: the mark reads %+v", name, got)
-		}
-	}
-}

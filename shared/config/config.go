@@ -37,14 +37,10 @@ type OAuthClient struct {
 	Secret Secret `env:"OAUTH_CLIENT_SECRET"`
 }
 
-// OAuthSite is the public base URL of the OAuth function, without a trailing slash. The
-// redirect URI is OAuthURL + "/callback".
-type OAuthSite struct {
-	OAuthURL string `env:"OAUTH_URL"`
-}
-
-// ConsoleSite is that of the Console function; the guide is there, too.
-type ConsoleSite struct {
+// Sites are the public base URLs of the two functions a browser visits, without
+// trailing slashes. The redirect URI is OAuthURL + "/callback".
+type Sites struct {
+	OAuthURL   string `env:"OAUTH_URL"`
 	ConsoleURL string `env:"CONSOLE_URL"`
 }
 
@@ -53,6 +49,11 @@ type ConsoleSite struct {
 type Admins struct {
 	Emails             []string `env:"ADMIN_EMAILS"`
 	IntegrationAccount string   `env:"INTEGRATION_ACCOUNT"`
+}
+
+// Alerts says whom the alerts of Terraform mail; addresses in lower case.
+type Alerts struct {
+	Mailed []string `env:"ALERT_EMAILS"`
 }
 
 // SessionKey holds the 32 bytes that sign the console's sessions.

@@ -24,8 +24,7 @@ type everything struct {
 	config.Store
 	config.ERP
 	config.OAuthClient
-	config.OAuthSite
-	config.ConsoleSite
+	config.Sites
 	config.Admins
 	config.SessionKey
 	config.NotifySecrets
@@ -68,8 +67,7 @@ func TestDefaultsAndForms(t *testing.T) {
 		Store:       config.Store{Project: "erp-calendar-1", Database: "(default)"},
 		ERP:         config.ERP{URL: "https://erp.example.com", APIKey: config.NewSecret("ERPKEYMARKER")},
 		OAuthClient: config.OAuthClient{ID: "1-a.apps.googleusercontent.com", Secret: config.NewSecret("CLIENTMARKER")},
-		OAuthSite:   config.OAuthSite{OAuthURL: "https://x.cloudfunctions.net/oauth"},
-		ConsoleSite: config.ConsoleSite{ConsoleURL: "https://x.cloudfunctions.net/console"},
+		Sites:       config.Sites{OAuthURL: "https://x.cloudfunctions.net/oauth", ConsoleURL: "https://x.cloudfunctions.net/console"},
 		Admins:      config.Admins{Emails: []string{"admin@example.com", "second@example.com"}, IntegrationAccount: "calendars@example.com"},
 		SessionKey:  config.SessionKey{Key: config.NewSecret(key32)}, NotifySecrets: config.NotifySecrets{Secrets: config.NewSecret(secret)},
 		TokenKey: config.TokenKey{Value: config.NewSecret("local:" + key32)},

@@ -53,6 +53,7 @@ func rules() map[string]rule {
 		"CONSOLE_URL":         required("the public base URL of the Console function", siteURL),
 
 		"ADMIN_EMAILS":        required("the addresses that may sign in, separated by commas", emails),
+		"ALERT_EMAILS":        optional("", emails),
 		"INTEGRATION_ACCOUNT": required("the address of the only Google account that may be connected", email),
 		"SESSION_KEY":         required("32 random bytes in base64 (openssl rand -base64 32)", key32),
 		"NOTIFY_SECRETS":      required("one or more secrets whsec_... that notifications are signed with, separated by spaces", notifySecrets),

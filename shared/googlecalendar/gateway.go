@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -225,7 +226,7 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
 	err := g.callZoned(ctx, op{"calendars.insert", "employee " + strconv.FormatInt(int64(mark.Employee), 10), "create the calendar"}, "", definite, zone, func(ctx context.Context, zone string) (err error) {
-		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Description(""), TimeZone: zone}).Context(ctx).Do()
+		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Text(), TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
 	if err != nil {
@@ -248,13 +249,12 @@ func (g *Gateway) Calendar(ctx context.Context, id string) (Calendar, error) {
 }
 
 // UpdateCalendar writes name and zone of a calendar read before, keeping what
-// the account's owner wrote in its description and renewing the mark and what it says to
-// people, of which nothing may be left in c.
+// the account's owner wrote in its description and renewing the mark.
 func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone string, mark calendarsync.CalendarMark) error {
 	description := c.Description
 	// Compared as written: the mark knows no fractions of a second.
-	if !c.Marked || c.Mark.Text() != mark.Text() || mark.About != "" {
-		description = mark.Description(calendarsync.WithoutMarks(description))
+	if !c.Marked || c.Mark.Text() != mark.Text() {
+		description = strings.TrimSpace(calendarsync.WithoutMarks(description) + "\n" + mark.Text())
 	}
 	return g.callZoned(ctx, op{"calendars.update", c.ID, "update calendar " + c.ID}, c.ID, always, zone, func(ctx context.Context, zone string) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()

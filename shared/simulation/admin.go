@@ -125,10 +125,10 @@ func (w *world) runAll() error {
 }
 
 // pick gives one of the status page's forms for an action, and the id it is for.
-func pick(p *page, action, within string, n int) (form, int64, bool) {
+func pick(p *page, action string, n int) (form, int64, bool) {
 	var all []form
 	for _, f := range p.forms {
-		if strings.HasSuffix(f.path(), "/"+action) && (within == "" || slices.Contains(f.within, within)) {
+		if strings.HasSuffix(f.path(), "/"+action) && idIn(f.path()) > 0 {
 			all = append(all, f)
 		}
 	}
@@ -149,11 +149,10 @@ func idIn(path string) int64 {
 	return 0
 }
 
-// pressSync presses one of a page's buttons that have one task or employee synced; within is
-// the id of the part of the page in which they are, "" for anywhere.
-func (w *world) pressSync(path, within string, n int) error {
+// pressSync presses one of a page's buttons that have one task or employee synced.
+func (w *world) pressSync(path string, n int) error {
 	return w.onPage(path, "look at one again", func(p *page) (form, bool) {
-		f, _, ok := pick(p, "sync", within, n)
+		f, _, ok := pick(p, "sync", n)
 		if ok {
 			w.note("the admin presses %s", f.path())
 		}
@@ -161,15 +160,59 @@ func (w *world) pressSync(path, within string, n int) error {
 	})
 }
 
+// peoplePage lists the employees.
+const peoplePage = "/employees"
+
+// somebody gives the employee's number of a row of the page of employees, among those of whom
+// wanted says so of what is known of them; 0 where there is none.
+func (w *world) somebody(p *page, n int, wanted func(store.EmployeeRecord) bool) int64 {
+	var ids []int64
+	for c := range p.root.Descendants() {
+		text, row := strings.CutPrefix(attribute(c, "id"), "employee-")
+		if !row || c.Data != "tr" {
+			continue
+		}
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			continue
+		}
+		if rec, _, err := store.New(w.memory).Employee(w.ctx, id); err == nil && wanted(rec) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[n%len(ids)]
+}
+
+// syncSomebody has one employee of the list looked at again.
+func (w *world) syncSomebody(n int) error {
+	return w.onPage(peoplePage, "look at one again", func(p *page) (form, bool) {
+		id := w.somebody(p, n, func(store.EmployeeRecord) bool { return true })
+		f, ok := p.form(peoplePage + "/sync")
+		if !ok || id == 0 {
+			return f, false
+		}
+		f.values.Set("employee", strconv.FormatInt(id, 10))
+		w.note("the admin has %d looked at again", id)
+		return f, true
+	})
+}
+
 // invite has an employee invited once more.
 func (w *world) invite(n int) error {
-	return w.onStatusPage("invite again", func(p *page) (form, bool) {
-		f, id, ok := pick(p, "invite", "", n)
-		if ok {
-			w.note("the admin has %d invited again", id)
-			w.auditor.Allow(fmt.Sprintf("invite/%d", id))
+	return w.onPage(peoplePage, "invite again", func(p *page) (form, bool) {
+		id := w.somebody(p, n, func(e store.EmployeeRecord) bool { return e.MayInvite(time.Now()) })
+		f, ok := p.form(peoplePage + "/sync")
+		if !ok || id == 0 {
+			return f, false
 		}
-		return f, ok
+		f.action = strings.TrimSuffix(f.action, "/sync") + "/invite" // the form's other button
+		f.values.Set("employee", strconv.FormatInt(id, 10))
+		w.note("the admin has %d invited again", id)
+		w.auditor.Allow(fmt.Sprintf("invite/%d", id))
+		return f, true
 	})
 }
 
@@ -177,27 +220,19 @@ func (w *world) invite(n int) error {
 func (w *world) rebuild(n int) error {
 	who := int64(0)
 	w.act("rebuild a calendar", func(b *browser) (bool, *page, error) {
-		p, err := b.open("/")
-		if err != nil || p.status != http.StatusOK {
+		p, err := b.open(peoplePage)
+		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
 			return false, p, err
 		}
-		var ids []int64
-		for c := range p.root.Descendants() {
-			if href := attribute(c, "href"); c.Data == "a" && strings.HasSuffix(href, "/rebuild") {
-				u, err := p.at.Parse(href)
-				if err != nil {
-					return false, p, fmt.Errorf("read a link: %w", err)
-				}
-				ids = append(ids, idIn(u.Path))
-			}
-		}
-		if len(ids) == 0 {
-			return true, p, nil
+		if who == 0 {
+			who = w.somebody(p, n, func(e store.EmployeeRecord) bool {
+				return e.State == store.StateActive && e.Calendar != nil && e.Calendar.ID != "" && e.Calendar.GoneSince.IsZero()
+			})
 		}
 		if who == 0 {
-			who = ids[n%len(ids)]
+			return true, p, nil
 		}
-		path := fmt.Sprintf("/employees/%d/rebuild", who)
+		path := fmt.Sprintf("%s/%d/rebuild", peoplePage, who)
 		if p, err = b.open(path); err != nil || p.status != http.StatusOK {
 			return false, p, err
 		}

@@ -214,9 +214,9 @@ func (w *world) applyAdmin(s Step) error {
 	case AdminReopen:
 		w.decideHeld(heldReopen)
 	case AdminSync:
-		return w.pressSync("/", "people", s.N[0])
+		return w.syncSomebody(s.N[0])
 	case AdminDead:
-		return w.pressSync("/failures", "", s.N[0])
+		return w.pressSync("/failures", s.N[0])
 	case AdminInvite:
 		return w.invite(s.N[0])
 	case AdminRebuild:

@@ -36,8 +36,6 @@ type CalendarRecord struct {
 	// that differs; "" where it does not, or is not known.
 	ReturnedName string `firestore:"returned_name,omitempty" json:"returned_name,omitempty"`
 	ReturnedZone string `firestore:"returned_zone,omitempty" json:"returned_zone,omitempty"`
-	// About is what its description says to people, as last written; "" is not known.
-	About string `firestore:"about,omitempty" json:"about,omitempty"`
 	// Address is whom it is shared with, as the ERP has it, trimmed.
 	Address string `firestore:"address,omitempty" json:"address,omitempty"`
 	// AddressDigest is what the mark of an adopted calendar says of the address that it

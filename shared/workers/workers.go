@@ -22,7 +22,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
-	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/rulebook"
@@ -41,7 +40,6 @@ type Config struct {
 	config.Budget
 	config.Waits
 	config.Google
-	config.ConsoleSite
 	config.DefaultSettings
 }
 
@@ -96,10 +94,6 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	gateway.Watched(watch).Remembering(d.Store)
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
 	rules := rulebook.New(source, erp, d.Store, d.Now, d.Log)
-	texts, err := i18n.Load()
-	if err != nil {
-		return nil, failure.Wrap(failure.Misconfigured, "load the texts", err)
-	}
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
 		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
 		NewID: d.NewID, Now: d.Now, Log: d.Log,
@@ -108,31 +102,10 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour,
 	}, calendars.Deps{
 		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Incidents: watch,
-		Queue: d.Publisher, Topic: cfg.Employee, ERPAddress: cfg.ERP.URL, About: about{texts, cfg.ConsoleSite.ConsoleURL}, NewID: d.NewID, Now: d.Now, Log: d.Log,
+		Queue: d.Publisher, Topic: cfg.Employee, ERPAddress: cfg.ERP.URL, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer,
 		Hooks: Hooks{Forget: source.Forget, Came: Came(d.Store, d.Now, d.Log)}}, nil
-}
-
-// about is what descriptions of calendars say to people, with the address of the guide.
-type about struct {
-	texts   *i18n.Catalogue
-	console string
-}
-
-// In implements calendars.About.
-func (a about) In(language string) string {
-	t := a.texts.For(language)
-	return t.T("calendar.about") + "\n" + t.T("calendar.guide", "URL", a.console+"/guide/"+t.Language)
-}
-
-// Every implements calendars.About.
-func (a about) Every() []string {
-	var out []string
-	for _, l := range i18n.Languages() {
-		out = append(out, a.In(l))
-	}
-	return out
 }
 
 // tokenURL discovers the token endpoint on first use and remembers it; a failed

@@ -15,7 +15,7 @@
   const say = document.getElementById("live"), stale = document.getElementById("stale");
 
   function alarms(page) {
-    return new Map([...page.querySelectorAll("[data-alarm]")].map((a) => [a.dataset.alarm, a.textContent.replace(/\s+/g, " ").trim()]));
+    return new Map([...page.querySelectorAll("[data-alarm]")].map((a) => [a.dataset.alarm, (a.querySelector("strong") ?? a).textContent.trim()]));
   }
 
   function take(fresh) {

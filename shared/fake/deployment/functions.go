@@ -20,6 +20,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/workers"
 )
@@ -39,7 +40,7 @@ const (
 // Config is everything that any function reads (functions/README.md, Configuration).
 type Config struct {
 	workers.Config
-	config.OAuthSite
+	config.Sites
 	config.Admins
 	config.SessionKey
 	config.NotifySecrets
@@ -90,7 +91,8 @@ func Functions(ctx context.Context, cfg Config, d Deps) (map[string]http.Handler
 	})
 	add(Notify, func(log *slog.Logger) (http.Handler, error) {
 		return notify.New(notify.Config{Keys: keys, TaskTopic: task, EmployeeTopic: employee},
-			notify.Deps{Publisher: d.Publisher, Employees: d.Store, Now: d.Now, Log: log}), nil
+			notify.Deps{Publisher: d.Publisher, Employees: d.Store, Status: status.Reader(d.Store, settings.NewSource(d.Store, cfg.DefaultSettings.JSON, "", d.Now), d.Now),
+				Now: d.Now, Log: log}), nil
 	})
 	add(Reconcile, func(log *slog.Logger) (http.Handler, error) {
 		return reconcile.New(reconcile.Config{EmployeeTopic: employee}, reconcile.Deps{Publisher: d.Publisher, Log: log}), nil

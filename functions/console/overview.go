@@ -1,0 +1,302 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
+	"github.com/erp-calendar/erp-calendar/shared/status"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// overviewView is what an admin needs in their five minutes a month: whether all is right,
+// and if not, what to do first.
+type overviewView struct {
+	Level, Title string // of the whole
+	Problems     []overviewProblem
+	Checks       []check
+	Tiles        []tile
+	Purge        *purgeView
+	Runs         []runRow
+	// Mailed are the addresses that alerts go to; empty where that is not configured.
+	Mailed []string
+	Now    stamp
+	Zone   string
+}
+
+// overviewProblem is one thing that is not as it ought to be: what, since when, what to do.
+type overviewProblem struct {
+	Kind, Level, Title, Text string
+	Since                    stamp
+	Link, LinkText           string
+	Detail                   string // what the other side said, for whoever wants to know
+}
+
+// check is one thing that was looked at, and what came of it.
+type check struct{ Level, Name, Text, State string }
+
+// tile is a count that leads to what it counts.
+type tile struct {
+	Label, Value, Note, Level, Link string
+}
+
+// stamp is a moment as a page shows it.
+type stamp struct{ Ago, Full, Machine string }
+
+// notice is something that a page says above all else; Level is "bad", "warn" or "good".
+type notice struct {
+	Level, Title, Text, Link, LinkText string
+}
+
+// overview serves the first page.
+func (h *handler) overview(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
+	st, err := h.status(ctx)
+	if err != nil {
+		h.trouble(w, r, "read the status", err)
+		return
+	}
+	c := h.locale(r, st.Saved.Settings.TimeZone)
+	names, err := h.sharing(ctx, c, st.Poll.SameAddress)
+	if err != nil {
+		h.trouble(w, r, "read who shares an address", err)
+		return
+	}
+	h.show(w, r, http.StatusOK, view{Page: "overview", Title: c.T("overview.title"), Session: &s, Body: h.overviewOf(c, st, names)})
+}
+
+// taskLink gives the links that open tasks in the ERP; without an http address none.
+func taskLink(form string) func(int64) string {
+	return func(id int64) string {
+		if !strings.HasPrefix(form, "https://") && !strings.HasPrefix(form, "http://") {
+			return ""
+		}
+		return strings.ReplaceAll(form, "{id}", strconv.FormatInt(id, 10))
+	}
+}
+
+// status reads how the installation is.
+func (h *handler) status(ctx context.Context) (status.Status, error) {
+	return status.Read(ctx, h.Store, h.Settings, h.cfg.IntegrationAccount, h.Now())
+}
+
+// overviewOf puts the status into words; sharing are the names of those who share an address.
+func (h *handler) overviewOf(c locale, s status.Status, sharing string) overviewView {
+	v := overviewView{Mailed: h.cfg.AlertEmails, Purge: purgeOf(c, s), Runs: runRows(c, s.Runs), Now: c.stamp(c.now), Zone: c.zone.String()}
+	found := s.Problems()
+	for _, p := range found {
+		v.Problems = append(v.Problems, problemOf(c, p, s, sharing))
+	}
+	v.Level, v.Title = headline(c, found)
+	v.Checks = checksOf(c, s, found)
+	v.Tiles = tilesOf(c, s)
+	return v
+}
+
+// mostSharing bounds whose names are read to be told.
+const mostSharing = 6
+
+// sharing names those who share an address with others, the first of them.
+func (h *handler) sharing(ctx context.Context, c locale, shared []store.SharedAddress) (string, error) {
+	var out []string
+	read := 0
+	for _, s := range shared {
+		var names []string
+		for _, id := range s.Employees {
+			if read++; read > mostSharing {
+				return strings.Join(append(out, "…"), "; "), nil
+			}
+			e, _, err := h.Store.Employee(ctx, id)
+			if err != nil {
+				return "", err
+			}
+			names = append(names, nameOf(c, e))
+		}
+		out = append(out, strings.Join(names, ", "))
+	}
+	return strings.Join(out, "; "), nil
+}
+
+func headline(c locale, found []status.Problem) (level, title string) {
+	if len(found) == 0 {
+		return "good", c.T("overview.good")
+	}
+	worst := found[0].Level
+	n := 0
+	for _, p := range found {
+		if p.Level == worst {
+			n++
+		}
+	}
+	switch worst {
+	case status.Bad:
+		return "bad", c.N("overview.bad", n)
+	case status.Warn:
+		return "warn", c.N("overview.warn", n)
+	}
+	return "wait", c.T("overview.wait")
+}
+
+// countedKinds are those whose title says how many.
+func countedKinds() []status.Kind {
+	return []status.Kind{status.DeletionsHeld, status.GaveUp, status.EmployeesFailed, status.TasksFailed,
+		status.Kept, status.SameAddress, status.Queue, status.ChangeLate}
+}
+
+func problemOf(c locale, p status.Problem, s status.Status, sharing string) overviewProblem {
+	values := []any{"N", p.Count, "Account", s.Account.Email, "Expected", s.Expected, "Until", c.about(p.Until),
+		"Remaining", c.age(p.Until.Sub(c.now)), "Age", c.age(c.now.Sub(p.Since)), "Names", sharing}
+	kind := string(p.Kind)
+	out := overviewProblem{Kind: kind, Level: string(p.Level), Since: c.stamp(p.Since), Detail: p.Detail, Link: problemLink(p.Kind)}
+	switch p.Kind {
+	case status.TakeoverNeeded:
+		out.Title, out.Text, out.LinkText = c.N("takeover.notice.title", p.Count), c.T("takeover.notice.text"), c.T("takeover.notice.link")
+		return out
+	case status.TakingOver:
+		out.Title, out.Text = c.T("flash.takeover.title"), c.T("flash.takeover.text")
+		return out
+	case status.Purging:
+		out.Title, out.Text = c.T("problem.purging.title"), purgingText(c, s)
+		return out
+	}
+	out.Title, out.Text = c.T("problem."+kind+".title", values...), c.T("problem."+kind+".text", values...)
+	if slices.Contains(countedKinds(), p.Kind) {
+		out.Title = c.N("problem."+kind+".title", p.Count, values...)
+	}
+	if p.Kind == status.AccountRefused || p.Kind == status.ServiceRefused {
+		out.Text = cureOf(c, s.Account.Incident) + " " + out.Text
+	}
+	if out.Link != "" {
+		page, _, _ := strings.Cut(out.Link, "?")
+		out.LinkText = c.T("problem.link." + strings.Trim(page, "/"))
+	}
+	return out
+}
+
+// problemLink is the page on which an admin can do something about a problem.
+func problemLink(k status.Kind) string {
+	switch k {
+	case status.TakeoverNeeded:
+		return "/takeover"
+	case status.SettingsIncomplete, status.Unconfirmed:
+		return "/setup"
+	case status.SettingsFaulty, status.Paused, status.ClockWrong:
+		return "/settings"
+	case status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount,
+		status.Suspect, status.ERPKeyRefused, status.ERPUnread, status.ERPOdd:
+		return "/connections"
+	case status.DeletionsHeld:
+		return "/held"
+	case status.GaveUp, status.TasksFailed:
+		return "/failures"
+	case status.EmployeesFailed:
+		return peoplePath + "?state=" + string(groupAttention)
+	case status.Queue, status.ChangeLate:
+		return peoplePath + "?state=" + string(groupWaiting)
+	}
+	return ""
+}
+
+// cureOf says what to do about what keeps the account out.
+func cureOf(c locale, in *store.IncidentRecord) string {
+	if in == nil {
+		return ""
+	}
+	if c.Has("cure." + in.Reason) {
+		return c.T("cure." + in.Reason)
+	}
+	return incidents.Cure(in.Refusal)
+}
+
+func purgingText(c locale, s status.Status) string {
+	p := purgeOf(c, s)
+	if p == nil {
+		return ""
+	}
+	text := c.T("problem.purging.text", "Gone", p.Gone, "Of", c.N("count.calendars", p.Of), "By", s.Installation.Purge.By)
+	if p.Remaining != "" {
+		text += " " + c.T("overview.remaining", "Time", p.Remaining)
+	}
+	return text
+}
+
+// checksOf lists what "all is right" means, each with what was found.
+func checksOf(c locale, s status.Status, found []status.Problem) []check {
+	level := func(kinds ...status.Kind) string {
+		for _, p := range found {
+			if slices.Contains(kinds, p.Kind) {
+				return string(p.Level)
+			}
+		}
+		return "good"
+	}
+	ago := func(t time.Time) string {
+		if t.IsZero() {
+			return c.T("overview.never")
+		}
+		return c.T("overview.ago", "Time", c.age(c.now.Sub(t)))
+	}
+	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
+	erp := check{Level: level(status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.NotPolled), Name: c.T("overview.erp"), Text: ago(s.Poll.ReadAt)}
+	clock := check{Level: level(status.ClockWrong), Name: c.T("overview.clock"), Text: c.T("overview.agrees")}
+	switch {
+	case s.Poll.ClockAt.IsZero():
+		clock.Level, clock.Text = "wait", c.T("overview.unchecked")
+	case clock.Level != "good":
+		clock.Text = c.T("overview.apart", "Time", c.age(time.Duration(s.Poll.Apart)*time.Second))
+	}
+	if s.Poll.Paused {
+		erp.Level, clock.Level = "wait", "wait"
+	}
+	poll := check{Level: level(status.PollOverdue, status.NotPolled), Name: c.T("overview.poll"), Text: ago(s.Poll.RanAt)}
+	queue := check{Level: level(status.Queue, status.ChangeLate), Name: c.T("overview.queue"), Text: c.T("overview.none")}
+	if n := len(s.Waiting); n > 0 {
+		queue.Text = c.T("overview.until", "N", n, "At", c.about(s.Waiting[n-1].At))
+	} else if since := s.Tally.OldestPending(); !since.IsZero() {
+		queue.Text = c.T("overview.since", "Time", c.age(c.now.Sub(since)))
+	}
+	held := check{Level: level(status.DeletionsHeld), Name: c.T("overview.held"), Text: c.count(s.Tally.HeldEmployees + s.Tally.HeldTasks)}
+	gaveUp := check{Level: level(status.GaveUp), Name: c.T("overview.gave-up"), Text: c.count(s.Tally.DeadLetters)}
+	all := []check{account, erp, clock, poll, queue, held, gaveUp}
+	for i := range all {
+		all[i].State = c.T("overview.state." + all[i].Level)
+	}
+	return all
+}
+
+// count is a number, or the word for none.
+func (c locale) count(n int) string {
+	if n == 0 {
+		return c.T("overview.none")
+	}
+	return fmt.Sprint(n)
+}
+
+func tilesOf(c locale, s status.Status) []tile {
+	people := func(g group) string { return peoplePath + "?state=" + string(g) }
+	n := s.Tally.Employees
+	level := func(n int, level string) string {
+		if n == 0 {
+			return ""
+		}
+		return level
+	}
+	waiting, held := n[store.StatePending]+n[store.StateDeleting], s.Tally.HeldEmployees+s.Tally.HeldTasks
+	return []tile{
+		{Label: c.T("overview.tile.active"), Value: fmt.Sprint(n[store.StateActive]), Link: people(groupOrder)},
+		{Label: c.T("overview.tile.waiting"), Value: fmt.Sprint(waiting), Link: people(groupWaiting)},
+		{Label: c.T("overview.tile.attention"), Value: fmt.Sprint(n[store.StateError]), Level: level(n[store.StateError], "bad"), Link: people(groupAttention)},
+		{Label: c.T("overview.tile.without"), Value: fmt.Sprint(n[store.StateNone]), Link: people(groupWithout)},
+		{Label: c.T("overview.tile.held"), Value: fmt.Sprint(held), Level: level(held, "bad"), Link: problemLink(status.DeletionsHeld)},
+		{Label: c.T("overview.tile.tasks"), Value: fmt.Sprint(s.Tally.FailedTasks), Level: level(s.Tally.FailedTasks, "warn"), Link: problemLink(status.TasksFailed)},
+		{Label: c.T("overview.tile.gave-up"), Value: fmt.Sprint(s.Tally.DeadLetters), Level: level(s.Tally.DeadLetters, "bad"), Link: problemLink(status.GaveUp)},
+	}
+}
