@@ -140,7 +140,7 @@ func (h *handler) restoreSettings(w http.ResponseWriter, r *http.Request, s sign
 	}
 	// Whether anything was confirmed is no setting to go back to (rule 4.7).
 	next.Confirmed = saved.Settings.Confirmed
-	erp := h.readERP(r.Context())
+	erp := h.readERP(r)
 	if faults := checkAgainstERP(saved, next, erp); len(faults) > 0 {
 		h.form(w, r, http.StatusUnprocessableEntity, s, saved, typedFrom(next), faults, erp, settingsView{NotSaved: true})
 		return

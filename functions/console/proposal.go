@@ -27,7 +27,7 @@ import (
 const namedMost = 20
 
 // planDeadline bounds what a plan reads: all records, and the ERP's employees.
-const planDeadline = 40 * time.Second
+const planDeadline = 30 * time.Second
 
 // proposal is what an admin wants to save, before they have seen what that would do.
 type proposal struct {
@@ -277,7 +277,7 @@ func (h *handler) proposed(w http.ResponseWriter, r *http.Request) (p proposal, 
 		h.redirect(w, h.console.URL("/settings", nil))
 		return p, false
 	}
-	return proposal{saved: saved, next: next, erp: h.readERP(r.Context())}, true
+	return proposal{saved: saved, next: next, erp: h.readERP(r)}, true
 }
 
 // keepSettings saves settings, has everything checked against them, and says so on the settings' page.
@@ -288,7 +288,7 @@ func (h *handler) keepSettings(w http.ResponseWriter, r *http.Request, s signin.
 	if errors.Is(err, store.ErrStale) {
 		// Read again: the other save may have come after the reading before.
 		if saved, readErr := h.Settings.Saved(ctx); readErr == nil {
-			h.form(w, r, http.StatusConflict, s, saved, typedFrom(next), nil, h.readERP(r.Context()), settingsView{Stale: true, Differences: differences(h.texts(r), next, saved.Settings)})
+			h.form(w, r, http.StatusConflict, s, saved, typedFrom(next), nil, h.readERP(r), settingsView{Stale: true, Differences: differences(h.texts(r), next, saved.Settings)})
 			return
 		}
 	}

@@ -141,9 +141,14 @@ type knownERP struct {
 	err       error // why it could not be read; then the rest is empty
 }
 
-// readERP asks the ERP for what the settings are about.
-func (h *handler) readERP(ctx context.Context) knownERP {
-	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
+// readERP asks the ERP for what the settings are about. A page that is only looked at does not
+// wait long; one on which something is saved does.
+func (h *handler) readERP(r *http.Request) knownERP {
+	deadline := erpDeadline
+	if r.Method == http.MethodPost {
+		deadline = planDeadline
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	var k knownERP
 	var captions map[calendarsync.FieldID]string
@@ -169,7 +174,7 @@ func (h *handler) showSettings(w http.ResponseWriter, r *http.Request, s signin.
 		h.trouble(w, r, "read settings", err)
 		return
 	}
-	h.form(w, r, http.StatusOK, s, saved, typedFrom(saved.Settings), saved.Faults, h.readERP(r.Context()), settingsView{})
+	h.form(w, r, http.StatusOK, s, saved, typedFrom(saved.Settings), saved.Faults, h.readERP(r), settingsView{})
 }
 
 // saveSettings checks a sent form, and shows what saving it would do where that changes
@@ -195,7 +200,7 @@ func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.
 	if err != nil {
 		seen = -1 // never a version, so the form is shown again as out of date
 	}
-	erp := h.readERP(r.Context())
+	erp := h.readERP(r)
 	again := func(status int, faults settings.Faults, v settingsView) {
 		h.form(w, r, status, s, saved, t, faults, erp, v)
 	}

@@ -50,7 +50,7 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 		return
 	}
 	c := h.locale(r, saved.Settings.TimeZone)
-	erp := h.readERP(r.Context())
+	erp := h.readERP(r)
 	v := setupView{Steps: []setupStep{
 		accountStep(c, account, h.cfg.IntegrationAccount), erpStep(c, erp, saved.Settings.TimeZone), shownStep(c, saved, erp), peopleStep(c, saved, erp),
 	}}
@@ -78,7 +78,7 @@ func (h *handler) startSetup(w http.ResponseWriter, r *http.Request, s signin.Se
 		h.trouble(w, r, "read settings", err)
 		return
 	}
-	p := proposal{saved: saved, next: saved.Settings, erp: h.readERP(r.Context())}
+	p := proposal{saved: saved, next: saved.Settings, erp: h.readERP(r)}
 	faults := slices.Concat(saved.Faults, settings.Check(saved.Settings), checkAgainstERP(saved, saved.Settings, p.erp))
 	if len(faults) > 0 {
 		h.form(w, r, http.StatusUnprocessableEntity, s, saved, typedFrom(saved.Settings), faults, p.erp, settingsView{NotSaved: true})
