@@ -172,6 +172,8 @@ locals {
     budget = {
       CALENDAR_REQUESTS_PER_MINUTE = tostring(var.calendar_requests_per_minute)
       CALENDARS_PER_HOUR           = tostring(var.calendars_per_hour)
+      CALENDARS_PER_DAY            = tostring(var.calendars_per_day)
+      SHARES_PER_DAY               = tostring(var.shares_per_day)
     }
     settings = {
       DEFAULT_SETTINGS = jsonencode(merge({ time_zone = var.time_zone }, jsondecode(var.default_settings)))

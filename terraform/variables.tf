@@ -226,6 +226,28 @@ variable "calendars_per_hour" {
   }
 }
 
+variable "calendars_per_day" {
+  description = "How many calendars may be made in any 24 hours. Google names no number; older texts say 25. A refusal teaches the product a lower one by itself."
+  type        = number
+  default     = 50
+  nullable    = false
+  validation {
+    condition     = var.calendars_per_day >= 1 && var.calendars_per_day <= 1000 && floor(var.calendars_per_day) == var.calendars_per_day
+    error_message = "calendars_per_day must be a whole number from 1 to 1000."
+  }
+}
+
+variable "shares_per_day" {
+  description = "How many shares, each of them an invitation, may be made in any 24 hours. Older texts of Google's say 75."
+  type        = number
+  default     = 70
+  nullable    = false
+  validation {
+    condition     = var.shares_per_day >= 1 && var.shares_per_day <= 1000 && floor(var.shares_per_day) == var.shares_per_day
+    error_message = "shares_per_day must be a whole number from 1 to 1000."
+  }
+}
+
 variable "reconcile_at" {
   description = "When the nightly full run starts, HH:MM in time_zone. Not in an hour that clock changes skip or repeat."
   type        = string

@@ -259,7 +259,7 @@ func (b *bench) spec(limit, tasks, employees int, functions ...string) spec {
 			"OAUTH_URL": b.url + "/" + deployment.OAuth, "CONSOLE_URL": b.url + "/" + deployment.Console, "SESSION_KEY": b.secret.session,
 			"ADMIN_EMAILS": adminEmail, "INTEGRATION_ACCOUNT": accountEmail,
 			"GOOGLE_ISSUER": b.url + "/google", "CALENDAR_ENDPOINT": b.url + "/google/calendar/v3/",
-			"CALENDAR_REQUESTS_PER_MINUTE": strconv.Itoa(limit), "CALENDARS_PER_HOUR": "10000",
+			"CALENDAR_REQUESTS_PER_MINUTE": strconv.Itoa(limit), "CALENDARS_PER_HOUR": "10000", "CALENDARS_PER_DAY": "10000", "SHARES_PER_DAY": "10000",
 		},
 	}
 }

@@ -27,7 +27,8 @@ func (d *doctor) environmentChecks() []check {
 			return ok("%s and %s", d.env.topics.Task, d.env.topics.Employee)
 		}),
 		group(d, "env.budget", "budget", &d.env.budget, func() verdict {
-			return ok("%d requests a minute, %d new calendars an hour", d.env.budget.RequestsPerMinute, d.env.budget.CalendarsPerHour)
+			b := d.env.budget
+			return ok("%d requests a minute, %d new calendars an hour and %d a day, %d shares a day", b.RequestsPerMinute, b.CalendarsPerHour, b.CalendarsPerDay, b.SharesPerDay)
 		}),
 		group(d, "env.waits", "waits", new(config.Waits), func() verdict { return ok("in range") }),
 		group(d, "env.google", "Google's addresses", &d.env.google, d.judgeGoogle),

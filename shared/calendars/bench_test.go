@@ -81,6 +81,8 @@ type bench struct {
 	// accountIs, if set, stands before the stored account.
 	accountIs func() error
 	perHour   int
+	// perDay and sharesPerDay are the day's caps of the instances started from now on.
+	perDay, sharesPerDay int
 	// erpAddress is ERP_URL of the instances started from now on.
 	erpAddress string
 	// undecided: no admin lets go what is held.
@@ -91,7 +93,7 @@ type option func(*fakegoogle.Options)
 
 func newBench(t *testing.T, options ...option) *bench {
 	t.Helper()
-	b := &bench{t: t, clock: &clock{now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}, perHour: 1000, erpAddress: "https://erp.example"}
+	b := &bench{t: t, clock: &clock{now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)}, perHour: 1000, perDay: 1000, sharesPerDay: 1000, erpAddress: "https://erp.example"}
 	o := fakegoogle.Options{Now: b.clock.Now, Seed: 7, Accounts: []fakegoogle.Account{{Sub: sub, Email: account}}, ClientID: "client"}
 	for _, opt := range options {
 		opt(&o)

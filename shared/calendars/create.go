@@ -2,6 +2,7 @@ package calendars
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -52,6 +53,7 @@ func (p *employeePass) create(ctx context.Context) error {
 	})
 	var change func(*store.EmployeeRecord)
 	lost := failure.IsAmbiguous(err)
+	p.learnFrom(ctx, err, store.CreatingCalendars, account)
 	switch {
 	case err == nil:
 		change = func(r *store.EmployeeRecord) { empty(r); learned(r) }
@@ -77,7 +79,7 @@ func (p *employeePass) create(ctx context.Context) error {
 // reserve writes the intent, if the employee is first in the queue.
 func (p *employeePass) reserve(ctx context.Context, intent store.CalendarRecord, activity store.ActivityRecord, account store.AccountRecord) error {
 	position, err := p.Store.ReserveCreation(ctx, &p.lease, store.NewCreation{
-		Intent: intent, PerHour: p.waits.CalendarsPerHour, NotBefore: p.pause.Until(account), Activity: activity,
+		Intent: intent, PerHour: p.waits.CalendarsPerHour, Caps: p.caps(account), NotBefore: p.pause.Until(account), Activity: activity,
 	})
 	if err != nil || position.Granted {
 		return err
@@ -87,6 +89,25 @@ func (p *employeePass) reserve(ctx context.Context, intent store.CalendarRecord,
 	}
 	p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
 	return p.later(position.At)
+}
+
+// caps are those of creations in force: the configured ones, and what refusals taught.
+func (p *employeePass) caps(account store.AccountRecord) store.Caps {
+	return account.Learned.In(store.Caps{
+		CalendarsPerHour: p.waits.CalendarsPerHour, CalendarsPerDay: p.waits.CalendarsPerDay, SharesPerDay: p.waits.SharesPerDay,
+	}, p.term.AcquiredAt())
+}
+
+// learnFrom records what a refusal to make or share a calendar teaches (rule 6.5). It
+// comes before the pause, which then holds for every instance.
+func (p *employeePass) learnFrom(ctx context.Context, refusal error, what store.Creation, account store.AccountRecord) {
+	f, _ := errors.AsType[*failure.Error](refusal)
+	if f == nil || f.Kind != failure.Exhausted || f.Reason != "quotaExceeded" {
+		return
+	}
+	if err := p.Store.CreationRefused(ctx, account.Sub, what); err != nil {
+		p.Log.WarnContext(ctx, "could not record what a refusal teaches", "of", what, "error", err)
+	}
 }
 
 // newIntent describes the calendar to be made: with a life of its own, and the from of

@@ -250,7 +250,7 @@ func (b *bench) start(at int) *instance {
 	i.events = events.New(events.Waits{Lease: leaseTime, Absence: absenceTime}, events.Deps{
 		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Tenant: s, NewID: b.newID, Now: b.clock.Now, Log: log,
 	})
-	i.calendars = calendars.New(calendars.Waits{Lease: leaseTime, Intent: intentTime, Absence: absenceTime, CalendarsPerHour: b.perHour}, calendars.Deps{
+	i.calendars = calendars.New(calendars.Waits{Lease: leaseTime, Intent: intentTime, Absence: absenceTime, CalendarsPerHour: b.perHour, CalendarsPerDay: b.perDay, SharesPerDay: b.sharesPerDay}, calendars.Deps{
 		Store: s, ERP: erp, Google: i.google, Rules: rules, Account: accounts{b, s}, Events: i.events, Queue: i, Topic: "employees", ERPAddress: b.erpAddress,
 		NewID: b.newID, Now: b.clock.Now, Log: log,
 	})

@@ -93,7 +93,7 @@ func (p *employeePass) awaitReplacement(ctx context.Context, c store.CalendarRec
 	if err != nil {
 		return false, err
 	}
-	position, alone, err := p.Store.ReserveReplacement(ctx, &p.lease, account.Sub, p.waits.CalendarsPerHour, p.pause.Until(account))
+	position, alone, err := p.Store.ReserveReplacement(ctx, &p.lease, account.Sub, p.waits.CalendarsPerHour, p.caps(account), p.pause.Until(account))
 	if err != nil || alone || position.Granted {
 		return false, err
 	}

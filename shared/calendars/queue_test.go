@@ -151,6 +151,7 @@ func TestAFreshInstanceGoesOnDoublingThePause(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			_, ids := b.staffed("Olena")
+			b.clock.advance(25 * time.Hour) // what a refusal teaches of the day is nothing here
 			refuse := func() *fakegoogle.Injected {
 				return b.google.Inject(fakegoogle.Fault{Method: c.method, Status: http.StatusForbidden, Reason: "quotaExceeded", Count: -1})
 			}
@@ -161,7 +162,9 @@ func TestAFreshInstanceGoesOnDoublingThePause(t *testing.T) {
 				if name == "writes" {
 					i.task(b.addTask(b.hour(9), ids[0]))
 				} else {
-					newcomer = b.hire("Petro")
+					if newcomer == 0 { // the refusal teaches a cap of one, which is the first one's
+						newcomer = b.hire("Petro")
+					}
 					i.employee(queue.CauseNotify, newcomer)
 				}
 			}
@@ -190,6 +193,8 @@ func TestAFreshInstanceGoesOnDoublingThePause(t *testing.T) {
 			if got := left(); got != 0 {
 				t.Fatalf("still paused for %v", got)
 			}
+			newcomer = 0
+			b.clock.advance(25 * time.Hour)
 			fault = refuse()
 			act()
 			if got := left(); got != 15*time.Minute {

@@ -68,7 +68,7 @@ func (p *employeePass) share(ctx context.Context) error {
 		if until := p.pause.Until(account); !until.IsZero() {
 			return p.later(until)
 		}
-		return p.invite(ctx, c)
+		return p.invite(ctx, c, account)
 	}
 	return nil
 }
@@ -206,8 +206,18 @@ func (p *employeePass) narrow(ctx context.Context, calendar string, rule googlec
 	return err
 }
 
-// invite inserts the employee's rule, of which Google sends a mail.
-func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error {
+// invite inserts the employee's rule, of which Google sends a mail, once a share is left
+// of the day's (rule 6.5).
+func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, account store.AccountRecord) error {
+	if p.older {
+		return errOlder
+	}
+	if at, granted, err := p.Store.ReserveShare(ctx, &p.lease, account.Sub, p.caps(account)); err != nil {
+		return err
+	} else if !granted {
+		p.Log.InfoContext(ctx, "share waits for its turn", "employee", p.id, "calendar", c.ID, "about", at)
+		return p.later(at)
+	}
 	var made googlecalendar.Rule
 	var at time.Time
 	err := p.write(ctx, write{
@@ -237,6 +247,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord) error
 			}
 		},
 	})
+	p.learnFrom(ctx, err, store.SharingCalendars, account)
 	if err != nil {
 		return err
 	}

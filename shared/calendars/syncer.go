@@ -73,7 +73,11 @@ type Store interface {
 	// ReserveCreation writes the intent of a calendar, or the place in the queue.
 	ReserveCreation(ctx context.Context, l *store.EmployeeLease, c store.NewCreation) (store.QueuePosition, error)
 	// ReserveReplacement asks for one ahead, for a calendar to be replaced.
-	ReserveReplacement(ctx context.Context, l *store.EmployeeLease, account string, perHour int, notBefore time.Time) (store.QueuePosition, bool, error)
+	ReserveReplacement(ctx context.Context, l *store.EmployeeLease, account string, perHour int, caps store.Caps, notBefore time.Time) (store.QueuePosition, bool, error)
+	// ReserveShare counts a share, or tells when one may be made.
+	ReserveShare(ctx context.Context, l *store.EmployeeLease, account string, caps store.Caps) (at time.Time, granted bool, err error)
+	// CreationRefused records what Google's refusal to make or share a calendar teaches.
+	CreationRefused(ctx context.Context, sub string, what store.Creation) error
 	// DequeueCreation gives the place up.
 	DequeueCreation(ctx context.Context, l *store.EmployeeLease) error
 
@@ -162,6 +166,8 @@ type Waits struct {
 	Intent           time.Duration
 	Absence          time.Duration
 	CalendarsPerHour int
+	// CalendarsPerDay and SharesPerDay bound what is made in any day; 0 is no bound.
+	CalendarsPerDay, SharesPerDay int
 }
 
 // Deps are what a Syncer works with.

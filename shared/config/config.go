@@ -110,6 +110,8 @@ type Topics struct {
 type Budget struct {
 	RequestsPerMinute int `env:"CALENDAR_REQUESTS_PER_MINUTE"`
 	CalendarsPerHour  int `env:"CALENDARS_PER_HOUR"`
+	CalendarsPerDay   int `env:"CALENDARS_PER_DAY"`
+	SharesPerDay      int `env:"SHARES_PER_DAY"`
 }
 
 // Waits are those of rules 1.5, 3.6 and 4.2.

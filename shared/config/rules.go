@@ -64,6 +64,8 @@ func rules() map[string]rule {
 
 		"CALENDAR_REQUESTS_PER_MINUTE": optional("600", number(1_000_000, "")),
 		"CALENDARS_PER_HOUR":           optional("20", number(10_000, "")),
+		"CALENDARS_PER_DAY":            optional("50", number(10_000, "")),
+		"SHARES_PER_DAY":               optional("70", number(10_000, "")),
 		"LEASE_SECONDS":                optional("90", number(3600, "s")),
 		"INTENT_SECONDS":               optional("600", number(24*3600, "s")),
 		"ABSENCE_SECONDS":              optional("600", number(24*3600, "s")),

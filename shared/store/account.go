@@ -42,15 +42,23 @@ type AccountRecord struct {
 	// and sharing calendars alone.
 	CreationsPausedUntil  time.Time `firestore:"creations_paused_until,omitempty" json:"creations_paused_until,omitzero"`
 	CreationsPauseSeconds int64     `firestore:"creations_pause_seconds,omitempty" json:"creations_pause_seconds,omitempty"`
+	// Learned are the caps of creations that refusals have taught; nil for none.
+	Learned *LearnedCaps `firestore:"learned,omitempty" json:"learned,omitempty"`
 }
 
+// creationsAfter is how long after a pause of all writes, which nothing has proved to be
+// over, calendars wait for what is live: Poll, which sends that first, comes every five
+// minutes.
+const creationsAfter = 6 * time.Minute
+
 // CreationsResume is when calendars may be made and shared again: a pause of all writes
-// pauses that, too.
+// pauses that, too, and what is live goes first after it.
 func (a AccountRecord) CreationsResume() time.Time {
-	if a.CreationsPausedUntil.After(a.PausedUntil) {
-		return a.CreationsPausedUntil
+	writes := a.PausedUntil
+	if a.PauseSeconds > 0 {
+		writes = writes.Add(creationsAfter)
 	}
-	return a.PausedUntil
+	return later(a.CreationsPausedUntil, writes)
 }
 
 // SealPath names the record of the account sub; its Sealed is bound to this name.
@@ -103,7 +111,7 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		a.PausedUntil, a.CreationsPausedUntil = before.PausedUntil, before.CreationsPausedUntil
 		a.Alarmed = before.Alarmed
 		a.PauseSeconds, a.CreationsPauseSeconds = before.PauseSeconds, before.CreationsPauseSeconds
-		a.Incident = before.afterConnecting()
+		a.Incident, a.Learned = before.afterConnecting(), before.Learned
 		if in.Account != a.Sub {
 			in.Account = a.Sub
 			if err := tx.Set(installationRef(), &in); err != nil {

@@ -25,6 +25,11 @@ type CreationsRecord struct {
 	// creation moves it by an hour's PerHour-th part. Zero is a full bucket.
 	Full    time.Time `firestore:"full,omitempty" json:"full,omitzero"`
 	PerHour int       `firestore:"per_hour" json:"per_hour"`
+	// Caps are those that the latest creation or share kept to.
+	Caps Caps `firestore:"caps,omitzero" json:"caps,omitzero"`
+	// Calendars and Shares count what was made in the last day.
+	Calendars []Made `firestore:"calendars,omitempty" json:"calendars,omitempty"`
+	Shares    []Made `firestore:"shares,omitempty" json:"shares,omitempty"`
 	// Waiting are those who asked and have to wait, in the order of asking.
 	Waiting []CreationWait `firestore:"waiting,omitempty" json:"waiting,omitempty"`
 	// Replacing are those whose address changed within replacingTogether.
@@ -39,6 +44,76 @@ type Replacement struct {
 
 // replacingTogether is within what time two changes of addresses are not alone.
 const replacingTogether = time.Hour
+
+// Caps bound what is made of an account in any day or hour, not only in those of a
+// calendar; 0 is no bound.
+type Caps struct {
+	CalendarsPerDay int `firestore:"calendars_per_day,omitempty" json:"calendars_per_day,omitempty"`
+	SharesPerDay    int `firestore:"shares_per_day,omitempty" json:"shares_per_day,omitempty"`
+	// CalendarsPerHour is what a refusal has taught of the hour, beside the bucket's own
+	// capacity and refill.
+	CalendarsPerHour int `firestore:"calendars_per_hour,omitempty" json:"calendars_per_hour,omitempty"`
+}
+
+// Made counts what was made in the ten minutes from a moment on.
+type Made struct {
+	At time.Time `firestore:"at" json:"at"`
+	N  int       `firestore:"n" json:"n"`
+}
+
+const (
+	day = 24 * time.Hour
+	// madeGrain is how finely it is remembered when something was made; what was made
+	// counts until the last of those minutes is over.
+	madeGrain = 10 * time.Minute
+)
+
+// withMade counts one more, and forgets what is older than a day.
+func withMade(made []Made, at time.Time) []Made {
+	made = slices.DeleteFunc(slices.Clone(made), func(m Made) bool { return !m.At.Add(madeGrain + day).After(at) })
+	if last := len(made) - 1; last >= 0 && !made[last].At.Before(at.Truncate(madeGrain)) {
+		made[last].N++
+		return made
+	}
+	return append(made, Made{At: at.Truncate(madeGrain), N: 1})
+}
+
+// withoutLast counts the latest one out.
+func withoutLast(made []Made) []Made {
+	made = slices.Clone(made)
+	last := len(made) - 1
+	if last < 0 {
+		return nil
+	}
+	if made[last].N--; made[last].N == 0 {
+		made = made[:last]
+	}
+	return made
+}
+
+// madeWithin counts what was made within a time before now.
+func madeWithin(made []Made, within time.Duration, now time.Time) (n int) {
+	for _, m := range made {
+		if m.At.Add(madeGrain + within).After(now) {
+			n += m.N
+		}
+	}
+	return n
+}
+
+// room is when one more may be made under a cap within a time; not before at.
+func room(made []Made, limit int, within time.Duration, at time.Time) time.Time {
+	if limit <= 0 {
+		return at
+	}
+	newer := 0
+	for _, m := range slices.Backward(made) {
+		if newer += m.N; newer >= limit {
+			return later(at, m.At.Add(madeGrain+within))
+		}
+	}
+	return at
+}
 
 // CreationWait is one place in the queue.
 type CreationWait struct {
@@ -59,8 +134,9 @@ const creationPatience = time.Hour
 type NewCreation struct {
 	// Intent is written as the employee's calendar when the creation is granted.
 	Intent CalendarRecord
-	// PerHour is the bucket's capacity and hourly refill.
+	// PerHour is the bucket's capacity and hourly refill, Caps what else is kept to.
 	PerHour int
+	Caps    Caps
 	// NotBefore is the end of Google's pause; zero for none. Until then everybody
 	// waits, but keeps the place.
 	NotBefore time.Time
@@ -101,7 +177,7 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 		if rec.Creation == nil || rec.Creation.Account != c.Intent.Account {
 			rec.Creation = &CreationRequest{Account: c.Intent.Account, Asked: now}
 		}
-		q.PerHour = max(c.PerHour, 1)
+		q.PerHour, q.Caps = max(c.PerHour, 1), c.Caps
 		if ahead := rec.Creation.Granted; !ahead.IsZero() && now.Before(ahead.Add(creationPatience)) {
 			position = QueuePosition{Granted: true, At: now}
 		} else {
@@ -130,7 +206,7 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 // another address, for a creation ahead, which the next ReserveCreation then finds; if there
 // is none yet the place in the queue is kept. alone tells that nobody else's address changed
 // lately: then no place is asked for, and none is waited for (rule 5.8).
-func (s *Store) ReserveReplacement(ctx context.Context, l *EmployeeLease, account string, perHour int, notBefore time.Time) (position QueuePosition, alone bool, err error) {
+func (s *Store) ReserveReplacement(ctx context.Context, l *EmployeeLease, account string, perHour int, caps Caps, notBefore time.Time) (position QueuePosition, alone bool, err error) {
 	err = s.withEmployee(ctx, "reserve a calendar's replacement for", l, func(tx Tx, held *EmployeeLease) (effect, error) {
 		position, alone = QueuePosition{}, false
 		rec, now := &held.Record, tx.Now()
@@ -144,7 +220,7 @@ func (s *Store) ReserveReplacement(ctx context.Context, l *EmployeeLease, accoun
 			again := *rec.Creation
 			rec.Creation = &again
 		}
-		q.PerHour = max(perHour, 1)
+		q.PerHour, q.Caps = max(perHour, 1), caps
 		others := q.replace(rec.ID, now)
 		waited := rec.Calendar != nil && !rec.Calendar.FormerSince.IsZero()
 		switch {
@@ -215,10 +291,30 @@ func (s *Store) CreationQueue(ctx context.Context, account string, now, notBefor
 		return nil, err
 	}
 	out := make([]QueuedCreation, len(q.Waiting))
+	times := q.times(len(q.Waiting), notBefore, now)
 	for i, w := range q.Waiting {
-		out[i] = QueuedCreation{Employee: w.Employee, Asked: w.Asked, Before: i, At: later(q.ready(i, later(now, q.Full)), notBefore)}
+		out[i] = QueuedCreation{Employee: w.Employee, Asked: w.Asked, Before: i, At: times[i]}
 	}
 	return out, nil
+}
+
+// ReserveShare counts one share of the account's calendars, each of which Google mails
+// about, or tells when one may be made: granted is false then.
+func (s *Store) ReserveShare(ctx context.Context, l *EmployeeLease, account string, caps Caps) (at time.Time, granted bool, err error) {
+	err = s.withEmployee(ctx, "reserve a share of the calendar of", l, func(tx Tx, _ *EmployeeLease) (effect, error) {
+		var q CreationsRecord
+		if _, err := tx.Get(creationsRef(account), &q); err != nil {
+			return nothing, err
+		}
+		now := tx.Now()
+		at = room(q.Shares, caps.SharesPerDay, day, now)
+		if granted = !at.After(now); !granted {
+			return nothing, nil
+		}
+		q.Caps, q.Shares = caps, withMade(q.Shares, now)
+		return nothing, tx.Set(creationsRef(account), &q)
+	})
+	return at, granted && err == nil, err
 }
 
 // interval is how long the bucket takes to be refilled by one.
@@ -247,13 +343,31 @@ func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) QueuePos
 	place, _ := slices.BinarySearchFunc(q.Waiting, w, func(a, b CreationWait) int {
 		return cmp.Or(a.Asked.Compare(b.Asked), cmp.Compare(a.Employee, b.Employee))
 	})
-	full := later(now, q.Full)
-	position := QueuePosition{Before: place, At: later(later(q.ready(place, full), notBefore), now)}
+	position := QueuePosition{Before: place, At: q.times(place+1, notBefore, now)[place]}
 	if position.Granted = !position.At.After(now); position.Granted {
-		q.Full = full.Add(q.interval())
+		q.Full = later(now, q.Full).Add(q.interval())
+		q.Calendars = withMade(q.Calendars, now)
 		return position
 	}
 	w.Told = position.At
 	q.Waiting = slices.Insert(q.Waiting, place, w)
 	return position
+}
+
+// times are when the next calendars may be made, one after the other: each as soon as
+// the bucket holds one for it and for those before it, and the caps leave room for it and
+// for its share.
+func (q *CreationsRecord) times(n int, notBefore, now time.Time) []time.Time {
+	full, at := later(now, q.Full), later(now, notBefore)
+	calendars, shares := q.Calendars, q.Shares
+	out := make([]time.Time, n)
+	for i := range out {
+		at = later(at, q.ready(i, full))
+		at = room(calendars, q.Caps.CalendarsPerHour, time.Hour, at)
+		at = room(calendars, q.Caps.CalendarsPerDay, day, at)
+		at = room(shares, q.Caps.SharesPerDay, day, at)
+		calendars, shares = withMade(calendars, at), withMade(shares, at)
+		out[i] = at
+	}
+	return out
 }

@@ -99,7 +99,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	employeeSyncer := calendars.New(calendars.Waits{
-		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour,
+		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour, CalendarsPerDay: cfg.CalendarsPerDay, SharesPerDay: cfg.SharesPerDay,
 	}, calendars.Deps{
 		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Incidents: watch,
 		Queue: d.Publisher, Topic: cfg.Employee, ERPAddress: cfg.ERP.URL, NewID: d.NewID, Now: d.Now, Log: d.Log,

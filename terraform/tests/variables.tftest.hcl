@@ -278,6 +278,22 @@ run "calendars_many" {
   expect_failures = [var.calendars_per_hour]
 }
 
+run "calendars_a_day_none" {
+  command = plan
+  variables {
+    calendars_per_day = 0
+  }
+  expect_failures = [var.calendars_per_day]
+}
+
+run "shares_a_day_many" {
+  command = plan
+  variables {
+    shares_per_day = 1001
+  }
+  expect_failures = [var.shares_per_day]
+}
+
 run "reconcile_cron" {
   command = plan
   variables {

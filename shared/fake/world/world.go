@@ -247,7 +247,7 @@ func (w *World) Environment(o Options) map[string]string {
 		"NOTIFY_SECRETS": notifySecret, "TOKEN_KEY": tokenKey, "DEFAULT_SETTINGS": string(text),
 		"GOOGLE_ISSUER": w.URL + "/google", "CALENDAR_ENDPOINT": w.URL + "/google/calendar/v3/",
 		// The pace is the budget's own test; here it would only slow the others.
-		"CALENDAR_REQUESTS_PER_MINUTE": "60000", "CALENDARS_PER_HOUR": "1000",
+		"CALENDAR_REQUESTS_PER_MINUTE": "60000", "CALENDARS_PER_HOUR": "1000", "CALENDARS_PER_DAY": "1000", "SHARES_PER_DAY": "1000",
 	}
 	for k, v := range o.Env {
 		env[k] = v

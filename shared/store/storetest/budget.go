@@ -559,7 +559,7 @@ func creationsCounted(r *rig) {
 func replacementAhead(r *rig) {
 	reserve := func(h held) (store.QueuePosition, bool) {
 		r.Helper()
-		position, alone, err := r.s.ReserveReplacement(r.ctx, h.employee, "a", 1, time.Time{})
+		position, alone, err := r.s.ReserveReplacement(r.ctx, h.employee, "a", 1, store.Caps{}, time.Time{})
 		r.must(err)
 		return position, alone
 	}

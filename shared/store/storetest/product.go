@@ -91,6 +91,8 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a replacement is reserved ahead", replacementAhead},
 		{"the queue during a pause", creationsHeld},
 		{"who left the queue", creationsLeft},
+		{"creations and shares of a day", creationsOfADay},
+		{"what refusals of creations teach", refusalsTeach},
 		{"a creation needs the lease and no calendar", creationRefused},
 
 		{"the delete guard's day", guardWindow},

@@ -326,6 +326,9 @@ func methods() []method {
 		// Once is enough: during a pause the end stays.
 		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseWrites(r.ctx, "a") }))},
 		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a") }))},
+		{name: "CreationRefused", prepare: after(grant, simple(func(r *rig) (any, error) {
+			return nil, r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars)
+		}))},
 		{name: "WritesWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.WritesWork(r.ctx, "a") }))},
 		{name: "CreationsWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.CreationsWork(r.ctx, "a") }))},
 		{name: "SlowCalendar", prepare: simple(func(r *rig) (any, error) { return nil, r.s.SlowCalendar(r.ctx, "a", "c") })},
