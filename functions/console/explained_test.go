@@ -109,7 +109,7 @@ func TestWhyATaskIsNotInTheCalendar(t *testing.T) {
 	}
 }
 
-// Looking changes nothing: neither what is stored nor what is queued.
+// Looking changes nothing: neither what is stored nor what is queued (rule 7.9).
 func TestAskingWhyChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	explainedWorld(w)

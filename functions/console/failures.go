@@ -104,9 +104,9 @@ func (h *handler) showFailures(w http.ResponseWriter, r *http.Request, s signin.
 	state, only := list.query.Get("state"), list.query.Get("cause")
 	open, dismissed := splitDismissed(all)
 	v := failuresView{More: len(all) >= mostFailing, Empty: empty{Title: c.T("failures.empty.title"), Text: c.T("failures.empty.text")}}
-	waiting := list.chip("state", "", c.T("failures.open"), len(open))
+	waiting := list.chip("", c.T("failures.open"), len(open))
 	waiting.Level = "bad"
-	v.Chips = []chip{waiting, list.chip("state", "dismissed", c.T("failures.dismissed"), len(dismissed))}
+	v.Chips = []chip{waiting, list.chip("dismissed", c.T("failures.dismissed"), len(dismissed))}
 	shown := open
 	if state == "dismissed" {
 		shown = dismissed

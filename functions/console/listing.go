@@ -88,9 +88,9 @@ type chip struct {
 	Here       bool
 }
 
-// chip makes the filter that sets one name of the query; value "" is that of all rows.
-func (l listing) chip(name, value, text string, count int) chip {
-	return chip{Text: text, Link: l.link(name, value), Count: count, Here: l.query.Get(name) == value}
+// chip makes the filter by a state; "" is that of all rows.
+func (l listing) chip(state, text string, count int) chip {
+	return chip{Text: text, Link: l.link("state", state), Count: count, Here: l.query.Get("state") == state}
 }
 
 // empty is what stands in place of a list without rows; the template "empty" shows it.

@@ -116,9 +116,9 @@ func peopleOf(c locale, l listing, known knownPeople) peopleView {
 			rows = append(rows, row)
 		}
 	}
-	v.Chips = append(v.Chips, l.chip("state", "", c.T("people.state.all"), found))
+	v.Chips = append(v.Chips, l.chip("", c.T("people.state.all"), found))
 	for _, g := range groups() {
-		chip := l.chip("state", string(g), c.T("people.state."+string(g)), counts[g])
+		chip := l.chip(string(g), c.T("people.state."+string(g)), counts[g])
 		if g == groupAttention {
 			chip.Level = "bad"
 		}
@@ -246,7 +246,7 @@ func ticked(r *http.Request) []int64 {
 	return ids
 }
 
-// askFor has keys looked at: each is marked first, so that Poll brings up what the queue
+// askFor has keys looked at (rule 7.9): each is marked first, so that Poll brings up what the queue
 // loses, and so that the page can tell that nobody has looked yet.
 func (h *handler) askFor(w http.ResponseWriter, r *http.Request, of store.Collection, ids []int64) bool {
 	topic := h.cfg.TaskTopic

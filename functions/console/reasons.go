@@ -7,7 +7,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// cause is why something is as it is: What is a sentence, Do what somebody can do about it,
+// cause is why something is as it is (rule 7.8): What is a sentence, Do what somebody can do about it,
 // and Details what only a programmer reads. Person is set where nothing happens by itself.
 type cause struct {
 	What, Do, Details string

@@ -13,7 +13,7 @@ import (
 )
 
 // Every reason that can be recorded says in each language what it is and what to do: an
-// identifier is nothing that an admin can act on.
+// identifier is nothing that an admin can act on (rule 7.8).
 func TestEveryReasonCanBeActedOn(t *testing.T) {
 	texts, err := i18n.Load()
 	if err != nil {

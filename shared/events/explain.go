@@ -26,7 +26,7 @@ type Explained struct {
 }
 
 // Explain decides about everybody whom a task concerns or once concerned, by ascending id,
-// with the code that a pass decides with. It asks nobody but the store, and writes nothing.
+// with the code that a pass decides with. It asks nobody but the store, and writes nothing (rule 7.9).
 func Explain(ctx context.Context, s Records, rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord) ([]Explained, error) {
 	parties, err := gather(ctx, s, rules, reading, rec, map[int64]bool{})
 	if err != nil {
