@@ -239,7 +239,9 @@ func (w *Watch) suspect(ctx context.Context, r store.Refusal, key string) bool {
 		}
 		return explained
 	}
-	if !w.hasSucceeded(r.At) && slices.ContainsFunc(a.Suspected, func(in store.IncidentRecord) bool { return in.Refusal == r && in.Knows(key) }) {
+	if !w.hasSucceeded(r.At) && slices.ContainsFunc(a.Suspected, func(in store.IncidentRecord) bool {
+		return in.Refusal == r && in.Knows(key) && w.now().Sub(in.Since) <= notedFor && !in.FewMayAgree(w.now())
+	}) {
 		return false
 	}
 	afresh, due := w.note(r, key)

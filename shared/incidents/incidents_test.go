@@ -269,3 +269,54 @@ func TestWithoutAWatchNothingIsKeptBack(t *testing.T) {
 		t.Error("a nil Watch keeps something back")
 	}
 }
+
+// Rule 7.7: where there are fewer keys than make an incident at once, all that there are
+// make one once they have met the same for half an hour, with no success in between.
+func TestInASmallInstallationAllKeysThatThereAreAgree(t *testing.T) {
+	forbidden := func() error { return refused(failure.Forbidden, 403, "madeUp") }
+	for name, row := range map[string]struct {
+		method string
+		keys   []string
+		err    func() error
+		// worked: a call of the method succeeds in the middle.
+		worked bool
+		want   bool
+	}{
+		"three employees":                {"calendars.insert", []string{"employee 1", "employee 2", "employee 3"}, forbidden, false, true},
+		"the only one":                   {"calendars.insert", []string{"employee 1"}, forbidden, false, true},
+		"the only calendar":              {"events.list", []string{"c1"}, forbidden, false, true},
+		"a few events":                   {"events.insert", []string{"c1/1", "c1/2", "c2/3"}, forbidden, false, true},
+		"no access token is good enough": {"events.insert", []string{"c1/1", "c1/2"}, func() error { return refused(failure.Transient, 401, "authError") }, false, true},
+		"one event":                      {"events.insert", []string{"c1/1"}, forbidden, false, false},
+		"others succeed":                 {"events.insert", []string{"c1/1", "c1/2", "c2/3"}, forbidden, true, false},
+		"an address nobody may see":      {"acl.insert", []string{"c1", "c2", "c3"}, forbidden, false, false},
+		"what is written is at fault":    {"events.insert", []string{"c1/1", "c1/2"}, func() error { return refused(failure.Invalid, 400, "invalid") }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			one := w.instance()
+			// As keys back off: after 10 minutes, 20, 40.
+			for i, after := range []time.Duration{0, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute} {
+				w.at = w.at.Add(after)
+				for _, key := range row.keys {
+					_ = one.Called(t.Context(), row.method, key, row.err())
+				}
+				if row.worked && i == 1 {
+					_ = one.Called(t.Context(), row.method, "c9/9", nil)
+				}
+				if in := w.incident(); in != nil && i < 2 {
+					t.Fatalf("an incident after %s: %+v", after, in)
+				}
+				if row.worked && i == 2 {
+					break
+				}
+			}
+			if in := w.incident(); (in != nil) != row.want || in != nil && (in.At != row.method || in.Reason == "") {
+				t.Errorf("incident %+v", in)
+			}
+			if w.calls > 5*len(row.keys)+5 {
+				t.Errorf("%d writes", w.calls)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +34,12 @@ type IncidentRecord struct {
 	// Also are further methods that are refused with the same status and reason while
 	// the incident is open.
 	Also []string `firestore:"also,omitempty" json:"also,omitempty"`
-	// Since is when it was first met.
+	// Since is when it was first met; of one that is only suspected, by the keys that count.
 	Since time.Time `firestore:"since" json:"since"`
+	// Begun and Met are when one that is only suspected was met first and last, with no
+	// success in between.
+	Begun time.Time `firestore:"begun,omitempty" json:"begun,omitzero"`
+	Met   time.Time `firestore:"met,omitempty" json:"met,omitzero"`
 	// Keys met it, while it is only suspected: "<calendar>/<event>" or another name.
 	Keys []string `firestore:"keys,omitempty" json:"keys,omitempty"`
 	// ProbedAt is when somebody was last let through to see whether it lasts.
@@ -67,6 +72,10 @@ const (
 	agreeingKeys      = 5
 	agreeingCalendars = 2
 	agreeingFor       = 10 * time.Minute
+	// fewAgreeFor is how long fewer keys must have met the same to make one: where there
+	// are no more, they are all that there are. fewRest is how long they may rest between.
+	fewAgreeFor = 30 * time.Minute
+	fewRest     = 7 * time.Hour
 )
 
 // RaiseIncident opens an incident. Another word for one that is open replaces that
@@ -126,17 +135,21 @@ func (s *Store) SuspectIncident(ctx context.Context, sub string, r Refusal, key 
 			return false
 		}
 		in := a.suspected(r, now)
+		if afresh || now.Sub(in.Met) > fewRest {
+			in.Begun = now
+		}
 		if afresh || now.Sub(in.Since) > agreeingFor {
 			in.Since, in.Keys = now, nil
 		}
-		if in.Knows(key) {
-			return false
+		in.Met = now
+		known := in.Knows(key)
+		if !known {
+			in.Keys = append(slices.Clone(in.Keys), key)
 		}
-		in.Keys = append(slices.Clone(in.Keys), key)
-		if opened = in.agrees(); opened {
+		if opened = in.agrees() || in.fewAgree(now); opened {
 			return a.raise(r, in.Since, now)
 		}
-		return true
+		return !known
 	})
 	return opened && err == nil, err
 }
@@ -165,6 +178,20 @@ func (in *IncidentRecord) Knows(key string) bool {
 func (in *IncidentRecord) agrees() bool {
 	return len(in.Keys) >= agreeingKeys && len(calendarsOf(in.Keys)) >= agreeingCalendars
 }
+
+// fewAgree reports whether fewer keys met the same for long enough, with no success in
+// between, that they are all that there are. Only what is refused to whoever asks: what
+// is written may be at fault for every key, an address for every share, and one event for
+// itself.
+func (in *IncidentRecord) fewAgree(now time.Time) bool {
+	refused := in.Status == http.StatusForbidden || in.Status == http.StatusUnauthorized
+	alone := len(in.Keys) == 1 && strings.Contains(in.Keys[0], "/")
+	return refused && !alone && !strings.HasPrefix(in.At, "acl.") && now.Sub(in.Begun) >= fewAgreeFor
+}
+
+// FewMayAgree reports whether a key that is known is worth noting again at a time: it may
+// have met the same for long enough.
+func (in *IncidentRecord) FewMayAgree(now time.Time) bool { return in.fewAgree(now) }
 
 func calendarOf(key string) string {
 	calendar, _, _ := strings.Cut(key, "/")
