@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -89,5 +90,49 @@ func TestOneBadEmployeeStopsNobodyElse(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Rule 8.10, E7: where no event reaches the connector, the poll finds every change, and its
+// silence is told; where some do, it is not.
+func TestAnERPWhoseEventsReachNobodyIsTold(t *testing.T) {
+	t.Parallel()
+	for _, events := range []fakeerp.EventSet{fakeerp.EventsNone, fakeerp.EventsPublic} {
+		t.Run(string(events), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+				who := w.Employee("Olena")
+				w.Idle()
+				time.Sleep(25 * time.Hour) // whatever came was a day ago
+				w.Poll()
+				w.ERP.ChangeWays(func(ways *fakeerp.Ways) { ways.Events = events })
+				var ids []int64
+				for range 21 {
+					ids = append(ids, w.Task(w.Tomorrow(9), who))
+				}
+				w.Poll()
+				for _, id := range ids {
+					must(t, w.ERP.MoveTask(id, w.Tomorrow(10)))
+				}
+				for range 5 {
+					time.Sleep(5 * time.Minute)
+					w.Poll()
+				}
+				for _, at := range w.Starts(who) {
+					if !at.Equal(w.Tomorrow(10)) {
+						t.Errorf("an event at %v", at)
+					}
+				}
+				told := strings.Contains(w.Log.String(), `"alarm":"no-notifications"`)
+				if silent := events == fakeerp.EventsNone; told != silent {
+					t.Errorf("told: %v", told)
+				}
+				n, err := w.Store.Notifications(t.Context(), time.Now(), "notify", "poll")
+				must(t, err)
+				if n.Polled < 21 && n.Notified < 21 {
+					t.Errorf("%+v", n)
+				}
+			})
+		})
 	}
 }

@@ -56,6 +56,8 @@ type doctor struct {
 	states   calendarsync.Catalogue
 	readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	captions map[calendarsync.FieldID]string
+	// sample are some of the tasks to show.
+	sample []calendarsync.TaskID
 
 	settings    calendarsync.Settings
 	settingsSet bool // complete and sound

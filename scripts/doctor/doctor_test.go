@@ -183,7 +183,7 @@ func TestBrokenInstallations(t *testing.T) {
 		{"one odd state", setup{}, erpFault("task", "get_catalog_state", fakeerp.Replace("20.system_role", "-")), states{"erp.states": warning}, "system_role"},
 		{"one odd type", setup{}, erpFault("task", "get_catalog_type", fakeerp.Replace("timescale", "1:30")), states{"erp.states": warning}, "timescale"},
 		{"every role shown", setup{}, settings(`{"confirmed":true,"time_zone":"Europe/Kyiv","shown_roles":[11,12,14]}`), states{"erp.roles": warning}, "every role"},
-		{"a task that cannot be read", setup{}, erpFault("task", "show", fakeerp.Replace("date.todo", "MARKER nonsense")), states{"erp.tasks": warning}, "task 100"},
+		{"a task that cannot be read", setup{}, erpFault("task", "show", fakeerp.Replace("date.todo", "MARKER nonsense")), states{"erp.tasks": warning, "erp.dates": warning}, "task 100"},
 		// The employees.
 		{"nobody bound", setup{employees: one(fakeerp.Employee{Email: "marker@provider.example", Fields: map[int64]string{bindingField: "0", calendarField: ""}})}, nil, states{"employees.calendars": fault}, "Tick field 1"},
 		{"no such checkbox", setup{employees: one(fakeerp.Employee{Email: "marker@provider.example", Fields: map[int64]string{calendarField: ""}})}, nil, states{"employees.fields": fault, "employees.calendars": fault}, "no card has field 1"},

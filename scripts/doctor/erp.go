@@ -39,6 +39,7 @@ func (d *doctor) erpChecks() []check {
 		{id: "erp.reach", group: groupERP, title: "reachable", needs: []string{"env.erp"}, run: d.checkReach},
 		{id: "erp.key", group: groupERP, title: "key", needs: []string{"erp.reach"}, run: d.checkERPKey},
 		{id: "erp.method", group: groupERP, title: "way of asking", needs: []string{"erp.key"}, run: d.checkMethod},
+		{id: "erp.parameters", group: groupERP, title: "parameters (E1)", needs: []string{"erp.key"}, run: d.checkParameters},
 		section("erp.section.task", catTask, "tasks, their states and types"),
 		section("erp.section.employee", catEmployee, "employees and departments"),
 		section("erp.section.system", catSystem, "the clock, without which nothing is written"),
@@ -47,7 +48,9 @@ func (d *doctor) erpChecks() []check {
 		{id: "erp.clock", group: groupERP, title: "clock and zone", needs: []string{"erp.version"}, after: []string{"settings.read"}, run: d.checkClock},
 		{id: "erp.states", group: groupERP, title: "state catalogue", needs: []string{"erp.section.task"}, after: []string{"settings.read"}, run: d.checkStates},
 		{id: "erp.roles", group: groupERP, title: "shown roles", needs: []string{"erp.states", "settings.read"}, run: d.checkRoles},
-		{id: "erp.tasks", group: groupERP, title: "tasks to show", needs: []string{"erp.roles"}, within: 75 * time.Second, run: d.checkTasks},
+		{id: "erp.tasks", group: groupERP, title: "tasks to show (E2)", needs: []string{"erp.roles"}, within: 75 * time.Second, run: d.checkTasks},
+		{id: "erp.dates", group: groupERP, title: "dates (E5)", needs: []string{"erp.tasks"}, within: 75 * time.Second, run: d.checkDates},
+		{id: "erp.unassigned", group: groupERP, title: "tasks of nobody (E4)", needs: []string{"erp.tasks"}, within: 75 * time.Second, run: d.checkUnassigned},
 	}
 }
 
@@ -121,6 +124,83 @@ func (d *doctor) checkERPKey(ctx context.Context) verdict {
 		cure += "\nIf all three are right, try without ERP_KEY_IN_QUERY: the key then goes in the form."
 	}
 	return bad(cure, "the ERP refuses every question (status %d): the key is wrong, or this machine's address may not use it", answers[catSystem].Status)
+}
+
+// checkParameters finds out where the ERP reads what it is asked (E1).
+func (d *doctor) checkParameters(ctx context.Context) verdict {
+	for _, cat := range []string{catSystem, catTask, catEmployee} {
+		if d.answers[cat].Answer != userside.AnswerData {
+			continue
+		}
+		p, err := d.erp.Places(ctx, cat, probes()[cat])
+		switch {
+		case err != nil:
+			why, cure := unreached(err)
+			return bad(cure, "the ERP answered once and then no more: %s", why)
+		case p.Query && p.Body:
+			return ok("read in the URL and in the form")
+		case p.Query:
+			return ok("read in the URL only; what is asked is short enough for it, so nothing is to be set")
+		case p.Body:
+			return ok("read in the form only; nothing is to be set")
+		}
+		return warn("Tell the makers of erp-calendar which ERP this is.", "read only where URL and form say the same")
+	}
+	return notChecked("Mend the sections first.", "no category answers")
+}
+
+// checkDates finds out in what form the ERP gives dates (E5).
+func (d *doctor) checkDates(ctx context.Context) verdict {
+	if len(d.sample) == 0 {
+		return ok("no task is shown to look at")
+	}
+	s, err := d.erp.Sample(ctx, d.sample)
+	if err != nil {
+		return notChecked("See the tasks to show.", "the tasks could not be read together: %s", detailOf(err))
+	}
+	var v verdict
+	if len(s.Unreadable) > 0 {
+		v = warn("Tell the makers of erp-calendar the form. Until then such a task stays as it is in the calendars.", "%s of %d have a date that cannot be read",
+			plural(sum(s.Unreadable), "task", "tasks"), sum(s.Dates))
+	} else {
+		v = ok("all readable, in %s", plural(len(s.Dates), "form", "forms"))
+	}
+	for _, form := range slices.Sorted(maps.Keys(s.Dates)) {
+		v.Details = append(v.Details, fmt.Sprintf("%q: %d", form, s.Dates[form]))
+	}
+	return v
+}
+
+func sum(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// checkUnassigned finds out what the ERP says of tasks without executors (E4).
+func (d *doctor) checkUnassigned(ctx context.Context) verdict {
+	heeds, known, ids, err := d.erp.HeedsUnassigned(ctx, d.states.StatesWithRoles(d.settings.ShownRoles))
+	switch {
+	case err != nil:
+		return bad("Ask the ERP for cat=task&action=get_list&employee_id=-1 by hand and see what it answers.", "the tasks without executors could not be listed: %s", detailOf(err))
+	case !known:
+		return ok("no task is shown to look at")
+	case !heeds:
+		return warn("Nothing can be set. A task whose last executor is taken off leaves the calendar after two readings, ten minutes apart, and the eleventh of a day is held.",
+			"the ERP's list of tasks without executors is the list of all")
+	case len(ids) == 0:
+		return ok("listed apart; there is none just now")
+	}
+	s, err := d.erp.Sample(ctx, ids[max(0, len(ids)-sample):])
+	if err != nil {
+		return ok("%s, listed apart: they leave the calendars at once", plural(len(ids), "task", "tasks"))
+	}
+	how := "and shown with an empty list"
+	if s.LeftOut > 0 {
+		how = "and shown without one, so that the list is asked"
+	}
+	return ok("%s, listed apart %s: they leave the calendars at once", plural(len(ids), "task", "tasks"), how)
 }
 
 func (d *doctor) judgeSection(cat, uses string) verdict {
@@ -304,7 +384,7 @@ func (d *doctor) checkRoles(context.Context) verdict {
 }
 
 // sample is how many tasks are read to see whether they can be.
-const sample = 20
+const sample = 100
 
 // checkTasks lists the tasks to show and reads a few of them, as the functions do.
 func (d *doctor) checkTasks(ctx context.Context) verdict {
@@ -319,6 +399,7 @@ func (d *doctor) checkTasks(ctx context.Context) verdict {
 		return v
 	}
 	some := ids[max(0, len(ids)-sample):]
+	d.sample = some
 	readings, err := d.erp.Tasks(ctx, some)
 	if err != nil {
 		return bad("Ask the ERP for cat=task&action=show with one of the ids by hand and see what it answers.", "the tasks could not be read: %s", detailOf(err))
@@ -336,6 +417,10 @@ func (d *doctor) checkTasks(ctx context.Context) verdict {
 		return v
 	}
 	v := ok("%s; %d read, all understood", plural(len(ids), "task", "tasks"), len(some))
+	if n := d.erp.Bears(); n < len(some) {
+		v = warn("Nothing has to be set: more are read in parts. Look into the ERP's PHP error log (memory_limit, max_execution_time).",
+			"%s; %d read, all understood, but the ERP gives no usable answer for more than %d at once", plural(len(ids), "task", "tasks"), len(some), n)
+	}
 	v.Data = data
 	return v
 }

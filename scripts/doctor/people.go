@@ -28,6 +28,10 @@ func (d *doctor) checkCards(ctx context.Context) verdict {
 	if errors.Is(err, userside.ErrNobody) {
 		return bad("Look into the ERP: either nobody works there, or the API key may not see employees.", "the ERP shows no employee at all")
 	}
+	if userside.Unreadable(err) {
+		// One bad record may be to blame (E2).
+		readings, err = d.erp.AllEmployees(ctx, nil)
+	}
 	if err != nil {
 		return bad("Ask the ERP for cat=employee&action=get_data by hand and see what it answers.", "the employees could not be read: %s", detailOf(err))
 	}

@@ -282,10 +282,12 @@ func (r *world) everything() map[string]any {
 		}
 	}
 	for _, q := range r.erp.Requests(nil) {
-		if q.Write || q.Params["employee_id"] != "" || !strings.HasPrefix(q.Action, "get_") && q.Action != "show" {
+		// Only of show does it write: into the task's history. Nothing read is nothing asked.
+		viewed := q.Params["employee_id"] != "" && q.Action != "get_list"
+		if q.Write || viewed || !strings.HasPrefix(q.Action, "get_") && q.Action != "show" && q.Action != "" {
 			wrote = append(wrote, "erp "+q.Cat+"/"+q.Action)
 		}
-		if q.KeyIn != "body" && r.env["ERP_KEY_IN_QUERY"] == "" {
+		if q.KeyIn == "query" && r.env["ERP_KEY_IN_QUERY"] == "" {
 			wrote = append(wrote, "the key was sent in "+q.KeyIn)
 		}
 	}

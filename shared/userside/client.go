@@ -127,9 +127,19 @@ type call struct {
 	// tolerate gives a well-formed ERROR back as a reply instead of an error: what the ERP
 	// answers about a single unknown id is not documented (shared/userside/README.md).
 	tolerate bool
+	// place is where parameters go: "" is both.
+	place place
 	// comments says that those of tasks are kept.
 	comments bool
 }
+
+// place is where parameters are sent.
+type place string
+
+const (
+	placeQuery place = "query"
+	placeBody  place = "body"
+)
 
 // failedAttempt is how one attempt failed.
 type failedAttempt struct {
@@ -257,9 +267,12 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt
 	// A value to be written may be a person's, and web servers log queries.
 	query := url.Values{}
 	for name, values := range form {
-		if inQuery[name] && !q.write && len(values[0]) <= maxInQuery || callNames[name] {
+		if q.place != placeBody && (inQuery[name] && !q.write && len(values[0]) <= maxInQuery || callNames[name]) {
 			query[name] = values
 		}
+	}
+	if q.place == placeQuery {
+		form = url.Values{}
 	}
 	if c.keyInQuery {
 		query.Set("key", c.key)

@@ -92,9 +92,9 @@ func uniq(ids []int64) []int64 {
 	return slices.Compact(ids)
 }
 
-// fire calls the hook; the lock must not be held.
-func (s *Server) fire(typ string, ids ...int64) {
-	if s.opt.Notify != nil && len(ids) > 0 {
+// fire calls the hook of an event of a kind; the lock must not be held.
+func (s *Server) fire(typ, kind string, ids ...int64) {
+	if s.opt.Notify != nil && len(ids) > 0 && s.hears(kind) {
 		s.opt.Notify(Change{Type: typ, IDs: slices.Clone(ids)})
 	}
 }
@@ -150,7 +150,7 @@ func (s *Server) addTask(t Task, tell bool) int64 {
 	s.putTask(n.ID, n)
 	s.mu.Unlock()
 	if tell {
-		s.fire(TaskChanged, n.ID)
+		s.fire(TaskChanged, eventCreated, n.ID)
 	}
 	return n.ID
 }
@@ -166,7 +166,7 @@ func (s *Server) changeTask(id int64, kind string, tell bool, fn func(*Task) err
 		return err
 	}
 	if tell {
-		s.fire(TaskChanged, id)
+		s.fire(TaskChanged, kind, id)
 	}
 	return nil
 }
@@ -306,7 +306,7 @@ func (s *Server) deleteTask(id int64, tell bool) error {
 		return fmt.Errorf("delete task %d: %w", id, ErrNotFound)
 	}
 	if tell {
-		s.fire(TaskDeleted, id)
+		s.fire(TaskDeleted, eventOther, id)
 	}
 	return nil
 }
@@ -321,7 +321,7 @@ func (s *Server) AddEmployee(e Employee) int64 {
 	}
 	s.putEmployee(n.ID, n)
 	s.mu.Unlock()
-	s.fire(EmployeeChanged, n.ID)
+	s.fire(EmployeeChanged, eventOther, n.ID)
 	return n.ID
 }
 
@@ -345,7 +345,7 @@ func (s *Server) changeEmployee(id int64, tell bool, fn func(*Employee)) error {
 		return fmt.Errorf("change employee %d: %w", id, ErrNotFound)
 	}
 	if tell {
-		s.fire(EmployeeChanged, id)
+		s.fire(EmployeeChanged, eventOther, id)
 	}
 	return nil
 }
@@ -384,7 +384,7 @@ func (s *Server) DeleteEmployee(id int64) error {
 	if !ok {
 		return fmt.Errorf("delete employee %d: %w", id, ErrNotFound)
 	}
-	s.fire(EmployeeDeleted, id)
+	s.fire(EmployeeDeleted, eventOther, id)
 	return nil
 }
 

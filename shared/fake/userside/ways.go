@@ -12,8 +12,7 @@ import (
 // Ways are the questions about UserSide that nobody has proved an answer to, each field
 // one of the ways in which an ERP may behave. The zero value of every field is the ERP that
 // has been assumed so far; any of them may be set together. The row (E1 to E8) is that of
-// shared/userside/README.md and of the names in Server.Met and Ways.Names. E7, the event
-// handlers, is PHP's and not played here.
+// shared/userside/README.md and of the names in Server.Met and Ways.Names.
 type Ways struct {
 	// Parameters says where parameters are read. E1: the wiki allows GET and POST, and
 	// every public client puts all into the query.
@@ -50,6 +49,11 @@ type Ways struct {
 	// Off is how a checkbox that is not ticked ("0") is spelled. E6.
 	Off string
 
+	// Events says which of the ERP's events reach the connector's handlers. E7: the list of
+	// events is not public, and an ERP that scans its handlers finds none that are registered
+	// in a loop. How PHP runs or scans them is scripts/userside/testdata/erp.php.
+	Events EventSet
+
 	// ExecutorsUndated leaves date.update as it is when executors or divisions change. E8:
 	// nothing is known.
 	ExecutorsUndated bool
@@ -63,6 +67,16 @@ const (
 	ParametersAnywhere ParameterPlace = "" // body before query, as PHP's $_REQUEST
 	ParametersInQuery  ParameterPlace = "query"
 	ParametersInBody   ParameterPlace = "body"
+)
+
+// EventSet is which of the ERP's events reach handlers.
+type EventSet string
+
+// The sets of events.
+const (
+	EventsAll    EventSet = ""
+	EventsPublic EventSet = "public" // a task is created, or enters another state
+	EventsNone   EventSet = "none"
 )
 
 // Spoiling is what a spoiled answer looks like.
@@ -91,6 +105,8 @@ const (
 	wayNoDate    = "E5 other zero dates"
 	wayHidden    = "E6 hidden characters"
 	wayOff       = "E6 other words for off"
+	wayPublic    = "E7 public events only"
+	waySilent    = "E7 no events"
 	wayUndated   = "E8 executors change no date"
 )
 
@@ -102,6 +118,7 @@ func (w Ways) Names() []string {
 		wayRoles: len(w.OddRoles) > 0, wayHours: len(w.OddHours) > 0, wayRoleText: w.RolesAsText,
 		wayLeftOut: w.ExecutorsLeftOut, wayIgnored: w.UnassignedIgnored, wayDates: w.Dates != "", wayNoDate: w.NoDate != "",
 		wayHidden: w.Hidden != "", wayOff: w.Off != "", wayUndated: w.ExecutorsUndated,
+		wayPublic: w.Events == EventsPublic, waySilent: w.Events == EventsNone,
 	}
 	maps.DeleteFunc(set, func(_ string, is bool) bool { return !is })
 	return slices.Sorted(maps.Keys(set))
@@ -119,6 +136,7 @@ func (w Ways) Only(rows ...string) Ways {
 		"E4": func() { out.ExecutorsLeftOut, out.UnassignedIgnored = w.ExecutorsLeftOut, w.UnassignedIgnored },
 		"E5": func() { out.Dates, out.NoDate = w.Dates, w.NoDate },
 		"E6": func() { out.Hidden, out.Off = w.Hidden, w.Off },
+		"E7": func() { out.Events = w.Events },
 		"E8": func() { out.ExecutorsUndated = w.ExecutorsUndated },
 	} {
 		if slices.Contains(rows, row) {
@@ -162,6 +180,9 @@ func Draw(r *rand.Rand) Ways {
 		w.Off = []string{"Нет", "Ні", "N", "0.0"}[r.IntN(4)]
 	}
 	w.ExecutorsUndated = one(4)
+	if one(4) {
+		w.Events = []EventSet{EventsPublic, EventsNone}[r.IntN(2)]
+	}
 	return w
 }
 
@@ -310,6 +331,31 @@ func (w writer) field(v string) string {
 		v = off
 	}
 	return w.text(v)
+}
+
+// Kinds of events, as far as EventsPublic tells them apart.
+const (
+	eventCreated = "created"
+	eventState   = "state"
+	eventOther   = "other"
+)
+
+// hears reports whether an event of a kind reaches the connector's handlers.
+func (s *Server) hears(kind string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.opt.Ways.Events {
+	case EventsPublic:
+		if kind == eventCreated || kind == eventState {
+			return true
+		}
+		s.meet(wayPublic)
+		return false
+	case EventsNone:
+		s.meet(waySilent)
+		return false
+	}
+	return true
 }
 
 // undated is a task's date.update after a change of its executors or divisions. The lock

@@ -121,10 +121,34 @@ func TestWaysAreDrawnFromASeed(t *testing.T) {
 			seen[name] = true
 		}
 	}
-	if len(seen) != 10 {
+	if len(seen) != 12 {
 		t.Errorf("drawn were %v", seen)
 	}
 	if got := (Ways{}).String(); got != "as assumed" {
 		t.Errorf("no way is %q", got)
+	}
+}
+
+// E7: only some events, or none, reach the connector's handlers.
+func TestEventsThatReachNoHandler(t *testing.T) {
+	for set, want := range map[EventSet]int{EventsAll: 5, EventsPublic: 2, EventsNone: 0} {
+		told := 0
+		s := New(Options{Now: time.Now, APIKey: "key", Notify: func(...Change) { told++ }, Ways: Ways{Events: set}})
+		s.Load(Data{
+			Types:     []TaskType{{ID: 1}},
+			States:    []TaskState{{ID: 1, Role: RoleNotCompleted}, {ID: 2, Role: RoleCompleted}},
+			Employees: []Employee{{ID: 7}},
+		})
+		id := s.AddTask(Task{TypeID: 1, Executors: []int64{7}})
+		for _, err := range []error{
+			s.MoveTask(id, time.Now()), s.CloseTask(id), s.UpdateEmployee(7, func(e *Employee) { e.Name = "Olena" }), s.DeleteTask(id),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if told != want {
+			t.Errorf("%q: told of %d, want %d", set, told, want)
+		}
 	}
 }
