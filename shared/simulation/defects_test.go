@@ -230,12 +230,20 @@ func defects() map[string]simulation.Defect {
 			q.Del("sendUpdates")
 			r.URL.RawQuery = q.Encode()
 		}),
-		"activity not written": tampering(nil, func(ref store.Ref, _ any) bool { return ref.Collection != store.Activity }),
+		"404 believed at once":           goneAtOnce(),
+		"zone compared by spelling":      zoneBySpelling(),
+		"role raised":                    roleRaised(),
+		"ownership judged by employee":   ownedByEmployee(),
+		"missing map taken for evidence": mapFilledIn(),
+		"activity not written":           tampering(nil, func(ref store.Ref, _ any) bool { return ref.Collection != store.Activity }),
 	}
 }
 
 // rowsOf are the rows that a defect needs; what else is drawn only makes it rarer to meet.
-var rowsOf = map[string][]string{"dirty counter not checked": {"E8"}}
+var rowsOf = map[string][]string{
+	"dirty counter not checked": {"E8"}, "404 believed at once": {"G1"}, "zone compared by spelling": {"G3"}, "role raised": {"G6"},
+	"missing map taken for evidence": {"E4"},
+}
 
 // TestDefectsAreCaught plants defects between the product and its surroundings: that the
 // auditor finds nothing in the product proves something only if it would find these.
@@ -255,6 +263,10 @@ func TestDefectsAreCaught(t *testing.T) {
 		case "generation not written ahead":
 			// An event's id rarely gets another generation.
 			oftener = map[simulation.Kind]int{simulation.OwnerDelete: 6, simulation.OwnerEmptyBin: 12, simulation.Reconcile: 6, simulation.Kill: 10}
+		case "404 believed at once":
+			oftener = map[simulation.Kind]int{simulation.FaultSpell: 6, simulation.Reconcile: 4}
+		case "ownership judged by employee":
+			oftener = map[simulation.Kind]int{simulation.OwnerMoveTo: 10}
 		case "dirty counter not checked":
 			oftener = map[simulation.Kind]int{simulation.TaskReassign: 30, simulation.FaultGoogle: 5}
 		}
