@@ -234,6 +234,7 @@ func defects() map[string]simulation.Defect {
 		"zone compared by spelling":      zoneBySpelling(),
 		"role raised":                    roleRaised(),
 		"ownership judged by employee":   ownedByEmployee(),
+		"one bad record stops the batch": batchStopped(),
 		"missing map taken for evidence": mapFilledIn(),
 		"activity not written":           tampering(nil, func(ref store.Ref, _ any) bool { return ref.Collection != store.Activity }),
 	}
@@ -242,7 +243,7 @@ func defects() map[string]simulation.Defect {
 // rowsOf are the rows that a defect needs; what else is drawn only makes it rarer to meet.
 var rowsOf = map[string][]string{
 	"dirty counter not checked": {"E8"}, "404 believed at once": {"G1"}, "zone compared by spelling": {"G3"}, "role raised": {"G6"},
-	"missing map taken for evidence": {"E4"},
+	"missing map taken for evidence": {"E4"}, "one bad record stops the batch": {"E2"},
 }
 
 // TestDefectsAreCaught plants defects between the product and its surroundings: that the
@@ -265,6 +266,8 @@ func TestDefectsAreCaught(t *testing.T) {
 			oftener = map[simulation.Kind]int{simulation.OwnerDelete: 6, simulation.OwnerEmptyBin: 12, simulation.Reconcile: 6, simulation.Kill: 10}
 		case "404 believed at once":
 			oftener = map[simulation.Kind]int{simulation.FaultSpell: 6, simulation.Reconcile: 4}
+		case "one bad record stops the batch":
+			oftener = map[simulation.Kind]int{simulation.ERPBadRecord: 5}
 		case "ownership judged by employee":
 			oftener = map[simulation.Kind]int{simulation.OwnerMoveTo: 10}
 		case "dirty counter not checked":

@@ -127,11 +127,20 @@ func (w *world) inviteOutside() {
 	}
 }
 
-// mendERP ends what somebody spoiled in the ERP.
-func (w *world) mendERP() {
-	w.erp.ChangeWays(func(to *fakeerp.Ways) {
-		to.BadTasks, to.BadEmployees, to.OddHours, to.OddRoles = nil, nil, nil, nil
-	})
+// mendAllButTasks ends what somebody spoiled in the ERP, but for tasks: those may stay
+// unreadable while everything else is right. Settings are saved only if everybody can be read.
+func (w *world) mendAllButTasks() {
+	w.erp.ChangeWays(func(to *fakeerp.Ways) { to.BadEmployees, to.OddHours, to.OddRoles = nil, nil, nil })
+}
+
+func (w *world) mendTasks() {
+	w.erp.ChangeWays(func(to *fakeerp.Ways) { to.BadTasks = nil })
+}
+
+// badTasks are those of which the ERP gives no answer.
+func (w *world) badTasks() (ids []int64) {
+	w.erp.ChangeWays(func(now *fakeerp.Ways) { ids = slices.Clone(now.BadTasks) })
+	return ids
 }
 
 // newDomain gives everybody an address under another domain.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -130,4 +132,40 @@ func mapFilledIn() simulation.Defect {
 		body = bytes.ReplaceAll(body, []byte(`"staff":{}`), []byte(`"staff":{"division":[]}`))
 		return bytes.ReplaceAll(body, []byte(`"staff":{"division"`), []byte(`"staff":{"employee":[],"worker":[],"division"`))
 	})}
+}
+
+// batchSpoiled is a batch of tasks that gave no answer: for a while none of its parts gives
+// one, either.
+type batchSpoiled struct {
+	http.RoundTripper
+	mu   sync.Mutex
+	ids  []string
+	more int // answers
+}
+
+func (b *batchSpoiled) RoundTrip(r *http.Request) (*http.Response, error) {
+	q := r.URL.Query()
+	if q.Get("cat") != "task" || q.Get("action") != "show" && q.Get("subcat") != "show" {
+		return b.RoundTripper.RoundTrip(r)
+	}
+	ids := strings.Split(q.Get("id"), ",")
+	return answering{b.RoundTripper, func(_ *http.Request, body []byte) []byte {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch part := slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(b.ids, id) }); {
+		case !json.Valid(body):
+			b.ids, b.more = append(b.ids, ids...), 100
+		case b.more == 0:
+			b.ids = nil
+		case part:
+			b.more--
+			return nil
+		}
+		return body
+	}}.RoundTrip(r)
+}
+
+// batchStopped: one bad record stops the batch that it is in.
+func batchStopped() simulation.Defect {
+	return simulation.Defect{Transport: func(t http.RoundTripper) http.RoundTripper { return &batchSpoiled{RoundTripper: t} }}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -208,7 +210,7 @@ func (w *world) comeToRest() {
 	w.faults.clear()
 	w.google.ClearFaults()
 	w.erp.ClearFaults()
-	w.mendERP()
+	w.mendAllButTasks()
 	w.allowOutside()
 	w.calm.Store(true)
 	for n := range w.slots {
@@ -237,6 +239,17 @@ func (w *world) comeToRest() {
 	w.decideHeld(heldReopen)
 	if !w.lookedAtByNewInstances() || !w.settle() {
 		return
+	}
+	if bad := w.badTasks(); len(bad) > 0 {
+		w.note("judged but for the tasks %v, then they are mended", bad)
+		w.auditor.Unreadable(bad...)
+		if w.judgeState(); len(w.violations) > 0 {
+			return
+		}
+		w.auditor.Unreadable()
+		if w.mendTasks(); !w.settle() {
+			return
+		}
 	}
 	w.judge()
 }
@@ -351,12 +364,16 @@ func (w *world) outstanding() string {
 
 // due finds the key that is due first; zero where there is none.
 func (w *world) due() (at time.Time, key string, err error) {
+	bad := w.badTasks()
 	for _, c := range []store.Collection{store.Employees, store.Tasks} {
-		docs, err := w.memory.Query(w.ctx, store.Query{Collection: c, Field: "due_at", Op: store.Exists, Limit: 1})
+		docs, err := w.memory.Query(w.ctx, store.Query{Collection: c, Field: "due_at", Op: store.Exists, Limit: 1 + len(bad)})
 		if err != nil {
 			return at, key, err
 		}
 		for _, d := range docs {
+			if c == store.Tasks && slices.ContainsFunc(bad, func(id int64) bool { return strings.TrimLeft(d.ID, "0") == strconv.FormatInt(id, 10) }) {
+				continue // nobody can say what is to become of it
+			}
 			due, err := dueAt(d)
 			if err != nil {
 				return at, key, err

@@ -141,6 +141,7 @@ type Auditor struct {
 	allowed          map[string][]time.Time
 	purges           []purge
 	connecting       []time.Time
+	unreadable       map[int64]bool       // tasks of which the ERP gives no answer
 	kept             map[string]time.Time // what an admin decided to keep, and when
 
 	tenant string
@@ -252,6 +253,17 @@ func (a *Auditor) Killed() {
 	defer a.mu.Unlock()
 	a.deletions[RuleCalendar].most++
 	a.deletions[RuleExtra].most += 3 // the guard grants one task's events together
+}
+
+// Unreadable notes of which tasks the ERP gives no answer from now on: their events are
+// not judged, and everything else is (rule 8.9).
+func (a *Auditor) Unreadable(tasks ...int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unreadable = map[int64]bool{}
+	for _, id := range tasks {
+		a.unreadable[id] = true
+	}
 }
 
 // Watch gives the violations found since the last call.

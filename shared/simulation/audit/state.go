@@ -192,6 +192,9 @@ func (j judgement) tasks(c *trackedCalendar, e fakeerp.Employee) {
 	for _, t := range j.w.tasks {
 		have := owned[t.ID]
 		delete(owned, t.ID)
+		if j.a.unreadable[t.ID] {
+			continue
+		}
 		v := Violation{Calendar: c.id, Task: t.ID, Employee: e.ID}
 		switch j.task(t, c, e) {
 		case due:
