@@ -33,15 +33,15 @@ func (p *employeePass) adjust(ctx context.Context) error {
 // is what the list of its events said of it; should that be older than the calendar
 // itself, the calendar decides.
 func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar) error {
-	kinds, differs := p.differs(head)
-	if !differs {
+	if _, differs := p.differs(head); !differs {
 		return p.reconsiderMark(ctx, head)
 	}
 	have, err := p.Google.Calendar(p.calls(ctx), head.ID)
 	if err != nil {
 		return err
 	}
-	if kinds, differs = p.differs(have); !differs {
+	kinds, differs := p.differs(have)
+	if !differs {
 		return p.reconsiderMark(ctx, have)
 	}
 	if err := p.rewrite(ctx, have); err != nil {
