@@ -138,16 +138,24 @@ func newWorld(t *testing.T) *world { t.Helper(); return newWorldAt(t, "https://s
 
 func newWorldAt(t *testing.T, base string) *world {
 	t.Helper()
+	return newWorldOn(t, base, func(now func() time.Time) store.Backend {
+		backend, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), now, bolt.NoSync())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return backend
+	})
+}
+
+// newWorldOn makes a world on a database of its own.
+func newWorldOn(t *testing.T, base string, open func(now func() time.Time) store.Backend) *world {
+	t.Helper()
 	w := &world{t: t, base: base, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
 		sent: &outbox{messages: map[string][]queue.Message{}}, logs: &bytes.Buffer{}}
 	w.google = google.New(google.Options{BaseURL: base + "/google", Now: w.clock, ClientID: "client-1", ClientSecret: "s",
 		RedirectURIs: []string{base + "/oauth/callback"}, AutoApprove: true, Seed: 1,
 		Accounts: []google.Account{{Sub: "100", Email: admin, Name: "Olena"}, {Sub: "200", Email: integration}}})
-	backend, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), w.clock, bolt.NoSync())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.store = store.New(backend)
+	w.store = store.New(open(w.clock))
 	t.Cleanup(func() { _ = w.store.Close() })
 	w.erp = &erp{catalogue: calendarsync.Catalogue{
 		States: map[calendarsync.StateID]calendarsync.State{

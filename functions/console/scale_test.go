@@ -1,0 +1,153 @@
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/store/memory"
+)
+
+// The largest company that the console is made for, and what a page of it may weigh and take.
+const (
+	manyEmployees, manyTasks = 1000, 20_000
+	mostCompressed           = 60 << 10
+	mostTime                 = 300 * time.Millisecond
+)
+
+// counted counts the documents that a page reads: what a query gives, and one for each thousand
+// that are counted.
+type counted struct {
+	store.Backend
+	reads atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, ref store.Ref, into any) (bool, error) {
+	c.reads.Add(1)
+	return c.Backend.Get(ctx, ref, into)
+}
+
+func (c *counted) Query(ctx context.Context, q store.Query) ([]store.Document, error) {
+	docs, err := c.Backend.Query(ctx, q)
+	c.reads.Add(int64(max(1, len(docs))))
+	return docs, err
+}
+
+func (c *counted) Count(ctx context.Context, q store.Query) (int, error) {
+	n, err := c.Backend.Count(ctx, q)
+	c.reads.Add(int64(1 + n/1000))
+	return n, err
+}
+
+// large fills a database with a company: everybody has a calendar, every tenth waits for one,
+// some have errors, and tasks wait, fail and are held.
+func large(t *testing.T, b store.Backend, employees, tasks int, now time.Time) {
+	t.Helper()
+	write := func(n int, doc func(i int) (store.Ref, any)) {
+		for from := 0; from < n; from += 400 {
+			err := b.Transact(t.Context(), func(tx store.Tx) error {
+				for i := from; i < min(n, from+400); i++ {
+					ref, rec := doc(i)
+					if err := tx.Set(ref, rec); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(employees, func(i int) (store.Ref, any) {
+		e := store.EmployeeRecord{ID: int64(i + 1), Name: fmt.Sprintf("Працівник Довгопрізвищенко-Чудернацький %d", i), Address: fmt.Sprintf("employee.number.%d@provider.example", i), State: store.StateActive,
+			Calendar: &store.CalendarRecord{ID: fmt.Sprintf("%064x@group.calendar.google.com", i), Epoch: "e", From: now, RuleSeen: true}}
+		switch {
+		case i%10 == 3:
+			e.State, e.Calendar = store.StatePending, nil
+			e.PendingSince = now
+		case i%50 == 7:
+			e.State, e.Failed = store.StateError, "yes"
+			e.Failure = &store.Failure{Kind: "forbidden", At: now, Count: 3, Message: "share the calendar"}
+		}
+		return store.Ref{Collection: store.Employees, ID: fmt.Sprintf("%019d", e.ID)}, &e
+	})
+	write(tasks, func(i int) (store.Ref, any) {
+		who := int64(i%employees + 1)
+		rec := store.TaskRecord{ID: int64(i + 1), Employees: []int64{who}}
+		rec.SetMapping(who, store.Mapping{Epoch: "e", EventID: fmt.Sprintf("event%d", i), State: store.MappingLive, Sent: "hash"})
+		switch i % 100 {
+		case 1:
+			rec.PendingSince = now
+		case 2:
+			rec.Failed, rec.Failure = "yes", &store.Failure{Kind: "source-invalid", At: now, Count: 2, Message: "read the task"}
+		case 3:
+			m, _ := rec.Mapping(who)
+			m.HeldSince, m.HeldFor, m.HeldTitle = now, "missing", "Підключення, вул. Довга 12"
+			rec.SetMapping(who, m)
+			rec.Held = store.HeldWaiting
+		}
+		return store.Ref{Collection: store.Tasks, ID: fmt.Sprintf("%019d", rec.ID)}, &rec
+	})
+}
+
+// overviewReads counts what the overview reads of a company of a size.
+func overviewReads(t *testing.T, employees, tasks int) int64 {
+	t.Helper()
+	b := &counted{}
+	w := newWorldOn(t, "https://site.test", func(now func() time.Time) store.Backend { b.Backend = memory.New(now); return b })
+	large(t, b, employees, tasks, w.clock())
+	browser := w.signedIn()
+	b.reads.Store(0)
+	if p := browser.get("/"); p.status != http.StatusOK {
+		t.Fatalf("%d", p.status)
+	}
+	return b.reads.Load()
+}
+
+// TestTheOverviewReadsAFewRecordsWhateverTheCompany: a look at it costs a large company no
+// more than what counting a thousand costs, and what is bounded.
+func TestTheOverviewReadsAFewRecordsWhateverTheCompany(t *testing.T) {
+	small, many := overviewReads(t, 10, 200), overviewReads(t, manyEmployees, manyTasks)
+	t.Logf("%d reads of 10 employees, %d of %d", small, many, manyEmployees)
+	if many > small+10 || many > 60 {
+		t.Errorf("%d reads of 10 employees, %d of %d", small, many, manyEmployees)
+	}
+}
+
+// TestPagesOfALargeCompanyAreLight shows each page of 1,000 employees and 20,000 tasks as it
+// travels: compressed, and made in time.
+func TestPagesOfALargeCompanyAreLight(t *testing.T) {
+	var b store.Backend
+	w := newWorldOn(t, "https://site.test", func(now func() time.Time) store.Backend { b = memory.New(now); return b })
+	large(t, b, manyEmployees, manyTasks, w.clock())
+	browser := w.signedIn()
+	for _, path := range []string{"/", "/employees", "/employees?q=900", "/employees/8", "/held", "/failures", "/activity", "/connections", "/figures", "/settings", "/tasks/3", "/guide/uk"} {
+		best, size := time.Hour, 0
+		for range 5 { // the machine may be busy with something else
+			r := browser.request(http.MethodGet, path, nil)
+			r.Header.Set("Accept-Encoding", "gzip")
+			began := time.Now()
+			p := browser.do(r)
+			best = min(best, time.Since(began))
+			if p.status != http.StatusOK {
+				t.Fatalf("%s: %d", path, p.status)
+			}
+			if size = len(p.body); p.header.Get("Content-Encoding") != "gzip" && size > 2048 {
+				t.Errorf("%s: %d bytes, not compressed", path, size)
+			}
+		}
+		t.Logf("%-18s %6d bytes %v", path, size, best.Round(time.Millisecond))
+		if size > mostCompressed || best > mostTime {
+			t.Errorf("%s: %d bytes in %v", path, size, best.Round(time.Millisecond))
+		}
+	}
+	if !strings.Contains(browser.get("/").body, "<html") {
+		t.Error("who takes no gzip gets none of it")
+	}
+}
