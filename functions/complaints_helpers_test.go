@@ -74,8 +74,8 @@ func backfill(t *testing.T, w *world.World, o world.Options) {
 		}
 	}
 	admin := newVisitor(t, w)
-	page := admin.visit("/Console/", world.Admin)
-	wantText(t, "the status page", page, "1 waits for its turn, the last about ", "Waits for its turn, as Google limits new calendars: about ")
+	wantText(t, "the overview", admin.visit("/Console/", world.Admin), "1 employee waits for a calendar.", "the last one is made about ")
+	wantText(t, "the employees", admin.visit("/Console/employees", world.Admin), "Waits for its turn", "Its turn comes about ")
 	if s := admin.status(); s.Employees.Active != 2 || s.Employees.Pending != 1 {
 		t.Errorf("status %+v, want two and one to come", s)
 	}
@@ -92,7 +92,7 @@ func backfill(t *testing.T, w *world.World, o world.Options) {
 		w.Google.Inject(fakegoogle.Fault{Method: "calendar.events.list", CalendarID: w.Calendar(ids[i]), Delay: slow})
 	}
 	w.Post("/Reconcile/", []byte("{}"), http.Header{"Content-Type": {"application/json"}}, http.StatusAccepted)
-	progress := regexp.MustCompile(`2 of 3, under way</strong> · about [1-9] s left`)
+	progress := regexp.MustCompile(`2 of 3, under way</strong> About [1-9] s left`)
 	eventually(t, func() bool { return progress.MatchString(admin.visit("/Console/", world.Admin)) })
 	w.Idle()
 	if run, _, err := w.Store.LastRun(t.Context(), "reconcile"); err != nil || run.Ended.IsZero() || run.Done != 3 || run.Repaired != 0 {
@@ -175,7 +175,7 @@ func addLink(t *testing.T, w *world.World, _ world.Options) {
 	if err != nil || status != http.StatusOK || u.Scheme+"://"+u.Host+u.Path != "https://calendar.google.com/calendar/r" || string(added) != w.Calendar(who) {
 		t.Errorf("link %q (status %d) adds calendar %q, want %q", link, status, added, w.Calendar(who))
 	}
-	if row := employeeRow(t, newVisitor(t, w).visit("/Console/", world.Admin), who); !strings.Contains(html.UnescapeString(row), `href="`+link+`"`) {
+	if row := employeeRow(t, newVisitor(t, w).visit("/Console/employees", world.Admin), who); !strings.Contains(html.UnescapeString(row), `href="`+link+`"`) {
 		t.Errorf("the console does not link to %s: %s", link, row)
 	}
 	wantReaders(t, w, w.Calendar(who), "olena@provider.example") // who adds it sees it
@@ -207,7 +207,7 @@ func oauthPain(t *testing.T, w *world.World, _ world.Options) {
 	w.Employee("Olena")
 	w.Idle()
 	admin, redirect := newVisitor(t, w), w.URL+"/OAuth/callback"
-	wantText(t, "the status page", admin.visit("/Console/", world.Admin), "redirect_uri_mismatch", ">"+redirect+"<")
+	wantText(t, "the connections", admin.visit("/Console/connections", world.Admin), "redirect_uri_mismatch", ">"+redirect+"<")
 	connect := func(how func(address string) (string, error)) string { return admin.follow("/Console/connect", how) }
 	allow := func(account string, scopes ...string) func(string) (string, error) {
 		return func(address string) (string, error) { return w.Google.Approve(address, account, scopes...) }
@@ -239,7 +239,8 @@ func oauthPain(t *testing.T, w *world.World, _ world.Options) {
 	if n := alarms(w, "grant-expiring"); n != 1 {
 		t.Errorf("%d alarms of the end to come, want one", n)
 	}
-	wantText(t, "the status page", admin.visit("/Console/", world.Admin), "The permission ends in 29 h", "publish the app")
+	wantText(t, "the overview", admin.visit("/Console/", world.Admin), "The permission of Google ends", "publish the app")
+	wantText(t, "the connections", admin.visit("/Console/connections", world.Admin), "The permission ends in 29 h", "Publish the app")
 }
 
 func secondPass(t *testing.T, w *world.World, _ world.Options) {

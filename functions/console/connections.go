@@ -255,6 +255,9 @@ func report(s status.Status) string {
 	line("report", at(s.Now))
 	line("state", s.Answer().State)
 	for _, p := range s.Problems() {
+		if p.Kind == status.OtherAccount {
+			p.Detail = "" // an address
+		}
 		line("problem", p.Kind, p.Level, "since", at(p.Since), "count", p.Count, p.Detail)
 	}
 	line("google", "connected", s.Connected, "since", at(s.Account.ConnectedAt), "grant ends", at(s.Account.GrantExpiresAt), "scopes", len(s.Account.Scopes))
