@@ -49,13 +49,21 @@ func (b *bench) takenOver() *instance {
 	return b.start(0)
 }
 
-// world is all that employees and the account's owner see.
-func (b *bench) world() map[string]any {
+// seen is what employees and the account's owner see of a calendar.
+type seen struct {
+	Description, Name, Zone string
+	Deleted                 bool
+	Rules                   []fakegoogle.RuleSnapshot
+	Events                  int
+}
+
+// world is all that they see.
+func (b *bench) world() map[string]seen {
 	b.t.Helper()
-	all := map[string]any{}
+	all := map[string]seen{}
 	for _, c := range b.google.Calendars() {
 		if !c.Primary {
-			all[c.ID] = []any{c.Description, c.Summary, c.TimeZone, c.Deleted, c.Rules, len(b.google.Events(c.ID))}
+			all[c.ID] = seen{c.Description, c.Summary, c.TimeZone, c.Deleted, c.Rules, len(b.google.Events(c.ID))}
 		}
 	}
 	return all
@@ -212,7 +220,7 @@ func TestStartingAfreshTouchesNothingOfBefore(t *testing.T) {
 		t.Errorf("%d calendars were made", n)
 	}
 	for _, id := range ids {
-		if c := b.record(id).Calendar; c != nil && before[c.ID] != nil {
+		if c := b.record(id).Calendar; c != nil && before[c.ID].Description != "" {
 			t.Errorf("employee %d was given the other installation's calendar", id)
 		}
 	}
@@ -234,7 +242,7 @@ func TestStartingAfreshTouchesNothingOfBefore(t *testing.T) {
 	i.fullRun()
 	same("purged")
 	for id, c := range b.world() {
-		if _, old := before[id]; !old && !c.([]any)[3].(bool) {
+		if _, old := before[id]; !old && !c.Deleted {
 			t.Error("the purge left a calendar of its own")
 		}
 	}
