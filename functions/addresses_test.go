@@ -41,10 +41,10 @@ func staff(t *testing.T, w *world.World, n int) (ids []int64) {
 		if len(readBy(w, ids, 1)) == n {
 			break
 		}
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		w.Poll()
 	}
-	time.Sleep(3 * time.Hour) // the bucket is full again
+	<-time.After(3 * time.Hour) // the bucket is full again
 	w.Poll()
 	return ids
 }
@@ -91,7 +91,7 @@ func TestManyNewAddressesAtOnceWaitForTheirTurns(t *testing.T) {
 			t.Errorf("%d of 30 see the new task", n)
 		}
 		for range 9 {
-			time.Sleep(5 * time.Minute)
+			<-time.After(5 * time.Minute)
 			w.Poll()
 			moved()
 		}
@@ -125,7 +125,7 @@ func TestAFormerAddressReadsForADayAtMost(t *testing.T) {
 		_, err := w.Store.PauseCreations(t.Context(), world.Sub)
 		must(t, err)
 		for range 26 {
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			w.Poll()
 		}
 		if n := former(); n != 0 {

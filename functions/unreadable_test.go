@@ -72,17 +72,17 @@ func TestOneBadEmployeeStopsNobodyElse(t *testing.T) {
 					for range 4 {
 						w.Poll()
 						w.Idle()
-						time.Sleep(10 * time.Minute)
+						<-time.After(10 * time.Minute)
 					}
 					if w.Calendar(last) == "" {
 						t.Error("an absence among unreadable answers deleted a calendar")
 					}
 					w.ERP.ChangeWays(func(ways *fakeerp.Ways) { ways.BadEmployees = nil })
-					time.Sleep(8 * time.Hour)
+					<-time.After(8 * time.Hour)
 					for range 4 {
 						w.Poll()
 						w.Idle()
-						time.Sleep(20 * time.Minute)
+						<-time.After(20 * time.Minute)
 					}
 					if w.Calendar(last) != "" || w.Calendar(bad) == "" {
 						t.Errorf("mended: calendars of who was deleted: %q, of the bad one: %q", w.Calendar(last), w.Calendar(bad))
@@ -103,7 +103,7 @@ func TestAnERPWhoseEventsReachNobodyIsTold(t *testing.T) {
 			inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
 				who := w.Employee("Olena")
 				w.Idle()
-				time.Sleep(25 * time.Hour) // whatever came was a day ago
+				<-time.After(25 * time.Hour) // whatever came was a day ago
 				w.Poll()
 				w.ERP.ChangeWays(func(ways *fakeerp.Ways) { ways.Events = events })
 				var ids []int64
@@ -115,7 +115,7 @@ func TestAnERPWhoseEventsReachNobodyIsTold(t *testing.T) {
 					must(t, w.ERP.MoveTask(id, w.Tomorrow(10)))
 				}
 				for range 5 {
-					time.Sleep(5 * time.Minute)
+					<-time.After(5 * time.Minute)
 					w.Poll()
 				}
 				for _, at := range w.Starts(who) {

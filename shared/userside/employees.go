@@ -158,14 +158,13 @@ func (c *Client) askForEmployees(ctx context.Context, ask, ids []calendarsync.Em
 
 // rememberShown keeps one who came back, to see later whether the ERP shows anybody.
 func (c *Client) rememberShown(ids []calendarsync.EmployeeID, readings employeeReadings) {
-	for _, id := range ids {
-		if readings[id].Employee != nil {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.shown = id
-			return
-		}
+	i := slices.IndexFunc(ids, func(id calendarsync.EmployeeID) bool { return readings[id].Employee != nil })
+	if i < 0 {
+		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shown = ids[i]
 }
 
 // neighbours is how many numbers around those who give no answer are asked for together.
