@@ -169,15 +169,6 @@ func readColors(v url.Values, t *typed, s *calendarsync.Settings, faults *settin
 	}
 }
 
-// fieldLabels names fields as the form does.
-func fieldLabels(t i18n.Texts, names []string) string {
-	labels := make([]string, len(names))
-	for i, n := range names {
-		labels[i] = "“" + label(t, n) + "”"
-	}
-	return strings.Join(labels, ", ")
-}
-
 // label is a setting's name in the form; what is none is given as it is.
 func label(t i18n.Texts, name string) string {
 	if !t.Has("settings.label." + name) {
