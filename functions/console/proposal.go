@@ -26,8 +26,22 @@ import (
 // namedMost is how many people a plan names at each of its points.
 const namedMost = 20
 
-// planDeadline bounds what a plan reads: all records, and the ERP's employees.
-const planDeadline = 30 * time.Second
+const (
+	// planDeadline bounds a request that makes a plan: it reads the ERP's employees, and all
+	// records, and whoever presses a button has an answer within half a minute.
+	planDeadline = 25 * time.Second
+	// planERPDeadline is the part of it in which the ERP has to answer.
+	planERPDeadline = 12 * time.Second
+)
+
+// planned bounds a request that makes a plan.
+func planned(next withSession) withSession {
+	return func(w http.ResponseWriter, r *http.Request, s signin.Session) {
+		ctx, cancel := context.WithTimeout(r.Context(), planDeadline)
+		defer cancel()
+		next(w, r.WithContext(ctx), s)
+	}
+}
 
 // proposal is what an admin wants to save, before they have seen what that would do.
 type proposal struct {
@@ -98,8 +112,6 @@ func (p proposal) basis() plan.Basis {
 
 // makePlan reads what a plan rests on, and makes it.
 func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
-	ctx, cancel := context.WithTimeout(ctx, planDeadline)
-	defer cancel()
 	b, next := p.basis(), p.applied()
 	var err error
 	if b.Employees, err = h.Store.Employees(ctx); err != nil {

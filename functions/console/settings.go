@@ -146,7 +146,7 @@ type knownERP struct {
 func (h *handler) readERP(r *http.Request) knownERP {
 	deadline := erpDeadline
 	if r.Method == http.MethodPost {
-		deadline = planDeadline
+		deadline = planERPDeadline
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
