@@ -82,6 +82,11 @@ func (t countedTx) Get(ref store.Ref, into any) (bool, error) {
 	return t.Tx.Get(ref, into)
 }
 
+func (t countedTx) Known(ref store.Ref, into any) (bool, error) {
+	t.c.add(1, 0)
+	return t.Tx.Known(ref, into)
+}
+
 func (t countedTx) Set(ref store.Ref, doc any) error {
 	t.c.add(0, 1)
 	text, err := json.Marshal(doc)

@@ -49,7 +49,10 @@ func (c *counting) Transact(ctx context.Context, f func(tx store.Tx) error) erro
 		if runs++; runs > 1 {
 			c.reruns.Add(1)
 		}
-		return f(countingTx{tx, c})
+		t := countingTx{tx, c, map[store.Ref]bool{}}
+		err := f(t)
+		c.reads.Add(int64(len(t.known)))
+		return err
 	})
 }
 
@@ -86,6 +89,14 @@ func (c *counting) Now(ctx context.Context) (time.Time, error) {
 type countingTx struct {
 	store.Tx
 	c *counting
+	// known are documents that were known and are not written: the commit reads them.
+	known map[store.Ref]bool
+}
+
+// Known counts no read: the process saw the document last.
+func (t countingTx) Known(ref store.Ref, into any) (bool, error) {
+	t.known[ref] = true
+	return t.Tx.Known(ref, into)
 }
 
 func (t countingTx) Get(ref store.Ref, into any) (bool, error) {
@@ -95,10 +106,12 @@ func (t countingTx) Get(ref store.Ref, into any) (bool, error) {
 
 func (t countingTx) Set(ref store.Ref, doc any) error {
 	t.c.writes.Add(1)
+	delete(t.known, ref)
 	return t.Tx.Set(ref, doc)
 }
 
 func (t countingTx) Delete(ref store.Ref) error {
 	t.c.deletes.Add(1)
+	delete(t.known, ref)
 	return t.Tx.Delete(ref)
 }

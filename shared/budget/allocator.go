@@ -45,7 +45,8 @@ type nextWrite struct {
 // reservation is that of one caller who waits.
 type reservation struct {
 	calendar string
-	deadline time.Time // zero for none
+	lead     time.Duration // how long from now the slot may start at the earliest
+	deadline time.Time     // zero for none
 	// done is closed when the slot's start or an error is there.
 	done chan struct{}
 	at   time.Time
@@ -53,8 +54,8 @@ type reservation struct {
 }
 
 // slot gives the start of a slot that is now the caller's.
-func (a *allocator) slot(ctx context.Context, calendar string) (time.Time, error) {
-	t := &reservation{calendar: calendar, done: make(chan struct{})}
+func (a *allocator) slot(ctx context.Context, calendar string, lead time.Duration) (time.Time, error) {
+	t := &reservation{calendar: calendar, lead: lead, done: make(chan struct{})}
 	if err := a.join(ctx, t); err != nil {
 		return time.Time{}, err
 	}
@@ -201,6 +202,7 @@ func (a *allocator) reserve(ctx context.Context, batch []*reservation) {
 	r := store.SlotRequest{Account: a.account, Spacing: a.p.spacing, Window: window, Shortest: shortest, Ahead: a.share.ahead}
 	for _, t := range batch {
 		r.Calls = append(r.Calls, t.calendar)
+		r.Leads = append(r.Leads, t.lead)
 	}
 	if a.share.patient {
 		// Half of what was hoped for: others may have been quicker.

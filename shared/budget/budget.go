@@ -32,6 +32,9 @@ const (
 	lateWrite = 80 * time.Millisecond
 	lateSlots = 5
 	lateCall  = 1800 * time.Millisecond
+	// announcing is how much later a slot may start that is reserved while the write is
+	// announced: about as long as that takes beside the reservation itself.
+	announcing = 40 * time.Millisecond
 	// minPause is how soon a store that had nothing is asked again at the earliest.
 	minPause = 10 * time.Millisecond
 )
@@ -109,21 +112,59 @@ func LaneOf(ctx context.Context) queue.Lane {
 // told at once, and else transient: the context ended, or the store was silent
 // for two seconds.
 func (p *Pacer) Wait(ctx context.Context, account, calendar string) error {
+	a := p.allocator(account, LaneOf(ctx))
+	for {
+		at, err := a.slot(ctx, calendar, 0)
+		if err != nil {
+			return err
+		}
+		if used, err := p.use(ctx, calendar, at); used || err != nil {
+			return err
+		}
+	}
+}
+
+// use waits for a slot, and reports whether it is not too late for it.
+func (p *Pacer) use(ctx context.Context, calendar string, at time.Time) (used bool, err error) {
 	late := min(lateSlots*p.spacing, lateCall)
 	if calendar != "" {
 		late = min(late, lateWrite)
 	}
-	a := p.allocator(account, LaneOf(ctx))
-	for {
-		at, err := a.slot(ctx, calendar)
-		if err != nil {
-			return err
-		}
-		if err := p.sleepUntil(ctx, at); err != nil {
-			return err
-		}
-		if !p.now().After(at.Add(late)) {
-			return nil
+	if err := p.sleepUntil(ctx, at); err != nil {
+		return false, err
+	}
+	return !p.now().After(at.Add(late)), nil
+}
+
+// Reserve begins to reserve a live call's slot and gives what waits for it, as Wait
+// does: somebody is waiting for the call, and meanwhile it can be announced. A slot that
+// nobody comes for lapses, and one that is missed is replaced. nil for the bulk lane,
+// which uses all that there is and has nothing to lapse.
+func (p *Pacer) Reserve(ctx context.Context, account, calendar string) (wait func(ctx context.Context) error) {
+	if LaneOf(ctx) != queue.LaneLive {
+		return nil
+	}
+	type answer struct {
+		at  time.Time
+		err error
+	}
+	came := make(chan answer, 1)
+	go func() {
+		at, err := p.allocator(account, queue.LaneLive).slot(ctx, calendar, announcing)
+		came <- answer{at, err}
+	}()
+	return func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return failure.Wrap(failure.Transient, waiting, ctx.Err())
+		case got := <-came:
+			if got.err != nil {
+				return got.err
+			}
+			if used, err := p.use(ctx, calendar, got.at); used || err != nil {
+				return err
+			}
+			return p.Wait(ctx, account, calendar)
 		}
 	}
 }

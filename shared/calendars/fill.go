@@ -26,6 +26,8 @@ const (
 	batchSize = 10
 	// readSize is how many tasks are read from the ERP at a time (rule 8.3).
 	readSize = 100
+	// fewTasks are so few that comparing them costs as many calls as it could save.
+	fewTasks = 30
 	// misplacedAgain is how soon an event in another's calendar is tried again.
 	misplacedAgain = 10 * time.Second
 )
@@ -108,8 +110,12 @@ func (p *employeePass) fill(ctx context.Context) error {
 		return err
 	}
 	// What somebody held is most often held for another executor of this very message,
-	// and free by now.
-	again, err := p.syncEvents(ctx, first.Busy, listing)
+	// and done by now, or free.
+	busy, err := p.notDoneByOthers(ctx, first.Busy, listing)
+	if err != nil {
+		return err
+	}
+	again, err := p.syncEvents(ctx, busy, listing)
 	if err != nil || p.unfinished {
 		return err
 	}
@@ -124,7 +130,7 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	if err := p.extend(ctx); err != nil {
 		return googlecalendar.Calendar{}, nil, err
 	}
-	c := p.rec().Calendar
+	c, began := p.rec().Calendar, p.term.At(p.Now())
 	head, all, err := p.Google.Events(p.calls(ctx), c.ID)
 	if err == nil {
 		err = p.presentShown(ctx)
@@ -141,7 +147,7 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	if copies > 0 {
 		p.Log.WarnContext(ctx, "copies of events left alone", "employee", p.id, "calendar", c.ID, "copies", copies)
 	}
-	listing := &events.Listing{Employee: p.id, Epoch: c.Epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{}}
+	listing := &events.Listing{Employee: p.id, Epoch: c.Epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{}, Began: began}
 	for _, e := range ours {
 		listing.Events[e.Mark.Task] = append(listing.Events[e.Mark.Task], e)
 	}
@@ -204,6 +210,13 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	if err != nil {
 		return nil, err
 	}
+	if len(recs) == 0 && len(listing.Events) == 0 && len(ids) <= fewTasks {
+		// Nothing is remembered and nothing is there, so whatever is to be in the calendar
+		// differs. Reading the few tasks here could only tell those that are not to be in it,
+		// which the reading under their leases tells as well.
+		listing.ReadAt = p.term.At(p.Now())
+		return append(differing, ids...), nil
+	}
 	known := map[calendarsync.TaskID]store.TaskRecord{}
 	for _, r := range recs {
 		known[calendarsync.TaskID(r.ID)] = r
@@ -212,6 +225,7 @@ func (p *employeePass) differing(ctx context.Context, listing *events.Listing) (
 	if err != nil {
 		return nil, err
 	}
+	listing.ReadAt = p.term.At(p.Now())
 	for _, id := range ids {
 		rec := known[id]
 		rec.ID = int64(id)
@@ -311,6 +325,27 @@ func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.Task
 		})
 	}
 	return sum, batches.Wait()
+}
+
+// notDoneByOthers gives those of the tasks that somebody held whose events are not right
+// by now. One is right that was written since the list was begun, in a pass that read the
+// ERP after this one did, and that nothing is left to be done about: a further pass would
+// read the same and write nothing.
+func (p *employeePass) notDoneByOthers(ctx context.Context, tasks []calendarsync.TaskID, listing *events.Listing) ([]calendarsync.TaskID, error) {
+	var remaining []calendarsync.TaskID
+	for _, id := range tasks {
+		rec, _, err := p.Store.Task(ctx, int64(id))
+		if err != nil {
+			return nil, err
+		}
+		m, mapped := rec.Mapping(int64(p.id))
+		done := mapped && m.State == store.MappingLive && m.Epoch == listing.Epoch && m.AnnouncedAt.After(listing.ReadAt) &&
+			rec.Dirty == 0 && rec.DueAt.IsZero() && rec.Failure == nil && len(listing.Events[id]) == 0
+		if !done {
+			remaining = append(remaining, id)
+		}
+	}
+	return remaining, nil
 }
 
 // recordFilled records that the calendar holds what it ought to, unless what the list

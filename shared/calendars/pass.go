@@ -26,7 +26,8 @@ type employeePass struct {
 	id       calendarsync.EmployeeID
 	lease    store.EmployeeLease
 	term     pass.Term
-	writes   int // numbers the activity of this lease
+	ahead    *readAhead // nil for nothing
+	writes   int        // numbers the activity of this lease
 	settings calendarsync.Settings
 	// unreadable is a mark that did not come back from Google, as was known when the pass
 	// began; nil for none.
@@ -260,6 +261,16 @@ func (p *employeePass) decide(ctx context.Context) error {
 // keepAsReadAhead goes by what was read ahead, where it says nothing new. done is
 // false where the ERP has to be read again.
 func (p *employeePass) keepAsReadAhead(ctx context.Context) (done bool, err error) {
+	if p.readsAhead == nil || p.stop.Err != nil || p.order.Deleted || !atRest(*p.rec()) {
+		return false, nil
+	}
+	began := p.Now()
+	p.ahead = p.readsAhead()
+	if p.Now().Sub(began) > p.waits.Lease/9 {
+		if err := p.extend(ctx); err != nil {
+			return false, err
+		}
+	}
 	if p.employee = p.asReadAhead(); p.employee == nil {
 		return false, nil
 	}

@@ -15,8 +15,9 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
-// readAhead is what the ERP said at the beginning of a message of all of its employees:
-// read in hundreds, each task once (rule 8.3). It is older than the leases, so nothing
+// readAhead is what the ERP said of all employees of a message, when the first of them
+// who was at rest asked for it:
+// read in hundreds, each task once (rule 8.3). It is older than most leases, so nothing
 // is ever written from it: it shows where nothing differs, and whatever differs is read
 // again (rule 1.2). A nil one knows nothing.
 type readAhead struct {
@@ -172,10 +173,10 @@ func (p *employeePass) listTasks(ctx context.Context, l list, states []calendars
 	return p.ERP.ListTasks(p.calls(ctx), l.filter(states))
 }
 
-// asReadAhead gives the reading of the employee that was made ahead, if it says nothing
-// but what is remembered, so that nothing is to be done for what it says; else nil.
+// asReadAhead gives the reading of an employee at rest that was made ahead, if it says
+// nothing but what is remembered, so that nothing is to be done for what it says; else nil.
 func (p *employeePass) asReadAhead() *calendarsync.Employee {
-	if p.ahead == nil || p.stop.Err != nil || p.order.Deleted || !atRest(*p.rec()) {
+	if p.ahead == nil {
 		return nil
 	}
 	reading, rec := p.ahead.employees[p.id], p.rec()

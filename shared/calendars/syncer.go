@@ -49,6 +49,8 @@ type Store interface {
 	SettleEmployee(ctx context.Context, l *store.EmployeeLease, r store.Result) (released bool, err error)
 	// ForgetEmployee removes the record of one who has no calendar, with the lease.
 	ForgetEmployee(ctx context.Context, l *store.EmployeeLease) error
+	// Task reads one task's record.
+	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
 	// TasksOf lists the tasks that concern an employee or once did.
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
 	// ForgetMapping drops a task's memory of an event in any calendar of the employee
@@ -246,8 +248,9 @@ type message struct {
 	// stop is why nothing may be written to Google.
 	stop   pass.Stop
 	tenant string
-	// ahead is what was read of all of them together; nil for nothing.
-	ahead *readAhead
+	// readsAhead reads what concerns all of them, once, when the first of them asks for it,
+	// and gives nil where that failed; nil where nothing is to be read ahead.
+	readsAhead func() *readAhead
 }
 
 // Sync makes the employees' calendars right, a few at a time. An error means that
@@ -305,9 +308,28 @@ func (m *message) prepare(ctx context.Context, ids []calendarsync.EmployeeID) (e
 		// What Google or the grant fails with is recorded on the keys (rule 7.2).
 		m.stop, err = pass.Stop{Err: err}, nil
 	} else if err == nil && ahead {
-		m.ahead = m.readAhead(ctx, ids)
+		// Not before somebody at rest asks: of a calendar that is to be made or filled
+		// everything is read again.
+		m.readsAhead = once(func() *readAhead { return m.readAhead(ctx, ids) })
 	}
 	return err
+}
+
+// once gives what read gives, which it calls at most once. Unlike sync.OnceValue it has
+// others wait where a testing/synctest bubble sees it.
+func once[T any](read func() T) func() T {
+	var begun atomic.Bool
+	var value T
+	done := make(chan struct{})
+	return func() T {
+		if begun.Swap(true) {
+			<-done
+			return value
+		}
+		defer close(done)
+		value = read()
+		return value
+	}
 }
 
 // syncAll makes a pass over each employee, until the order's time is over.
@@ -375,7 +397,7 @@ func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (unfinis
 	}
 	p := &employeePass{message: *m, id: id, lease: lease, term: pass.Term{Began: began, Until: lease.Until, Length: m.waits.Lease}}
 	if lease.Dirty > 1 {
-		p.ahead = nil // others asked for a pass, maybe after it was read
+		p.readsAhead = nil // others asked for a pass, maybe after it was read
 	}
 	for {
 		p.begin()
@@ -392,7 +414,7 @@ func (m *message) sync(ctx context.Context, id calendarsync.EmployeeID) (unfinis
 			return p.unfinished, false, m.run.count(ctx, false, p.runResult())
 		}
 		// Marked dirty meanwhile: another pass, in a lease of full length.
-		p.ahead = nil
+		p.readsAhead, p.ahead = nil, nil
 		if err := p.extend(ctx); err != nil {
 			return false, false, err
 		}

@@ -45,6 +45,9 @@ func (t *taskPass) act(ctx context.Context, todo []write) {
 	for i := range todo {
 		t.prepare(&todo[i])
 	}
+	if t.s.Slots != nil && t.basis.tenant != "" && t.s.pause.Heard().IsZero() {
+		ctx = t.s.Slots.Reserve(ctx, todo[0].party.record.Calendar.ID)
+	}
 	rejected, err := t.announce(ctx, todo)
 	if err != nil {
 		t.fail(err)
@@ -101,7 +104,13 @@ func (t *taskPass) announce(ctx context.Context, todo []write) (rejected []int64
 	for i, w := range todo {
 		intents[i] = store.Intent{Employee: w.party.id, Mapping: w.intent, Activity: w.activity, Retiring: w.retiring}
 	}
-	return t.s.Store.IntendTask(ctx, &t.lease, intents)
+	rejected, err = t.s.Store.IntendTask(ctx, &t.lease, intents)
+	for i := range todo {
+		if m, there := t.lease.Record.Mapping(todo[i].party.id); err == nil && there {
+			todo[i].intent.AnnouncedAt = m.AnnouncedAt
+		}
+	}
+	return rejected, err
 }
 
 // carryOut makes an announced write.
@@ -301,7 +310,9 @@ func (t *taskPass) nextGeneration(ctx context.Context, w *write, a *placement) {
 	w.intent.EventID = calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id), w.intent.Generation)
 	w.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", t.lease.Token, w.party.id, t.lease.Pass, w.intent.Generation)
 	w.activity.Event = w.intent.EventID
-	rejected, err := t.announce(ctx, []write{*w})
+	again := []write{*w}
+	rejected, err := t.announce(ctx, again)
+	w.intent.AnnouncedAt = again[0].intent.AnnouncedAt
 	switch {
 	case err != nil:
 		a.under, a.err = settled, err

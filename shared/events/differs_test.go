@@ -51,6 +51,7 @@ func TestDiffersAsksForALookWhereverOneIsDue(t *testing.T) {
 	t.Parallel()
 	r := rules(t)
 	person := store.EmployeeRecord{ID: int64(employee), State: store.StateActive, Calendar: &store.CalendarRecord{ID: "c", Epoch: epoch}}
+	noon := time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
 	content := r.Decide(task(nil), calendarsync.Recipient{ID: employee}, false).Event
 	id := calendarsync.EventID(tenant, 7, employee, 0)
 	fields := calendarsync.Fields{Title: content.Title, Start: content.Start, End: content.End}
@@ -79,6 +80,12 @@ func TestDiffersAsksForALookWhereverOneIsDue(t *testing.T) {
 		reading calendarsync.TaskReading
 		want    bool
 	}{
+		// The list was begun at noon.
+		{"written since the list", with(func(m *store.Mapping) { m.AnnouncedAt = noon.Add(time.Second) }), nil, task(nil), false},
+		{"written since the list, not wanted any more", with(func(m *store.Mapping) { m.AnnouncedAt = noon.Add(time.Second) }), nil, closed, true},
+		{"written since the list, which shows it as it was", with(func(m *store.Mapping) { m.AnnouncedAt = noon.Add(time.Second) }), list(moved), task(nil), false},
+		{"written since the list, and there twice", with(func(m *store.Mapping) { m.AnnouncedAt = noon.Add(time.Second) }), list(another, there), task(nil), true},
+		{"written when the list was begun", with(func(m *store.Mapping) { m.AnnouncedAt = noon }), nil, task(nil), true},
 		{"all as it ought to be", &right, list(there), task(nil), false},
 		{"nothing there, nothing wanted", nil, nil, closed, false},
 		{"wanted, not there", nil, nil, task(nil), true},
@@ -110,7 +117,7 @@ func TestDiffersAsksForALookWhereverOneIsDue(t *testing.T) {
 			if row.mapping != nil {
 				rec.Mappings = map[string]store.Mapping{strconv.FormatInt(int64(employee), 10): *row.mapping}
 			}
-			seen := &events.Listing{Employee: employee, Epoch: epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{7: row.seen}}
+			seen := &events.Listing{Employee: employee, Epoch: epoch, Events: map[calendarsync.TaskID][]googlecalendar.Event{7: row.seen}, Began: noon}
 			if got := events.Differs(r, row.reading, rec, person, seen); got != row.want {
 				t.Errorf("differs: %v, want %v", got, row.want)
 			}

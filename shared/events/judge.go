@@ -196,7 +196,8 @@ func Differs(rules *calendarsync.Rules, reading calendarsync.TaskReading, rec st
 		// What is unfinished, held or absent deserves a pass, if only to clear it.
 		return true
 	case mapped && m.State == store.MappingLive:
-		if len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.SpelledAs(m.Returned, rules.Settings.TimeZone).Hash() != m.Returned {
+		older := listed.olderThan(m) && (len(shown) == 0 || len(shown) == 1 && shown[0].ID == m.EventID)
+		if !older && (len(shown) != 1 || shown[0].ID != m.EventID || shown[0].Fields.SpelledAs(m.Returned, rules.Settings.TimeZone).Hash() != m.Returned) {
 			return true
 		}
 		actual.Presence = calendarsync.Live

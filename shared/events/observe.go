@@ -47,6 +47,20 @@ type Records interface {
 	EmployeesOfDivisions(ctx context.Context, divisions []int64) ([]store.EmployeeRecord, error)
 }
 
+// readBeside gives the records that were read beside the ERP, and reads others.
+type readBeside struct {
+	Records
+	employees map[int64]*store.EmployeeRecord
+}
+
+// Employee gives one employee's record.
+func (r readBeside) Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error) {
+	if e := r.employees[id]; e != nil {
+		return *e, true, nil
+	}
+	return r.Records.Employee(ctx, id)
+}
+
 // gather finds everybody whom the task concerns or once concerned: those with an
 // event, the executors and division members of the reading, and the employee whose
 // listed calendar shows the task. They come by ascending id.
@@ -55,7 +69,7 @@ func (t *taskPass) gather(ctx context.Context) ([]party, error) {
 	if l := t.order.Listed; l != nil && len(l.Events[t.id]) > 0 {
 		ids[int64(l.Employee)] = true
 	}
-	return gather(ctx, t.s.Store, t.basis.rules, t.reading(), t.lease.Record, ids)
+	return gather(ctx, readBeside{t.s.Store, t.basis.employees}, t.basis.rules, t.reading(), t.lease.Record, ids)
 }
 
 // gather finds everybody whom a task concerns or once concerned, and those of ids.
@@ -168,6 +182,10 @@ func (t *taskPass) observe(ctx context.Context, p *party) error {
 	case p.mapping.Open():
 		return t.ask(ctx, p)
 	case !t.listed(p) || t.shownAsRemembered(p):
+		return nil
+	case t.order.Listed.olderThan(p.mapping) && !p.restored:
+		// Written since the list was begun, most often in the pass over another executor's
+		// calendar: how Google confirmed that write is newer than anything the list shows.
 		return nil
 	}
 	if err := t.ask(ctx, p); err != nil {

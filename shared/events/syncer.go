@@ -6,6 +6,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
@@ -61,6 +64,12 @@ type Google interface {
 	Event(ctx context.Context, calendarID, eventID string) (googlecalendar.Event, error)
 }
 
+// Slots reserves, while a write is announced, the slot of its call.
+type Slots interface {
+	// Reserve gives a context whose first write to the calendar has a slot on its way.
+	Reserve(ctx context.Context, calendarID string) context.Context
+}
+
 // Rules gives the settings and rules in force.
 type Rules interface {
 	pass.Settings
@@ -82,9 +91,11 @@ type Waits struct {
 
 // Deps are what a Syncer works with.
 type Deps struct {
-	Store   Store
-	ERP     ERP
-	Google  Google
+	Store  Store
+	ERP    ERP
+	Google Google
+	// Slots reserves the slots of writes; nil for none.
+	Slots   Slots
 	Rules   Rules
 	Account pass.Account
 	Tenant  Tenant
@@ -123,6 +134,15 @@ type Order struct {
 	remaining *remaining
 }
 
+// readAt is when all was read for which the order asks for passes. What only the list of
+// the calendar told is looked at again by whoever gives the order (Report.Busy).
+func (o Order) readAt() time.Time {
+	if o.Listed == nil || o.Deleted {
+		return time.Time{}
+	}
+	return o.Listed.ReadAt
+}
+
 // remaining counts the tasks of an order that are not done yet.
 type remaining struct {
 	n      atomic.Int64
@@ -141,6 +161,15 @@ type Listing struct {
 	Epoch    string
 	// Events are the product's own events by task, the highest generation first.
 	Events map[calendarsync.TaskID][]googlecalendar.Event
+	// Began is when the list was begun, and ReadAt when the ERP had been read to compare
+	// with it, both by the database's clock, or a little later; zero is not known.
+	Began, ReadAt time.Time
+}
+
+// olderThan reports whether the list was begun before the latest write to a mapped event
+// was announced, so that it cannot tell how that left the event.
+func (l *Listing) olderThan(m store.Mapping) bool {
+	return !l.Began.IsZero() && m.AnnouncedAt.After(l.Began)
 }
 
 // Report is what came of an order.
@@ -275,7 +304,7 @@ func (s *Syncer) acquire(ctx context.Context, o Order, ids []calendarsync.TaskID
 // acquireOne acquires one task's lease; began is the instance's clock before it.
 func (s *Syncer) acquireOne(ctx context.Context, o Order, id calendarsync.TaskID, began time.Time) (*taskPass, store.Outcome, error) {
 	lease, outcome, err := s.Store.AcquireTask(ctx, int64(id), store.Claim{
-		Message: o.Message, TTL: s.waits.Lease, Deleted: o.Deleted, Token: s.NewID(),
+		Message: o.Message, TTL: s.waits.Lease, Deleted: o.Deleted, Token: s.NewID(), ReadAt: o.readAt(),
 	})
 	return &taskPass{s: s, order: o, id: id, lease: lease, term: pass.Term{Began: began, Until: lease.Until, Length: s.waits.Lease}}, outcome, err
 }
@@ -289,10 +318,28 @@ type basis struct {
 	tenant string
 	// unreadable is a mark that Google did not give back; nil for none.
 	unreadable *store.UnreadableMark
+	// employees are the records of those whom the tasks concerned before, read beside the
+	// ERP. One that changes before a write is announced is noticed then (rule 1.6).
+	employees map[int64]*store.EmployeeRecord
 }
 
-// read reads the held tasks in one call, and what they are judged by.
-func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error) {
+// read reads the held tasks in one call, beside it the employees whom they concern, and
+// what they are judged by.
+func (s *Syncer) read(ctx context.Context, held []*taskPass) (basis, error) {
+	var in store.InstallationRecord
+	var employees map[int64]*store.EmployeeRecord
+	var beside errgroup.Group
+	beside.Go(func() error { employees = s.concerned(ctx, held); return nil })
+	beside.Go(func() (err error) { in, err = s.Tenant.Installation(ctx); return err })
+	b, err := s.readERP(ctx, held)
+	err = cmp.Or(err, beside.Wait())
+	b.employees, b.tenant, b.unreadable = employees, in.Tenant, in.Unreadable
+	return b, err
+}
+
+// readERP reads the held tasks, with rules that know their states and whose templates
+// show nothing that was not read.
+func (s *Syncer) readERP(ctx context.Context, held []*taskPass) (b basis, err error) {
 	ids := make([]calendarsync.TaskID, len(held))
 	for i, t := range held {
 		ids[i] = t.id
@@ -323,9 +370,35 @@ func (s *Syncer) read(ctx context.Context, held []*taskPass) (b basis, err error
 		}
 		// A template saved meanwhile shows what was not read.
 	}
-	in, err := s.Tenant.Installation(ctx)
-	b.tenant, b.unreadable = in.Tenant, in.Unreadable
-	return b, err
+	return b, nil
+}
+
+// concerned reads the employees whom the held tasks concern as far as is remembered.
+// Whoever cannot be read is read again where they are needed.
+func (s *Syncer) concerned(ctx context.Context, held []*taskPass) map[int64]*store.EmployeeRecord {
+	var ids []int64
+	for _, t := range held {
+		ids = append(append(ids, t.lease.Record.Mapped()...), t.lease.Record.Employees...)
+		if t.order.Listed != nil {
+			ids = append(ids, int64(t.order.Listed.Employee))
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	read := make([]*store.EmployeeRecord, len(ids))
+	_ = pass.Each(ids, maxLeases, func(i int, id int64) error {
+		if rec, found, err := s.Store.Employee(ctx, id); err == nil && found {
+			read[i] = &rec
+		}
+		return nil
+	})
+	out := map[int64]*store.EmployeeRecord{}
+	for i, id := range ids {
+		if read[i] != nil {
+			out[id] = read[i]
+		}
+	}
+	return out
 }
 
 // passOver makes one pass over each of the held tasks and gives those that became

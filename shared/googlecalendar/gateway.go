@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -110,6 +111,54 @@ func (g *Gateway) watched(ctx context.Context, o op, attempt func() error) error
 	return g.watcher.Called(ctx, o.method, o.key, attempt())
 }
 
+// reserver is a Pacer that can reserve a call's slot before the call is made.
+type reserver interface {
+	// Reserve gives what waits for the slot; nil where nothing is reserved.
+	Reserve(ctx context.Context, account, calendar string) (wait func(ctx context.Context) error)
+}
+
+// reserved is a slot on its way for one write to a calendar.
+type reserved struct {
+	calendar string
+	used     atomic.Bool
+	// wait comes once the account is known; nil for no slot.
+	wait chan func(ctx context.Context) error
+}
+
+type reservedKey struct{}
+
+// Reserve begins to reserve the slot of the first write to a calendar that is made with
+// the context that it gives, while that write is announced. As for every call the token
+// is fetched first.
+func (g *Gateway) Reserve(ctx context.Context, calendarID string) context.Context {
+	p, ok := g.pacer.(reserver)
+	if !ok {
+		return ctx
+	}
+	r := &reserved{calendar: calendarID, wait: make(chan func(ctx context.Context) error, 1)}
+	go func() {
+		account, err := g.account(ctx)
+		if err != nil {
+			r.wait <- nil // the call itself tells of it
+			return
+		}
+		r.wait <- p.Reserve(ctx, account, calendarID)
+	}()
+	return context.WithValue(ctx, reservedKey{}, r)
+}
+
+// pace waits for a call's slot: the one reserved for it, or one of now.
+func (g *Gateway) pace(ctx context.Context, account, writesTo string) error {
+	r, ok := ctx.Value(reservedKey{}).(*reserved)
+	if !ok || writesTo == "" || r.calendar != writesTo || r.used.Swap(true) {
+		return g.pacer.Wait(ctx, account, writesTo)
+	}
+	if wait := <-r.wait; wait != nil {
+		return wait(ctx)
+	}
+	return g.pacer.Wait(ctx, account, writesTo)
+}
+
 // attempt paces, makes and classifies one call, retrying with jittered back-off
 // while the context's deadline allows. Every attempt takes a slot.
 func (g *Gateway) attempt(ctx context.Context, op, writesTo string, r retry, do func(ctx context.Context) error) error {
@@ -128,7 +177,7 @@ func (g *Gateway) attempt(ctx context.Context, op, writesTo string, r retry, do 
 		// with all the others that did.
 		account, err := g.account(ctx)
 		if err == nil {
-			if err := g.pacer.Wait(ctx, account, writesTo); err != nil {
+			if err := g.pace(ctx, account, writesTo); err != nil {
 				return final(classify(op, err))
 			}
 			one, cancel := context.WithTimeout(ctx, callTimeout)

@@ -32,8 +32,14 @@ type tamperedTx struct {
 	b tamperedStore
 }
 
-func (t tamperedTx) Get(ref store.Ref, into any) (bool, error) {
-	found, err := t.Tx.Get(ref, into)
+func (t tamperedTx) Get(ref store.Ref, into any) (bool, error) { return t.get(ref, into, t.Tx.Get) }
+
+func (t tamperedTx) Known(ref store.Ref, into any) (bool, error) {
+	return t.get(ref, into, t.Tx.Known)
+}
+
+func (t tamperedTx) get(ref store.Ref, into any, get func(store.Ref, any) (bool, error)) (bool, error) {
+	found, err := get(ref, into)
 	if err == nil && found && t.b.read != nil {
 		t.b.read(ref, into)
 	}

@@ -163,7 +163,14 @@ type instanceTx struct {
 }
 
 // Get reads a document, then waits.
-func (t *instanceTx) Get(ref store.Ref, into any) (bool, error) {
+func (t *instanceTx) Get(ref store.Ref, into any) (bool, error) { return t.get(ref, into, t.Tx.Get) }
+
+// Known does the same.
+func (t *instanceTx) Known(ref store.Ref, into any) (bool, error) {
+	return t.get(ref, into, t.Tx.Known)
+}
+
+func (t *instanceTx) get(ref store.Ref, into any, get func(store.Ref, any) (bool, error)) (bool, error) {
 	w := t.f.i.w
 	first := t.name == ""
 	if first {
@@ -183,7 +190,7 @@ func (t *instanceTx) Get(ref store.Ref, into any) (bool, error) {
 			return false, failure.Wrap(failure.Transient, "transaction", store.ErrContention)
 		}
 	}
-	found, err := t.Tx.Get(ref, into)
+	found, err := get(ref, into)
 	high, id := 4*time.Millisecond, ref.ID
 	if secret(ref) {
 		id = ""

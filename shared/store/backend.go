@@ -128,6 +128,12 @@ type Tx interface {
 	// Get reads a document into a pointer to a struct; found is false and the
 	// struct untouched if there is none.
 	Get(ref Ref, into any) (found bool, err error)
+	// Known is Get for a document that this process most likely saw last: it may give the
+	// document as it was then, without asking the database. What follows from it counts
+	// only if the commit writes something and finds the document unchanged since;
+	// otherwise f is run again with what the database says. Now is then reckoned from the
+	// database's time at that reading, and a little late at most.
+	Known(ref Ref, into any) (found bool, err error)
 	// Set writes the whole document, replacing what was there.
 	Set(ref Ref, doc any) error
 	// Delete removes a document; a missing one is no error.

@@ -332,7 +332,7 @@ func (s *Store) askEmployee(ctx context.Context, employee int64, doing string, c
 // changeEmployee changes an employee's record without their lease, if change says
 // that it did.
 func (s *Store) changeEmployee(ctx context.Context, doing string, id int64, change func(e *EmployeeRecord, now time.Time) bool) (changed bool, err error) {
-	err = changeKey(ctx, s, doing, EmployeeKey(id), newEmployee, func(tx Tx, e *EmployeeRecord) (effect, error) {
+	err = changeKey(ctx, s, doing, EmployeeKey(id), Tx.Get, newEmployee, func(tx Tx, e *EmployeeRecord) (effect, error) {
 		if changed = change(e, tx.Now()); changed {
 			return set, nil
 		}

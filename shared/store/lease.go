@@ -36,6 +36,8 @@ type Work struct {
 	LeaseToken   string    `firestore:"lease_token,omitempty" json:"lease_token,omitempty"`
 	LeaseUntil   time.Time `firestore:"lease_until,omitempty" json:"lease_until,omitzero"`
 	LeaseMessage string    `firestore:"lease_message,omitempty" json:"lease_message,omitempty"`
+	// LeaseSince is when the lease was acquired.
+	LeaseSince time.Time `firestore:"lease_since,omitempty" json:"lease_since,omitzero"`
 	// DueAt is when Poll publishes the key: at the end of a lease whose holder
 	// died, after a failure's pause, for the second reading of an absence.
 	DueAt time.Time `firestore:"due_at,omitempty" json:"due_at,omitzero"`
@@ -132,6 +134,10 @@ type Claim struct {
 	Deleted bool
 	// Token must be fresh and random for each claim.
 	Token string
+	// ReadAt is when all was read that the claim rests on; zero for a claim that rests on
+	// what may be told nowhere else, such as a notification. Whoever acquired the lease
+	// after that reads later, and is not asked for another pass (rule 1.4).
+	ReadAt time.Time
 }
 
 // Result is how a pass over a key ended.
@@ -158,7 +164,7 @@ func (s *Store) AcquireEmployee(ctx context.Context, id int64, c Claim) (Employe
 }
 
 func acquire[R any, P record[R]](ctx context.Context, s *Store, key Key, fresh func(id int64) P, c Claim) (lease Leased[R], outcome Outcome, err error) {
-	err = changeKey(ctx, s, "acquire the lease of", key, fresh, func(tx Tx, rec P) (effect, error) {
+	err = changeKey(ctx, s, "acquire the lease of", key, Tx.Get, fresh, func(tx Tx, rec P) (effect, error) {
 		w := rec.work()
 		// A rerun after a commit whose answer was lost finds its own token; a lease
 		// that has ended since is acquired anew.
@@ -169,7 +175,7 @@ func acquire[R any, P record[R]](ctx context.Context, s *Store, key Key, fresh f
 		}
 		lease.Lease, outcome = w.acquire(c, key, tx.Now())
 		lease.Record = *rec
-		if outcome == Redelivered {
+		if outcome == Redelivered || outcome == Busy && w.readsLater(c) {
 			return nothing, nil
 		}
 		return set, nil
@@ -294,14 +300,22 @@ func (w *Work) acquire(c Claim, key Key, now time.Time) (Lease, Outcome) {
 		if c.Message != "" && w.LeaseMessage == c.Message {
 			return Lease{}, Redelivered
 		}
-		w.Dirty++
+		if !w.readsLater(c) {
+			w.Dirty++
+		}
 		return Lease{}, Busy
 	}
 	w.Dirty++
-	w.LeaseToken, w.LeaseMessage, w.LeaseUntil = c.Token, c.Message, now.Add(c.TTL)
+	w.LeaseToken, w.LeaseMessage, w.LeaseUntil, w.LeaseSince = c.Token, c.Message, now.Add(c.TTL), now
 	// Should the holder die, Poll finds the key by this.
 	w.DueAt = w.LeaseUntil
 	return Lease{Key: key, Token: c.Token, Until: w.LeaseUntil, Dirty: w.Dirty, Pass: 1}, Acquired
+}
+
+// readsLater reports whether the holder of the lease reads after all was read that a
+// claim rests on.
+func (w *Work) readsLater(c Claim) bool {
+	return !c.Deleted && !c.ReadAt.IsZero() && !w.LeaseSince.Before(c.ReadAt)
 }
 
 // settle ends a pass: true if the key was released, false if it became dirty
@@ -312,7 +326,7 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 		l.Pass++
 		return false
 	}
-	w.LeaseToken, w.LeaseMessage, w.LeaseUntil = "", "", time.Time{}
+	w.LeaseToken, w.LeaseMessage, w.LeaseUntil, w.LeaseSince = "", "", time.Time{}, time.Time{}
 	w.DueAt = r.RetryAt
 	if r.Err != nil {
 		// Dirty and PendingSince stay: the change is not applied.
@@ -367,10 +381,11 @@ type record[R any] interface {
 
 // changeKey runs step, in a transaction, on the record of a key, or on a fresh one
 // where there is none, and does with it what step says. step may be run several times.
-func changeKey[P keyed](ctx context.Context, s *Store, doing string, key Key, fresh func(id int64) P, step func(tx Tx, rec P) (effect, error)) error {
+// get is Tx.Get, or Tx.Known where this process wrote the record last.
+func changeKey[P keyed](ctx context.Context, s *Store, doing string, key Key, get func(Tx, Ref, any) (bool, error), fresh func(id int64) P, step func(tx Tx, rec P) (effect, error)) error {
 	return s.transact(ctx, doing+" "+key.String(), func(tx Tx) error {
 		rec := fresh(key.ID)
-		if _, err := tx.Get(key.ref(), rec); err != nil {
+		if _, err := get(tx, key.ref(), rec); err != nil {
 			return err
 		}
 		e, err := step(tx, rec)
@@ -385,9 +400,9 @@ func changeKey[P keyed](ctx context.Context, s *Store, doing string, key Key, fr
 func (s *Store) changeAny(ctx context.Context, doing string, key Key, step func(tx Tx, rec keyed) (effect, error)) error {
 	switch key.Collection {
 	case Tasks:
-		return changeKey(ctx, s, doing, key, func(id int64) keyed { return newTask(id) }, step)
+		return changeKey(ctx, s, doing, key, Tx.Get, func(id int64) keyed { return newTask(id) }, step)
 	case Employees:
-		return changeKey(ctx, s, doing, key, func(id int64) keyed { return newEmployee(id) }, step)
+		return changeKey(ctx, s, doing, key, Tx.Get, func(id int64) keyed { return newEmployee(id) }, step)
 	}
 	return fmt.Errorf("%s %s: store: that is no key", doing, key)
 }
@@ -401,7 +416,8 @@ func withLease[R any, P record[R]](ctx context.Context, s *Store, doing string, 
 		held = Leased[R]{l.Lease, *fresh(id)}
 		return P(&held.Record)
 	}
-	err := changeKey(ctx, s, doing, l.Key, read, func(tx Tx, rec P) (effect, error) {
+	// Whoever holds the lease wrote the record last, unless somebody marked it dirty.
+	err := changeKey(ctx, s, doing, l.Key, Tx.Known, read, func(tx Tx, rec P) (effect, error) {
 		if !rec.work().holds(l.Lease, tx.Now()) {
 			return nothing, ErrLeaseLost
 		}

@@ -40,6 +40,9 @@ type SlotRequest struct {
 	// Calls has for each call that is to be made the calendar that it writes to, ""
 	// for one that is no write. Those in front are served first.
 	Calls []string
+	// Leads has for each call how long after now its slot may start at the earliest; nil
+	// for at once.
+	Leads []time.Duration
 	// Spacing is the time from one call of the account to the next (rule 6.1).
 	Spacing time.Duration
 	// Window is the time in which a calendar is written to twice at most, to begin with
@@ -116,15 +119,21 @@ func budgetRef(account string) Ref { return Ref{Budgets, account} }
 func (b *BudgetRecord) reserve(r SlotRequest, now time.Time) (res Reservation, given bool) {
 	spacing, window := wholeMicros(r.Spacing), wholeMicros(r.Window)
 	b.advance(now, spacing)
+	if b.slots() == 0 && len(r.Leads) > 0 {
+		b.From = later(b.From, now.Add(r.Leads[0])) // not a whole slot later
+	}
 	_, before := b.first(now, spacing)
 	soonest, count := r.Ahead, 0
 	writes, paces := b.writes(now.Add(-window)), b.paces(now)
-	for _, calendar := range r.Calls {
+	for i, calendar := range r.Calls {
 		at, key := now, calendarKey(calendar)
+		if i < len(r.Leads) {
+			at = now.Add(r.Leads[i])
+		}
 		last, written := writes[key]
 		own := paces[key].window(window, wholeMicros(r.Shortest))
 		if written {
-			at = later(now, mayFollow(last, own, window))
+			at = later(at, mayFollow(last, own, window))
 		}
 		n, start := b.first(at, spacing)
 		slot := Slot{In: start.Sub(now), Again: start.Sub(now)}

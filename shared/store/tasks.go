@@ -38,8 +38,11 @@ type Mapping struct {
 	// Via is "executor" or "division": why the employee has the event.
 	Via string `firestore:"via,omitempty" json:"via,omitempty"`
 	// Owner is the lease token of an open intent, Deadline the end of its call.
-	Owner    string    `firestore:"owner,omitempty" json:"owner,omitempty"`
-	Deadline time.Time `firestore:"deadline,omitempty" json:"deadline,omitzero"`
+	Owner string `firestore:"owner,omitempty" json:"owner,omitempty"`
+	// AnnouncedAt is when the latest write was announced: a list of the calendar that began
+	// before cannot tell anything of it.
+	AnnouncedAt time.Time `firestore:"announced_at,omitempty" json:"announced_at,omitzero"`
+	Deadline    time.Time `firestore:"deadline,omitempty" json:"deadline,omitzero"`
 	// AbsentSince is when a complete reading first lacked the reason for the event.
 	AbsentSince time.Time `firestore:"absent_since,omitempty" json:"absent_since,omitzero"`
 	// AbsentFor is what that reading lacked: a second one lacks the same, or is a first.
@@ -208,7 +211,7 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 func judge(tx Tx, intents []Intent) (accepted []Intent, rejected []int64, err error) {
 	for _, in := range intents {
 		var e EmployeeRecord
-		if _, err := tx.Get(EmployeeKey(in.Employee).ref(), &e); err != nil {
+		if _, err := tx.Known(EmployeeKey(in.Employee).ref(), &e); err != nil {
 			return nil, nil, err
 		}
 		may := e.Receives(in.Mapping.Epoch)
@@ -233,7 +236,7 @@ func (t *TaskRecord) announce(in Intent, token string, now time.Time) {
 	if in.Mapping.State == MappingIntended && (!there || before.State == MappingTombstone) {
 		t.InsertedAt = now
 	}
-	in.Mapping.Owner = token
+	in.Mapping.Owner, in.Mapping.AnnouncedAt = token, now
 	t.SetMapping(in.Employee, in.Mapping)
 }
 
@@ -300,7 +303,7 @@ func (t *TaskRecord) confirm(o TaskOutcome) {
 // marked dirty and left to its holder. It needs no lease.
 func (s *Store) ForgetMapping(ctx context.Context, task, employee int64, alive string) error {
 	doing := fmt.Sprintf("forget the event of employee %d for", employee)
-	return changeKey(ctx, s, doing, TaskKey(task), newTask, func(tx Tx, rec *TaskRecord) (effect, error) {
+	return changeKey(ctx, s, doing, TaskKey(task), Tx.Get, newTask, func(tx Tx, rec *TaskRecord) (effect, error) {
 		m, mapped := rec.Mapping(employee)
 		if !mapped || m.Epoch == alive {
 			return nothing, nil

@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
 	rules := rulebook.New(source, erp, d.Store, d.Now, d.Log)
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
+		Store: d.Store, ERP: erp, Google: gateway, Slots: gateway, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
 		NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	employeeSyncer := calendars.New(calendars.Waits{

@@ -28,7 +28,8 @@ type Write struct {
 // and keeps its writes back until the backend commits them. Its first error
 // sticks: the transaction fails even if its function overlooks it.
 type Tx struct {
-	read   func(ref store.Ref, op string) (Tree, time.Time, error)
+	read, known func(ref store.Ref, op string) (Tree, time.Time, error)
+
 	writes []Write
 	size   int
 	now    time.Time
@@ -39,7 +40,15 @@ var _ store.Tx = (*Tx)(nil)
 
 // NewTx begins a transaction that reads with read: it gives a document's tree, nil
 // if there is none, and the database's time of that; op says what it does, for errors.
-func NewTx(read func(ref store.Ref, op string) (Tree, time.Time, error)) *Tx { return &Tx{read: read} }
+func NewTx(read func(ref store.Ref, op string) (Tree, time.Time, error)) *Tx {
+	return &Tx{read: read, known: read}
+}
+
+// NewTxKnowing begins a transaction whose Known reads with known: the backend runs it
+// again where what that gave does not hold.
+func NewTxKnowing(read, known func(ref store.Ref, op string) (Tree, time.Time, error)) *Tx {
+	return &Tx{read: read, known: known}
+}
 
 // Run runs f once and gives what there is to commit, in the order in which it was
 // written. f's own error goes before that of the transaction.
@@ -58,7 +67,12 @@ func (t *Tx) fail(err error) error {
 }
 
 // Get reads a document, before the first write.
-func (t *Tx) Get(ref store.Ref, into any) (bool, error) {
+func (t *Tx) Get(ref store.Ref, into any) (bool, error) { return t.get(ref, into, t.read) }
+
+// Known reads a document, before the first write, or gives what was last seen of it.
+func (t *Tx) Known(ref store.Ref, into any) (bool, error) { return t.get(ref, into, t.known) }
+
+func (t *Tx) get(ref store.Ref, into any, read func(ref store.Ref, op string) (Tree, time.Time, error)) (bool, error) {
 	if t.err != nil {
 		return false, t.err
 	}
@@ -69,7 +83,7 @@ func (t *Tx) Get(ref store.Ref, into any) (bool, error) {
 	if len(t.writes) > 0 {
 		return false, t.fail(failure.Wrap(failure.Invalid, op, ErrReadAfterWrite))
 	}
-	tree, now, err := t.read(ref, op)
+	tree, now, err := read(ref, op)
 	if err != nil {
 		return false, t.fail(err)
 	}

@@ -32,6 +32,7 @@ type Backend struct {
 	project, database string
 	// path is the database's resource name.
 	path string
+	seen sightings
 }
 
 var _ store.Backend = (*Backend)(nil)
@@ -73,11 +74,14 @@ func (b *Backend) read(ctx context.Context, op string, ref store.Ref) (*pb.Docum
 	// BatchGetDocuments rather than GetDocument: there NotFound could be the
 	// document or the database.
 	req := &pb.BatchGetDocumentsRequest{Database: b.path, Documents: []string{b.name(ref)}}
+	sent := time.Now()
 	s, err := repeat(ctx, func() (snapshot, error) { return b.lookUp(b.outgoing(ctx, false), req) })
 	if err != nil {
 		return nil, time.Time{}, classify(ctx, op, err)
 	}
-	return s.docs[b.name(ref)], document.Time(s.at.AsTime()), nil
+	at := document.Time(s.at.AsTime())
+	b.seen.note(b.name(ref), sighting{s.docs[b.name(ref)], at, sent})
+	return s.docs[b.name(ref)], at, nil
 }
 
 // Get reads one document.

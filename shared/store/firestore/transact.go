@@ -74,16 +74,20 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 	}
 	waits := pauses(firstPause, longestPause, growth)
 	var lost []byte
-	contended := false
+	contended, rerun := false, false
 	for {
 		t := &tx{
-			ctx: b.outgoing(ctx, false), b: b, contended: contended, lost: lost,
+			ctx: b.outgoing(ctx, false), b: b, contended: contended, rerun: rerun, lost: lost,
 			seen: map[string]*pb.Document{}, writes: map[string]*pb.Write{},
 		}
 		err := t.run(f)
+		if err != nil {
+			t.forget()
+		}
 		if err == nil || !t.again {
 			return err
 		}
+		rerun = true
 		contended = contended || errors.Is(err, store.ErrContention)
 		if t.lock != nil {
 			lost = t.lock
@@ -96,9 +100,14 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 
 // run is one run.
 func (t *tx) run(f func(tx store.Tx) error) error {
-	writes, err := document.NewTx(t.read).Run(f)
+	writes, err := document.NewTxKnowing(t.read, t.known).Run(f)
 	if t.again {
 		return t.broken // whatever f made of it
+	}
+	if t.trusted && (err != nil || len(writes) == 0) {
+		// No commit proves what f was given.
+		t.again = true
+		return failure.Wrap(failure.Transient, transaction, store.ErrContention)
 	}
 	if err == nil {
 		err = failure.Wrap(failure.Transient, transaction, t.ctx.Err())
@@ -219,8 +228,10 @@ func (t *tx) send(req *pb.CommitRequest, once bool) error {
 	waits := pauses(50*time.Millisecond, time.Second, 2)
 	guarded := slices.ContainsFunc(req.Writes, func(w *pb.Write) bool { return w.CurrentDocument != nil })
 	for n := 1; ; n++ {
-		_, err := t.b.client.Commit(t.ctx, req)
+		sent := time.Now()
+		res, err := t.b.client.Commit(t.ctx, req)
 		if err == nil {
+			t.remember(req, res, sent)
 			return nil
 		}
 		beaten := false // nothing took effect for certain, because of others

@@ -27,6 +27,9 @@ type tx struct {
 	// contended tells that a run before did because of others.
 	again, contended bool
 	broken           error
+	// trusted tells that f was given what this process saw last of a document; rerun that
+	// a run before failed, so that it is not to be.
+	trusted, rerun bool
 	// lock is the transaction at the server that holds locks for the commit, if
 	// any; lost the one of the run before.
 	lock, lost []byte

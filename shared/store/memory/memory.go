@@ -37,6 +37,9 @@ var _ store.Backend = (*Backend)(nil)
 type versioned struct {
 	tree    document.Tree
 	version int64
+	// before is what the document was before, of version beforeVersion; 0 for nothing.
+	before        document.Tree
+	beforeVersion int64
 }
 
 // New makes an empty backend whose clock is now.
@@ -188,13 +191,14 @@ func compare(a, b any) int {
 // Transact runs f until what it read is still so at its commit.
 func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error {
 	const op = "transaction"
+	fresh := false
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
 			return failure.Wrap(failure.Transient, op, err)
 		}
-		t := &try{ctx: ctx, b: b, reads: map[store.Ref]int64{}}
-		writes, err := document.NewTx(t.read).Run(f)
-		if t.torn {
+		t := &try{ctx: ctx, b: b, fresh: fresh, reads: map[store.Ref]int64{}}
+		writes, err := document.NewTxKnowing(t.read, t.known).Run(f)
+		if fresh = true; t.torn || t.trusted && (err != nil || len(writes) == 0) {
 			continue
 		}
 		if err == nil {
@@ -229,7 +233,8 @@ func (b *Backend) commit(reads map[store.Ref]int64, writes []document.Write) boo
 		if w.Tree == nil {
 			delete(docs, w.Ref.ID)
 		} else {
-			docs[w.Ref.ID] = versioned{w.Tree, b.version}
+			was := docs[w.Ref.ID]
+			docs[w.Ref.ID] = versioned{w.Tree, b.version, was.tree, was.version}
 		}
 	}
 	return true
@@ -252,6 +257,21 @@ type try struct {
 	reads map[store.Ref]int64 // versions; 0: there was none
 	// torn: what was read together never was so, and the try is over.
 	torn bool
+	// trusted: something was given as it was before; fresh: nothing may be.
+	trusted, fresh bool
+}
+
+// known gives every other document as it was before it was last written, as a process
+// sees it that did not write it.
+func (t *try) known(ref store.Ref, op string) (document.Tree, time.Time, error) {
+	t.b.mu.Lock()
+	doc := t.b.docs[ref.Collection][ref.ID]
+	t.b.mu.Unlock()
+	if _, read := t.reads[ref]; t.fresh || read || doc.beforeVersion == 0 || doc.version%2 == 0 {
+		return t.read(ref, op)
+	}
+	t.reads[ref], t.trusted = doc.beforeVersion, true
+	return doc.before, t.b.clock.Now(), nil
 }
 
 func (t *try) read(ref store.Ref, op string) (document.Tree, time.Time, error) {

@@ -125,7 +125,7 @@ func leaseTaken(r *rig, c store.Collection) {
 	until := r.began.Add(ttl)
 	equal(r, "lease", *h.lease(), store.Lease{Key: key(c, 7), Token: "mine", Until: until, Dirty: 1, Pass: 1})
 	want := store.Work{
-		Dirty: 1, LeaseToken: "mine", LeaseUntil: until, LeaseMessage: "m1", DueAt: until, PendingSince: r.began,
+		Dirty: 1, LeaseToken: "mine", LeaseUntil: until, LeaseMessage: "m1", LeaseSince: r.began, DueAt: until, PendingSince: r.began,
 	}
 	equal(r, "work of the lease", h.work(), want)
 	equal(r, "work stored", r.work(c, 7), want)
@@ -181,6 +181,35 @@ func leaseBusy(r *rig, c store.Collection) {
 	r.take(c, 8, "")
 	if _, outcome := r.acquire(c, 8, r.claim("")); outcome != store.Busy {
 		r.Errorf("two claims without a message: outcome %v, want busy", outcome)
+	}
+}
+
+// leaseOfALaterReader shows rule 1.4: whoever acquired the lease after all was read that a
+// claim rests on is not asked for another pass.
+func leaseOfALaterReader(r *rig, c store.Collection) {
+	r.b.advance(time.Minute)
+	since := r.b.now()
+	r.take(c, 7, "m1")
+	before := r.work(c, 7)
+	r.b.advance(time.Second)
+	for i, row := range []struct {
+		readAt  time.Time
+		deleted bool
+		dirty   int64
+	}{
+		{since, false, 1}, {since.Add(-time.Hour), false, 1},
+		// Read while the lease was held: its holder may have read before.
+		{since.Add(time.Microsecond), false, 2}, {r.b.now(), false, 3},
+		// Vouched for: that is told nowhere else.
+		{since, true, 4}, {time.Time{}, false, 5},
+	} {
+		claim := r.claim("m2")
+		claim.ReadAt, claim.Deleted = row.readAt, row.deleted
+		_, outcome := r.acquire(c, 7, claim)
+		equal(r, "outcome", outcome, store.Busy)
+		want := before
+		want.Dirty, want.Vouched = row.dirty, i >= 4
+		equal(r, fmt.Sprintf("work after claim %d", i), r.work(c, 7), want)
 	}
 }
 

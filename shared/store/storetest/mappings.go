@@ -69,7 +69,7 @@ func intendNeedsEpoch(r *rig) {
 	r.must(err)
 	want := map[string]store.Mapping{"1": intents[0].Mapping, "11": intents[10].Mapping}
 	for id, m := range want {
-		m.Owner = h.task.Token
+		m.Owner, m.AnnouncedAt = h.task.Token, r.began
 		want[id] = m
 	}
 	equal(r, "mappings announced", rec.Mappings, want)
@@ -151,7 +151,7 @@ func settleConfirms(r *rig) {
 		rec, found, err := r.s.Task(r.ctx, 70)
 		r.must(err)
 		open := intents[2].Mapping
-		open.Owner = h.task.Token
+		open.Owner, open.AnnouncedAt = h.task.Token, r.began
 		equal(r, "found", found, true)
 		equal(r, "mappings", rec.Mappings, map[string]store.Mapping{"1": live, "3": open})
 		equal(r, "mapped", rec.Mapped(), []int64{1, 3})

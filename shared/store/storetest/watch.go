@@ -71,6 +71,11 @@ func (t watchedTx) Get(ref store.Ref, into any) (bool, error) {
 	return t.Tx.Get(ref, into)
 }
 
+func (t watchedTx) Known(ref store.Ref, into any) (bool, error) {
+	t.w.touch(Touch{Ref: ref, Locks: true})
+	return t.Tx.Known(ref, into)
+}
+
 func (t watchedTx) Set(ref store.Ref, doc any) error {
 	t.w.touch(Touch{ref, true, true})
 	return t.Tx.Set(ref, doc)
