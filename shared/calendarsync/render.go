@@ -234,6 +234,9 @@ func (t *Texts) eventDescription(d TemplateData) (string, error) {
 // escape writes plain text in Google's HTML. Quotes stay as they are: only what
 // could start a tag or an entity is touched.
 func escape(s string) string {
+	if !strings.ContainsAny(s, "&<>") {
+		return s
+	}
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 

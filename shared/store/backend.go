@@ -39,22 +39,38 @@ type Ref struct {
 	ID         string
 }
 
-// Indexed lists, for each collection, the fields that a Query may name: times,
-// strings, int64s and arrays of int64. An embedded backend keeps an index of
-// them; Firestore indexes single fields by itself.
-func Indexed() map[Collection][]string {
-	return map[Collection][]string{
-		Employees:   {"due_at", "pending_since", "divisions", "state", "failed", "held", "kept_for", "seen_at", "unreadable_since"},
-		Tasks:       {"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"},
-		Activity:    {"at", "of_task", "of_employee"},
-		Days:        {"day"},
-		DeadLetters: {"at"},
-		Runs:        {"started", "ended"},
-		RunParts:    {"run"},
-		SignIns:     {"expires_at"},
-		Tickets:     {"expires_at"},
-		Sessions:    {"expires_at"},
+// IndexedFields lists the fields of a collection that a Query may name: times, strings,
+// int64s and arrays of int64. An embedded backend keeps an index of them; Firestore
+// indexes single fields by itself.
+func IndexedFields(c Collection) []string {
+	switch c {
+	case Employees:
+		return []string{"due_at", "pending_since", "divisions", "state", "failed", "held", "kept_for", "seen_at", "unreadable_since"}
+	case Tasks:
+		return []string{"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"}
+	case Activity:
+		return []string{"at", "of_task", "of_employee"}
+	case Days:
+		return []string{"day"}
+	case DeadLetters:
+		return []string{"at"}
+	case Runs:
+		return []string{"started", "ended"}
+	case RunParts:
+		return []string{"run"}
+	case SignIns, Tickets, Sessions:
+		return []string{"expires_at"}
 	}
+	return nil
+}
+
+// Indexed lists them for each collection that has any.
+func Indexed() map[Collection][]string {
+	all := map[Collection][]string{}
+	for _, c := range []Collection{Employees, Tasks, Activity, Days, DeadLetters, Runs, RunParts, SignIns, Tickets, Sessions} {
+		all[c] = IndexedFields(c)
+	}
+	return all
 }
 
 // Op is how a Query compares its field.

@@ -100,7 +100,10 @@ func dropTags(s string) string {
 // tidy removes control characters, spaces at the ends of lines and more than one
 // empty line in a row.
 func tidy(s string) string {
-	s = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u2028", "\n", "\u2029", "\n").Replace(s)
+	if strings.ContainsAny(s, "\r\u2028\u2029") {
+		// A replacer builds its tables anew at each call, and hardly any text needs one.
+		s = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u2028", "\n", "\u2029", "\n").Replace(s)
+	}
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n':

@@ -53,6 +53,9 @@ func (w writer) count(n int) any {
 
 // escape does what the ERP was seen to do: PHP's htmlspecialchars and the slash.
 func escape(s string) string {
+	if !strings.ContainsAny(s, `&<>"'/`) {
+		return s
+	}
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#039;", "/", "&#047;").Replace(s)
 }
 

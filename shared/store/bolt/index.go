@@ -26,7 +26,7 @@ const expiry = "expires_at"
 
 // indexedFields lists what is indexed in a collection.
 func indexedFields(c store.Collection) []string {
-	fields := slices.Clone(store.Indexed()[c])
+	fields := store.IndexedFields(c)
 	if !slices.Contains(fields, expiry) {
 		fields = append(fields, expiry)
 	}
@@ -86,6 +86,9 @@ func entries(value any, id string) map[string]bool {
 // reindex replaces a document's entries; before or after may be nil.
 func reindex(btx *bbolt.Tx, ref store.Ref, before, after document.Tree) error {
 	for _, field := range indexedFields(ref.Collection) {
+		if same(before[field], after[field]) {
+			continue
+		}
 		bucket, err := btx.CreateBucketIfNotExists(indexBucket(ref.Collection, field))
 		if err != nil {
 			return fmt.Errorf("open index %s.%s: %w", ref.Collection, field, err)
@@ -109,6 +112,24 @@ func reindex(btx *bbolt.Tx, ref store.Ref, before, after document.Tree) error {
 		}
 	}
 	return nil
+}
+
+// same reports whether two values of a field have the same entries; false where that is
+// not plain.
+func same(before, after any) bool {
+	switch x := before.(type) {
+	case nil:
+		return after == nil
+	case time.Time:
+		y, ok := after.(time.Time)
+		return ok && x.Equal(y)
+	case string, int64, bool:
+		return before == after
+	case []any:
+		y, ok := after.([]any)
+		return ok && slices.EqualFunc(x, y, same)
+	}
+	return false
 }
 
 // expired gives the ids of the documents whose expiry has come, out of at most

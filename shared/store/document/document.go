@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -46,7 +47,22 @@ type field struct {
 // structs flattened. A field's name is that of its firestore tag or, without
 // one, of its json tag; a field with neither or with two different names is a
 // fault of the program.
-func fieldsOf(t reflect.Type) ([]field, error) { return flatten(nil, t, nil) }
+func fieldsOf(t reflect.Type) ([]field, error) {
+	if known, ok := fieldsByType.Load(t); ok {
+		if fields, ok := known.([]field); ok {
+			return fields, nil
+		}
+	}
+	fields, err := flatten(nil, t, nil)
+	if err == nil {
+		fieldsByType.Store(t, fields)
+	}
+	return fields, err
+}
+
+// fieldsByType keeps what was found out about types, which never change: each document
+// that is read or written asks for it.
+var fieldsByType sync.Map //nolint:gochecknoglobals // see above
 
 // flatten appends to out the fields of a struct that stands at an index path.
 func flatten(out []field, t reflect.Type, at []int) (_ []field, err error) {

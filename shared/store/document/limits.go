@@ -57,7 +57,7 @@ func Prepare(ref store.Ref, doc any) (tree Tree, size int, err error) {
 	if size > MaxSize {
 		return nil, 0, failure.New(failure.Invalid, op, fmt.Sprintf("%d bytes; a document may have %d", size, MaxSize))
 	}
-	for _, field := range store.Indexed()[ref.Collection] {
+	for _, field := range store.IndexedFields(ref.Collection) {
 		if value, ok := tree[field]; ok && !indexable(value) {
 			return nil, 0, failure.New(failure.Invalid, op, fmt.Sprintf("the indexed field %q must be a time, an int64, a string of at most %d bytes or an array of int64", field, MaxIndexed))
 		}
@@ -141,7 +141,7 @@ func Select(q store.Query) (Selection, error) {
 		}
 		return s, nil
 	}
-	if !slices.Contains(store.Indexed()[q.Collection], q.Field) {
+	if !slices.Contains(store.IndexedFields(q.Collection), q.Field) {
 		return refuse("the field is not indexed")
 	}
 	switch q.Op {
