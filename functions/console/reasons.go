@@ -25,15 +25,18 @@ func (c cause) on(t i18n.Texts, path string) cause {
 		c.Link, c.LinkText = path, t.T("frame.held")
 	case overviewPath:
 		c.Link, c.LinkText = path, t.T("frame.overview")
+	case connectionsPath:
+		c.Link, c.LinkText = path, t.T("frame.connections")
 	}
 	return c
 }
 
 // The pages on which causes are mended.
 const (
-	overviewPath = "/"
-	settingsPath = "/settings"
-	heldPath     = "/held"
+	overviewPath    = "/"
+	settingsPath    = "/settings"
+	heldPath        = "/held"
+	connectionsPath = "/connections"
 )
 
 // pageOf is the page on which something can be done about a reason; "" where it is done in
@@ -43,7 +46,9 @@ func pageOf(r calendarsync.Reason) string {
 	case calendarsync.ReasonUnconfirmed, calendarsync.ReasonPaused, calendarsync.ReasonPurged, calendarsync.ReasonSettings,
 		calendarsync.ReasonBindingMissing, calendarsync.ReasonCatalogue, calendarsync.ReasonRefusedContent, calendarsync.ReasonBefore:
 		return settingsPath
-	case calendarsync.ReasonNotConnected, calendarsync.ReasonUndecided, calendarsync.ReasonMarkUnreadable:
+	case calendarsync.ReasonNotConnected:
+		return connectionsPath
+	case calendarsync.ReasonUndecided, calendarsync.ReasonMarkUnreadable:
 		return overviewPath
 	}
 	return ""
@@ -97,8 +102,8 @@ func failureCause(t i18n.Texts, f *store.Failure) cause {
 	switch f.Kind {
 	case failure.Misconfigured:
 		c = c.on(t, settingsPath)
-	case failure.Revoked:
-		c = c.on(t, overviewPath)
+	case failure.Revoked, failure.Source:
+		c = c.on(t, connectionsPath)
 	}
 	switch known := employeeCause(t, f.Reason); {
 	case known.Do != "":
