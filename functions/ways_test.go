@@ -2,6 +2,7 @@ package functions_test
 
 import (
 	"testing"
+	"time"
 
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
@@ -125,6 +126,74 @@ func TestAZoneThatGoogleRefusesIsSentByItsOtherName(t *testing.T) {
 				}
 				if n := alarms(w, "account-refused"); n != 0 {
 					t.Errorf("%d alarms", n)
+				}
+			})
+		})
+	}
+}
+
+// Whichever way Google is, a second full run writes nothing: each way by itself, in a
+// world with an address outside, one at Gmail, an event that is cancelled and one that is
+// not. Rules 2.2 and 2.8.
+func TestASecondFullRunWritesNothingWhicheverWayGoogleIs(t *testing.T) {
+	t.Parallel()
+	for name, ways := range map[string]fakegoogle.Ways{
+		"stale rows":              {StaleRows: -1},
+		"zone refused":            {ZonesRefused: []string{world.Zone}},
+		"outside refused":         {Outside: fakegoogle.OutsideRefused},
+		"outside lowered":         {Outside: fakegoogle.OutsideLowered},
+		"outside blind":           {Outside: fakegoogle.OutsideBlind},
+		"inborn rule":             {DefaultRules: []fakegoogle.DefaultRule{{Type: "domain", Value: "provider.example", Role: "reader"}}},
+		"inborn busy times":       {DefaultRules: []fakegoogle.DefaultRule{{Type: "domain", Value: "provider.example", Role: "freeBusyReader"}}},
+		"gmail respelled":         {GmailSpelling: true},
+		"groups":                  {GroupsOneIn: 1},
+		"invitations hidden":      {InvitationsHidden: true},
+		"two calendars an hour":   {CalendarsPerHour: 2},
+		"two calendars a day":     {CalendarsPerDay: 2},
+		"two shares a day":        {SharesPerDay: 2},
+		"all writes locked":       {CalendarsPerDay: 2, CreationLocksAll: true},
+		"stray 412":               {PreconditionsOneIn: 2},
+		"cancelled bare":          {CancelledBare: true},
+		"cancelled and forgotten": {CancelledGoneAfter: time.Minute},
+		"reach lost":              {ReachLost: 404},
+		"UTF-16":                  {UTF16: true},
+		"late lists":              {ListDelayUpTo: 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+				w.Google.ChangeWays(func(to *fakegoogle.Ways) { *to = ways })
+				ids := []int64{w.Employee("Olena")}
+				for _, address := range []string{"pe.tro@gmail.com", "ivan@elsewhere.example"} {
+					ids = append(ids, w.ERP.AddEmployee(fakeerp.Employee{Name: address, Email: address, Fields: map[int64]string{world.Binding: "1"}}))
+				}
+				w.Idle()
+				w.Task(w.Tomorrow(9), ids...)
+				closed := w.Task(w.Tomorrow(10), ids...)
+				moved := w.Task(w.Tomorrow(11), ids...)
+				w.Idle()
+				must(t, w.ERP.CloseTask(closed))
+				first, second := w.Tomorrow(9), w.Tomorrow(12)
+				must(t, w.ERP.MoveTask(moved, second))
+				// What Google allows only so many of a day may take days.
+				for range 4 {
+					w.Idle()
+					<-time.After(18 * time.Hour)
+					w.Poll()
+					w.Reconcile()
+				}
+				w.Idle()
+				w.Google.ResetRequests()
+				w.Reconcile()
+				// What Google refuses may be tried once a night: so it heals when that ends.
+				for _, r := range w.Google.Requests(fakegoogle.Filter{Writes: true, Committed: true}) {
+					t.Errorf("a second full run made a write: %s %d %s", r.Method, r.Status, r.Reason)
+				}
+				for _, id := range ids {
+					if id != ids[0] && (ways.Outside == fakegoogle.OutsideRefused || ways.Outside == fakegoogle.OutsideLowered) {
+						continue // outside, where nobody may see it
+					}
+					w.WantStarts(id, first, second)
 				}
 			})
 		})

@@ -88,6 +88,12 @@ func (w *world) onStatusPage(what string, choose func(p *page) (form, bool)) err
 	return w.onPage("/", what, choose)
 }
 
+// queued reports whether the console says that what was pressed is on its way: on the page
+// of one employee or task it waits for the outcome.
+func (p *page) queued() bool {
+	return p.at.Host == consoleHost && (p.at.Query().Has("queued") || p.at.Query().Has("asked"))
+}
+
 // shows reports whether this is a page of the console, and not the one after a sign-in: who
 // has to sign in first opens the page again.
 func (p *page) shows(path string) bool {
@@ -111,7 +117,7 @@ func (w *world) onPage(path, what string, choose func(p *page) (form, bool)) err
 		if err != nil {
 			return false, p, err
 		}
-		return p.at.Query().Has("queued") || p.status == http.StatusConflict, p, nil
+		return p.queued() || p.status == http.StatusConflict, p, nil
 	})
 	if !found {
 		return errNothingToDo
@@ -238,7 +244,12 @@ func (w *world) rebuild(n int) error {
 		}
 		w.note("the admin has the calendar of %d rebuilt", who)
 		w.auditor.Allow(fmt.Sprintf("rebuild/%d", who))
-		done, p, err := w.press(b, p, path, "queued")
+		f, ok := p.form(path)
+		if !ok {
+			return false, p, nil
+		}
+		p, err = b.press(f)
+		done := err == nil && p.queued()
 		// It may have been deleted meanwhile.
 		return done || err == nil && p.status == http.StatusConflict, p, err
 	})
@@ -303,7 +314,7 @@ func (w *world) reviewHeld(decision string) (keys []string) {
 		if p, err = b.press(f); err != nil {
 			return false, p, err
 		}
-		return p.at.Query().Has("queued") || p.status == http.StatusConflict, p, nil
+		return p.queued() || p.status == http.StatusConflict, p, nil
 	})
 	if decision == heldDrop {
 		w.auditor.Keep(keys...)

@@ -14,8 +14,9 @@ type purge struct {
 }
 
 // longestPause is how long it may take until what an admin asked for is done: the
-// longest pause that a failing key gets, and the failures before it.
-const longestPause = 24 * time.Hour
+// longest pauses that Google wants after a limit (rule 6.6) and that a failing key gets,
+// and the failures before them.
+const longestPause = 48 * time.Hour
 
 // Purge notes that an admin is confirming the deletion of everything.
 func (a *Auditor) Purge() {
