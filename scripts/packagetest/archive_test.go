@@ -277,7 +277,7 @@ func holdsOneFunction(t *testing.T, root, name string, a archive, declared strin
 			t.Errorf("a test: %s", f.Name)
 		case strings.HasSuffix(f.Name, ".md"):
 			t.Errorf("a change of words would redeploy: %s", f.Name)
-		case !slices.Contains([]string{".go", ".mod", ".sum", ".html", ".css", ".js", ".svg"}, path.Ext(f.Name)):
+		case !slices.Contains([]string{".go", ".mod", ".sum", ".html", ".css", ".js", ".svg", ".toml"}, path.Ext(f.Name)):
 			t.Errorf("neither Go nor of a kind that Go embeds: %s", f.Name)
 		case inside(f.Name, "shared/fake"), inside(f.Name, "shared/simulation"), inside(f.Name, "shared/testenv"), strings.Contains("/"+f.Name, "/storetest/"):
 			t.Errorf("a stand-in: %s", f.Name)

@@ -15,7 +15,7 @@ locals {
   # that only tests use; scripts/ and terraform/ are left out.
   source_files = sort([
     for f in setunion(fileset(local.repository, "go.{mod,sum}"), fileset(local.repository, "functions/**"), fileset(local.repository, "shared/**")) : f
-    if can(regex("(^go[.](mod|sum)|[.](go|html|css|js|svg))$", f))
+    if can(regex("(^go[.](mod|sum)|[.](go|html|css|js|svg|toml))$", f))
     && !endswith(f, "_test.go")
     && !strcontains("/${f}", "/.")
     && !strcontains(f, "/testdata/")
