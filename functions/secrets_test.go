@@ -220,7 +220,7 @@ func (s *story) keepMessages() {
 
 // see opens an address and then every page of the console.
 func (s *story) see(v *visitor, address, account string) {
-	s.home = append(s.home, v.visit(address, account), v.visit("/Console/", world.Admin))
+	s.home = append(s.home, v.visit(address, account), v.visit("/Console/", world.Admin), v.visit("/Console/employees", world.Admin))
 	for _, page := range []string{"/Console/settings", "/Console/api/status", "/Console/nowhere"} {
 		s.pages = append(s.pages, v.visit(page, world.Admin))
 	}
@@ -284,10 +284,10 @@ func (s *story) judge(path, refresh string) {
 	}
 	// The file as a whole, with what was overwritten and deleted in it.
 	s.wantNone("the store", string(file), secrets)
-	for place, text := range map[string]string{"the console's status page": strings.Join(s.home, "\n"), "a page": strings.Join(s.pages, "\n"),
+	for place, text := range map[string]string{"the console's overview and employees": strings.Join(s.home, "\n"), "a page": strings.Join(s.pages, "\n"),
 		"the log": log, "a message": strings.Join(s.messages, "\n"), "a recorded failure": strings.Join(s.recorded, "\n")} {
 		s.wantNone(place, text, secrets)
-		if place != "the console's status page" {
+		if place != "the console's overview and employees" {
 			s.wantNone(place, text, people)
 		}
 	}

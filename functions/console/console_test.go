@@ -2,7 +2,6 @@ package console_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -341,13 +340,10 @@ func TestStatusJSON(t *testing.T) {
 		"incident": nil, "takeover": nil, "last_erp_read": nil, "state": "trouble",
 		"notifications": map[string]any{"last": nil, "connector": "", "changes": 0., "polled_percent": 0.},
 	}
-	trouble := func(kind, level string, more ...any) map[string]any {
-		p := map[string]any{"kind": kind, "level": level, "since": nil}
-		for i := 0; i < len(more); i += 2 {
-			p[fmt.Sprint(more[i])] = more[i+1]
-		}
-		return p
+	trouble := func(kind, level string) map[string]any {
+		return map[string]any{"kind": kind, "level": level, "since": nil}
 	}
+	with := func(p map[string]any, name string, value any) map[string]any { p[name] = value; return p }
 	want["problems"] = []any{trouble("not-connected", "bad"), trouble("unconfirmed", "warn"), trouble("not-polled", "wait")}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("at first: %v\nwant: %v", got, want)
@@ -380,7 +376,7 @@ func TestStatusJSON(t *testing.T) {
 	want["employees"] = map[string]any{"active": 2., "pending": 1., "held": 1., "error": 1.}
 	want["oldest_pending_seconds"], want["held_deletions"], want["dead_letters"] = 90., 1., 1.
 	want["last_poll"], want["last_erp_read"] = "2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"
-	rest := []any{trouble("deletions-held", "bad", "count", 1.), trouble("gave-up", "bad", "count", 1.), trouble("employees-failed", "bad", "count", 1.), trouble("unconfirmed", "warn")}
+	rest := []any{with(trouble("deletions-held", "bad"), "count", 1.), with(trouble("gave-up", "bad"), "count", 1.), with(trouble("employees-failed", "bad"), "count", 1.), trouble("unconfirmed", "warn")}
 	want["problems"] = rest
 	want["last_reconcile"] = map[string]any{"started": "2026-11-22T10:00:00Z", "ended": nil, "repaired": 0.}
 	if got := read(); !reflect.DeepEqual(got, want) {
@@ -396,7 +392,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := w.store.RaiseIncident(t.Context(), "200", store.Refusal{At: store.AtAPI, Status: 403, Reason: "notACalendarUser"}); err != nil {
 		t.Fatal(err)
 	}
-	want["problems"] = append([]any{trouble("account-refused", "bad", "since", "2026-11-22T10:01:30Z")}, rest...)
+	want["problems"] = append([]any{with(trouble("account-refused", "bad"), "since", "2026-11-22T10:01:30Z")}, rest...)
 	want["incident"] = map[string]any{"reason": "403 notACalendarUser from the Calendar API", "since": "2026-11-22T10:01:30Z"}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("refused: %v\nwant: %v", got, want)

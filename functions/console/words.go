@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -77,13 +76,6 @@ func (c locale) about(t time.Time) string {
 		form = "15:04"
 	}
 	return c.T("time.about", "At", t.Format(form))
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
 }
 
 // causeWords says what made a pass: a notification, the poll, the nightly check.
