@@ -41,13 +41,13 @@ func markFound(description string) bool {
 // that Google takes in its place.
 func (p *probe) create(ctx context.Context) error {
 	p.scratch.name = newName()
-	for i, zone := range []string{p.zone, linkName(p.zone), "UTC"} {
+	for i, zone := range []string{p.zone, calendarsync.LinkName(p.zone), "UTC"} {
 		if zone == "" {
 			continue
 		}
 		made, err := p.insert(ctx, zone)
 		if said, is := errors.AsType[*apiError](err); is && said.status == http.StatusBadRequest && i < 2 {
-			p.answer("zone-taken", "refused", "%s: %s", zone, said)
+			p.zoneRefused(zone, said)
 			continue
 		}
 		if ambiguous(err) {
@@ -61,12 +61,7 @@ func (p *probe) create(ctx context.Context) error {
 			return err
 		}
 		p.scratch.id, p.scratch.made = text(made, "id"), p.now()
-		if zone == p.zone {
-			p.answer("zone-taken", "taken", "%s", zone)
-		} else {
-			f := p.finding("zone-taken")
-			f.Detail += "; " + zone + " is taken"
-		}
+		p.zoneTaken(zone, i == 2)
 		p.answer("creation", "yes", "one calendar was made; how many may be made in an hour or a day is not tried")
 		p.compareCalendar("in the answer to its making", made, zone)
 		return nil
@@ -85,9 +80,27 @@ func (p *probe) insert(ctx context.Context, zone string) (object, error) {
 	return made, err
 }
 
-// linkName is another name of a zone, for Google's that lack the newer one.
-func linkName(zone string) string {
-	return map[string]string{"Europe/Kyiv": "Europe/Kiev", "Asia/Kolkata": "Asia/Calcutta", "Asia/Ho_Chi_Minh": "Asia/Saigon", "Asia/Yangon": "Asia/Rangoon"}[zone]
+func (p *probe) zoneRefused(zone string, said *apiError) {
+	if said.saysZone {
+		p.answer("zone-taken", "refused", "%s: %s", zone, said)
+	} else {
+		p.answer("zone-taken", "refused in other words", "%s: %s, without the words “invalid time zone”", zone, said)
+	}
+}
+
+// zoneTaken says which zone was taken in the end; inTheEnd is UTC, which is no name of
+// the installation's zone.
+func (p *probe) zoneTaken(zone string, inTheEnd bool) {
+	f := p.finding("zone-taken")
+	before := f.Answer
+	switch {
+	case before == "":
+		p.answer("zone-taken", "taken", "%s", zone)
+	case before == "refused" && inTheEnd:
+		p.answer("zone-taken", "refused by every name", "%s; UTC is taken", f.Detail)
+	default:
+		f.Detail += "; " + zone + " is taken"
+	}
 }
 
 // seenCalendar is how the scratch calendar came back in one kind of answer.
@@ -178,18 +191,23 @@ func (p *probe) readBack(ctx context.Context) error {
 		return err
 	}
 	var foreign []string
+	word := "some"
 	for _, r := range items(rules) {
 		scope := inner(r, "scope")
 		// The owner's, which Google may spell otherwise, and the calendar's own, which it
 		// lists among its owners.
 		if text(r, "role") != "owner" {
-			foreign = append(foreign, text(scope, "type")+" as "+text(r, "role"))
+			kind := text(scope, "type")
+			foreign = append(foreign, kind+" as "+text(r, "role"))
+			if kind != "domain" && kind != "default" {
+				word = "for somebody"
+			}
 		}
 	}
 	if len(foreign) == 0 {
 		p.answer("default-rules", "none", "only the owner's")
 	} else {
-		p.answer("default-rules", "some", "%s", sorted(foreign))
+		p.answer("default-rules", word, "%s", sorted(foreign))
 	}
 	return nil
 }
@@ -199,7 +217,7 @@ func (p *probe) scratchZone() string {
 	if p.finding("zone-taken").Answer == "taken" {
 		return p.zone
 	}
-	if link := linkName(p.zone); link != "" && strings.Contains(p.finding("zone-taken").Detail, link+" is taken") {
+	if link := calendarsync.LinkName(p.zone); link != "" && strings.Contains(p.finding("zone-taken").Detail, link+" is taken") {
 		return link
 	}
 	return "UTC"

@@ -50,6 +50,9 @@ type apiError struct {
 	status       int
 	reason       string
 	form         string // of the body: json, json without status, html, empty
+	// saysZone: its words are those by which the product tells that a zone's name is not
+	// taken (rule 2.9).
+	saysZone bool
 }
 
 func (e *apiError) Error() string {
@@ -162,6 +165,7 @@ func (c *client) once(ctx context.Context, r request) (object, error) {
 	}
 	said := &apiError{method: r.method, path: r.path, status: res.StatusCode}
 	said.form, said.reason = formOf(raw, out, decoded)
+	said.saysZone = said.status == http.StatusBadRequest && strings.Contains(strings.ToLower(text(inner(out, "error"), "message")), "invalid time zone")
 	return nil, said
 }
 

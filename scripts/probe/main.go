@@ -54,15 +54,16 @@ behind and does not touch the installation's own.
 It takes a few minutes: up to -patience until the list of calendars shows the scratch
 calendar, and up to that again until the list drops it.
 
-Each question is right (erp-calendar is right with the answer), WRONG (it is not, and
-what it does is said), open (not to be seen with what was given) or not found (a fault
-kept it from being found out). With -json:
+Each question is right (erp-calendar is right with the answer; what it does about it is
+said, and some of that asks for you), WRONG (it is not, and what it does is said), open
+(not to be seen with what was given) or not found (a fault kept it from being found
+out). With -json:
 
   {"probe": 1, "at": "<RFC 3339>", "ok": true, "calls": 60, "left_behind": [],
    "counts": {"right": 20, "wrong": 0, "open": 1, "failed": 0},
    "findings": [{"id": "zone-taken", "row": "G3", "question": "…", "answer": "taken",
      "detail": "…", "stand_in": "taken", "product": "right|wrong|open|failed",
-     "harm": "…"}]}
+     "does": "…", "harm": "…"}]}
 
 Every question is there in every run, in the same order; ids and answers are stable.
 

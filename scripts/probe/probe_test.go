@@ -212,22 +212,26 @@ func TestEachWayIsFound(t *testing.T) {
 			map[string]string{"not-found": "met"}, right},
 		{"stale for ever", google.Ways{StaleRows: -1}, map[string]string{"stale-row": "not within the time"}, wrong},
 		{"stale for a while", google.Ways{StaleRows: 3 * time.Minute}, map[string]string{"stale-row": "dropped later"}, right},
-		{"zone refused", google.Ways{ZonesRefused: []string{kyiv}}, map[string]string{"zone-taken": "refused"}, wrong},
+		{"zone refused", google.Ways{ZonesRefused: []string{kyiv}}, map[string]string{"zone-taken": "refused"}, right},
+		{"zone refused by every name", google.Ways{ZonesRefused: []string{kyiv, "Europe/Kiev"}}, map[string]string{"zone-taken": "refused by every name"}, right},
 		{"zone aliased", google.Ways{ZonesAliased: map[string]string{kyiv: "Europe/Kiev"}}, map[string]string{"zone-of-calendars": "renamed", "zone-of-events": "renamed"}, ""},
-		{"texts composed later", google.Ways{Texts: google.Folding{NFC: true}}, map[string]string{"texts-of-events": "otherwise than answered", "name-of-calendars": "folded"}, wrong},
-		{"blanks folded later", google.Ways{Texts: google.Folding{Blanks: true}}, map[string]string{"texts-of-events": "otherwise than answered", "name-of-calendars": "folded"}, wrong},
-		{"trimmed later", google.Ways{Texts: google.Folding{Trim: true}}, map[string]string{"texts-of-events": "otherwise than answered"}, wrong},
-		{"composed at once", google.Ways{Texts: google.Folding{NFC: true, AtOnce: true}}, map[string]string{"name-of-calendars": "folded"}, wrong},
+		{"texts composed later", google.Ways{Texts: google.Folding{NFC: true}}, map[string]string{"texts-of-events": "otherwise than answered", "name-of-calendars": "folded"}, right},
+		{"blanks folded later", google.Ways{Texts: google.Folding{Blanks: true}}, map[string]string{"texts-of-events": "otherwise than answered", "name-of-calendars": "folded"}, right},
+		{"trimmed later", google.Ways{Texts: google.Folding{Trim: true}}, map[string]string{"texts-of-events": "otherwise than answered"}, right},
+		{"composed at once", google.Ways{Texts: google.Folding{NFC: true, AtOnce: true}}, map[string]string{"name-of-calendars": "folded"}, right},
 		{"description in one line", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToBlank, Answers: true, Lists: true}}, map[string]string{"mark": "found"}, right},
 		{"in lists only", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToBlank, Lists: true}}, map[string]string{"mark": "found"}, right},
 		{"in answers only", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToBlank, Answers: true}}, map[string]string{"mark": "found"}, right},
 		{"CRLF", google.Ways{Descriptions: google.DescriptionForm{Breaks: google.BreaksToCRLF, Answers: true, Lists: true}}, map[string]string{"mark": "found"}, right},
+		{"mark lost in lists", google.Ways{Descriptions: google.DescriptionForm{Lost: true, Lists: true}}, map[string]string{"mark": "lost in lists"}, wrong},
+		{"mark lost in answers", google.Ways{Descriptions: google.DescriptionForm{Lost: true, Answers: true}}, map[string]string{"mark": "lost in answers"}, right},
+		{"mark lost everywhere", google.Ways{Descriptions: google.DescriptionForm{Lost: true, Answers: true, Lists: true}}, map[string]string{"mark": "lost everywhere"}, right},
 		{"escaped", google.Ways{Descriptions: google.DescriptionForm{Escaped: true, Answers: true, Lists: true}}, map[string]string{"mark": "found"}, right},
 		{"outside refused", google.Ways{Outside: google.OutsideRefused}, map[string]string{"share": "refused", "readers-view": "", "address": "", "invitation": "", "unshare": ""}, ""},
-		{"outside lowered", google.Ways{Outside: google.OutsideLowered}, map[string]string{"share": "lowered", "readers-view": "busy only"}, wrong},
+		{"outside lowered", google.Ways{Outside: google.OutsideLowered}, map[string]string{"share": "lowered", "readers-view": loweredView}, right},
 		{"outside blind", google.Ways{Outside: google.OutsideBlind}, map[string]string{"readers-view": "busy only"}, wrong},
-		{"default rules", google.Ways{DefaultRules: []google.DefaultRule{{Type: "domain", Value: "firm.example", Role: "reader"}}}, map[string]string{"default-rules": "some"}, wrong},
-		{"gmail respelled", google.Ways{GmailSpelling: true}, map[string]string{"address": "respelled"}, wrong},
+		{"default rules", google.Ways{DefaultRules: []google.DefaultRule{{Type: "domain", Value: "firm.example", Role: "reader"}}}, map[string]string{"default-rules": "some"}, right},
+		{"gmail respelled", google.Ways{GmailSpelling: true}, map[string]string{"address": "respelled"}, right},
 		{"invitations hidden", google.Ways{InvitationsHidden: true}, map[string]string{"invitation": "hidden"}, wrong},
 		{"stray 412", google.Ways{PreconditionsOneIn: 4}, map[string]string{"precondition": "met"}, right},
 		{"cancelled bare", google.Ways{CancelledBare: true}, map[string]string{"cancelled": "its id"}, right},
@@ -293,11 +297,44 @@ func TestDrawnGoogles(t *testing.T) {
 	}
 }
 
+// TestARefusalInOtherWords: the product tells a refused zone by Google's words, so other
+// words are an answer with which it is wrong.
+func TestARefusalInOtherWords(t *testing.T) {
+	r := newRig(t)
+	r.google.Inject(google.Fault{Method: "calendar.calendars.insert", Count: 2, Status: 400, Reason: "invalid"})
+	code, found := r.probe(t.Context())
+	r.clean(2)
+	if f := found.of("zone-taken"); f.Answer != "refused in other words" || f.Product != wrong || code != 1 {
+		t.Errorf("exit %d, %+v", code, f)
+	}
+}
+
+func TestHowAnAddressIsSpelled(t *testing.T) {
+	for name, row := range map[string]struct {
+		kind, value, want string
+		product           verdict
+	}{
+		"as sent":        {"user", "Ivan.Petrov@gmail.com", asSent, right},
+		"without dots":   {"user", "ivanpetrov@gmail.com", "respelled", right},
+		"googlemail.com": {"user", "ivanpetrov@googlemail.com", "respelled", right},
+		"a group":        {"group", outsider, "group", right},
+		"another":        {"user", "ivan@firm.example", "another", wrong},
+		"another group":  {"group", "crew@firm.example", "another", wrong},
+	} {
+		p := newProbe()
+		p.share = outsider
+		p.judgeAddress(object{"id": row.kind + ":" + row.value, "scope": object{"type": row.kind, "value": row.value}})
+		if f := p.finding("address"); f.Answer != row.want || f.Product != row.product {
+			t.Errorf("%s: %+v", name, *f)
+		}
+	}
+}
+
 func TestAGroupIsFound(t *testing.T) {
 	r := newRig(t, func(o *google.Options) { o.Ways.GroupsOneIn = 1 })
 	_, found := r.probe(t.Context(), "-share", "crew@elsewhere.example")
 	r.clean(2)
-	if f := found.of("address"); f.Answer != "group" || f.Product != wrong {
+	if f := found.of("address"); f.Answer != "group" || f.Product != right || f.Does == "" {
 		t.Errorf("%+v", f)
 	}
 	if f := found.of("readers-view"); f.Product != open {
@@ -315,7 +352,7 @@ func TestWhatHitsTheAccountIsNamed(t *testing.T) {
 	}{
 		"API off":          {google.AccountRefusal("accessNotConfigured"), "account", "accessNotConfigured", 2},
 		"no Calendar user": {google.AccountRefusal("notACalendarUser"), "account", "notACalendarUser", 2},
-		"the day's limit":  {google.AccountRefusal("dailyLimitExceeded"), "account", "dailyLimitExceeded", 2},
+		"the day's limit":  {google.AccountRefusal(dailyLimit), "account", dailyLimit, 2},
 		"something new":    {google.AccountRefusal("neverHeardOf"), "account", "neverHeardOf", 2},
 		"client deleted":   {google.TokenRefusal("deleted_client"), "account", "deleted_client", 2},
 		"policy":           {google.TokenRefusal("admin_policy_enforced"), "account", "admin_policy_enforced", 2},
@@ -545,7 +582,8 @@ func TestTheReportForPeople(t *testing.T) {
 }
 
 // TestTheTableIsWhole: each question has the stand-in's answer among its own, and the
-// product is right with it, or nothing would work today.
+// product is right with it, or nothing would work today. What the product does is said
+// only of what it is right with.
 func TestTheTableIsWhole(t *testing.T) {
 	seen := map[string]bool{}
 	for _, q := range questions() {
@@ -553,5 +591,10 @@ func TestTheTableIsWhole(t *testing.T) {
 			t.Errorf("%s: %q", q.id, harm)
 		}
 		seen[q.id] = true
+		for word := range q.does {
+			if harm, known := q.harm[word]; harm != "" || !known && !q.others {
+				t.Errorf("%s: %q is nothing with which the product is right: %q", q.id, word, harm)
+			}
+		}
 	}
 }

@@ -34,8 +34,10 @@ type finding struct {
 	// Detail is what was seen, or why nothing was.
 	Detail  string `json:"detail,omitempty"`
 	StandIn string `json:"stand_in"`
-	// Product is right, wrong, open or failed; Harm is what it does wrong.
+	// Product is right, wrong, open or failed; Does is what it does about the answer,
+	// Harm what it does wrong.
 	Product verdict `json:"product"`
+	Does    string  `json:"does,omitempty"`
 	Harm    string  `json:"harm,omitempty"`
 }
 
@@ -66,11 +68,11 @@ func (p *probe) answer(id, word, format string, args ...any) {
 		known = known || q.others
 		switch {
 		case !known:
-			f.Product, f.Harm = wrong, "nobody thought of this answer"
+			f.Product, f.Does, f.Harm = wrong, "", "nobody thought of this answer"
 		case harm != "":
-			f.Product, f.Harm = wrong, harm
+			f.Product, f.Does, f.Harm = wrong, "", harm
 		default:
-			f.Product, f.Harm = right, ""
+			f.Product, f.Does, f.Harm = right, q.does[word], ""
 		}
 	}
 }
@@ -143,7 +145,7 @@ func (r *report) forPeople(out io.Writer, terminal bool) error {
 			}
 			_, _ = fmt.Fprintf(w, "%s%s (%s)\n", indent, f.Answer, same)
 		}
-		for _, line := range []string{f.Detail, f.Harm} {
+		for _, line := range []string{f.Detail, f.Does, f.Harm} {
 			if line != "" {
 				_, _ = io.WriteString(w, wrapped(line, indent))
 			}

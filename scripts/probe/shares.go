@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 )
 
 // shares shares the scratch calendar with the second address, as the product does,
@@ -85,6 +87,8 @@ func (p *probe) judgeAddress(rule object) {
 	scope := inner(rule, "scope")
 	kind, value := text(scope, "type"), text(scope, "value")
 	switch {
+	case calendarsync.NormalAddress(value) != calendarsync.NormalAddress(p.share):
+		p.answer("address", "another", "the answer has another address than was sent, case and Gmail's dots apart")
 	case kind == "group":
 		p.answer("address", "group", "sent as user, answered as group")
 	case !strings.EqualFold(value, p.share) || !strings.EqualFold(text(rule, "id"), "user:"+p.share):
@@ -159,7 +163,11 @@ func (p *probe) judgeView(list object) {
 			return
 		}
 	}
-	p.answer("readers-view", "busy only", "no title is shown, as %s", text(list, "accessRole"))
+	word := "busy only"
+	if p.finding("share").Answer == "lowered" {
+		word = loweredView
+	}
+	p.answer("readers-view", word, "no title is shown, as %s", text(list, "accessRole"))
 }
 
 // unshare removes the share by the id that its answer had.
