@@ -151,7 +151,7 @@ func (w *world) applyPerson(s Step) error {
 			other, person, "", "not an address", all[s.N[2]%len(all)].Email, strings.ToUpper(e.Email), other,
 		}
 		if w.draws("E6") {
-			to = append(to, hidden(e.Email, s.N[2]), hidden(e.Email, s.N[2]), "оther@"+organisation) // with a Cyrillic o
+			to = append(to, hidden(e.Email, s.N[2]), hidden(e.Email, s.N[2]), "\u043eperator@"+organisation) // with a Cyrillic o
 		}
 		return w.erp.UpdateEmployee(e.ID, func(e *userside.Employee) { e.Email = to[s.N[1]%len(to)] })
 	case PersonBind:
