@@ -197,7 +197,7 @@ func TestSigningInLeadsToThePageThatWasAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Jar.SetCookies(u, []*http.Cookie{{Name: "erp_calendar_wanted", Value: url.QueryEscape("//evil.example/"), Path: "/console"}})
+	b.Jar.SetCookies(u, []*http.Cookie{{Name: "erp_calendar_wanted", Value: url.QueryEscape("//evil.example/"), Path: "/console", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}})
 	if p := b.get("/signin"); p.at.Host != u.Host || p.at.Path != "/console/" {
 		t.Errorf("a planted address leads to %s", p.at)
 	}

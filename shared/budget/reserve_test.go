@@ -32,7 +32,7 @@ func TestASlotIsReservedBesideTheAnnouncement(t *testing.T) {
 		} {
 			before, began := ledger.asked.Load(), time.Now()
 			wait := p.Reserve(ctx, account, "calendar-1")
-			time.Sleep(row.announced)
+			<-time.After(row.announced)
 			if err := wait(ctx); err != nil {
 				t.Fatalf("%s: %v", row.what, err)
 			}
@@ -42,7 +42,7 @@ func TestASlotIsReservedBesideTheAnnouncement(t *testing.T) {
 			if n := ledger.asked.Load() - before; n != row.reservations {
 				t.Errorf("%s: %d reservations, want %d", row.what, n, row.reservations)
 			}
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 		}
 		// Nobody comes for it: the next call is not held up for long.
 		_ = p.Reserve(ctx, account, "calendar-1")

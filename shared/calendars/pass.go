@@ -261,7 +261,7 @@ func (p *employeePass) decide(ctx context.Context) error {
 // keepAsReadAhead goes by what was read ahead, where it says nothing new. done is
 // false where the ERP has to be read again.
 func (p *employeePass) keepAsReadAhead(ctx context.Context) (done bool, err error) {
-	if p.readsAhead == nil || p.stop.Err != nil || p.order.Deleted || !atRest(*p.rec()) {
+	if p.readsAhead == nil || p.stopped() || p.order.Deleted || !atRest(*p.rec()) {
 		return false, nil
 	}
 	began := p.Now()
@@ -283,6 +283,9 @@ func (p *employeePass) keepAsReadAhead(ctx context.Context) (done bool, err erro
 	p.begin()
 	return false, p.extend(ctx)
 }
+
+// stopped reports whether nothing may be written just now.
+func (p *employeePass) stopped() bool { return p.stop.Err != nil }
 
 // judge reads the employee, and keeps or removes the calendar by what the ERP says.
 func (p *employeePass) judge(ctx context.Context) error {

@@ -104,8 +104,9 @@ func (t HourTally) Add(o HourTally) HourTally {
 }
 
 // Fold counts the activity since the last call into its hours, at most some thousand
-// records a call, and the calls to Google that the account reserved since. now is the
-// database's time; changes says of which causes a write is one for a change.
+// records a call, and the calls to Google that the account reserved since; account is ""
+// before one is connected. now is the database's time; changes says of which causes a write
+// is one for a change.
 func (s *Store) Fold(ctx context.Context, account string, now time.Time, changes func(cause string) bool) error {
 	const doing = "count what was written"
 	last, _, err := get[FoldRecord](ctx, s, doing, foldRef())
@@ -119,9 +120,11 @@ func (s *Store) Fold(ctx context.Context, account string, now time.Time, changes
 	} else if found, next.Upto, err = s.toFold(ctx, last.Upto, now.Add(-foldBehind)); err != nil {
 		return err
 	}
-	budget, _, err := get[BudgetRecord](ctx, s, doing, budgetRef(account))
-	if err != nil {
-		return err
+	var budget BudgetRecord // of an installation without an account: none
+	if account != "" {
+		if budget, _, err = get[BudgetRecord](ctx, s, doing, budgetRef(account)); err != nil {
+			return err
+		}
 	}
 	next.Account, next.Given = account, budget.Given
 	tallies := tallied(found, changes)
