@@ -76,7 +76,7 @@ func (a *Auditor) purging() bool {
 // others have had an event in it for so long that the pass must have seen it.
 func (a *Auditor) checkPurgedCalendar(c *trackedCalendar, v Violation) {
 	for _, e := range c.events {
-		if e.live && !c.owns(e) && !a.within(e.since, a.taskPassAge()) && c.falselyGone.IsZero() {
+		if e.live && !c.owns(e) && !c.misplaced(e) && !a.within(e.since, a.taskPassAge()) && c.falselyGone.IsZero() {
 			v.Rule, v.Event = RuleForeign, e.id
 			a.report(v, "a calendar was deleted in which others have an event")
 			return
