@@ -122,7 +122,7 @@ func TestAFormerAddressReadsForADayAtMost(t *testing.T) {
 		if n := former(); n < 8 {
 			t.Errorf("%d former addresses read, and the others' turns are hours away", n)
 		}
-		_, err := w.Store.PauseCreations(t.Context(), world.Sub)
+		_, err := w.Store.PauseCreations(t.Context(), world.Sub, "quotaExceeded")
 		must(t, err)
 		for range 26 {
 			<-time.After(time.Hour)

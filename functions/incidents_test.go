@@ -189,6 +189,9 @@ func TestADailyLimitIsALimitAndNoIncident(t *testing.T) {
 		if a.Incident != nil || !a.PausedUntil.After(time.Now()) || !a.CreationsResume().After(time.Now()) {
 			t.Errorf("incident %+v, paused until %v", a.Incident, a.PausedUntil)
 		}
+		if a.PauseReason != "dailyLimitExceeded" || a.CreationsPauseReason != "dailyLimitExceeded" {
+			t.Errorf("the pauses are recorded as %q and %q", a.PauseReason, a.CreationsPauseReason)
+		}
 		spell.Remove()
 		polls(w, 12) // the longest of the pauses
 		for i, id := range who {

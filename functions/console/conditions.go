@@ -85,7 +85,7 @@ func (k conditions) standstill(c locale) *cause {
 	case k.account.Incident.StopsAll():
 		why = cause{What: c.T("standing.refused.what"), Do: c.T("standing.refused.do")}.on(c.Texts, connectionsPath)
 	case c.now.Before(k.account.PausedUntil):
-		why = failureCause(c.Texts, &store.Failure{Kind: failure.Exhausted})
+		why = failureCause(c.Texts, &store.Failure{Kind: failure.Exhausted, Reason: k.account.PausedFor(c.now)})
 		why.Do += " " + c.T("standing.next", "At", c.about(k.account.PausedUntil))
 	default:
 		return nil

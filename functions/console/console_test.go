@@ -261,11 +261,11 @@ func TestWhoWaitsForACalendarIsToldWhen(t *testing.T) {
 		t.Error("more wait than there are")
 	}
 	want("asked", "Place 1 in the queue", "Its turn comes about 12:30", "Place 2 in the queue", "Its turn comes about 13:00", "2 employees wait for a calendar.", "the last one is made about 13:00")
-	if _, err := w.store.PauseCreations(t.Context(), "200"); err != nil {
+	if _, err := w.store.PauseCreations(t.Context(), "200", failure.ReasonQuota); err != nil {
 		t.Fatal(err)
 	}
 	w.wait(14 * time.Minute)
-	if _, err := w.store.PauseWrites(t.Context(), "200"); err != nil {
+	if _, err := w.store.PauseWrites(t.Context(), "200", failure.ReasonQuota); err != nil {
 		t.Fatal(err)
 	}
 	w.wait(10 * time.Minute)

@@ -294,6 +294,46 @@ func TestAStandstillIsSaidWhereItIsMet(t *testing.T) {
 	}
 }
 
+// The day's limit is shown as what it is, with when it is tried again and what to do, on the
+// overview, where everything stands still, and to programs; once it is over, nowhere.
+func TestADailyLimitIsShownAsWhatItIs(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	w.connectAccount()
+	saved := w.saved()
+	saved.Settings.Confirmed, saved.Settings.Enabled = true, true
+	if err := w.deps.Settings.Apply(t.Context(), saved.Settings, admin, saved.Version, nil); err != nil {
+		t.Fatal(err)
+	}
+	until, err := w.store.PauseWrites(t.Context(), "200", failure.ReasonDailyLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.signedIn()
+	for lang, words := range map[string][2]string{
+		"en": {"The calls to Google of this day are used up.", "the project has used up the calls to Google of this day"},
+		"uk": {"Звернення до Google на сьогодні вичерпано.", "проєкт вичерпав кількість звернень"},
+		"ru": {"Обращения к Google на сегодня исчерпаны.", "проект исчерпал число обращений"},
+	} {
+		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
+		if p := b.get("/"); !strings.Contains(p.body, words[0]) || !strings.Contains(p.body, "dailyLimitExceeded") || strings.Contains(p.body, "&lt;no value&gt;") {
+			t.Errorf("%s: the overview does not say so:\n%s", lang, p.body)
+		}
+		for _, path := range []string{"/employees", "/tasks/1114"} {
+			if p := b.get(path); !strings.Contains(p.body, words[1]) {
+				t.Errorf("%s: %s does not say so:\n%s", lang, path, p.body)
+			}
+		}
+	}
+	if p := b.get("/api/status"); !strings.Contains(p.body, `"kind":"daily-limit"`) || !strings.Contains(p.body, `"until":"`+until.UTC().Format(time.RFC3339)) {
+		t.Errorf("programs are told %s", p.body)
+	}
+	w.wait(until.Sub(w.clock()))
+	if p := b.get("/api/status"); strings.Contains(p.body, "daily-limit") {
+		t.Errorf("afterwards programs are told %s", p.body)
+	}
+}
+
 // Who waits for Google's limit is told their place and when it comes, and the list until when
 // the last one waits.
 func TestWhoWaitsForGooglesLimitIsToldUntilWhen(t *testing.T) {

@@ -244,7 +244,7 @@ func checksOf(c locale, s status.Status, found []status.Problem) []check {
 		}
 		return c.T("overview.ago", "Time", c.age(c.now.Sub(t)))
 	}
-	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
+	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause, status.DailyLimit), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
 	erp := check{Level: level(status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.NotPolled), Name: c.T("overview.erp"), Text: ago(s.Poll.ReadAt)}
 	clock := check{Level: level(status.ClockWrong), Name: c.T("overview.clock"), Text: c.T("overview.agrees")}
 	switch {

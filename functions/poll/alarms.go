@@ -97,7 +97,7 @@ func (p *poll) incidents() []incident {
 	paused := a.CreationsResume()
 	out := []incident{
 		{kind: logging.QuotaExhausted, id: "quota-" + paused.UTC().Format(time.RFC3339), is: now.Before(paused),
-			begins: "Google refuses writes for a while: quotaExceeded", ends: "Google's pause is over",
+			begins: "Google refuses writes for a while: " + a.PausedFor(now), ends: "Google's pause is over",
 			attrs: []any{"until", paused.UTC().Format(time.RFC3339)}},
 		{kind: logging.GrantExpiring, id: "grant-" + strconv.FormatInt(a.Version, 10),
 			is:     a.Connected && !a.GrantExpiresAt.IsZero() && a.GrantExpiresAt.Sub(now) < expiryNotice,

@@ -87,11 +87,11 @@ func TestAPauseOfGoogleAndAGrantThatEndsAreToldOnceEach(t *testing.T) {
 		}
 	}
 	want("at rest", 0, 0)
-	if _, err := w.store.PauseCreations(t.Context(), "1"); err != nil {
+	if _, err := w.store.PauseCreations(t.Context(), "1", failure.ReasonQuota); err != nil {
 		t.Fatal(err)
 	}
 	want("paused", 1, 0)
-	if _, err := w.store.PauseWrites(t.Context(), "1"); err != nil {
+	if _, err := w.store.PauseWrites(t.Context(), "1", failure.ReasonQuota); err != nil {
 		t.Fatal(err)
 	}
 	want("paused for longer", 1, 0)

@@ -29,9 +29,9 @@ func (r *world) disconnect() {
 }
 
 func (r *world) pause() {
-	_, err := r.store.PauseWrites(r.t.Context(), sub)
+	_, err := r.store.PauseWrites(r.t.Context(), sub, "quotaExceeded")
 	r.must(err)
-	_, err = r.store.PauseCreations(r.t.Context(), sub)
+	_, err = r.store.PauseCreations(r.t.Context(), sub, "quotaExceeded")
 	r.must(err)
 }
 

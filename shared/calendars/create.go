@@ -102,7 +102,7 @@ func (p *employeePass) caps(account store.AccountRecord) store.Caps {
 // comes before the pause, which then holds for every instance.
 func (p *employeePass) learnFrom(ctx context.Context, refusal error, what store.Creation, account store.AccountRecord) {
 	f, _ := errors.AsType[*failure.Error](refusal)
-	if f == nil || f.Kind != failure.Exhausted || f.Reason != "quotaExceeded" {
+	if f == nil || f.Kind != failure.Exhausted || f.Reason != failure.ReasonQuota {
 		return
 	}
 	if err := p.Store.CreationRefused(ctx, account.Sub, what); err != nil {

@@ -210,7 +210,7 @@ func (p *employeePass) perform(ctx context.Context) {
 	}
 	p.Fail(err, p.term.AcquiredAt(), p.rec().Failure)
 	if failure.Is(err, failure.Exhausted) {
-		p.Again(p.pause.Refused(ctx))
+		p.Again(p.pause.Refused(ctx, err))
 	}
 	p.showError(ctx)
 }

@@ -457,7 +457,7 @@ func TestAListingDuringAPauseDoesNotCountAsOne(t *testing.T) {
 	if _, err := i.calendars.Tenant(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	_, err := b.store.PauseWrites(t.Context(), sub)
+	_, err := b.store.PauseWrites(t.Context(), sub, "quotaExceeded")
 	must(t, err)
 	i.employee(queue.CauseFill, ids[0])
 	if c := b.record(ids[0]).Calendar; c.Listed {

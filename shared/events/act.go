@@ -443,7 +443,7 @@ func (t *taskPass) react(ctx context.Context, employee int64, done written) {
 		// The event's calendar may be gone: the employee's own pass finds out.
 		t.Relist = append(t.Relist, employee)
 	case failure.Exhausted:
-		t.s.pause.Refused(ctx)
+		t.s.pause.Refused(ctx, done.err)
 	}
 }
 

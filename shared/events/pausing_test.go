@@ -85,7 +85,7 @@ func TestKeysPutOffDuringAPauseAreNotDueBeforeItsEnd(t *testing.T) {
 		w.open(7, 11, 4)
 		w.google.Inject(fakegoogle.Fault{Method: "calendar.events.update", Status: http.StatusForbidden, Reason: "forbidden"})
 		w.sync(7)
-		until, err := w.store.PauseWrites(t.Context(), sub)
+		until, err := w.store.PauseWrites(t.Context(), sub, failure.ReasonQuota)
 		w.must(err)
 		advance(14 * time.Minute) // the task's own rest is over, the pause is not
 		w.due()

@@ -43,6 +43,21 @@ const (
 // ReasonZone is the reason of a write whose time zone Google does not take by that name.
 const ReasonZone = "invalidTimeZone"
 
+// Google's reasons for a pause: of a limit that nobody knows, and of the calls that a
+// project may make in a day, which Google counts anew at midnight Pacific time (rule 6.6).
+const (
+	ReasonQuota      = "quotaExceeded"
+	ReasonDailyLimit = "dailyLimitExceeded"
+)
+
+// ReasonOf gives the reason of the outermost Error in an error's chain, "" for none.
+func ReasonOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason
+	}
+	return ""
+}
+
 // Error is a failure with its kind. Op says what was being done and to which
 // id; Reason is the other side's machine-readable word for it, if it gave one.
 type Error struct {

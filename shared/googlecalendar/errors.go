@@ -69,7 +69,7 @@ func saysGone(api *googleapi.Error) bool {
 
 func kindOf(status int, reason string) failure.Kind {
 	switch reason {
-	case "quotaExceeded", "dailyLimitExceeded":
+	case failure.ReasonQuota, failure.ReasonDailyLimit:
 		return failure.Exhausted
 	case "rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED":
 		return failure.RateLimited

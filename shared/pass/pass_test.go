@@ -128,6 +128,9 @@ func TestTally(t *testing.T) {
 	}
 }
 
+// errLimit is how Google refuses for the limit of a day.
+var errLimit = &failure.Error{Kind: failure.Exhausted, Op: "test", Status: 403, Reason: failure.ReasonDailyLimit}
+
 // account is what pauses are recorded on.
 type account struct {
 	store.AccountRecord
@@ -148,11 +151,11 @@ func (a *account) MarkDirty(_ context.Context, key store.Key, due time.Time) err
 	return a.writeErr
 }
 
-func (a *account) PauseWrites(_ context.Context, sub string) (time.Time, error) {
+func (a *account) PauseWrites(_ context.Context, sub, reason string) (time.Time, error) {
 	if a.writeErr != nil || sub != a.Sub {
 		return time.Time{}, errors.Join(a.writeErr, errCut)
 	}
-	a.PausedUntil, a.PauseSeconds = a.now.Add(time.Hour), 3600
+	a.PausedUntil, a.PauseSeconds, a.PauseReason = a.now.Add(time.Hour), 3600, reason
 	return a.PausedUntil, nil
 }
 
@@ -164,8 +167,9 @@ func (a *account) WritesWork(context.Context, string) error {
 	return a.writeErr
 }
 
-func (a *account) PauseCreations(context.Context, string) (time.Time, error) {
+func (a *account) PauseCreations(_ context.Context, _, reason string) (time.Time, error) {
 	a.CreationsPausedUntil, a.CreationsPauseSeconds = a.now.Add(30*time.Minute), 1800
+	a.CreationsPauseReason = reason
 	return a.CreationsPausedUntil, a.writeErr
 }
 
@@ -190,8 +194,11 @@ func TestPause(t *testing.T) {
 		t.Fatal("the end of no pause was recorded")
 	}
 	hour := at(0).Add(time.Hour)
-	if got := p.Refused(t.Context()); !got.Equal(hour) {
+	if got := p.Refused(t.Context(), errLimit); !got.Equal(hour) {
 		t.Fatalf("paused until %s, want %s", got, hour)
+	}
+	if a.PauseReason != failure.ReasonDailyLimit {
+		t.Errorf("recorded as %q", a.PauseReason)
 	}
 	if !p.Until(stale).Equal(hour) || !p.Heard().Equal(hour) {
 		t.Error("an account read before the pause hides it")
@@ -223,8 +230,8 @@ func TestPauseOfCreations(t *testing.T) {
 	a := &account{AccountRecord: store.AccountRecord{Sub: "1"}, now: at(0)}
 	p := pass.NewCreationsPause(a, a, a.clock, slog.New(slog.DiscardHandler))
 	writes := pass.NewWritesPause(a, a, a.clock, slog.New(slog.DiscardHandler))
-	until := p.Refused(t.Context())
-	if !p.Until(a.AccountRecord).Equal(until) || until.IsZero() {
+	until := p.Refused(t.Context(), errLimit)
+	if !p.Until(a.AccountRecord).Equal(until) || until.IsZero() || a.CreationsPauseReason != failure.ReasonDailyLimit {
 		t.Error("not paused")
 	}
 	if !writes.Until(a.AccountRecord).IsZero() {
@@ -247,7 +254,7 @@ func TestPauseThatCannotBeRecorded(t *testing.T) {
 			t.Parallel()
 			p := pass.NewWritesPause(a, a, a.clock, slog.New(slog.DiscardHandler))
 			want := at(0).Add(15 * time.Minute)
-			if got := p.Refused(t.Context()); !got.Equal(want) || !p.Until(store.AccountRecord{}).Equal(want) {
+			if got := p.Refused(t.Context(), errLimit); !got.Equal(want) || !p.Until(store.AccountRecord{}).Equal(want) {
 				t.Errorf("paused until %s, want %s", got, want)
 			}
 		})

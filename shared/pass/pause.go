@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -22,7 +23,7 @@ type Account interface {
 // WritesStore keeps Google's pause of all writes on the account's record.
 type WritesStore interface {
 	// PauseWrites begins or continues the pause and gives its end.
-	PauseWrites(ctx context.Context, sub string) (until time.Time, err error)
+	PauseWrites(ctx context.Context, sub, reason string) (until time.Time, err error)
 	// WritesWork ends it: the next one begins short again.
 	WritesWork(ctx context.Context, sub string) error
 }
@@ -30,7 +31,7 @@ type WritesStore interface {
 // CreationsStore keeps Google's pause of creating and sharing calendars.
 type CreationsStore interface {
 	// PauseCreations begins or continues the pause and gives its end.
-	PauseCreations(ctx context.Context, sub string) (until time.Time, err error)
+	PauseCreations(ctx context.Context, sub, reason string) (until time.Time, err error)
 	// CreationsWork ends it: the next one begins short again.
 	CreationsWork(ctx context.Context, sub string) error
 }
@@ -42,7 +43,7 @@ type CreationsStore interface {
 type Pause struct {
 	what     string
 	account  Account
-	begin    func(ctx context.Context, sub string) (time.Time, error)
+	begin    func(ctx context.Context, sub, reason string) (time.Time, error)
 	end      func(ctx context.Context, sub string) error
 	recorded func(store.AccountRecord) (until time.Time, counting bool)
 	now      func() time.Time
@@ -73,17 +74,18 @@ func NewCreationsPause(s CreationsStore, account Account, now func() time.Time, 
 	}
 }
 
-// Refused records that Google refused, and gives until when it pauses.
-func (p *Pause) Refused(ctx context.Context) (until time.Time) {
+// Refused records that Google refused for a limit, and gives until when it pauses.
+func (p *Pause) Refused(ctx context.Context, refusal error) (until time.Time) {
+	reason := failure.ReasonOf(refusal)
 	a, err := p.account.Account(ctx)
 	if err == nil {
-		until, err = p.begin(ctx, a.Sub)
+		until, err = p.begin(ctx, a.Sub, reason)
 	}
 	if err != nil {
 		p.log.WarnContext(ctx, "could not record Google's pause", "of", p.what, "error", err)
 		until = p.now().Add(unrecorded)
 	}
-	p.log.WarnContext(ctx, "Google pauses writing", "of", p.what, "until", until)
+	p.log.WarnContext(ctx, "Google pauses writing", "of", p.what, "reason", reason, "until", until)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.until = until

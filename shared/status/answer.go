@@ -36,6 +36,8 @@ type Trouble struct {
 	Kind  Kind       `json:"kind"`
 	Level Level      `json:"level"`
 	Since *time.Time `json:"since"`
+	// Until is when it ends by itself, where that is known.
+	Until *time.Time `json:"until,omitempty"`
 	Count int        `json:"count,omitempty"`
 }
 
@@ -101,7 +103,7 @@ func (s Status) Answer() Answer {
 		if i == 0 {
 			a.State = map[Level]string{Bad: "trouble", Warn: "warning", Wait: "waiting"}[p.Level]
 		}
-		a.Problems = append(a.Problems, Trouble{Kind: p.Kind, Level: p.Level, Since: moment(p.Since), Count: p.Count})
+		a.Problems = append(a.Problems, Trouble{Kind: p.Kind, Level: p.Level, Since: moment(p.Since), Until: moment(p.Until), Count: p.Count})
 	}
 	if since := s.Tally.OldestPending(); !since.IsZero() {
 		a.OldestPending = max(0, int64(s.Now.Sub(since)/time.Second))

@@ -54,6 +54,7 @@ const (
 	SameAddress        Kind = "same-address"
 	GooglePause        Kind = "google-pause"
 	CreationsPause     Kind = "creations-pause"
+	DailyLimit         Kind = "daily-limit"
 	Queue              Kind = "queue"
 	NotPolled          Kind = "not-polled"
 )
@@ -153,11 +154,20 @@ func (s Status) ofAccount() []Problem {
 	}
 	switch {
 	case s.Now.Before(a.PausedUntil):
-		out = append(out, Problem{Kind: GooglePause, Level: Wait, Until: a.PausedUntil})
+		out = append(out, Problem{Kind: pauseKind(GooglePause, a, s.Now), Level: Wait, Until: a.PausedUntil})
 	case s.Now.Before(a.CreationsPausedUntil):
-		out = append(out, Problem{Kind: CreationsPause, Level: Wait, Until: a.CreationsPausedUntil})
+		out = append(out, Problem{Kind: pauseKind(CreationsPause, a, s.Now), Level: Wait, Until: a.CreationsPausedUntil})
 	}
 	return out
+}
+
+// pauseKind is a pause's kind: the day's limit is the project's, and another thing to do
+// something about.
+func pauseKind(kind Kind, a store.AccountRecord, now time.Time) Kind {
+	if a.PausedFor(now) == failure.ReasonDailyLimit {
+		return DailyLimit
+	}
+	return kind
 }
 
 // ofERP judges the ERP and the poll by the last poll's record. While syncing is off, Poll

@@ -48,6 +48,17 @@ func TestAllIsRightOnlyWhenEverythingWasLookedAt(t *testing.T) {
 		{"the grant ends tomorrow", func(s *status.Status) { s.Account.GrantExpiresAt = now.Add(24 * time.Hour) }, status.GrantEnding, status.Bad},
 		{"another account", func(s *status.Status) { s.Account.Email = "other@example.com" }, status.OtherAccount, status.Warn},
 		{"Google asks for a pause", func(s *status.Status) { s.Account.PausedUntil = now.Add(time.Hour) }, status.GooglePause, status.Wait},
+		{"an older record asks for a pause of creations", func(s *status.Status) { s.Account.CreationsPausedUntil = now.Add(time.Hour) }, status.CreationsPause, status.Wait},
+		{"the day's calls are used up", func(s *status.Status) {
+			s.Account.PausedUntil, s.Account.PauseReason = now.Add(time.Hour), "dailyLimitExceeded"
+		}, status.DailyLimit, status.Wait},
+		{"the day's calls are used up while sharing", func(s *status.Status) {
+			s.Account.CreationsPausedUntil, s.Account.CreationsPauseReason = now.Add(time.Hour), "dailyLimitExceeded"
+		}, status.DailyLimit, status.Wait},
+		{"a pause after a day's limit that is over", func(s *status.Status) {
+			s.Account.PausedUntil, s.Account.PauseReason = ago, "dailyLimitExceeded"
+			s.Account.CreationsPausedUntil, s.Account.CreationsPauseReason = now.Add(time.Hour), "quotaExceeded"
+		}, status.CreationsPause, status.Wait},
 		{"the ERP is down", func(s *status.Status) {
 			s.Poll.Failing, s.Poll.FailingSince = &store.Failure{Kind: failure.Source, Message: "503"}, ago
 		}, status.ERPUnread, status.Bad},

@@ -1,8 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
+	_ "time/tzdata" // rule 9.5: Google's day is Pacific time on every host
+
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
 // AccountRecord is the central Google account: who it is and its sealed grant.
@@ -38,10 +42,13 @@ type AccountRecord struct {
 	// PauseSeconds is the length of the latest such pause, from which the next one
 	// doubles; 0 once Google took a write again.
 	PauseSeconds int64 `firestore:"pause_seconds,omitempty" json:"pause_seconds,omitempty"`
-	// CreationsPausedUntil and CreationsPauseSeconds are the same for a pause of making
-	// and sharing calendars alone.
+	// PauseReason is Google's word for why; "" in records of before it was kept.
+	PauseReason string `firestore:"pause_reason,omitempty" json:"pause_reason,omitempty"`
+	// CreationsPausedUntil and its neighbours are the same for a pause of making and
+	// sharing calendars alone.
 	CreationsPausedUntil  time.Time `firestore:"creations_paused_until,omitempty" json:"creations_paused_until,omitzero"`
 	CreationsPauseSeconds int64     `firestore:"creations_pause_seconds,omitempty" json:"creations_pause_seconds,omitempty"`
+	CreationsPauseReason  string    `firestore:"creations_pause_reason,omitempty" json:"creations_pause_reason,omitempty"`
 	// Learned are the caps of creations that refusals have taught; nil for none.
 	Learned *LearnedCaps `firestore:"learned,omitempty" json:"learned,omitempty"`
 }
@@ -59,6 +66,18 @@ func (a AccountRecord) CreationsResume() time.Time {
 		writes = writes.Add(creationsAfter)
 	}
 	return later(a.CreationsPausedUntil, writes)
+}
+
+// PausedFor is Google's reason for the pause that is in force, of all writes before one of
+// creations; "" while there is none.
+func (a AccountRecord) PausedFor(now time.Time) string {
+	switch {
+	case now.Before(a.PausedUntil):
+		return cmp.Or(a.PauseReason, failure.ReasonQuota)
+	case now.Before(a.CreationsPausedUntil):
+		return cmp.Or(a.CreationsPauseReason, failure.ReasonQuota)
+	}
+	return ""
 }
 
 // SealPath names the record of the account sub; its Sealed is bound to this name.
@@ -111,6 +130,7 @@ func (s *Store) Connect(ctx context.Context, a AccountRecord, known bool) (Accou
 		a.PausedUntil, a.CreationsPausedUntil = before.PausedUntil, before.CreationsPausedUntil
 		a.Alarmed = before.Alarmed
 		a.PauseSeconds, a.CreationsPauseSeconds = before.PauseSeconds, before.CreationsPauseSeconds
+		a.PauseReason, a.CreationsPauseReason = before.PauseReason, before.CreationsPauseReason
 		a.Incident, a.Learned = before.afterConnecting(), before.Learned
 		if in.Account != a.Sub {
 			in.Account = a.Sub
@@ -184,6 +204,16 @@ func (s *Store) GrantWorks(ctx context.Context, sub string, version int64) error
 	})
 }
 
+// nextDay is when Google counts a day's calls anew: the next midnight Pacific time.
+func nextDay(now time.Time) time.Time {
+	zone, err := time.LoadLocation("America/Los_Angeles")
+	if err != nil {
+		zone = time.FixedZone("PST", -8*60*60) // an hour late in summer
+	}
+	y, m, d := now.In(zone).Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, zone).UTC()
+}
+
 // How long Google's `quotaExceeded` pauses what it concerns: doubling with each
 // refusal in a row (rule 6.6).
 const (
@@ -192,28 +222,28 @@ const (
 )
 
 // pauseFields are where an account keeps one of its pauses.
-type pauseFields func(*AccountRecord) (until *time.Time, seconds *int64)
+type pauseFields func(*AccountRecord) (until *time.Time, seconds *int64, reason *string)
 
-func writesPause(a *AccountRecord) (until *time.Time, seconds *int64) {
-	return &a.PausedUntil, &a.PauseSeconds
+func writesPause(a *AccountRecord) (until *time.Time, seconds *int64, reason *string) {
+	return &a.PausedUntil, &a.PauseSeconds, &a.PauseReason
 }
 
-func creationsPause(a *AccountRecord) (until *time.Time, seconds *int64) {
-	return &a.CreationsPausedUntil, &a.CreationsPauseSeconds
+func creationsPause(a *AccountRecord) (until *time.Time, seconds *int64, reason *string) {
+	return &a.CreationsPausedUntil, &a.CreationsPauseSeconds, &a.CreationsPauseReason
 }
 
-// PauseWrites records that Google refused an event for quotaExceeded, and gives
-// until when all writes pause. Refusals during a pause, of calls that were on
+// PauseWrites records that Google refused an event for a limit of that reason, and gives
+// until when all writes pause; a limit of the day ends with Google's day. Refusals during a pause, of calls that were on
 // their way when it began, do not lengthen it. An account nobody knows does not
 // pause: the time is zero.
-func (s *Store) PauseWrites(ctx context.Context, sub string) (until time.Time, err error) {
-	return s.pause(ctx, sub, writesPause)
+func (s *Store) PauseWrites(ctx context.Context, sub, reason string) (until time.Time, err error) {
+	return s.pause(ctx, sub, reason, writesPause)
 }
 
 // PauseCreations is PauseWrites for a refusal of making or sharing a calendar,
 // which pauses only that.
-func (s *Store) PauseCreations(ctx context.Context, sub string) (until time.Time, err error) {
-	return s.pause(ctx, sub, creationsPause)
+func (s *Store) PauseCreations(ctx context.Context, sub, reason string) (until time.Time, err error) {
+	return s.pause(ctx, sub, reason, creationsPause)
 }
 
 // WritesWork records that Google accepted an event's write: the next pause is a
@@ -228,13 +258,17 @@ func (s *Store) CreationsWork(ctx context.Context, sub string) error {
 	return s.endPause(ctx, sub, creationsPause)
 }
 
-func (s *Store) pause(ctx context.Context, sub string, fields pauseFields) (end time.Time, err error) {
+func (s *Store) pause(ctx context.Context, sub, reason string, fields pauseFields) (end time.Time, err error) {
 	err = s.changeAccount(ctx, "record the pause", sub, func(a *AccountRecord, now time.Time) bool {
-		until, seconds := fields(a)
+		until, seconds, why := fields(a)
 		begins := !now.Before(*until)
 		if begins {
 			length := min(max(firstPause, 2*time.Duration(*seconds)*time.Second), longestPause)
-			*until, *seconds = now.Add(length), int64(length/time.Second)
+			if reason == failure.ReasonDailyLimit {
+				// What is left of the day may be less than a second, and is a pause all the same.
+				length = min(length, max(time.Second, nextDay(now).Sub(now)))
+			}
+			*until, *seconds, *why = now.Add(length), int64(length/time.Second), reason
 		}
 		end = *until
 		return begins
@@ -247,11 +281,11 @@ func (s *Store) pause(ctx context.Context, sub string, fields pauseFields) (end 
 
 func (s *Store) endPause(ctx context.Context, sub string, fields pauseFields) error {
 	return s.changeAccount(ctx, "record the pause's end", sub, func(a *AccountRecord, now time.Time) bool {
-		until, seconds := fields(a)
+		until, seconds, why := fields(a)
 		if *seconds == 0 || now.Before(*until) {
 			return false
 		}
-		*until, *seconds = time.Time{}, 0
+		*until, *seconds, *why = time.Time{}, 0, ""
 		return true
 	})
 }

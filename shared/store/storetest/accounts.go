@@ -50,6 +50,7 @@ func connections(r *rig) {
 	r.b.advance(time.Minute)
 	r.refuse("a", 1, true)
 	want.Version, want.ConnectedAt, want.PausedUntil, want.PauseSeconds = 2, r.b.now(), until, 15*60
+	want.PauseReason = "quotaExceeded"
 	equal(r, "connected anew", r.connected("a", "client", true), want)
 	equal(r, "connected anew, stored", r.account(), want)
 	r.refuse("a", 2, false)
@@ -142,7 +143,7 @@ func grantRefused(r *rig) {
 		r.must(r.s.GrantWorks(r.ctx, "b", 1))
 		r.must(r.s.GrantAlarmed(r.ctx, "b", 1))
 		r.must(r.s.RaiseIncident(r.ctx, "b", shutOut()))
-		until, err := r.s.PauseWrites(r.ctx, "b")
+		until, err := r.s.PauseWrites(r.ctx, "b", "quotaExceeded")
 		r.must(err)
 		equal(r, "paused until", until, time.Time{})
 		r.must(r.s.WritesWork(r.ctx, "b"))

@@ -95,7 +95,7 @@ func refusalsTeach(r *rig) {
 	refuse := func(what store.Creation) {
 		r.Helper()
 		r.must(r.s.CreationRefused(r.ctx, "a", what))
-		r.must1(r.s.PauseCreations(r.ctx, "a"))
+		r.must1(r.s.PauseCreations(r.ctx, "a", "quotaExceeded"))
 	}
 	id := int64(100)
 	made := func(n int) {
@@ -158,7 +158,7 @@ func refusalsTeach(r *rig) {
 	// While all writes are refused, it teaches nothing of creations.
 	r.b.advance(24 * time.Hour)
 	r.must(r.s.CreationsWork(r.ctx, "a"))
-	r.must1(r.s.PauseWrites(r.ctx, "a"))
+	r.must1(r.s.PauseWrites(r.ctx, "a", "quotaExceeded"))
 	r.b.advance(6 * time.Minute)
 	r.unchanged("a refusal while all writes are", func() { r.must(r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars)) })
 }

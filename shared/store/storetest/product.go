@@ -78,6 +78,8 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a refused grant of another version", grantOfAnotherVersion},
 		{"writes are paused", func(r *rig) { pauses(r, writesPause()) }},
 		{"creations are paused", func(r *rig) { pauses(r, creationsPause()) }},
+		{"the day's limit ends with Google's day", func(r *rig) { dailyLimit(r, writesPause()) }},
+		{"the day's limit of creations", func(r *rig) { dailyLimit(r, creationsPause()) }},
 		{"the first tenant wins", tenant},
 		{"the names of zones", zoneNames},
 		{"an admin decides whose the found calendars are", takeover},

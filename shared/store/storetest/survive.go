@@ -225,7 +225,7 @@ func methods() []method {
 	pausedOnce := func(r *rig) {
 		grant(r)
 		r.pause("a", time.Time{})
-		_, err := r.s.PauseCreations(r.ctx, "a")
+		_, err := r.s.PauseCreations(r.ctx, "a", "quotaExceeded")
 		r.must(err)
 		r.b.advance(time.Hour)
 	}
@@ -324,8 +324,8 @@ func methods() []method {
 		}))},
 		{name: "EndIncident", prepare: after(open, simple(func(r *rig) (any, error) { return nil, r.s.EndIncident(r.ctx, "a", "events.insert") }))},
 		// Once is enough: during a pause the end stays.
-		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseWrites(r.ctx, "a") }))},
-		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a") }))},
+		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseWrites(r.ctx, "a", "quotaExceeded") }))},
+		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a", "quotaExceeded") }))},
 		{name: "CreationRefused", prepare: after(grant, simple(func(r *rig) (any, error) {
 			return nil, r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars)
 		}))},
