@@ -257,6 +257,9 @@ func (d *doctor) checkQuota(context.Context) verdict {
 	if until := d.account.CreationsPausedUntil; until.After(d.now()) {
 		add("Google has paused making and sharing calendars for another "+duration(until.Sub(d.now())), "Wait: Poll goes on by itself when the pause is over. Events are written meanwhile.")
 	}
+	if d.account.PausedFor(d.now()) == failure.ReasonDailyLimit {
+		add("the calls of this day are used up (dailyLimitExceeded), which ends at midnight Pacific time", "If it comes again, raise the daily quota of the Google Calendar API (https://console.cloud.google.com/iam-admin/quotas).")
+	}
 	if b.RequestsPerMinute > googlePerMinute {
 		add("CALENDAR_REQUESTS_PER_MINUTE is "+itoa(b.RequestsPerMinute)+", and Google's default for one account is "+itoa(googlePerMinute),
 			"Set CALENDAR_REQUESTS_PER_MINUTE to "+itoa(googlePerMinute)+", unless the project's quota “Queries per minute per user” was raised (https://console.cloud.google.com/iam-admin/quotas).")

@@ -28,10 +28,10 @@ func (r *world) disconnect() {
 	}
 }
 
-func (r *world) pause() {
-	_, err := r.store.PauseWrites(r.t.Context(), sub, "quotaExceeded")
+func (r *world) pause(reason string) {
+	_, err := r.store.PauseWrites(r.t.Context(), sub, reason)
 	r.must(err)
-	_, err = r.store.PauseCreations(r.t.Context(), sub, "quotaExceeded")
+	_, err = r.store.PauseCreations(r.t.Context(), sub, reason)
 	r.must(err)
 }
 
