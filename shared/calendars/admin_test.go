@@ -197,6 +197,61 @@ func TestAPurgeThatIsStoppedGivesTheCalendarsBack(t *testing.T) {
 	b.wantQuiet(staff...)
 }
 
+// A purge meets a spell of 404 and is stopped: what Google denied once is given back like
+// everything else, and is replaced only if a second look does not find it either
+// (rules 3.9 and 4.11; found by the simulation, which saw the living calendar deleted).
+func TestAPurgeStoppedInASpellOf404GivesTheCalendarsBack(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		lasts   time.Duration
+		deleted bool // by its owner
+	}{
+		{"the spell ends before the purge", 30 * time.Second, false},
+		{"the spell outlasts the purge", 5 * time.Minute, false},
+		{"it is gone", 0, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, staff := b.staffed("Olena")
+			i.task(b.addTask(b.hour(9), staff[0]))
+			i.rest()
+			before, from := b.calendar(staff[0]), b.record(staff[0]).Calendar.From
+			startPurge(b)
+			if spell := fakegoogle.NotFoundSpell(fakegoogle.BodyWithStatus); row.deleted {
+				must(t, b.google.DeleteCalendar(before))
+			} else {
+				spell.For = row.lasts
+				b.google.Begin(spell)
+			}
+			b.start(0).employee(queue.CauseConsole, staff...)
+			if c := b.record(staff[0]).Retiring; len(c) != 1 || c[0].GoneSince.IsZero() {
+				t.Fatalf("the purge has no doubt: %+v", c)
+			}
+			must(t, b.store.StopPurge(t.Context()))
+			b.use(map[string]any{})
+			must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
+			b.clock.advance(time.Minute)
+			i = b.start(0)
+			i.employee(queue.CauseConsole, staff...)
+			if rec := b.record(staff[0]); rec.Calendar == nil || rec.Calendar.ID != before {
+				t.Fatalf("not given back: %+v, calendar %+v", rec, rec.Calendar)
+			}
+			b.clock.advance(2 * absenceTime)
+			i.rest()
+			if got := b.calendar(staff[0]); got == "" || (got != before) != row.deleted {
+				t.Errorf("calendar %q, before %q", got, before)
+			}
+			if rec := b.record(staff[0]); !rec.Calendar.From.Equal(from) || len(rec.Retiring) > 0 && !row.deleted {
+				t.Errorf("from %v, want %v; retiring %+v", rec.Calendar.From, from, rec.Retiring)
+			}
+			b.want(staff[0], b.hour(9))
+			b.wantQuiet(staff...)
+		})
+	}
+}
+
 // One that a purge has emptied already stays as the purge would have left it, with
 // what others have in it; the employee gets another.
 func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) {

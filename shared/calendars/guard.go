@@ -141,10 +141,11 @@ func (p *employeePass) reinstate(ctx context.Context) error {
 
 // reinstatable finds the calendar that the employee had last, since those before it may
 // be of former addresses; -1 for none. One whose deletion was granted or that a purge
-// emptied does not come back, nor does an extra.
+// emptied does not come back, nor does an extra. One that Google said once is gone does,
+// in doubt as it is: another beside it would be one too many (rule 3.9).
 func reinstatable(retiring []store.CalendarRecord) int {
 	for i, c := range slices.Backward(retiring) {
-		if !c.Permitted && !c.Extra && c.Cleared.IsZero() && c.GoneSince.IsZero() {
+		if !c.Permitted && !c.Extra && c.Cleared.IsZero() {
 			return i
 		}
 	}
@@ -156,7 +157,7 @@ func reinstatable(retiring []store.CalendarRecord) int {
 // (rule 5.2).
 func reinstated(c store.CalendarRecord, present string) store.CalendarRecord {
 	// What happened in it meanwhile is not known.
-	c.Listed, c.LoweredRole, c.Events = false, "", 0
+	c.Listed, c.LoweredRole, c.Events, c.UnshareGoneSince = false, "", 0, time.Time{}
 	switch {
 	case c.AddressDigest != "":
 		// Adopted, and still shared with whom its mark says: recall finds out.

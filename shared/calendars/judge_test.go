@@ -109,6 +109,8 @@ func TestReinstate(t *testing.T) {
 	held := func(id string) store.CalendarRecord { return store.CalendarRecord{ID: id, Listed: true} }
 	granted, extra, cleared := held("granted"), held("extra"), held("cleared")
 	granted.Permitted, extra.Extra, cleared.Cleared = true, true, day(1)
+	doubted := held("doubted")
+	doubted.GoneSince = day(1)
 	for name, row := range map[string]struct {
 		retiring []store.CalendarRecord
 		want     int
@@ -117,6 +119,7 @@ func TestReinstate(t *testing.T) {
 		"the one that was held":                   {[]store.CalendarRecord{held("a")}, 0},
 		"the last of two":                         {[]store.CalendarRecord{held("a"), held("b")}, 1},
 		"not one granted, nor after it":           {[]store.CalendarRecord{held("a"), granted}, 0},
+		"one that Google denied once":             {[]store.CalendarRecord{held("a"), doubted}, 1},
 		"no extra, and none that a purge emptied": {[]store.CalendarRecord{extra, cleared, granted}, -1},
 	} {
 		if got := reinstatable(row.retiring); got != row.want {
@@ -125,6 +128,7 @@ func TestReinstate(t *testing.T) {
 	}
 	for name, row := range map[string]struct{ before, want store.CalendarRecord }{
 		"its share is gone":            {store.CalendarRecord{Listed: true}, store.CalendarRecord{Address: olena}},
+		"its share was denied once":    {store.CalendarRecord{Address: olena, UnshareGoneSince: day(1)}, store.CalendarRecord{Address: olena}},
 		"shared as it is to be":        {store.CalendarRecord{Address: "Olena@Provider.example", RuleID: "r", RuleSeen: true}, store.CalendarRecord{Address: olena}},
 		"a former address still reads": {store.CalendarRecord{Address: former, RuleID: "r", RuleSeen: true}, store.CalendarRecord{Address: former, RuleID: "r", RuleSeen: true}},
 		"adopted":                      {store.CalendarRecord{Address: olena, AddressDigest: "d", RuleID: "r"}, store.CalendarRecord{AddressDigest: "d"}},

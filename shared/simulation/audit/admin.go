@@ -93,6 +93,11 @@ func (a *Auditor) disowned(c *trackedCalendar, v Violation) {
 		case e.live && c.owns(e):
 			v.Rule, v.Event = RuleExtra, e.id
 			a.report(v, "it remains in a calendar that the product gave up")
+		case e.live && c.misplaced(e): // moved here, since the purge looked or before
+			if !a.within(e.since, a.purgeLasts()) {
+				v.Rule, v.Event = RuleExtra, e.id
+				a.report(v, "it remains in a calendar of somebody else that the product gave up")
+			}
 		case e.live:
 			foreign = true
 		case !e.owned && a.within(e.ended, a.purgeLasts()):

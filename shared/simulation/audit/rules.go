@@ -52,7 +52,7 @@ func (a *Auditor) ruleChanged(c *trackedCalendar, now fakegoogle.RuleSnapshot, b
 		a.report(v, "another invitation to %s", now.ID)
 	}
 	if now.Role == "none" {
-		r.listed = 0
+		r.listed, r.lowered = 0, false // a new share is not the lowered one raised
 	}
 	r.ours, r.everOurs, r.lost = true, true, false
 	c.unsharedRightly = c.unsharedRightly && now.Role == "none"
