@@ -63,8 +63,9 @@ type Settings interface {
 type ERP interface {
 	// Catalogue reads the states and types of tasks.
 	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
-	// EmployeeCards reads all employees, and the captions of their cards' fields.
-	EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
+	// EmployeeCards reads all employees, of known those too who spoil the list, and the
+	// captions of their cards' fields.
+	EmployeeCards(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
 	// Clock reads the ERP's time.
 	Clock(ctx context.Context) (userside.Clock, error)
 	// Divisions reads the divisions' names.

@@ -456,6 +456,9 @@ func planLines(c locale, p proposal, made plan.Plan, joins joining) []planLine {
 	if p.first() && len(made.Without) > 0 {
 		add("", c.N("plan.without.title", len(made.Without)), "", withReasons(c, made.Without))
 	}
+	if n := len(made.Unreadable); n > 0 {
+		add("", c.N("plan.unreadable.title", n), c.T("plan.unreadable.text"), each(made.Unreadable, func(one plan.Person) string { return one.Name }))
+	}
 	if apart, known := clockApart(p.erp.clock, p.next.TimeZone); p.erp.err == nil && known && apart {
 		add("bad", c.T("plan.clock.title"), clockWords(c, p.erp, p.next.TimeZone), nil)
 	}

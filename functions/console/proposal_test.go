@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"strings"
@@ -11,9 +12,11 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
+	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // running is a world in which calendars are written by settings that an admin applied, for
@@ -296,4 +299,67 @@ func TestWhatJoinsIsCountedFromTheERP(t *testing.T) {
 	wantIn(t, b.change("shown_roles", "1,2,3").body, "At most 300 open tasks get events")
 	w.erp.tasks = nil
 	wantIn(t, b.change("shown_roles", "1,2,3").body, "More tasks may be shown; at present there are none")
+}
+
+// TestOneBadEmployeeKeepsNothingFromBeingSaved: with somebody who spoils the ERP's list of everybody, set-up and the
+// settings are as they are without, and that one is named as unreadable.
+func TestOneBadEmployeeKeepsNothingFromBeingSaved(t *testing.T) {
+	t.Parallel()
+	for _, spoiled := range []fakeerp.Spoiling{fakeerp.SpoiledEmpty, fakeerp.SpoiledCut, fakeerp.SpoiledError, fakeerp.SpoiledPage} {
+		t.Run(string(spoiled), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.answersAsAPI(fakeerp.Ways{BadEmployees: []int64{2}, Spoiled: spoiled})
+			b := w.signedIn()
+			w.connectAccount()
+			w.chosen()
+			wantIn(t, b.get("/setup").body, "It answers and takes the key.", "1 person’s card cannot be read", "1 calendar is made", "Anna")
+			if b.apply(b.post("/setup", nil)); !w.saved().Settings.Confirmed {
+				t.Fatal("set-up did not end")
+			}
+			for id, name := range map[int64]string{1: "Anna", 2: "Bohdan"} {
+				w.employee(id, func(r *store.EmployeeRecord) { r.Name, r.Address = name, strings.ToLower(name)+"@example.com" }, nil)
+				if _, err := w.store.AdoptCalendar(t.Context(), id, store.CalendarRecord{ID: name, Epoch: "e-" + name, From: w.clock(), Name: name, Zone: "Europe/Kyiv"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := b.change("calendar_name", "Tasks of {{.Employee.Name}}", "binding_field", "8")
+			wantIn(t, p.body, "1 calendar with 0 events is deleted", "<li>Anna: 0 events</li>", "1 person’s card cannot be read", "<li>Bohdan</li>")
+			if strings.Contains(html.UnescapeString(p.body), "Bohdan: ") {
+				t.Error("the plan says of the unreadable one that they lose something")
+			}
+			if b.apply(p); w.saved().Settings.BindingField != 8 {
+				t.Error("not saved")
+			}
+		})
+	}
+}
+
+// answersAsAPI has the console read the ERP's stand-in with the client of production: three people whose field 7 is
+// ticked but for the third's.
+func (w *world) answersAsAPI(ways fakeerp.Ways) {
+	w.t.Helper()
+	zone, err := time.LoadLocation("Europe/Kyiv")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server := fakeerp.New(fakeerp.Options{Now: w.clock, Location: zone, APIKey: "k", Ways: ways})
+	data := fakeerp.Data{Types: []fakeerp.TaskType{{ID: 5, Name: "Connection"}}, States: []fakeerp.TaskState{{ID: 1, Name: "New", Role: 1}, {ID: 3, Name: "On site", Role: 2}},
+		EmployeeFields: []fakeerp.Field{{ID: 7, Caption: "Calendar", Kind: fakeerp.FieldCheckbox}, {ID: 8, Caption: "Text", Kind: fakeerp.FieldText}}}
+	for i, name := range []string{"Anna", "Bohdan", "Vasyl"} {
+		data.Employees = append(data.Employees, fakeerp.Employee{ID: int64(i + 1), Name: name, Email: strings.ToLower(name) + "@example.com",
+			Fields: map[int64]string{7: []string{"1", "1", "0"}[i], 8: ""}})
+	}
+	server.Load(data)
+	client, err := userside.New(userside.Config{URL: &url.URL{Scheme: "https", Host: "erp.example"}, Key: "k"}, roundTrip(func(r *http.Request) (*http.Response, error) {
+		rec := httptest.NewRecorder()
+		in := r.Clone(r.Context())
+		in.RequestURI = r.URL.RequestURI()
+		server.ServeHTTP(rec, in)
+		return rec.Result(), nil
+	}), w.clock)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.deps.ERP = client
 }

@@ -114,6 +114,9 @@ func erpStep(c locale, erp knownERP, zone string) setupStep {
 	}
 	s.Text = c.T("setup.erp.done", "Version", orDash(erp.clock.Version), "People", c.N("count.employees", working(erp)), "States", len(erp.catalogue.States))
 	s.Facts = []string{clockWords(c, erp, zone)}
+	if n := unreadable(erp); n > 0 {
+		s.Facts = append(s.Facts, c.N("plan.unreadable.title", n))
+	}
 	if apart, known := clockApart(erp.clock, zone); known && apart {
 		s.State, s.Cure = "bad", c.T("setup.erp.clock")
 	}
@@ -134,6 +137,16 @@ func orDash(s string) string {
 func working(erp knownERP) (n int) {
 	for _, card := range erp.cards {
 		if card.Employee != nil && card.Employee.Working.Or(false) {
+			n++
+		}
+	}
+	return n
+}
+
+// unreadable counts whose cards the ERP gives no usable answer about.
+func unreadable(erp knownERP) (n int) {
+	for _, card := range erp.cards {
+		if card.Invalid != nil {
 			n++
 		}
 	}

@@ -89,7 +89,7 @@ type erp struct {
 
 func (e *erp) Catalogue(context.Context) (calendarsync.Catalogue, error) { return e.catalogue, e.err }
 
-func (e *erp) EmployeeCards(context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
+func (e *erp) EmployeeCards(context.Context, []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
 	return e.cards, e.captions, e.err
 }
 

@@ -24,13 +24,9 @@ func (d *doctor) employeeChecks() []check {
 }
 
 func (d *doctor) checkCards(ctx context.Context) verdict {
-	readings, captions, err := d.erp.EmployeeCards(ctx)
+	readings, captions, err := d.erp.EmployeeCards(ctx, nil)
 	if errors.Is(err, userside.ErrNobody) {
 		return bad("Look into the ERP: either nobody works there, or the API key may not see employees.", "the ERP shows no employee at all")
-	}
-	if userside.Unreadable(err) {
-		// One bad record may be to blame (E2).
-		readings, err = d.erp.AllEmployees(ctx, nil)
 	}
 	if err != nil {
 		return bad("Ask the ERP for cat=employee&action=get_data by hand and see what it answers.", "the employees could not be read: %s", detailOf(err))

@@ -57,6 +57,8 @@ type Plan struct {
 	// Made get a calendar and an invitation; Without would get none, told for the first save
 	// and for whoever asks why.
 	Made, Without []Person
+	// Unreadable are those of whom the ERP gives no usable answer: what they have stays.
+	Unreadable []Person
 	// Deleted lose their calendar because of these settings; Leaving lose it because of what
 	// the ERP says, which the save only lets happen: those the delete guard counts.
 	Deleted, Leaving []Person
@@ -143,7 +145,7 @@ func Make(b Basis) (Plan, error) {
 	}
 	m.states(&p)
 	m.events(&p)
-	for _, list := range []*[]Person{&p.Made, &p.Without, &p.Deleted, &p.Leaving, &p.Emptied, &p.Renamed, &p.Overwritten} {
+	for _, list := range []*[]Person{&p.Made, &p.Without, &p.Unreadable, &p.Deleted, &p.Leaving, &p.Emptied, &p.Renamed, &p.Overwritten} {
 		slices.SortFunc(*list, func(a, b Person) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	}
 	return p, nil
@@ -201,6 +203,9 @@ func (m *maker) person(p *Plan, id calendarsync.EmployeeID) {
 	}
 	verdict, reason := calendarsync.DecideEmployee(m.Next, reading, rec.Vouched)
 	one.Reason = reason
+	if reading.Invalid != nil {
+		p.Unreadable = append(p.Unreadable, one)
+	}
 	switch {
 	case verdict == calendarsync.Unknown:
 		if has {

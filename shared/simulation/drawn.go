@@ -128,7 +128,7 @@ func (w *world) inviteOutside() {
 }
 
 // mendAllButTasks ends what somebody spoiled in the ERP, but for tasks: those may stay
-// unreadable while everything else is right. Settings are saved only if everybody can be read.
+// unreadable while everything else is right.
 func (w *world) mendAllButTasks() {
 	w.erp.ChangeWays(func(to *fakeerp.Ways) { to.BadEmployees, to.OddHours, to.OddRoles = nil, nil, nil })
 }

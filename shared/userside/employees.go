@@ -19,6 +19,13 @@ import (
 
 type employeeReadings = map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 
+// cards are readings under way, with the captions of the cards' additional fields where
+// somebody wants them; nil: nobody does.
+type cards struct {
+	readings employeeReadings
+	captions map[calendarsync.FieldID]string
+}
+
 // Employees reads employees. Either every asked id has a reading or the whole call is an
 // error. What gives no answer together is asked for in halves, and what gives none alone is
 // Invalid (rule 8.9). Those who do not come back are looked for among all employees: only
@@ -29,7 +36,7 @@ func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (
 	if len(ids) > 0 && ids[0] <= 0 {
 		return nil, failure.New(failure.Invalid, "userside: read employees", "an id is not above 0")
 	}
-	d := c.employeeDivider(make(employeeReadings, len(ids)))
+	d := c.employeeDivider(cards{readings: make(employeeReadings, len(ids))})
 	if len(ids) <= batch {
 		if err := d.readAll(ctx, ids, false); err != nil {
 			return nil, err
@@ -39,7 +46,7 @@ func (c *Client) Employees(ctx context.Context, ids []calendarsync.EmployeeID) (
 	if len(rest) == 0 {
 		return d.out, nil
 	}
-	all, err := c.everybody(ctx)
+	all, err := c.everybody(ctx, nil)
 	if spoiled(err) && ctx.Err() == nil {
 		return c.withoutEverybody(ctx, d, rest, err)
 	}
@@ -100,9 +107,9 @@ func leaveOpen(ids []calendarsync.EmployeeID, why error, out employeeReadings) {
 
 type employeeDivider = divider[calendarsync.EmployeeID, calendarsync.EmployeeReading]
 
-func (c *Client) employeeDivider(out employeeReadings) *employeeDivider {
+func (c *Client) employeeDivider(out cards) *employeeDivider {
 	return &employeeDivider{
-		bearing: c.employees, kind: "employee", out: out, shows: c.showsAnybody,
+		bearing: c.employees, kind: "employee", out: out.readings, shows: c.showsAnybody,
 		read: func(ctx context.Context, ids []calendarsync.EmployeeID, once bool) error {
 			return c.readEmployees(ctx, ids, once, out)
 		},
@@ -112,7 +119,7 @@ func (c *Client) employeeDivider(out employeeReadings) *employeeDivider {
 }
 
 // readEmployees puts the readings of those of ids who come back into out.
-func (c *Client) readEmployees(ctx context.Context, ids []calendarsync.EmployeeID, once bool, out employeeReadings) error {
+func (c *Client) readEmployees(ctx context.Context, ids []calendarsync.EmployeeID, once bool, out cards) error {
 	last := c.lastShown()
 	if !once || len(ids) != 1 || last == 0 || last == ids[0] {
 		return c.askForEmployees(ctx, ids, ids, once, out)
@@ -123,8 +130,8 @@ func (c *Client) readEmployees(ctx context.Context, ids []calendarsync.EmployeeI
 		return err
 	}
 	// It may be the other one who spoils the answer by now.
-	other := employeeReadings{}
-	if c.askForEmployees(ctx, []calendarsync.EmployeeID{last}, []calendarsync.EmployeeID{last}, once, other) == nil && other[last].Employee != nil {
+	other := cards{readings: employeeReadings{}}
+	if c.askForEmployees(ctx, []calendarsync.EmployeeID{last}, []calendarsync.EmployeeID{last}, once, other) == nil && other.readings[last].Employee != nil {
 		return err
 	}
 	c.forgetShown(last)
@@ -133,7 +140,7 @@ func (c *Client) readEmployees(ctx context.Context, ids []calendarsync.EmployeeI
 
 // askForEmployees asks for some and puts the readings of those of ids who come back into
 // out.
-func (c *Client) askForEmployees(ctx context.Context, ask, ids []calendarsync.EmployeeID, once bool, out employeeReadings) error {
+func (c *Client) askForEmployees(ctx context.Context, ask, ids []calendarsync.EmployeeID, once bool, out cards) error {
 	op := "userside: read " + describe("employee", ids)
 	timeout := timeoutFor(len(ids))
 	if once {
@@ -152,7 +159,7 @@ func (c *Client) askForEmployees(ctx context.Context, ask, ids []calendarsync.Em
 		return err
 	}
 	c.employees.cleared(came)
-	c.rememberShown(came, out)
+	c.rememberShown(came, out.readings)
 	return nil
 }
 
@@ -183,11 +190,11 @@ func (c *Client) showsAnybody(ctx context.Context, asked []calendarsync.Employee
 		if len(ids) == 0 {
 			continue
 		}
-		out := employeeReadings{}
+		out := cards{readings: employeeReadings{}}
 		if err := c.readEmployees(ctx, ids, true, out); err != nil && !mayBeSpoiled(err) {
 			return false, err
 		}
-		for _, r := range out {
+		for _, r := range out.readings {
 			if r.Employee != nil {
 				return true, nil
 			}
@@ -220,7 +227,7 @@ func idsFrom(low calendarsync.EmployeeID, n int) []calendarsync.EmployeeID {
 
 // collectEmployees puts those of ids that came back into out and lists them; several: more
 // than one was asked for.
-func collectEmployees(op string, rep reply, ids []calendarsync.EmployeeID, several bool, out employeeReadings) ([]calendarsync.EmployeeID, error) {
+func collectEmployees(op string, rep reply, ids []calendarsync.EmployeeID, several bool, out cards) ([]calendarsync.EmployeeID, error) {
 	data := rep.data()
 	switch v := data.(type) {
 	case nil, string, bool: // nobody; for one id this is not documented, and proves nothing
@@ -246,7 +253,8 @@ func collectEmployees(op string, rep reply, ids []calendarsync.EmployeeID, sever
 		id := calendarsync.EmployeeID(m.id)
 		s, isText := m.value.(string)
 		if slices.Contains(ids, id) && !(isText && strings.EqualFold(strings.TrimSpace(s), "error")) {
-			out[id] = readEmployee(id, m.value)
+			out.readings[id] = readEmployee(id, m.value)
+			out.addCaptions(m.value)
 			came = append(came, id)
 		}
 	}
@@ -263,12 +271,29 @@ var ErrNobody = errors.New("the ERP has no employee")
 // the ERP having said so (rule 8.9). That there is nobody (ErrNobody), or nobody readable,
 // is an error of kind source-invalid, because who is missing here is taken for dismissed.
 func (c *Client) AllEmployees(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
-	readings, err := c.everybody(ctx)
+	return c.allCards(ctx, known, nil)
+}
+
+// EmployeeCards is AllEmployees with the captions of the cards' additional fields, where
+// this ERP sends them (most do not).
+func (c *Client) EmployeeCards(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
+	captions := map[calendarsync.FieldID]string{}
+	readings, err := c.allCards(ctx, known, captions)
+	if err != nil {
+		return nil, nil, err
+	}
+	return readings, captions, nil
+}
+
+// allCards reads all employees, and puts the captions of the cards' fields into captions
+// unless that is nil.
+func (c *Client) allCards(ctx context.Context, known []calendarsync.EmployeeID, captions map[calendarsync.FieldID]string) (employeeReadings, error) {
+	readings, err := c.everybody(ctx, captions)
 	if !spoiled(err) || ctx.Err() != nil {
 		return readings, err
 	}
 	known = slices.DeleteFunc(distinct(known), func(id calendarsync.EmployeeID) bool { return id <= 0 })
-	d := c.employeeDivider(employeeReadings{})
+	d := c.employeeDivider(cards{employeeReadings{}, captions})
 	d.until = time.Now().Add(divideTime)
 	if deadline, ok := ctx.Deadline(); ok {
 		d.until = time.Now().Add(min(divideTime, time.Until(deadline)/2))
@@ -315,13 +340,16 @@ func (c *Client) readByNumber(ctx context.Context, d *employeeDivider, known []c
 
 // everybody reads the list of everybody. While somebody is known to spoil it, it is asked
 // for once only.
-func (c *Client) everybody(ctx context.Context) (employeeReadings, error) {
+func (c *Client) everybody(ctx context.Context, captions map[calendarsync.FieldID]string) (employeeReadings, error) {
 	members, err := c.allEmployees(ctx, c.employees.suspects())
 	if err != nil {
 		return nil, err
 	}
 	readings, err := readEverybody(members)
 	if err == nil {
+		for _, m := range members {
+			cards{readings, captions}.addCaptions(m.value)
+		}
 		ids := slices.Sorted(maps.Keys(readings))
 		c.employees.clear()
 		c.rememberShown(ids, readings)
@@ -329,29 +357,19 @@ func (c *Client) everybody(ctx context.Context) (employeeReadings, error) {
 	return readings, err
 }
 
-// EmployeeCards is AllEmployees with the captions of the cards' additional fields, where
-// this ERP sends them (most do not).
-func (c *Client) EmployeeCards(ctx context.Context) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
-	members, err := c.allEmployees(ctx, false)
-	if err != nil {
-		return nil, nil, err
+// addCaptions notes the captions of one card's fields.
+func (c cards) addCaptions(card any) {
+	if c.captions == nil {
+		return
 	}
-	readings, err := readEverybody(members)
-	if err != nil {
-		return nil, nil, err
-	}
-	captions := map[calendarsync.FieldID]string{}
-	for _, m := range members {
-		o, _ := m.value.(object)
-		fields, _ := collection(first(o, "additional_data", "additional_fields"))
-		for _, f := range fields {
-			in, _ := f.value.(object)
-			if text, ok := scalar(in["caption"]); ok && text != "" {
-				captions[calendarsync.FieldID(f.id)] = plainLine(text)
-			}
+	o, _ := card.(object)
+	fields, _ := collection(first(o, "additional_data", "additional_fields"))
+	for _, f := range fields {
+		in, _ := f.value.(object)
+		if text, ok := scalar(in["caption"]); ok && text != "" {
+			c.captions[calendarsync.FieldID(f.id)] = plainLine(text)
 		}
 	}
-	return readings, captions, nil
 }
 
 const allEmployeesOp = "userside: read all employees"

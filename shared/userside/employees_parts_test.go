@@ -42,7 +42,7 @@ func (s *spoiledStaff) RoundTrip(r *http.Request) (*http.Response, error) {
 	spoiled := false
 	for _, id := range s.have {
 		if text := strconv.FormatInt(id, 10); asked == "" || slices.Contains(strings.Split(asked, ","), text) {
-			members = append(members, fmt.Sprintf(`"%s":{"id":%s,"is_work":1}`, text, text))
+			members = append(members, fmt.Sprintf(`"%s":{"id":%s,"is_work":1,"additional_data":{"12":{"value":"1","caption":"Google &amp; calendar"}}}`, text, text))
 			spoiled = spoiled || slices.Contains(s.bad, id)
 		}
 	}
@@ -122,6 +122,37 @@ func TestOneBadEmployeeStopsNoOther(t *testing.T) {
 						e.bad, e.seen = nil, nil
 						if got, err := c.AllEmployees(ctx, ids); err != nil || len(got) != len(have) || len(e.seen) != 1 {
 							t.Errorf("mended: %d readings, %v, %q", len(got), err, e.seen)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// The console picks fields and plans by the cards of everybody: one bad employee keeps none of
+// the others' cards or captions from it, and is the only one who is unreadable.
+func TestOneBadEmployeeKeepsNoCardFromTheConsole(t *testing.T) {
+	for _, fails := range waysToFail {
+		for _, have := range [][]int64{numbered(1, 6), numbered(1001, 1140)} {
+			for _, bad := range []int64{have[0], have[2], have[len(have)-1]} {
+				t.Run(fmt.Sprintf("%s, %d of %d from %d", fails, bad, len(have), have[0]), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						e := &spoiledStaff{have: have, bad: []int64{bad}, fails: fails}
+						c := clientFor(t, e)
+						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+						defer cancel()
+						for _, known := range [][]int64{have, slices.DeleteFunc(slices.Clone(have[:len(have)-1]), func(id int64) bool { return id == bad })} {
+							got, captions, err := c.EmployeeCards(ctx, calendarsync.IDs[calendarsync.EmployeeID](known))
+							if err != nil || captions[12] != "Google & calendar" {
+								t.Fatalf("captions %v, %v", captions, err)
+							}
+							for _, id := range have {
+								r := got[calendarsync.EmployeeID(id)]
+								if (r.Employee == nil) != (id == bad) || r.Absent != 0 || id == bad && slices.Contains(known, id) && r.Invalid == nil {
+									t.Errorf("of %d known, employee %d: %+v", len(known), id, r)
+								}
+							}
 						}
 					})
 				})
