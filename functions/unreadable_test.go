@@ -19,7 +19,10 @@ func TestOneBadEmployeeStopsNobodyElse(t *testing.T) {
 			t.Run(string(spoiled)+" "+when, func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, world.Options{}, func(t *testing.T, w *world.World) {
+					// Nobody hears of them before one of them is spoiled.
+					w.SetQuiet(true)
 					first, bad, last := w.Employee("Anna"), w.Employee("Bohdan"), w.Employee("Vira")
+					w.SetQuiet(false)
 					spoil := func() {
 						w.ERP.ChangeWays(func(ways *fakeerp.Ways) { ways.BadEmployees, ways.Spoiled = []int64{bad}, spoiled })
 					}
