@@ -341,6 +341,45 @@ func TestAPurgeDoesNotBelieveASingleGone(t *testing.T) {
 	}
 }
 
+// A calendar with what others have in it stays when a purge is over. Denied for longer than
+// ABSENCE_SECONDS, it still loses the employee's access when it turns up (rule 3.9; found
+// by the simulation).
+func TestAPurgeInALongSpellOf404LeavesNobodyTheAccess(t *testing.T) {
+	t.Parallel()
+	for name, methods := range map[string][]string{
+		"everything":      nil,
+		"the rules alone": {"calendar.acl.*"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			_, staff := b.staffed("Olena")
+			before := b.calendar(staff[0])
+			_, err := b.google.CreateEvent(before, holiday())
+			must(t, err)
+			startPurge(b)
+			spell := fakegoogle.NotFoundSpell(fakegoogle.BodyWithStatus, methods...)
+			spell.For = 3 * time.Hour
+			b.google.Begin(spell)
+			for range 9 {
+				b.start(0).employee(queue.CauseConsole, staff...)
+				b.clock.advance(30 * time.Minute)
+			}
+			if !b.isLive(before) {
+				t.Error("what others have is gone")
+			}
+			for _, c := range b.google.Calendars() {
+				if role := c.Role("olena@provider.example"); c.ID == before && role != "none" && role != "" {
+					t.Errorf("she can still read it: %+v", c.Rules)
+				}
+			}
+			if rec := b.record(staff[0]); len(rec.Retiring) != 0 || rec.Calendar != nil {
+				t.Errorf("not over: %+v", rec)
+			}
+		})
+	}
+}
+
 // A calendar that was to be rebuilt and that its owner had deleted is made anew, which
 // is all that was asked for: it is not emptied a day later (found by the simulation).
 func TestARebuildOfADeletedCalendarEndsWithTheNewOne(t *testing.T) {

@@ -307,8 +307,33 @@ func (p *employeePass) unshare(ctx context.Context, c store.CalendarRecord) erro
 	if p.term.AcquiredAt().Before(since.Add(p.waits.Absence)) {
 		return nil
 	}
+	if lacked, err := p.listLacksRule(ctx, c, id); err != nil || !lacked {
+		return err
+	}
 	w.call = nil
 	return p.write(ctx, w)
+}
+
+// listLacksRule reports whether the rules of a retiring calendar can be listed and lack
+// the employee's. While Google denies the whole calendar it says nothing about who reads
+// it: the calendar may turn up, and stay because of what others have in it (rule 3.9).
+func (p *employeePass) listLacksRule(ctx context.Context, c store.CalendarRecord, id string) (bool, error) {
+	rules, err := p.Google.Rules(p.calls(ctx), c.ID)
+	if failure.Is(err, failure.Gone) {
+		p.Again(p.term.AcquiredAt().Add(goneAgain))
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, listed := ruleFor(rules, id, c.Address); listed {
+		// The next pass finds it by the address, under whatever id.
+		if err := p.save(ctx, ofRetiring(c.ID, func(c *store.CalendarRecord) { c.RuleID, c.UnshareGoneSince = "", time.Time{} })); err != nil {
+			return false, err
+		}
+		return false, failure.New(failure.Transient, "unshare calendar "+c.ID, "Google said that the rule is gone, and lists it")
+	}
+	return true, nil
 }
 
 // unshareAgain asks for another pass where a share of a calendar that is still there is
