@@ -137,10 +137,14 @@ func (w *world) mendTasks() {
 	w.erp.ChangeWays(func(to *fakeerp.Ways) { to.BadTasks = nil })
 }
 
-// badTasks are those of which the ERP gives no answer.
+// badTasks are those of which the ERP gives no answer. A deleted one spoils none: that it is
+// gone can be read.
 func (w *world) badTasks() (ids []int64) {
 	w.erp.ChangeWays(func(now *fakeerp.Ways) { ids = slices.Clone(now.BadTasks) })
-	return ids
+	there := w.erp.Tasks()
+	return slices.DeleteFunc(ids, func(id int64) bool {
+		return !slices.ContainsFunc(there, func(t fakeerp.Task) bool { return t.ID == id })
+	})
 }
 
 // newDomain gives everybody an address under another domain.
