@@ -47,6 +47,7 @@ type Config struct {
 
 // Store is what the function needs of store.Store.
 type Store interface {
+	Installation(ctx context.Context) (store.InstallationRecord, error)
 	FinishSignIn(ctx context.Context, id string, ttl time.Duration) (first bool, err error)
 	PinAdmin(ctx context.Context, id, sub string) (pinned string, err error)
 	PutTicket(ctx context.Context, rec store.TicketRecord, ttl time.Duration) error

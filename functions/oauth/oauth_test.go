@@ -481,6 +481,34 @@ func TestDeadRowsAreNoOtherClients(t *testing.T) {
 	}
 }
 
+// An installation that knows its account and client connects again when nobody has a
+// calendar any more, though the rows of all stay (found by the simulation). Another client
+// is refused as ever.
+func TestDeadRowsAloneDoNotKeepTheClientOnRecordOut(t *testing.T) {
+	for client, want := range map[string]int{"client-1": http.StatusSeeOther, "client-2": http.StatusConflict} {
+		t.Run(client, func(t *testing.T) {
+			w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
+			w.connect(integration)
+			if _, err := w.store.SetTenant(t.Context(), "tenant-1"); err != nil {
+				t.Fatal(err)
+			}
+			w.made("client-1")
+			for _, c := range w.google.Calendars() {
+				if !c.Primary {
+					if err := w.google.DeleteCalendar(c.ID); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			w.cfg.ClientID = client
+			w.start()
+			if p := w.connect(integration); p.status != want {
+				t.Errorf("got %d, want %d: %s", p.status, want, p.body)
+			}
+		})
+	}
+}
+
 func TestCalendarsThatCannotBeLookedThroughAreNoConnection(t *testing.T) {
 	w := newWorld(t)
 	lie := w.google.Inject(google.Fault{Method: "calendar.calendarList.list", Count: -1, Status: http.StatusForbidden, Reason: "accessNotConfigured"})
