@@ -76,8 +76,9 @@ func TestANewcomerWatchesTasksInTheBrowser(t *testing.T) {
 	shot("local-index")
 	do("console", chromedp.Navigate(base+"/Console/"))
 	consent(standInAdmin)
-	do("signed in", chromedp.WaitVisible(chromedp.CSS("#connection a.button")))
-	do("connect", chromedp.Click(chromedp.CSS("#connection a.button")))
+	do("signed in", chromedp.WaitVisible(chromedp.CSS(`.problems a[href$="/connections"]`)))
+	do("connections", chromedp.Click(chromedp.CSS(`.problems a[href$="/connections"]`)), chromedp.WaitVisible(chromedp.CSS("#google a.button")))
+	do("connect", chromedp.Click(chromedp.CSS("#google a.button")))
 	consent(standInAccount)
 	do("connected", chromedp.WaitVisible(chromedp.CSS(".notice.good")))
 
@@ -118,7 +119,7 @@ func TestANewcomerWatchesTasksInTheBrowser(t *testing.T) {
 	do("the board again", chromedp.WaitVisible(chromedp.CSS("details.add:not([open])")))
 	do("employees", chromedp.Navigate(base+"/erp/employees"), chromedp.WaitVisible(chromedp.CSS("main")))
 	shot("local-employees")
-	do("console", chromedp.Navigate(base+"/Console/"), chromedp.WaitVisible(chromedp.CSS("#connection")))
+	do("console", chromedp.Navigate(base+"/Console/"), chromedp.WaitVisible(chromedp.CSS("#tiles")))
 	shot("local-console")
 }
 
