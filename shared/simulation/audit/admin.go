@@ -60,6 +60,9 @@ func (a *Auditor) Purged() {
 		if c.deleted || !c.ours() || !c.marked || began.IsZero() || i >= 0 && c.made.After(a.settings[i].since) {
 			continue
 		}
+		if first := c.gone.first; c.proved.After(began) || !first.IsZero() && a.w.Now().Sub(first) >= a.absenceApart() {
+			continue // Google denied it for as long as absence has to be believed (rule 3.9)
+		}
 		v := Violation{Rule: RuleCalendar, Calendar: c.id, Employee: int64(c.mark.Employee)}
 		a.report(v, "it remains after everything was deleted")
 	}
