@@ -143,7 +143,7 @@ func (c *Client) States(ctx context.Context) (calendarsync.Catalogue, error) {
 			continue
 		}
 		n, ok := number(roles[i])
-		if e.odd == "" && !ok {
+		if e.odd == "" && (!ok || n < 0) {
 			e.odd = "system_role"
 		}
 		switch {

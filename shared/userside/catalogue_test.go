@@ -90,7 +90,7 @@ func TestAnOddEntryOfACatalogueConcernsItselfAlone(t *testing.T) {
 			t.Errorf("type %s: %+v, odd %v", entry, got.Types, got.Odd)
 		}
 	}
-	for _, role := range []string{`"-"`, `"abc"`, `[]`, `[1]`, `{}`, `1.5`, `true`, `"1:30"`, `{"id":"abc"}`} {
+	for _, role := range []string{`"-"`, `-1`, `"-1"`, `"abc"`, `[]`, `[1]`, `{}`, `1.5`, `true`, `"1:30"`, `{"id":"abc"}`} {
 		got := read(t, `{`+okStates+`,"12":{"id":12,"name":"Odd","system_role":`+role+`}}`, `{`+okTypes+`}`)
 		_, known := got.States[12]
 		if why := got.OddStates[12]; known || !failure.Is(why, failure.SourceInvalid) || len(got.Odd) != 1 || got.Incomplete {
