@@ -22,7 +22,7 @@ run "archives" {
   command = plan
 
   assert {
-    condition     = alltrue([for f in ["go.mod", "go.sum", "functions/notify/function.go", "functions/console/templates/home.html", "shared/config/config.go", "shared/store/firestore/firestore.go"] : contains(module.source.files, f)])
+    condition     = alltrue([for f in ["go.mod", "go.sum", "functions/notify/function.go", "functions/console/templates/overview.html", "shared/i18n/texts/common.uk.toml", "shared/config/config.go", "shared/store/firestore/firestore.go"] : contains(module.source.files, f)])
     error_message = "An archive lacks a file that a build needs."
   }
   assert {
