@@ -53,6 +53,34 @@ func expired(code string) func(w *world.World) func() {
 	return spells(fakegoogle.TokenRefusal(code), unauthorized)
 }
 
+// morning makes tasks of tomorrow morning, ten minutes apart, for people by turns.
+func morning(w *world.World, who []int64, n int) []int64 {
+	var tasks []int64
+	for i := range n {
+		tasks = append(tasks, w.Task(w.Tomorrow(8).Add(time.Duration(i)*10*time.Minute), who[i%len(who)]))
+	}
+	return tasks
+}
+
+// moveToAfternoon moves the tasks of a morning to the afternoon.
+func moveToAfternoon(t *testing.T, w *world.World, tasks []int64) {
+	t.Helper()
+	for i, task := range tasks {
+		must(t, w.ERP.MoveTask(task, w.Tomorrow(14).Add(time.Duration(i)*10*time.Minute)))
+	}
+}
+
+// wantAfternoon wants n tasks of a morning where moveToAfternoon moved them.
+func wantAfternoon(w *world.World, who []int64, n int) {
+	for i, id := range who {
+		var want []time.Time
+		for k := i; k < n; k += len(who) {
+			want = append(want, w.Tomorrow(14).Add(time.Duration(k)*10*time.Minute))
+		}
+		w.WantStarts(id, want...)
+	}
+}
+
 // TestWhateverHitsTheAccountIsOneIncident shows rule 7.7: one alarm with the code, reason
 // and cure for each way in which the whole account may be kept out; nothing is deleted,
 // no delivery attempt is burnt, Google is asked about once a minute, and everything
@@ -84,10 +112,7 @@ func TestWhateverHitsTheAccountIsOneIncident(t *testing.T) {
 
 func (row shutOut) play(t *testing.T, w *world.World) {
 	who := withCalendars(t, w, "Olena", "Petro", "Ivan")
-	var tasks []int64
-	for i := range 24 {
-		tasks = append(tasks, w.Task(w.Tomorrow(8).Add(time.Duration(i)*10*time.Minute), who[i%3]))
-	}
+	tasks := morning(w, who, 24)
 	w.Idle()
 	w.Poll()
 	calendars := len(w.Google.Calendars())
@@ -95,9 +120,7 @@ func (row shutOut) play(t *testing.T, w *world.World) {
 	end := row.begin(w)
 	began := time.Now()
 	w.Google.ResetRequests()
-	for i, task := range tasks {
-		must(t, w.ERP.MoveTask(task, w.Tomorrow(14).Add(time.Duration(i)*10*time.Minute)))
-	}
+	moveToAfternoon(t, w, tasks)
 	newcomer := w.Employee("Roman")
 	w.Idle()
 	polls(w, 6)
@@ -127,13 +150,7 @@ func (row shutOut) play(t *testing.T, w *world.World) {
 
 	end()
 	polls(w, 3)
-	for i, id := range who {
-		var want []time.Time
-		for n := i; n < len(tasks); n += 3 {
-			want = append(want, w.Tomorrow(14).Add(time.Duration(n)*10*time.Minute))
-		}
-		w.WantStarts(id, want...)
-	}
+	wantAfternoon(w, who, len(tasks))
 	if w.Calendar(newcomer) == "" {
 		t.Error("the newcomer has no calendar")
 	}
@@ -172,15 +189,10 @@ func TestADailyLimitIsALimitAndNoIncident(t *testing.T) {
 	t.Parallel()
 	inBubble(t, world.Options{Env: short()}, func(t *testing.T, w *world.World) {
 		who := withCalendars(t, w, "Olena", "Petro", "Ivan")
-		var tasks []int64
-		for i := range 12 {
-			tasks = append(tasks, w.Task(w.Tomorrow(8).Add(time.Duration(i)*10*time.Minute), who[i%3]))
-		}
+		tasks := morning(w, who, 12)
 		w.Idle()
 		spell := w.Google.Begin(fakegoogle.AccountRefusal("dailyLimitExceeded"))
-		for i, task := range tasks {
-			must(t, w.ERP.MoveTask(task, w.Tomorrow(14).Add(time.Duration(i)*10*time.Minute)))
-		}
+		moveToAfternoon(t, w, tasks)
 		newcomer := w.Employee("Roman")
 		w.Idle()
 		polls(w, 6)
@@ -194,13 +206,7 @@ func TestADailyLimitIsALimitAndNoIncident(t *testing.T) {
 		}
 		spell.Remove()
 		polls(w, 12) // the longest of the pauses
-		for i, id := range who {
-			var want []time.Time
-			for n := i; n < len(tasks); n += 3 {
-				want = append(want, w.Tomorrow(14).Add(time.Duration(n)*10*time.Minute))
-			}
-			w.WantStarts(id, want...)
-		}
+		wantAfternoon(w, who, len(tasks))
 		if w.Calendar(newcomer) == "" {
 			t.Error("the newcomer has no calendar")
 		}

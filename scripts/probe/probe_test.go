@@ -587,13 +587,13 @@ func TestTheReportForPeople(t *testing.T) {
 func TestTheTableIsWhole(t *testing.T) {
 	seen := map[string]bool{}
 	for _, q := range questions() {
-		if harm, ok := q.harm[q.standIn]; !ok || harm != "" || seen[q.id] || q.row == "" || q.asks == "" {
-			t.Errorf("%s: %q", q.id, harm)
+		if own, ok := q.answers[q.standIn]; !ok || own.harm != "" || seen[q.id] || q.row == "" || q.asks == "" {
+			t.Errorf("%s: %q", q.id, own.harm)
 		}
 		seen[q.id] = true
-		for word := range q.does {
-			if harm, known := q.harm[word]; harm != "" || !known && !q.others {
-				t.Errorf("%s: %q is nothing with which the product is right: %q", q.id, word, harm)
+		for word, made := range q.answers {
+			if made.does != "" && made.harm != "" {
+				t.Errorf("%s: %q is right and wrong at once", q.id, word)
 			}
 		}
 	}

@@ -64,15 +64,14 @@ func (p *probe) answer(id, word, format string, args ...any) {
 		if q.id != id {
 			continue
 		}
-		harm, known := q.harm[word]
-		known = known || q.others
+		made, known := q.answers[word]
 		switch {
-		case !known:
+		case !known && !q.others:
 			f.Product, f.Does, f.Harm = wrong, "", "nobody thought of this answer"
-		case harm != "":
-			f.Product, f.Does, f.Harm = wrong, "", harm
+		case made.harm != "":
+			f.Product, f.Does, f.Harm = wrong, "", made.harm
 		default:
-			f.Product, f.Does, f.Harm = right, q.does[word], ""
+			f.Product, f.Does, f.Harm = right, made.does, ""
 		}
 	}
 }

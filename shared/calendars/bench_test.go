@@ -319,6 +319,14 @@ func lost() error {
 	return &failure.Error{Kind: failure.Transient, Op: "test", Detail: "the answer was lost", Ambiguous: true}
 }
 
+// creationLost is a hook that loses the answers to creations.
+func creationLost(call, _ string) error {
+	if call == "create" {
+		return lost()
+	}
+	return nil
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -24,12 +24,7 @@ func TestANewAddressWhileACreationIsUnknownMakesNoSecondCalendar(t *testing.T) {
 	b := newBench(t)
 	i := b.start(0)
 	who := b.hire("Olena")
-	i.google.after = func(call, _ string) error {
-		if call == "create" {
-			return lost()
-		}
-		return nil
-	}
+	i.google.after = creationLost
 	i.employee(queue.CauseNotify, who)
 	if len(b.live(who)) != 1 || b.record(who).Calendar.ID != "" {
 		t.Fatal("the creation's outcome is known")
@@ -55,16 +50,10 @@ func TestACreationOfUnknownOutcomeIsFoundByItsMark(t *testing.T) {
 			i := b.start(0)
 			who := b.hire("Olena")
 			b.addTask(b.hour(9), who)
-			hook := func(call, _ string) error {
-				if call == "create" {
-					return lost()
-				}
-				return nil
-			}
 			if made {
-				i.google.after = hook
+				i.google.after = creationLost
 			} else {
-				i.google.before = hook
+				i.google.before = creationLost
 			}
 			began := b.clock.Now()
 			i.employee(queue.CauseNotify, who)
@@ -102,12 +91,7 @@ func TestOfACreationMadeTwiceOneCalendarStays(t *testing.T) {
 	b := newBench(t)
 	i := b.start(0)
 	who := b.hire("Olena")
-	i.google.after = func(call, _ string) error {
-		if call == "create" {
-			return lost()
-		}
-		return nil
-	}
+	i.google.after = creationLost
 	i.employee(queue.CauseNotify, who)
 	i.google.after = nil
 	c := b.record(who).Calendar
@@ -133,12 +117,7 @@ func TestSearchesForACreationAreApartEvenAfterALongPause(t *testing.T) {
 	b := newBench(t)
 	i := b.start(0)
 	who := b.hire("Olena")
-	i.google.before = func(call, _ string) error {
-		if call == "create" {
-			return lost()
-		}
-		return nil
-	}
+	i.google.before = creationLost
 	i.employee(queue.CauseNotify, who)
 	i.google.before = nil
 	b.clock.advance(24 * time.Hour)

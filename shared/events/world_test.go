@@ -330,6 +330,14 @@ func (w *world) serve(o events.Order) events.Report {
 	return report
 }
 
+// syncUnanswered is a pass whose writes take effect, and whose answers are lost.
+func (w *world) syncUnanswered(ids ...calendarsync.TaskID) {
+	w.t.Helper()
+	w.way.after = lost
+	w.sync(ids...)
+	w.way.after = nil
+}
+
 // sync serves a notification of tasks.
 func (w *world) sync(ids ...calendarsync.TaskID) events.Report {
 	w.t.Helper()

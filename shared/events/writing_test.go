@@ -190,9 +190,7 @@ func TestAnUpdateThatOutlivedItsMakerIsRemembered(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
 		w.open(7, 11, 4)
-		w.way.after = lost
-		w.sync(7)
-		w.way.after = nil
+		w.syncUnanswered(7)
 		w.google.ResetRequests()
 		w.rest()
 		w.want(4, 11)
@@ -211,9 +209,7 @@ func TestARefusedWriteAfterARecoveryKeepsWhatWasRead(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
 		w.open(7, 11, 4)
-		w.way.after = lost
-		w.sync(7)
-		w.way.after = nil
+		w.syncUnanswered(7)
 		w.open(7, 12, 4)
 		refuse := w.google.Inject(fakegoogle.Fault{Method: "calendar.events.update", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
 		advance(10 * time.Minute)
@@ -272,9 +268,7 @@ func TestASignedDeletionIsNotForgottenWhileAnIntentIsOpen(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
 		w.open(7, 11, 4)
-		w.way.after = lost
-		w.sync(7)
-		w.way.after = nil
+		w.syncUnanswered(7)
 		w.erp.tasks[7] = calendarsync.TaskReading{Absent: calendarsync.ProofEmptyList}
 		w.serve(events.Order{Tasks: []calendarsync.TaskID{7}, Cause: queue.CauseNotify, Deleted: true})
 		began := time.Now()

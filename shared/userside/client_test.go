@@ -114,7 +114,7 @@ func TestWhatIsShortIsInQueryAndBody(t *testing.T) {
 			return nil, err
 		}
 		query, body, length = r.URL.Query(), r.PostForm, len(r.URL.String())
-		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"result":"OK","count":0,"list":""}`)), Request: r}, nil
+		return answered(r, http.StatusOK, `{"result":"OK","count":0,"list":""}`)
 	}))
 	if _, err := c.ListTasks(t.Context(), TaskFilter{Employee: 7, States: []calendarsync.StateID{30, 31}, ChangedFrom: at("2026-11-22 10:00:00"), Limit: 5}); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ type spoiledERP struct {
 	have  int
 	bad   []string
 	bears int    // 0: any number
-	fails string // how: "empty", "cut", "page", "500", "500 error", "hang", "reset", "null"
+	fails string // one of waysToFail
 	down  bool   // nothing is answered
 
 	mu   sync.Mutex
@@ -35,9 +35,6 @@ type spoiledERP struct {
 func (s *spoiledERP) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, err
-	}
-	answer := func(status int, body string) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	}
 	ids := strings.Split(r.PostForm.Get("id"), ",")
 	spoiled := s.down
@@ -49,24 +46,7 @@ func (s *spoiledERP) RoundTrip(r *http.Request) (*http.Response, error) {
 			slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(s.bad, id) })
 	}
 	if spoiled {
-		switch s.fails {
-		case "cut":
-			return answer(200, `{"result":"OK","data":{"1":{"id":1`)
-		case "page":
-			return answer(200, "<br /><b>Fatal error</b>: Allowed memory size exhausted")
-		case "500":
-			return answer(500, "")
-		case "500 error":
-			return answer(500, `{"result":"ERROR","error":"x"}`)
-		case "null":
-			return answer(200, `{"result":"OK","data":null}`)
-		case "hang":
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		case "reset":
-			return nil, errors.New("connection reset by peer")
-		}
-		return answer(200, "")
+		return spoiledAnswer(r, s.fails)
 	}
 	if r.PostForm.Get("action") == "get_list" {
 		limit, err := strconv.Atoi(r.PostForm.Get("limit"))
@@ -77,10 +57,10 @@ func (s *spoiledERP) RoundTrip(r *http.Request) (*http.Response, error) {
 		for id := s.have; id > max(s.have-limit, 0); id-- {
 			listed = append(listed, strconv.Itoa(id))
 		}
-		return answer(200, fmt.Sprintf(`{"result":"OK","count":%d,"list":"%s"}`, s.have, strings.Join(listed, ",")))
+		return answered(r, 200, fmt.Sprintf(`{"result":"OK","count":%d,"list":"%s"}`, s.have, strings.Join(listed, ",")))
 	}
 	if n, err := strconv.Atoi(ids[0]); len(ids) == 1 && err == nil && n <= s.have {
-		return answer(200, fmt.Sprintf(`{"result":"OK","data":{"id":%d}}`, n))
+		return answered(r, 200, fmt.Sprintf(`{"result":"OK","data":{"id":%d}}`, n))
 	}
 	var members []string
 	for _, id := range ids {
@@ -90,7 +70,7 @@ func (s *spoiledERP) RoundTrip(r *http.Request) (*http.Response, error) {
 			members = append(members, fmt.Sprintf(`"%s":"error"`, id))
 		}
 	}
-	return answer(200, `{"result":"OK","data":{`+strings.Join(members, ",")+`}}`)
+	return answered(r, 200, `{"result":"OK","data":{`+strings.Join(members, ",")+`}}`)
 }
 
 func idsUpTo(n int) taskIDs {
@@ -102,6 +82,32 @@ func idsUpTo(n int) taskIDs {
 }
 
 var waysToFail = []string{"empty", "cut", "page", "500", "500 error", "hang", "reset", "null"}
+
+// spoiledAnswer is one of waysToFail.
+func spoiledAnswer(r *http.Request, fails string) (*http.Response, error) {
+	switch fails {
+	case "cut":
+		return answered(r, 200, `{"result":"OK","data":{"1":{"id":1`)
+	case "page":
+		return answered(r, 200, "<br /><b>Fatal error</b>: Allowed memory size exhausted")
+	case "500":
+		return answered(r, 500, "")
+	case "500 error":
+		return answered(r, 500, `{"result":"ERROR","error":"x"}`)
+	case "null":
+		return answered(r, 200, `{"result":"OK","data":null}`)
+	case "hang":
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	case "reset":
+		return nil, errors.New("connection reset by peer")
+	}
+	return answered(r, 200, "")
+}
+
+func answered(r *http.Request, status int, body string) (*http.Response, error) {
+	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
 
 // One record that spoils every answer it is in costs its own reading and no other (rule 8.9).
 func TestOneBadRecordStopsNoOther(t *testing.T) {

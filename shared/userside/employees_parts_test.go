@@ -2,9 +2,7 @@ package userside
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,9 +29,6 @@ func (s *spoiledStaff) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, err
 	}
-	answer := func(status int, body string) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-	}
 	asked := r.PostForm.Get("id")
 	s.mu.Lock()
 	s.seen = append(s.seen, asked)
@@ -48,28 +43,11 @@ func (s *spoiledStaff) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if !spoiled {
 		if len(members) == 0 {
-			return answer(200, `{"result":"OK","data":[]}`)
+			return answered(r, 200, `{"result":"OK","data":[]}`)
 		}
-		return answer(200, `{"result":"OK","data":{`+strings.Join(members, ",")+`}}`)
+		return answered(r, 200, `{"result":"OK","data":{`+strings.Join(members, ",")+`}}`)
 	}
-	switch s.fails {
-	case "cut":
-		return answer(200, `{"result":"OK","data":{"1":{"id":1`)
-	case "page":
-		return answer(200, "<br /><b>Fatal error</b>: Allowed memory size exhausted")
-	case "500":
-		return answer(500, "")
-	case "500 error":
-		return answer(500, `{"result":"ERROR","error":"x"}`)
-	case "null":
-		return answer(200, `{"result":"OK","data":null}`)
-	case "hang":
-		<-r.Context().Done()
-		return nil, r.Context().Err()
-	case "reset":
-		return nil, errors.New("connection reset by peer")
-	}
-	return answer(200, "")
+	return spoiledAnswer(r, s.fails)
 }
 
 func numbered(from, to int64) (ids []int64) {
