@@ -1,8 +1,10 @@
-// Package console is the function Console: the page on which an admin sees
-// whether every calendar is right, connects the central account, changes settings
-// and asks for another check (functions/README.md). It must never call Google, never see
-// a token, and never let a request do anything without a session whose address is
-// on the allow-list at that very moment.
+// Package console is the function Console: the pages on which an admin sees whether every
+// calendar is right and why one is not, connects the central account, changes settings
+// after a plan of what that would do, decides what is held or found, and has things
+// looked at again (functions/README.md); and the employees' guide, which anybody may
+// read. It must never call Google, never see a token, and never show or do anything of
+// the installation's without a session whose address is on the allow-list at that very
+// moment.
 package console
 
 import (

@@ -260,7 +260,7 @@ func TestFaultyStoredSettingsCanBeMended(t *testing.T) {
 		t.Fatal(err)
 	}
 	if body := b.get("/").body; !strings.Contains(body, "The settings cannot be used.") {
-		t.Error("the status page does not say so")
+		t.Error("the overview does not say so")
 	}
 	form := filled()
 	form.Set("version", "1")

@@ -63,7 +63,7 @@ func TestWhatIsFoundIsShown(t *testing.T) {
 	w.employee(1, func(e *store.EmployeeRecord) { e.Name = "Olena" }, nil)
 	w.found(twoInstallations())
 	if p := b.get("/"); !strings.Contains(p.body, "4 calendars are in the account that no database remembers") || !strings.Contains(p.body, `/takeover"`) {
-		t.Error("the status page does not say so")
+		t.Error("the overview does not say so")
 	}
 	if diff := cmp.Diff(map[string]any{"calendars": 4.0, "since": "2026-11-22T10:00:00Z"}, b.takeover()); diff != "" {
 		t.Errorf("status: %s", diff)

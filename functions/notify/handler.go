@@ -1,8 +1,8 @@
 // Package notify is the function Notify: it takes the ERP's signed notifications,
 // publishes what they point to and answers within milliseconds, and shows an
-// employee's calendar card and the installation's status (functions/README.md). It must never call the ERP or Google's
-// Calendar, never act on a request whose signature it has not checked, and never
-// log a payload.
+// employee's calendar card and the installation's status (functions/README.md). It must
+// never call the ERP or Google's Calendar, never act on a request whose signature it has
+// not checked, and never log a payload.
 package notify
 
 import (

@@ -1,8 +1,9 @@
 // Package poll is the function Poll, the net under lost notifications: every few
 // minutes it publishes the keys that are due and whatever changed in the ERP
-// without a notification (rules 1.4, 8.1 and 8.2). It must never read a
-// calendar, never decide what a change leads to, and never move its watermark
-// past something that was not published.
+// without a notification (rules 1.4, 8.1 and 8.2), and raises and ends the alarms about
+// what only clocks and records show (rule 7.4). It must never call Google, never decide
+// what a change leads to, and never move its watermark past something that was not
+// published.
 package poll
 
 import (

@@ -1,9 +1,9 @@
 // Command bench runs a whole company on the stand-ins and the embedded store and
 // prints what the product costs: a first fill and a nightly run with live changes
 // beside each, calls to Google and to the ERP against the ideal number, Firestore
-// operations per change, and the peak memory of each function in a process of its
-// own. It ends non-zero where a promise is not kept, and writes only into a
-// temporary folder.
+// operations per change, poll and page of the console, and the peak memory of each
+// function in a process of its own. It ends non-zero where a promise is not kept, and
+// writes only into a temporary folder.
 //
 //	go run ./scripts/bench           1,000 employees, 20,000 tasks: five to seven minutes
 //	go run ./scripts/bench -quick    50 employees, 500 tasks: some seconds

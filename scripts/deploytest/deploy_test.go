@@ -1,5 +1,5 @@
 // Package deploytest shows what scripts/deploy checks, explains and hands over, with
-// stand-ins of gcloud and terraform on its PATH that note how they were called. It
+// stand-ins of gcloud, terraform and curl on its PATH that note how they were called. It
 // must never find the real gcloud, nor a cloud.
 package deploytest_test
 

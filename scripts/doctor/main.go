@@ -1,6 +1,6 @@
 // Command doctor examines an installation and says, for each thing it checked, how
 // it is and what to do about it. It is given the functions' environment
-// (README, Configuration), and asks the ERP, Google and the project's Firestore,
+// (functions/README.md, Configuration), and asks the ERP, Google and the project's Firestore,
 // Pub/Sub and KMS:
 //
 //	go run ./scripts/doctor          for a person

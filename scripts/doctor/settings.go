@@ -13,10 +13,10 @@ func (d *doctor) settingsChecks() []check {
 		{id: "settings.read", group: groupSettings, title: "complete", needs: []string{"env.defaults"}, after: []string{"env.erp", "cloud.firestore"}, run: d.checkSettings},
 		{id: "settings.confirmed", group: groupSettings, title: "confirmed", needs: []string{"settings.read"}, run: func(context.Context) verdict {
 			if !d.settings.Confirmed {
-				return warn("Open the console's page /settings, look at everything once more, tick “confirmed” and save.",
-					"not confirmed: nothing is created, shared or deleted until an admin has confirmed the settings")
+				return warn("Open the console's page /setup and apply the plan that its last step shows.",
+					"not confirmed: nothing is created, shared or deleted until an admin has applied the first plan")
 			}
-			return ok("an admin has confirmed them, or DEFAULT_SETTINGS says so")
+			return ok("an admin has applied a plan, or DEFAULT_SETTINGS says so")
 		}},
 		{id: "settings.enabled", group: groupSettings, title: "enabled", needs: []string{"settings.read"}, run: func(context.Context) verdict {
 			if !d.settings.Enabled {

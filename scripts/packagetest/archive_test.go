@@ -1,7 +1,7 @@
 // Package packagetest shows that what Terraform uploads can be deployed: it takes
 // every function's archive from Terraform's own plan, rebuilds it as Google's Go
 // buildpack does and runs the programs against Google's emulators. It must never
-// reach a cloud, and never decides itself what belongs into an archive.
+// reach a cloud, and never decide itself what belongs in an archive.
 package packagetest_test
 
 import (

@@ -3,7 +3,8 @@
 // calendar in the central account, looks, and removes it.
 //
 //	go run ./scripts/probe                                for a person
-//	go run ./scripts/probe -share somebody@example.com    with what shares show
+//	go run ./scripts/probe -share somebody@example.com    with what shares show; and
+//	                                                      with -reader what they see
 //	go run ./scripts/probe -json                          for a machine
 //
 // It must never write to anything but the scratch calendar, never revoke the central

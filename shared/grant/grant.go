@@ -1,7 +1,7 @@
 // Package grant turns the central account's sealed refresh token into access
 // tokens for the Calendar gateway, and decides when the grant is dead
 // (rule 7.5). It must never log a token or put one into an error, and
-// never disconnects a version other than the one that was refused.
+// never disconnect a version other than the one that was refused.
 package grant
 
 import (

@@ -1,8 +1,8 @@
 // Package pass is what a worker's pass over one held key is made of, whatever the
 // key: how long a lease's term lets calls out, how a failed key backs off, when
 // Google's pauses end, and why nothing may be written at all. Packages events and
-// calendars are built from it. It decides nothing about tasks or employees, and must never call Google
-// or the ERP.
+// calendars are built from it. It must never decide anything about a task or an employee,
+// and never call Google or the ERP.
 package pass
 
 import (

@@ -1,6 +1,6 @@
 // Package rulebook keeps the settings in force and the ERP's catalogue at hand for
 // decisions, so that a pass over a task costs no extra call to the ERP. It must
-// never give a catalogue of which only a part was read.
+// never give half a catalogue: what cannot be read of one is in it as that (rule 4.13).
 package rulebook
 
 import (

@@ -82,9 +82,9 @@ func (w *world) press(b *browser, p *page, path, parameter string) (bool, *page,
 	return p.at.Host == consoleHost && p.at.Query().Has(parameter), p, nil
 }
 
-// onStatusPage opens the status page and presses the button that choose finds there;
+// onOverview opens the overview and presses the button that choose finds there;
 // errNothingToDo where it finds none.
-func (w *world) onStatusPage(what string, choose func(p *page) (form, bool)) error {
+func (w *world) onOverview(what string, choose func(p *page) (form, bool)) error {
 	return w.onPage("/", what, choose)
 }
 
@@ -100,7 +100,7 @@ func (p *page) shows(path string) bool {
 	return p.status == http.StatusOK && p.at.Host == consoleHost && p.at.Path == path
 }
 
-// onPage is onStatusPage on another page.
+// onPage is onOverview on another page.
 func (w *world) onPage(path, what string, choose func(p *page) (form, bool)) error {
 	found := false
 	w.act(what, func(b *browser) (bool, *page, error) {
@@ -127,10 +127,10 @@ func (w *world) onPage(path, what string, choose func(p *page) (form, bool)) err
 
 // runAll starts a full run.
 func (w *world) runAll() error {
-	return w.onStatusPage("check everything", func(p *page) (form, bool) { return p.form("/run") })
+	return w.onOverview("check everything", func(p *page) (form, bool) { return p.form("/run") })
 }
 
-// pick gives one of the status page's forms for an action, and the id it is for.
+// pick gives one of the overview's forms for an action, and the id it is for.
 func pick(p *page, action string, n int) (form, int64, bool) {
 	var all []form
 	for _, f := range p.forms {
@@ -531,7 +531,7 @@ func phrase(p *page) string {
 	return ""
 }
 
-// purging reports whether the status page shows a purge under way.
+// purging reports whether the overview shows a purge under way.
 func (w *world) purging() bool {
 	under := false
 	w.act("see how far the deletion is", func(b *browser) (bool, *page, error) {
@@ -561,7 +561,7 @@ func (w *world) afterPurge(stop bool) error {
 	case !stop:
 		return nil
 	default:
-		_ = w.onStatusPage("stop the deletion", func(p *page) (form, bool) { return p.form("/purge/stop") })
+		_ = w.onOverview("stop the deletion", func(p *page) (form, bool) { return p.form("/purge/stop") })
 		w.note("the deletion is stopped")
 		if in, err = store.New(w.memory).Installation(w.ctx); err != nil || in.Purge.Open() {
 			return err
@@ -606,7 +606,7 @@ func (w *world) checkStatus() {
 
 // tryAgain has a key ("employees/7") synced now.
 func (w *world) tryAgain(key string) error {
-	return w.onStatusPage("try again", func(p *page) (form, bool) {
+	return w.onOverview("try again", func(p *page) (form, bool) {
 		f, ok := p.form("/run")
 		f.action = "https://" + consoleHost + "/" + key + "/sync"
 		f.values = url.Values{"csrf": f.values["csrf"]}

@@ -1,9 +1,10 @@
 // Package store keeps the product's state: employees with their calendars, tasks
 // with their mappings, leases with dirty counters, accounts with sealed tokens,
-// settings, activity. Store speaks the product's own terms once; a Backend is the
-// database beneath it (store/firestore in the cloud, store/bolt embedded), held to
-// one contract by storetest. It must never call the ERP or Google, and never hold
-// a secret that is not sealed.
+// settings, the ledger of slots, the delete guard and its holds, polls, full runs,
+// activity; each in a file of its own. Store speaks the product's own terms once; a
+// Backend is the database beneath it (store/firestore in the cloud, store/bolt
+// embedded, store/memory in simulations), held to one contract by storetest. It must
+// never call the ERP or Google, and never hold a secret that is not sealed.
 //
 // What holds for every method of Store, unless its comment says otherwise:
 //   - It is one transaction, or one read: all of it took effect, or nothing.

@@ -6,8 +6,8 @@
 // person's machine lacks skips the test with a line that says what is missing and
 // how to get it. With CI=true nothing is ever skipped: there a missing part fails
 // the test. TESTS_QUICK=true, as scripts/test -quick sets it, skips all of these
-// tests, whatever is installed. This package is imported by tests only and must never reach a network
-// outside 127.0.0.1.
+// tests, whatever is installed. This package is imported by tests only and must never
+// reach a network outside 127.0.0.1.
 package testenv
 
 import (

@@ -1,7 +1,7 @@
 // Package webhook checks and makes Standard Webhooks signatures
-// (functions/README.md, Notification), for the ERP's notifications and for the
-// calendar card. It must never log or print a key, and never read a clock but
-// the one it was given.
+// (functions/README.md, Notification): the ERP's notifications, and who asks for a
+// calendar's card or for the status. It must never log or print a key, and never read a
+// clock but the one it was given.
 package webhook
 
 import (
