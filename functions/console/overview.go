@@ -210,10 +210,7 @@ func cureOf(c locale, in *store.IncidentRecord) string {
 	if in == nil {
 		return ""
 	}
-	if c.Has("cure." + in.Reason) {
-		return c.T("cure." + in.Reason)
-	}
-	return incidents.Cure(in.Refusal)
+	return incidents.Cure(c.Texts, in.Refusal)
 }
 
 func purgingText(c locale, s status.Status) string {

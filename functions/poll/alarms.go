@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -74,7 +75,11 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range append(p.incidents(), missed, unreadable, silent) {
+	seen, err := p.incidents()
+	if err != nil {
+		return err
+	}
+	for _, c := range append(seen, missed, unreadable, silent) {
 		kind := string(c.kind)
 		switch raised := open[kind]; {
 		case c.is && raised == "":
@@ -92,7 +97,7 @@ func (p *poll) alarms(ctx context.Context) error {
 }
 
 // incidents lists those that this poll can judge.
-func (p *poll) incidents() []incident {
+func (p *poll) incidents() ([]incident, error) {
 	a, now := p.account, p.now
 	paused := a.CreationsResume()
 	out := []incident{
@@ -104,7 +109,11 @@ func (p *poll) incidents() []incident {
 			begins: "The grant of the central account ends within 48 hours: connect it again",
 			ends:   "The grant of the central account does not end soon any more"},
 	}
-	out = append(out, accountIncidents(a.Incident)...)
+	ofAccount, err := accountIncidents(a.Incident)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, ofAccount...)
 	out = append(out, incident{kind: logging.TakeoverNeeded, id: "takeover-" + p.takeover.UTC().Format(time.RFC3339), is: !p.takeover.IsZero(),
 		begins: "Calendars are found that no database remembers: nothing is written until an admin has decided about them",
 		ends:   "It is decided whose the calendars are that were found"})
@@ -115,12 +124,12 @@ func (p *poll) incidents() []incident {
 			begins: "The ERP's clock is not that of time_zone: nothing is written until they agree",
 			ends:   "The ERP's clock agrees with time_zone again", attrs: []any{"apart_minutes", int(apart.Minutes())}})
 	}
-	return out
+	return out, nil
 }
 
 // accountIncidents are the alarms about what keeps the whole account out (rule 7.7).
 // They are told from its record, so that nobody's death between the two loses one.
-func accountIncidents(in *store.IncidentRecord) []incident {
+func accountIncidents(in *store.IncidentRecord) ([]incident, error) {
 	client := incident{kind: logging.ClientRefused,
 		begins: "Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET: nothing is written until they are right",
 		ends:   "Google takes the OAuth client again"}
@@ -128,14 +137,18 @@ func accountIncidents(in *store.IncidentRecord) []incident {
 		begins: "Google refuses the whole account: what it refuses waits until that is mended",
 		ends:   "Google takes the account again"}
 	if in != nil {
+		texts, err := i18n.Load() // only now: few polls have a use for them
+		if err != nil {
+			return nil, err
+		}
 		c, name := &account, "account-"
 		if in.At == store.AtToken && (in.Reason == "invalid_client" || in.Reason == "unauthorized_client") {
 			c, name = &client, "client-"
 		}
 		c.is, c.id = true, name+in.Since.UTC().Format(time.RFC3339)
-		c.attrs = []any{"at", in.At, "status", in.Status, "reason", in.Reason, "cure", incidents.Cure(in.Refusal)}
+		c.attrs = []any{"at", in.At, "status", in.Status, "reason", in.Reason, "cure", incidents.Cure(texts.For(i18n.Default), in.Refusal)}
 	}
-	return []incident{client, account}
+	return []incident{client, account}, nil
 }
 
 // markUnreadable is the alarm about a mark that Google does not give back (rule 3.14).

@@ -78,7 +78,7 @@ func (d *doctor) checkConnected(ctx context.Context) verdict {
 			"for %s, but Google refused the grant once", duration(d.now().Sub(a.ConnectedAt)))
 	}
 	if in := a.Incident; in != nil {
-		return warn(incidents.Cure(in.Refusal), "for %s, but for %s Google has answered %s", duration(d.now().Sub(a.ConnectedAt)), duration(d.now().Sub(in.Since)), incidents.Text(in.Refusal))
+		return warn(incidents.Cure(d.english, in.Refusal), "for %s, but for %s Google has answered %s", duration(d.now().Sub(a.ConnectedAt)), duration(d.now().Sub(in.Since)), incidents.Text(in.Refusal))
 	}
 	return ok("for %s", duration(d.now().Sub(a.ConnectedAt)))
 }
@@ -161,7 +161,7 @@ func (d *doctor) checkGrant(ctx context.Context) verdict {
 	case reason == "invalid_client", reason == "unauthorized_client":
 		return bad(secretCure, "Google does not accept the client (%s)", reason)
 	case failure.Is(err, failure.Misconfigured):
-		return bad(incidents.Cure(refusalOf(store.AtToken, err)), "Google gives the account no access (%s)", kindWords(err))
+		return bad(incidents.Cure(d.english, refusalOf(store.AtToken, err)), "Google gives the account no access (%s)", kindWords(err))
 	}
 	return bad("Run the doctor again in a few minutes.", "no access token could be had (%s)", kindWords(err))
 }
@@ -184,7 +184,7 @@ func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	}
 	calendars, err := gateway.Calendars(ctx)
 	if err != nil {
-		return calendarTrouble(err)
+		return d.calendarTrouble(err)
 	}
 	in, err := d.state.Installation(ctx)
 	if err != nil {
@@ -210,7 +210,7 @@ func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	return v
 }
 
-func calendarTrouble(err error) verdict {
+func (d *doctor) calendarTrouble(err error) verdict {
 	reason := reasonOf(err)
 	switch {
 	case slices.Contains([]string{"accessNotConfigured", "SERVICE_DISABLED", "API_DISABLED"}, reason):
@@ -219,7 +219,7 @@ func calendarTrouble(err error) verdict {
 	case slices.Contains([]string{"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}, reason):
 		return bad("Press Connect in the console again and tick every box that Google shows.", "the grant lacks a permission (%s)", reason)
 	case failure.Is(err, failure.Misconfigured):
-		return bad(incidents.Cure(refusalOf(store.AtAPI, err)), "Google refuses the account (%s)", kindWords(err))
+		return bad(incidents.Cure(d.english, refusalOf(store.AtAPI, err)), "Google refuses the account (%s)", kindWords(err))
 	case failure.Is(err, failure.Exhausted):
 		return bad("Wait: Google ends such a pause by itself after hours. The functions wait too, and go on by themselves.", "Google has paused the account (%s): too much was made in a short time", reason)
 	case failure.Is(err, failure.RateLimited):

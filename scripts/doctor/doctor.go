@@ -11,6 +11,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
@@ -70,6 +71,8 @@ type doctor struct {
 	redirectURI string
 	provider    provider
 	grants      *grant.Source
+
+	english i18n.Texts // of the cures
 
 	mu     sync.Mutex
 	closes []func() error

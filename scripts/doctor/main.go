@@ -29,6 +29,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/store/firestore"
 )
@@ -116,7 +117,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 		}
 		with.lookup = over(with.lookup, variables)
 	}
+	texts, err := i18n.Load()
+	if err != nil {
+		_, _ = fmt.Fprintf(errs, "doctor: %v\n", err)
+		return 2
+	}
 	d := newDoctor(with)
+	d.english = texts.For(i18n.Default)
 	defer d.close()
 	found := report{
 		Doctor: 1, At: with.now().UTC().Truncate(time.Second), Checks: examine(ctx, d.checks(), with.now),

@@ -118,7 +118,7 @@ func (d *doctor) checkClientSecret(ctx context.Context) verdict {
 	case "invalid_client", "unauthorized_client":
 		return bad(secretCure, "Google does not accept the client (%s): id and secret do not belong together, or the client was deleted", said.ErrorCode)
 	case "deleted_client", "disabled_client":
-		return bad(incidents.Cure(store.Refusal{At: store.AtToken, Reason: said.ErrorCode}), "Google does not accept the client (%s)", said.ErrorCode)
+		return bad(incidents.Cure(d.english, store.Refusal{At: store.AtToken, Reason: said.ErrorCode}), "Google does not accept the client (%s)", said.ErrorCode)
 	}
 	status := 0
 	if said.Response != nil {
