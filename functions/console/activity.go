@@ -161,11 +161,8 @@ func (h *handler) showActivity(w http.ResponseWriter, r *http.Request, s signin.
 // settled gives what pages of records need of the settings: the reader's locale and links to
 // the ERP's tasks. ok is false where the page of a fault was served.
 func (h *handler) settled(w http.ResponseWriter, r *http.Request) (c locale, link func(int64) string, ok bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
-	defer cancel()
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return locale{}, nil, false
 	}
 	return h.locale(r, saved.Settings.TimeZone), taskLink(saved.Settings.TaskURL), true

@@ -62,9 +62,8 @@ const (
 func (h *handler) showFigures(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	days, err := h.Store.DaysSince(ctx, h.Now().UTC().Add(-figuresKept).Format(time.DateOnly))

@@ -276,11 +276,8 @@ func (h *handler) editSettings(w http.ResponseWriter, r *http.Request, s signin.
 
 // proposed reads the settings that a plan's page carries. ok is false where it answered.
 func (h *handler) proposed(w http.ResponseWriter, r *http.Request) (p proposal, ok bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
-	defer cancel()
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return p, false
 	}
 	next, err := settings.Parse([]byte(r.PostForm.Get("settings")), saved.Settings)

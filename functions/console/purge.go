@@ -50,9 +50,8 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 	if h.undecided(w, r, in) {
 		return
 	}
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	if !saved.Ready() {
@@ -114,9 +113,8 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 		h.askPurge(w, r, s, http.StatusUnprocessableEntity, r.PostFormValue("typed"))
 		return
 	}
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	next := saved.Settings

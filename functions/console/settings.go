@@ -181,13 +181,22 @@ func (h *handler) knownEmployees(ctx context.Context) ([]calendarsync.EmployeeID
 	return ids, err
 }
 
-// showSettings serves the form with what is in force.
-func (h *handler) showSettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
+// saved reads the settings with what is known of them; ok is false where the page of a fault was
+// served.
+func (h *handler) saved(w http.ResponseWriter, r *http.Request) (saved settings.Saved, ok bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
 	saved, err := h.Settings.Saved(ctx)
 	if err != nil {
 		h.trouble(w, r, "read settings", err)
+	}
+	return saved, err == nil
+}
+
+// showSettings serves the form with what is in force.
+func (h *handler) showSettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	h.form(w, r, http.StatusOK, s, saved, typedFrom(saved.Settings), saved.Faults, h.readERP(r), settingsView{})
@@ -198,9 +207,8 @@ func (h *handler) showSettings(w http.ResponseWriter, r *http.Request, s signin.
 func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	t, next, faults := readForm(r.PostForm, saved.Settings)

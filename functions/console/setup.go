@@ -35,9 +35,8 @@ type setupStep struct {
 func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	account, err := h.Store.Account(ctx)
@@ -71,11 +70,8 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 // startSetup shows the plan of the settings as they are: the last step, which says what it will
 // do before it does it.
 func (h *handler) startSetup(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
-	defer cancel()
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	p := proposal{saved: saved, next: saved.Settings, erp: h.readERP(r)}

@@ -84,9 +84,8 @@ func (h *handler) showTakeover(w http.ResponseWriter, r *http.Request, s signin.
 		h.trouble(w, r, "read the employees", err)
 		return
 	}
-	saved, err := h.Settings.Saved(ctx)
-	if err != nil {
-		h.trouble(w, r, "read settings", err)
+	saved, ok := h.saved(w, r)
+	if !ok {
 		return
 	}
 	c := h.locale(r, saved.Settings.TimeZone)
