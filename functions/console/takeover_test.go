@@ -79,7 +79,7 @@ func TestWhatIsFoundIsShown(t *testing.T) {
 	if strings.Index(text, "3 calendars") > strings.Index(text, "1 calendar ") {
 		t.Error("the larger part does not come first")
 	}
-	for lang, want := range map[string]string{"uk": "Перейняти 3 календарі", "ru": "Принять 3 календаря"} {
+	for lang, want := range map[string]string{"uk": "Узяти під керування 3 календарі", "ru": "Взять под управление 3 календаря"} {
 		if p := b.post("/language", url.Values{"to": {lang}, "back": {"/takeover"}}); p.status != http.StatusSeeOther {
 			t.Errorf("%s: %d", lang, p.status)
 		}
