@@ -55,7 +55,11 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request, topic string, 
 	defer cancel()
 	if err := h.Publisher.Publish(ctx, topic, m); err != nil {
 		h.Log.ErrorContext(r.Context(), "publish", "topic", topic, "error", err)
-		h.say(w, r, http.StatusServiceUnavailable, "not-queued", "/")
+		said := "not-queued"
+		if isDone(r) {
+			said = "not-told" // what was decided is in the store
+		}
+		h.say(w, r, http.StatusServiceUnavailable, said, back(r, "/").String())
 		return false
 	}
 	return true

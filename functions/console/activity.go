@@ -283,7 +283,7 @@ func activityOf(c locale, a store.ActivityRecord, names map[int64]string) activi
 	row := activityLine{At: c.stamp(a.At), What: actionWords(c, a.Action), By: cmp.Or(a.By, causeWords(c, a.Cause)),
 		Task: a.Task, Employee: a.Employee, Name: cmp.Or(names[a.Employee], "#"+strconv.FormatInt(a.Employee, 10))}
 	if a.By != "" {
-		row.Before, row.After = a.Before, a.After
+		row.Before, row.After = changeWords(c, a, a.Before), changeWords(c, a, a.After)
 	}
 	if a.Reason != "" {
 		row.Why = taskCause(c.Texts, a.Reason).What
@@ -300,6 +300,25 @@ func activityOf(c locale, a store.ActivityRecord, names map[int64]string) activi
 		row.Result, row.Level = failureCause(c.Texts, &store.Failure{Kind: failure.Kind(a.Result)}).What, "warn"
 	}
 	return row
+}
+
+// changeWords puts what an admin's action changed, as it is recorded, into words.
+func changeWords(c locale, a store.ActivityRecord, recorded string) string {
+	var events, calendars int
+	if n, _ := fmt.Sscanf(recorded, heldFigures, &events, &calendars); n == 2 {
+		var out []string
+		if events > 0 {
+			out = append(out, c.N("count.events", events))
+		}
+		if calendars > 0 {
+			out = append(out, c.N("count.calendars", calendars))
+		}
+		return strings.Join(out, ", ")
+	}
+	if version, err := strconv.Atoi(recorded); err == nil && strings.HasPrefix(a.Action, "admin.settings") {
+		return c.T("activity.version", "N", version)
+	}
+	return recorded
 }
 
 // exportActivity serves the same list as CSV, for a spreadsheet.

@@ -3,6 +3,7 @@ package console_test
 import (
 	"encoding/csv"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -95,7 +96,7 @@ func TestWhatAdminsDoIsRecorded(t *testing.T) {
 	b.post("/held/confirm", form)
 	b.post("/run", url.Values{"csrf": {"wrong"}})
 	body := b.get("/activity?kind=admin").body
-	for _, want := range []string{"Sync of a person asked for", "Held deletions confirmed", admin, "0 events, 1 calendars"} {
+	for _, want := range []string{"Sync of a person asked for", "Held deletions confirmed", admin, "1 calendar</span>"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -121,7 +122,7 @@ func TestEveryActionHasAName(t *testing.T) {
 	}
 	for _, m := range routes {
 		key := "action.admin." + strings.ReplaceAll(strings.ReplaceAll(m[1], "/{id}", ""), "/", "-")
-		if slices.Contains([]string{"held/review", "settings/edit", "setup"}, m[1]) {
+		if slices.Contains([]string{"held/review", "settings/edit", "settings/restore", "setup", "connections/test"}, m[1]) {
 			continue // shows a page, and does nothing
 		}
 		for _, l := range i18n.Languages() {
@@ -129,5 +130,26 @@ func TestEveryActionHasAName(t *testing.T) {
 				t.Errorf("%s lacks %s", l, key)
 			}
 		}
+	}
+}
+
+// An action that did nothing is not recorded; one that was decided is, although the queue did
+// not answer, and the page does not say that nothing was started.
+func TestWhatIsRecordedIsWhatWasDone(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn().stay()
+	w.holdEmployee(42, "Olena", "dismissed", 3)
+	b.post("/employees/sync", nil)
+	b.post("/employees/invite", url.Values{"employee": {"42"}})
+	b.post("/failures/retry", url.Values{"cause": {"none"}})
+	form, _ := b.review(t, url.Values{"key": {"employees/42"}})
+	w.sent.err = errDown
+	p := b.post("/held/confirm", form)
+	if p.status != http.StatusServiceUnavailable || !strings.Contains(p.body, "What you decided is kept.") {
+		t.Errorf("the queue is down: %d: %s", p.status, p.body)
+	}
+	body := b.get("/activity?kind=admin").body
+	if n := strings.Count(body, admin+"</span></td>"); n != 1 || !strings.Contains(body, "Held deletions confirmed") {
+		t.Errorf("%d actions are shown, want the one that was done", n)
 	}
 }

@@ -14,14 +14,38 @@ import (
 // deedKey is where an action's request carries what it changed.
 type deedKey struct{}
 
-// deed is what an admin's action changed, in words or figures of the handler's own.
-type deed struct{ before, after string }
+// deed is what an admin's action changed, in words or figures of the handler's own. done and
+// nothing are set where the answer does not tell whether it did anything.
+type deed struct {
+	before, after string
+	done, nothing bool
+}
 
 // noteChange tells what an action changed, for the record of it.
 func noteChange(r *http.Request, before, after string) {
 	if d, found := r.Context().Value(deedKey{}).(*deed); found {
 		d.before, d.after = before, after
 	}
+}
+
+// noteDone tells that an action did what was asked, even if it answers with a page.
+func noteDone(r *http.Request) {
+	if d, found := r.Context().Value(deedKey{}).(*deed); found {
+		d.done = true
+	}
+}
+
+// noteNothing tells that an action did nothing, although it leads back to a page.
+func noteNothing(r *http.Request) {
+	if d, found := r.Context().Value(deedKey{}).(*deed); found {
+		d.nothing = true
+	}
+}
+
+// isDone reports whether noteDone was told.
+func isDone(r *http.Request) bool {
+	d, found := r.Context().Value(deedKey{}).(*deed)
+	return found && d.done
 }
 
 // statusWriter remembers the status of an answer.
@@ -40,13 +64,14 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController find the writer beneath.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// recorded serves an action and records it under the admin's address if it did anything:
-// every action ends by leading somewhere else, and every refusal shows a page.
+// recorded serves an action and records it under the admin's address if it did anything: an
+// action that did ends by leading somewhere else, unless it says otherwise by noteNothing or
+// noteDone; what only shows something, and every refusal, answers with a page.
 func (h *handler) recorded(next withSession) withSession {
 	return func(w http.ResponseWriter, r *http.Request, s signin.Session) {
 		d, out := &deed{}, &statusWriter{ResponseWriter: w}
 		next(out, r.WithContext(context.WithValue(r.Context(), deedKey{}, d)), s)
-		if out.status != http.StatusSeeOther {
+		if d.nothing || out.status != http.StatusSeeOther && !d.done {
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,10 @@ const (
 	firstOfCause = 5
 	// givenUp is the cause of a dead letter whose key has no failure of its own.
 	givenUp = "given-up"
+	// stateDismissed is the filter of what is dismissed.
+	stateDismissed = "dismissed"
+	// mostNamedKeys is how many keys the record of an action names.
+	mostNamedKeys = 20
 )
 
 // failing is one key whose last pass failed, or whose message gave up.
@@ -45,6 +50,9 @@ func (f failing) causeID() string {
 }
 
 func (f failing) dismissed() bool { return f.failure != nil && f.failure.Dismissed && f.dead == nil }
+
+// person reports whether somebody has to do something about it.
+func (f failing) person() bool { return f.failure == nil || personsFailure(f.failure.Kind) }
 
 func (f failing) last() time.Time {
 	if f.failure != nil {
@@ -84,7 +92,9 @@ type failuresView struct {
 	Causes []failingCause
 	Pager  pager
 	More   bool // more fail than were read
-	Empty  empty
+	// Dismissed: the list is of those that are.
+	Dismissed bool
+	Empty     empty
 }
 
 // showFailures serves what could not be applied, by cause.
@@ -105,10 +115,12 @@ func (h *handler) showFailures(w http.ResponseWriter, r *http.Request, s signin.
 	open, dismissed := splitDismissed(all)
 	v := failuresView{More: len(all) >= mostFailing, Empty: empty{Title: c.T("failures.empty.title"), Text: c.T("failures.empty.text")}}
 	waiting := list.chip("", c.T("failures.open"), len(open))
-	waiting.Level = "bad"
-	v.Chips = []chip{waiting, list.chip("dismissed", c.T("failures.dismissed"), len(dismissed))}
+	if slices.ContainsFunc(open, failing.person) {
+		waiting.Level = "bad"
+	}
+	v.Chips = []chip{waiting, list.chip(stateDismissed, c.T("failures.dismissed"), len(dismissed))}
 	shown := open
-	if state == "dismissed" {
+	if v.Dismissed = state == stateDismissed; v.Dismissed {
 		shown = dismissed
 		v.Empty = empty{Title: c.T("failures.none-dismissed.title"), Text: c.T("failures.none-dismissed.text")}
 	}
@@ -184,7 +196,7 @@ func byCause(all []failing) [][]failing {
 		out = append(out, keys)
 	}
 	rank := func(f failing) int {
-		if f.failure == nil || personsFailure(f.failure.Kind) {
+		if f.person() {
 			return 0
 		}
 		return 1
@@ -261,6 +273,7 @@ func (h *handler) retryFailures(w http.ResponseWriter, r *http.Request, _ signin
 		return
 	}
 	if h.publishKeys(w, r, keys) {
+		noteChange(r, "", keysText(keys))
 		h.goBack(w, r, "queued", "tried", "id", strconv.Itoa(len(keys)))
 	}
 }
@@ -279,11 +292,26 @@ func (h *handler) dismissFailures(w http.ResponseWriter, r *http.Request, s sign
 			return
 		}
 	}
+	noteChange(r, "", keysText(keys))
 	h.Log.InfoContext(r.Context(), "failures dismissed", "sub", s.Sub, "keys", len(keys))
 	h.goBack(w, r, "queued", "dismissed", "id", strconv.Itoa(len(keys)))
 }
 
-// chosenFailures are the keys that a form names: one, or all of a cause as they are now.
+// keysText names keys, the first of many, for the record of an action.
+func keysText(keys []store.Key) string {
+	var out []string
+	for i, k := range keys {
+		if i == mostNamedKeys {
+			out = append(out, "…")
+			break
+		}
+		out = append(out, formKey(k))
+	}
+	return strings.Join(out, ", ")
+}
+
+// chosenFailures are the keys that a form names: one, or all of a cause as they are now; of the
+// dismissed where the form stands on their page.
 func (h *handler) chosenFailures(w http.ResponseWriter, r *http.Request) ([]store.Key, bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
@@ -293,12 +321,18 @@ func (h *handler) chosenFailures(w http.ResponseWriter, r *http.Request) ([]stor
 		return nil, false
 	}
 	one, cause := r.PostForm.Get("key"), r.PostForm.Get("cause")
-	open, _ := splitDismissed(all)
+	chosen, dismissed := splitDismissed(all)
+	if back(r, "/failures").Query().Get("state") == stateDismissed {
+		chosen = dismissed
+	}
 	var keys []store.Key
-	for _, f := range open {
+	for _, f := range chosen {
 		if one != "" && formKey(f.key) == one || one == "" && f.causeID() == cause {
 			keys = append(keys, f.key)
 		}
+	}
+	if len(keys) == 0 {
+		noteNothing(r)
 	}
 	return keys, true
 }

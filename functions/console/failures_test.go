@@ -84,3 +84,39 @@ func TestADismissedFailureComesBackForAnotherCause(t *testing.T) {
 }
 
 func nothing(*store.EmployeeRecord) {}
+
+// A dismissed cause can be tried again from its own page, and is not offered to be dismissed again.
+func TestWhatIsDismissedIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn().stay()
+	w.employee(42, nothing, forbidden("share"))
+	w.employee(43, nothing, forbidden("share"))
+	if p := b.post("/failures/dismiss", url.Values{"cause": {"forbidden-403-cannotShare"}}); p.status != http.StatusSeeOther {
+		t.Fatalf("dismissed: %d", p.status)
+	}
+	body := b.get("/failures?state=dismissed").body
+	if !strings.Contains(body, "Try all 2 now") || strings.Contains(body, "/failures/dismiss") {
+		t.Error("the page of what is dismissed lacks the button to try again, or offers to dismiss it")
+	}
+	p := b.post("/failures/retry", url.Values{"cause": {"forbidden-403-cannotShare"}, "back": {"/failures?state=dismissed"}})
+	if m := w.sent.all("employee-changes"); p.status != http.StatusSeeOther || len(m) != 1 || !slices.Equal(m[0].IDs, []int64{42, 43}) {
+		t.Errorf("%d, published %+v", p.status, w.sent.messages)
+	}
+	if body := b.get("/activity?kind=admin").body; !strings.Contains(body, "employees/42, employees/43") {
+		t.Error("the activity does not say what was dismissed")
+	}
+}
+
+// Red is for what needs a person: what is tried again by itself is counted without it.
+func TestWhatHealsByItselfIsNotRed(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	w.employee(42, nothing, &failure.Error{Kind: failure.Transient, Status: 503, Op: "share calendar"})
+	if body := b.get("/failures").body; !strings.Contains(body, `class="chip"`) || strings.Contains(body, `class="chip bad"`) {
+		t.Error("a failure that is tried again by itself is red")
+	}
+	w.employee(43, nothing, forbidden("share"))
+	if body := b.get("/failures").body; !strings.Contains(body, `class="chip bad"`) {
+		t.Error("a failure that needs a person is not red")
+	}
+}

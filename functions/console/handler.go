@@ -1,10 +1,10 @@
 // Package console is the function Console: the pages on which an admin sees whether every
 // calendar is right and why one is not, connects the central account, changes settings
-// after a plan of what that would do, decides what is held or found, and has things
-// looked at again (functions/README.md); and the employees' guide, which anybody may
-// read. It must never call Google, never see a token, and never show or do anything of
-// the installation's without a session whose address is on the allow-list at that very
-// moment.
+// after a plan of what that would do, decides what is held or found, and sees what was
+// done; and the employees' guide, which anybody may read (functions/README.md). It must
+// never call Google or write to the ERP, never see a token, never touch a calendar but by
+// asking the workers, and never show or do anything of the installation's without a
+// session whose address is on the allow-list at that very moment.
 package console
 
 import (
@@ -291,5 +291,9 @@ func (h *handler) notFound(w http.ResponseWriter, r *http.Request, _ signin.Sess
 // trouble shows that the database did not answer.
 func (h *handler) trouble(w http.ResponseWriter, r *http.Request, what string, err error) {
 	h.Log.ErrorContext(r.Context(), "the database did not answer", "doing", what, "error", err)
-	h.say(w, r, http.StatusServiceUnavailable, "no-database", "/")
+	again := here(r)
+	if r.Method == http.MethodPost {
+		again = back(r, "/").String()
+	}
+	h.say(w, r, http.StatusServiceUnavailable, "no-database", again)
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +15,9 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
+
+// heldFigures is how the record of a decision says how much it is about.
+const heldFigures = "%d events, %d calendars"
 
 // mostReviewed is how many of the chosen deletions a page names before they go.
 const mostReviewed = 20
@@ -255,7 +259,8 @@ func (h *handler) decideHeld(w http.ResponseWriter, r *http.Request, s signin.Se
 			return
 		}
 	}
-	noteChange(r, "", strconv.Itoa(part.Events)+" events, "+strconv.Itoa(part.Calendars)+" calendars")
+	noteDone(r)
+	noteChange(r, "", fmt.Sprintf(heldFigures, part.Events, part.Calendars))
 	h.Log.InfoContext(r.Context(), "held deletions decided", "how", decided, "sub", s.Sub, "plan", part.Hash, "events", part.Events, "calendars", part.Calendars)
 	h.askHeld(w, r, part.Keys, decided)
 }
@@ -279,6 +284,7 @@ func (h *handler) reopenHeld(w http.ResponseWriter, r *http.Request, _ signin.Se
 		h.trouble(w, r, "put the dropped deletions back", err)
 		return
 	}
+	noteDone(r)
 	h.askHeld(w, r, keys, "reopened")
 }
 

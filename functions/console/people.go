@@ -196,6 +196,7 @@ func noPeople(c locale, l listing, known int, query string) *empty {
 func (h *handler) syncPeople(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ids := ticked(r)
 	if len(ids) == 0 {
+		noteNothing(r)
 		h.goBackOr(w, r, peoplePath, "queued", "nobody")
 		return
 	}
@@ -222,12 +223,14 @@ func (h *handler) invitePeople(w http.ResponseWriter, r *http.Request, s signin.
 		}
 	}
 	if len(invited) == 0 {
+		noteNothing(r)
 		h.goBackOr(w, r, peoplePath, "queued", "uninvited")
 		return
 	}
+	noteDone(r)
+	noteChange(r, "", numbers(invited))
 	if h.askFor(w, r, store.Employees, invited) {
 		h.Log.InfoContext(r.Context(), "asked for by an admin", "what", "invite", "employees", invited, "sub", s.Sub)
-		noteChange(r, "", numbers(invited))
 		h.goBackOr(w, r, peoplePath, "queued", "invited", "id", strconv.Itoa(len(invited)))
 	}
 }

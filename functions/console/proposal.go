@@ -283,6 +283,7 @@ func (h *handler) proposed(w http.ResponseWriter, r *http.Request) (p proposal, 
 	next, err := settings.Parse([]byte(r.PostForm.Get("settings")), saved.Settings)
 	if err != nil || len(settings.Missing(next)) > 0 {
 		// Not what this console wrote: it begins anew.
+		noteNothing(r)
 		h.redirect(w, h.console.URL("/settings", nil))
 		return p, false
 	}

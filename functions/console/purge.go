@@ -44,6 +44,7 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		return
 	}
 	if in.Purge.Open() {
+		noteNothing(r)
 		h.redirect(w, h.console.URL("/", nil))
 		return
 	}
@@ -137,6 +138,7 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 		h.trouble(w, r, "start the purge", err)
 		return
 	}
+	noteDone(r)
 	h.Log.WarnContext(r.Context(), "purge started", "sub", s.Sub, "calendars", calendars, "events", events)
 	if h.publish(w, r, h.cfg.EmployeeTopic, everybody()) {
 		h.goBack(w, r, "queued", "purge")
@@ -259,6 +261,7 @@ func (h *handler) askEmployee(w http.ResponseWriter, r *http.Request, s signin.S
 		h.say(w, r, http.StatusConflict, refusal, personPath(e.ID))
 		return
 	}
+	noteDone(r)
 	h.Log.InfoContext(r.Context(), "asked for by an admin", "what", what, "employee", e.ID, "sub", s.Sub)
 	h.ask(w, r, s, store.Employees, what)
 }

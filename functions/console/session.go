@@ -130,6 +130,7 @@ func (h *handler) signOutAll(w http.ResponseWriter, r *http.Request, s signin.Se
 // signedOut answers what has just been done with a page of its own: at an address, it
 // would tell whoever follows a link to it that sessions have ended.
 func (h *handler) signedOut(w http.ResponseWriter, r *http.Request, whose string) {
+	noteDone(r)
 	http.SetCookie(w, h.console.Cookie(sessionCookie, "", 0))
 	t := h.texts(r)
 	h.message(w, r, http.StatusOK, message{Title: t.T("signin.out." + whose + ".title"), Text: t.T("signin.out." + whose + ".text"), Link: h.console.URL("/signin", nil), LinkText: t.T("signin.again")})

@@ -73,6 +73,9 @@ func TestAnAdminEndsAllSessions(t *testing.T) {
 	if !other.out(token) || !b.copied().out(token) {
 		t.Error("a session goes on")
 	}
+	if body := w.signedIn().get("/activity?kind=admin").body; !strings.Contains(body, "All sessions ended") {
+		t.Error("the activity does not say who ended all sessions")
+	}
 	if p := w.signedIn().get("/"); p.status != http.StatusOK {
 		t.Errorf("a session begun since got %d", p.status)
 	}
