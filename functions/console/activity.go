@@ -75,6 +75,8 @@ func (f activityFilter) shows(a store.ActivityRecord) bool {
 		if a.By == "" {
 			return false
 		}
+	case "runs":
+		return false
 	}
 	switch {
 	case f.query == "":
@@ -123,7 +125,10 @@ func (h *handler) showActivity(w http.ResponseWriter, r *http.Request, s signin.
 	}
 	from := parseCursor(q.Get("before"), c.now)
 	list := listing{path: "/activity", query: q}
-	v := activityView{Query: f.query, CSV: listing{path: "/activity.csv", query: q}.link("before", "")}
+	v := activityView{Query: f.query}
+	if f.kind != "runs" { // they have no columns of their own
+		v.CSV = listing{path: "/activity.csv", query: q}.link("before", "")
+	}
 	for _, k := range kinds() {
 		v.Kinds = append(v.Kinds, option{Value: k, Label: c.T("activity.kind." + cmp.Or(k, "all")), Chosen: k == f.kind})
 	}
@@ -330,7 +335,6 @@ func (h *handler) exportActivity(w http.ResponseWriter, r *http.Request, _ signi
 		h.trouble(w, r, "find employees by name", err)
 		return
 	}
-	f.kind = strings.ReplaceAll(f.kind, "runs", "") // runs have no columns of their own
 	from := parseCursor("", h.Now())
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="activity.csv"`)

@@ -173,7 +173,8 @@ func erpConnection(c locale, s status.Status) connection {
 	}
 	v.Facts = append(v.Facts, connectionFact{"", c.T("connections.read"), at(o.ReadAt)})
 	if o.Failing != nil {
-		v.Facts = append(v.Facts, connectionFact{"bad", c.T("connections.failing"), at(o.FailingSince)}, connectionFact{"bad", c.T("connections.fault"), o.Failing.Message})
+		v.Facts = append(v.Facts, connectionFact{"bad", c.T("connections.failing"), at(o.FailingSince)}, connectionFact{"bad", c.T("connections.fault"), erpCure(c.Texts, o.Failing)},
+			connectionFact{"", c.T("overview.detail"), o.Failing.Message})
 	}
 	if !o.ClockAt.IsZero() {
 		v.Facts = append(v.Facts, clockFact(c, c.T("connections.clock"), time.Duration(o.Apart)*time.Second, o.ClockAt))
@@ -189,8 +190,10 @@ func clockFact(c locale, name string, apart time.Duration, at time.Time) connect
 	return connectionFact{"", name, c.T("connections.clock-agrees", "Zone", c.zone.String(), "At", c.moment(at))}
 }
 
-// muchPolled is the share of changes, in percent, from which the connector is to be looked at.
-const muchPolled = 25
+// muchPolled is the share of changes, in percent, from which the connector is to be looked at,
+// and manyPolled how many there have to be: of a handful, one that the poll was first to see
+// says nothing.
+const muchPolled, manyPolled = 25, 10
 
 func connectorFacts(c locale, n store.Notifications) []connectionFact {
 	last := c.T("overview.never")
@@ -203,7 +206,7 @@ func connectorFacts(c locale, n store.Notifications) []connectionFact {
 	}
 	facts = append(facts, connectionFact{"", c.T("connections.changes"), c.count(n.Notified + n.Polled)})
 	polled := connectionFact{"", c.T("connections.polled"), c.T("connections.percent", "N", n.PolledPercent())}
-	if n.PolledPercent() >= muchPolled {
+	if n.PolledPercent() >= muchPolled && n.Polled >= manyPolled {
 		polled = connectionFact{"bad", c.T("connections.polled"), c.T("connections.polled-much", "N", n.PolledPercent())}
 	}
 	return append(facts, polled)
@@ -213,21 +216,27 @@ func connectorFacts(c locale, n store.Notifications) []connectionFact {
 func (h *handler) testedERP(ctx context.Context, c locale, in calendarsync.Settings) []connectionFact {
 	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
 	defer cancel()
-	began := time.Now()
+	began := h.Now()
 	clock, err := h.ERP.Clock(ctx)
 	if err != nil {
-		return []connectionFact{{"bad", c.T("connections.fault"), store.FailureOf(err, nil, c.now).Message}}
+		return erpFaultFacts(c, c.T("connections.fault"), err)
 	}
-	took := c.T("connections.test.took", "Time", time.Since(began).Milliseconds())
+	took := c.T("connections.test.took", "Time", h.Now().Sub(began).Milliseconds())
 	out := []connectionFact{{"", c.T("connections.test.key"), took}}
 	if apart, known := apartFrom(in.TimeZone, clock); known {
 		out = append(out, clockFact(c, c.T("connections.test.clock"), apart, c.now))
 	}
 	catalogue, err := h.ERP.Catalogue(ctx)
 	if err != nil {
-		return append(out, connectionFact{"bad", c.T("connections.test.catalogue"), store.FailureOf(err, nil, c.now).Message})
+		return append(out, erpFaultFacts(c, c.T("connections.test.catalogue"), err)...)
 	}
 	return append(out, connectionFact{"", c.T("connections.test.catalogue"), c.T("connections.test.found", "States", len(catalogue.States), "Types", len(catalogue.Types))})
+}
+
+// erpFaultFacts says of what the ERP did not give what to do, and what it answered.
+func erpFaultFacts(c locale, name string, err error) []connectionFact {
+	f := store.FailureOf(err, nil, c.now)
+	return []connectionFact{{"bad", name, erpCure(c.Texts, f)}, {"", c.T("overview.detail"), f.Message}}
 }
 
 // apartFrom is how far the ERP's clock is from a zone; known is false where that is none.

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,10 @@ func TestTheConsoleSeesAnERPThatFails(t *testing.T) {
 	says("well", "/connections", "The ERP can be read", "agrees with Europe/Kyiv")
 	poll(store.PollResult{ERP: &failure.Error{Kind: failure.Source, Op: "userside: list tasks", Detail: "the ERP answered with an error"}})
 	says("down", "/", "The ERP cannot be read.", "2026-11-22 12:10", "the ERP answered with an error", "/console/connections")
-	says("down", "/connections", "The ERP cannot be read", "2026-11-22 12:05", "userside: list tasks")
+	says("down", "/connections", "The ERP cannot be read", "2026-11-22 12:05", "Check ERP_URL", "userside: list tasks")
+	b.post("/language", url.Values{"to": {"uk"}})
+	says("down", "/connections", "ERP не вдається прочитати", "Перевірте ERP_URL")
+	b.post("/language", url.Values{"to": {"en"}})
 	poll(store.PollResult{ERP: failure.New(failure.Misconfigured, "userside: list tasks", "the ERP refused the API key")})
 	says("refused", "/", "The ERP refuses the API key.", "Compare ERP_API_KEY")
 	poll(store.PollResult{Clock: &store.ClockResult{Apart: 2 * time.Hour, Wrong: true}})
@@ -52,8 +56,8 @@ func TestTheERPIsTestedAtOnce(t *testing.T) {
 		t.Errorf("%d: the page does not say what the ERP answered", p.status)
 	}
 	w.erp.err = failure.New(failure.Misconfigured, "userside: read the clock", "the ERP refused the API key")
-	if p := b.post("/connections/test", nil); !strings.Contains(p.body, "the ERP refused the API key") {
-		t.Error("the page does not say that the key is refused")
+	if p := b.post("/connections/test", nil); !strings.Contains(p.body, "It refuses the API key. Check ERP_API_KEY") || !strings.Contains(p.body, "userside: read the clock") {
+		t.Error("the page does not say that the key is refused, and what to do")
 	}
 }
 

@@ -105,7 +105,7 @@ func accountStep(c locale, a store.AccountRecord, expected string) setupStep {
 func erpStep(c locale, erp knownERP, zone string) setupStep {
 	s := setupStep{State: "done", Title: c.T("setup.erp.title"), Link: "/setup", LinkText: c.T("setup.again")}
 	if erp.err != nil {
-		s.State, s.Text, s.Cure = "bad", c.T("setup.erp.silent"), erpCure(c.Texts, erp.err)
+		s.State, s.Text, s.Cure = "bad", c.T("setup.erp.silent"), erpCure(c.Texts, store.FailureOf(erp.err, nil, c.now))
 		return s
 	}
 	s.Text = c.T("setup.erp.done", "Version", orDash(erp.clock.Version), "People", c.N("count.employees", working(erp)), "States", len(erp.catalogue.States))
@@ -150,12 +150,11 @@ func unreadable(erp knownERP) (n int) {
 }
 
 // erpCure says what to do about an ERP that could not be read, by how it failed.
-func erpCure(t i18n.Texts, err error) string {
-	f, ok := errors.AsType[*failure.Error](err)
+func erpCure(t i18n.Texts, f *store.Failure) string {
 	switch {
-	case ok && (f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden), failure.Is(err, failure.Misconfigured), failure.Is(err, failure.Forbidden):
+	case f.Status == http.StatusUnauthorized, f.Status == http.StatusForbidden, f.Kind == failure.Misconfigured, f.Kind == failure.Forbidden:
 		return t.T("setup.erp.key")
-	case ok && f.Status >= http.StatusInternalServerError, failure.Is(err, failure.SourceInvalid):
+	case f.Status >= http.StatusInternalServerError, f.Kind == failure.SourceInvalid:
 		return t.T("setup.erp.broken")
 	}
 	return t.T("setup.erp.unreachable")
@@ -172,6 +171,11 @@ func shownStep(c locale, saved settings.Saved, erp knownERP) setupStep {
 	for _, choice := range choices {
 		if choice.Checked {
 			names = append(names, choice.Name+": "+choice.States)
+		}
+	}
+	if erp.err != nil {
+		for _, role := range saved.Settings.ShownRoles {
+			names = append(names, c.T("settings.role.number", "ID", role))
 		}
 	}
 	s.State, s.Text, s.Facts, s.LinkText = "done", c.T("setup.shown.done", "Zone", saved.Settings.TimeZone), names, c.T("setup.change")
@@ -193,14 +197,24 @@ func peopleStep(c locale, saved settings.Saved, erp knownERP) setupStep {
 			s.Facts = []string{o.Label}
 		}
 	}
+	if erp.err != nil {
+		s.Facts = []string{chosenUnread(c.Texts, saved.Settings.BindingField)}
+		return s
+	}
 	get := 0
 	for _, card := range erp.cards {
 		if verdict, _ := calendarsync.DecideEmployee(saved.Settings, card, false); verdict == calendarsync.Keep {
 			get++
 		}
 	}
-	if erp.err == nil {
-		s.Facts = append(s.Facts, c.N("setup.people.count", get))
-	}
+	s.Facts = append(s.Facts, c.N("setup.people.count", get))
 	return s
+}
+
+// chosenUnread names the field that says who gets a calendar while the ERP does not give its name.
+func chosenUnread(t i18n.Texts, id calendarsync.FieldID) string {
+	if id == 0 {
+		return t.T("settings.field.none.binding_field")
+	}
+	return t.T("settings.field.number", "ID", id)
 }

@@ -81,3 +81,13 @@ func TestSetupSaysWhatIsWrongWithTheERP(t *testing.T) {
 	w.wait(time.Minute)
 	wantIn(t, w.signedIn().get("/setup").body, "which is not the time in this zone", "Set the time zone in the settings to that of the ERP")
 }
+
+// TestSetupNamesWhatIsChosenWithoutTheERP: an ERP that does not answer leaves no heading without what
+// it is about.
+func TestSetupNamesWhatIsChosenWithoutTheERP(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	w.chosen()
+	w.erp.err = failure.New(failure.Source, "userside: list employees", "no answer")
+	wantIn(t, b.get("/setup").body, "Tasks of these roles, in the zone Europe/Kyiv:", "<li>Role 1</li>", "<li>Role 2</li>", "Chosen is:", "<li>Field 7</li>")
+}
