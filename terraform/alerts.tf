@@ -8,22 +8,22 @@ locals {
   service_names = join(" OR ", [for name in sort(keys(local.functions)) : "\"${name}\""])
   alarm_filter  = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local.service_names}) AND severity=\"ERROR\" AND NOT jsonPayload.ended=true"
 
-  # Kinds of the code's alarms that have a section of their own; the others come as
-  # other-alarm, so that a kind added later is never silent.
+  # Kinds of the code's alarms that have an alert of their own, and its severity; the others
+  # come as other-alarm, so that a kind added later is never silent.
   alarm_kinds = {
-    grant-revoked          = { title = "Google refuses the central account's grant: nothing is written until it is connected again", severity = "CRITICAL" }
-    grant-expiring         = { title = "The central account's grant is about to expire", severity = "WARNING" }
-    client-refused         = { title = "Google refuses the OAuth client's id or secret: nothing is written", severity = "CRITICAL" }
-    account-refused        = { title = "Google refuses the whole account: what it refuses waits until that is mended", severity = "CRITICAL" }
-    mark-unreadable        = { title = "Google does not give back what calendars and events are known by: nothing is created", severity = "CRITICAL" }
-    deletions-held         = { title = "Deletions are held until an admin confirms them", severity = "WARNING" }
-    takeover-needed        = { title = "Calendars are found that no database remembers: nothing is written until an admin decides", severity = "CRITICAL" }
-    clock-wrong            = { title = "The ERP's clock is not that of time_zone: nothing is written", severity = "CRITICAL" }
-    quota-exhausted        = { title = "Google has paused writing: a usage limit of the account is exhausted", severity = "WARNING" }
-    full-run-missed        = { title = "No full run has passed over everybody for 25 hours", severity = "ERROR" }
-    erp-unreadable         = { title = "Something of the ERP could not be read for an hour: it stays as it is", severity = "WARNING" }
-    no-notifications       = { title = "The ERP changes and no notification came for a day: changes take minutes", severity = "WARNING" }
-    dead-letter-unreadable = { title = "A message gave up that cannot be recorded, or a full run gave up", severity = "ERROR" }
+    grant-revoked          = "CRITICAL"
+    grant-expiring         = "WARNING"
+    client-refused         = "CRITICAL"
+    account-refused        = "CRITICAL"
+    mark-unreadable        = "CRITICAL"
+    deletions-held         = "WARNING"
+    takeover-needed        = "CRITICAL"
+    clock-wrong            = "CRITICAL"
+    quota-exhausted        = "WARNING"
+    full-run-missed        = "ERROR"
+    erp-unreadable         = "WARNING"
+    no-notifications       = "WARNING"
+    dead-letter-unreadable = "ERROR"
   }
 
   # Filters of audit entries that are the functions' own.
@@ -33,26 +33,24 @@ locals {
   } : what => "protoPayload.authenticationInfo.principalEmail=(${join(" OR ", [for name in sort(names) : "\"${local.function_email[name]}\""])})" }
 
   log_alerts = merge(
-    { for kind, a in local.alarm_kinds : kind => merge(a, {
-      filter  = "${local.alarm_filter} AND jsonPayload.alarm=\"${kind}\""
-      extract = { incident = "EXTRACT(jsonPayload.incident)", function = "EXTRACT(resource.labels.service_name)" }
-    }) },
+    { for kind, severity in local.alarm_kinds : kind => {
+      severity = severity
+      filter   = "${local.alarm_filter} AND jsonPayload.alarm=\"${kind}\""
+      extract  = { incident = "EXTRACT(jsonPayload.incident)", function = "EXTRACT(resource.labels.service_name)" }
+    } },
     {
       other-alarm = {
-        title    = "An alarm of the functions that has no alert of its own"
         severity = "ERROR"
         filter   = "${local.alarm_filter} AND jsonPayload.alarm:* AND NOT jsonPayload.alarm=(${join(" OR ", [for kind in sort(keys(local.alarm_kinds)) : "\"${kind}\""])})"
         extract  = { alarm = "EXTRACT(jsonPayload.alarm)", incident = "EXTRACT(jsonPayload.incident)", function = "EXTRACT(resource.labels.service_name)" }
       }
       scheduler-failed = {
-        title    = "Scheduler could not start the nightly full run"
         severity = "ERROR"
         # One late poll is nothing; poll-missed tells when they stay away.
         filter  = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"reconcile\" AND severity>=\"ERROR\""
         extract = { job = "EXTRACT(resource.labels.job_id)" }
       }
       secret-read = {
-        title    = "Somebody but the functions read a secret, or opened what the key seals"
         severity = "CRITICAL"
         filter = join(" AND ", [
           "logName=\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Fdata_access\"",
@@ -74,7 +72,6 @@ locals {
 
   metric_alerts = {
     dead-letter = {
-      title     = "Messages gave up after 100 attempts"
       severity  = "ERROR"
       filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=one_of(\"sync-task\",\"sync-employee\") AND metric.type=\"pubsub.googleapis.com/subscription/dead_letter_message_count\""
       aligner   = "ALIGN_DELTA"
@@ -83,7 +80,6 @@ locals {
       duration  = "0s"
     }
     dead-letter-stuck = {
-      title     = "Dead letters wait unrecorded"
       severity  = "ERROR"
       filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"dead-letter\" AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\""
       aligner   = "ALIGN_MIN"
@@ -92,7 +88,6 @@ locals {
       duration  = "900s"
     }
     oldest-message-live = {
-      title     = "Changes of tasks have been waiting for more than 10 minutes"
       severity  = "ERROR"
       filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"sync-task\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       aligner   = "ALIGN_MIN"
@@ -101,7 +96,6 @@ locals {
       duration  = "300s"
     }
     oldest-message-bulk = {
-      title     = "Work on calendars has been waiting for more than 2 hours"
       severity  = "WARNING"
       filter    = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"sync-employee\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       aligner   = "ALIGN_MIN"
@@ -115,14 +109,32 @@ locals {
   # the poll's, which tells itself what is missed more seldom (full-run-missed).
   absence_alerts = {
     poll-missed = {
-      title    = "No poll has succeeded for 20 minutes"
       severity = "ERROR"
       filter   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"poll\" AND metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"2xx\""
       duration = "1200s"
     }
   }
 
-  alert_documentation = { for key in concat(keys(local.log_alerts), keys(local.metric_alerts), keys(local.absence_alerts), ["error-ratio"]) : key => "${var.runbook_url}#${key}" }
+  # What the mails say: title, likely cause and cure of each alert stand beside all other
+  # texts, in JSON because Terraform reads no TOML. Only what Google adds itself is English.
+  alarm_texts = { for f in fileset("${path.module}/../shared/i18n/texts", "alarms.*.json") : split(".", f)[1] => jsondecode(file("${path.module}/../shared/i18n/texts/${f}")) }
+  alarm_text  = local.alarm_texts[try(jsondecode(var.default_settings).language, "en")]
+
+  alert_keys = concat(keys(local.log_alerts), keys(local.metric_alerts), keys(local.absence_alerts), ["error-ratio"])
+  alert_mails = { for key in local.alert_keys : key => {
+    subject = "erp-calendar: ${local.alarm_text.alarm[key].title}"
+    title   = local.alarm_text.alarm[key].title
+    content = join("\n\n", [
+      "**${local.alarm_text.alarm[key].title}**",
+      "**${local.alarm_text.alarm-mail.cause}.** ${local.alarm_text.alarm[key].cause}",
+      "**${local.alarm_text.alarm-mail.do}.** ${local.alarm_text.alarm[key].do}",
+      join("\n\n", [for l in local.alert_links[key] : "[${l.text}](${l.url})"]),
+    ])
+  } }
+  alert_links = { for key in local.alert_keys : key => [
+    { text = local.alarm_text.alarm-mail.console, url = local.public_url["console"] },
+    { text = local.alarm_text.alarm-mail.more, url = "${var.runbook_url}#${key}" },
+  ] }
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -135,13 +147,13 @@ resource "google_monitoring_notification_channel" "email" {
 
 resource "google_monitoring_alert_policy" "log" {
   for_each              = local.log_alerts
-  display_name          = "erp-calendar: ${each.value.title}"
+  display_name          = local.alert_mails[each.key].subject
   severity              = each.value.severity
   combiner              = "OR"
   notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
 
   conditions {
-    display_name = each.value.title
+    display_name = local.alert_mails[each.key].title
     condition_matched_log {
       filter           = each.value.filter
       label_extractors = each.value.extract
@@ -154,24 +166,28 @@ resource "google_monitoring_alert_policy" "log" {
     }
   }
   documentation {
-    content   = "${each.value.title}.\n\nWhat to do: ${local.alert_documentation[each.key]}"
+    subject   = local.alert_mails[each.key].subject
+    content   = local.alert_mails[each.key].content
     mime_type = "text/markdown"
-    links {
-      display_name = "Runbook"
-      url          = local.alert_documentation[each.key]
+    dynamic "links" {
+      for_each = local.alert_links[each.key]
+      content {
+        display_name = links.value.text
+        url          = links.value.url
+      }
     }
   }
 }
 
 resource "google_monitoring_alert_policy" "metric" {
   for_each              = local.metric_alerts
-  display_name          = "erp-calendar: ${each.value.title}"
+  display_name          = local.alert_mails[each.key].subject
   severity              = each.value.severity
   combiner              = "OR"
   notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
 
   conditions {
-    display_name = each.value.title
+    display_name = local.alert_mails[each.key].title
     condition_threshold {
       filter          = each.value.filter
       comparison      = "COMPARISON_GT"
@@ -189,24 +205,28 @@ resource "google_monitoring_alert_policy" "metric" {
     auto_close = "604800s"
   }
   documentation {
-    content   = "${each.value.title}.\n\nWhat to do: ${local.alert_documentation[each.key]}"
+    subject   = local.alert_mails[each.key].subject
+    content   = local.alert_mails[each.key].content
     mime_type = "text/markdown"
-    links {
-      display_name = "Runbook"
-      url          = local.alert_documentation[each.key]
+    dynamic "links" {
+      for_each = local.alert_links[each.key]
+      content {
+        display_name = links.value.text
+        url          = links.value.url
+      }
     }
   }
 }
 
 resource "google_monitoring_alert_policy" "absence" {
   for_each              = local.absence_alerts
-  display_name          = "erp-calendar: ${each.value.title}"
+  display_name          = local.alert_mails[each.key].subject
   severity              = each.value.severity
   combiner              = "OR"
   notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
 
   conditions {
-    display_name = each.value.title
+    display_name = local.alert_mails[each.key].title
     condition_absent {
       filter   = each.value.filter
       duration = each.value.duration
@@ -221,24 +241,28 @@ resource "google_monitoring_alert_policy" "absence" {
     auto_close = "604800s"
   }
   documentation {
-    content   = "${each.value.title}.\n\nWhat to do: ${local.alert_documentation[each.key]}"
+    subject   = local.alert_mails[each.key].subject
+    content   = local.alert_mails[each.key].content
     mime_type = "text/markdown"
-    links {
-      display_name = "Runbook"
-      url          = local.alert_documentation[each.key]
+    dynamic "links" {
+      for_each = local.alert_links[each.key]
+      content {
+        display_name = links.value.text
+        url          = links.value.url
+      }
     }
   }
 }
 
 # Poll and Reconcile are called too seldom for a ratio; their silence is alerted above.
 resource "google_monitoring_alert_policy" "error_ratio" {
-  display_name          = "erp-calendar: A function answers more than 10 % of its requests with an error"
+  display_name          = local.alert_mails["error-ratio"].subject
   severity              = "ERROR"
   combiner              = "OR"
   notification_channels = [for e in sort(local.alert_emails) : google_monitoring_notification_channel.email[e].id]
 
   conditions {
-    display_name = "5xx above 10 % for 15 minutes"
+    display_name = local.alert_mails["error-ratio"].title
     condition_threshold {
       filter             = "${local.requests_filter} AND metric.labels.response_code_class=\"5xx\""
       denominator_filter = local.requests_filter
@@ -263,11 +287,15 @@ resource "google_monitoring_alert_policy" "error_ratio" {
     auto_close = "604800s"
   }
   documentation {
-    content   = "A function answers more than 10 % of its requests with an error.\n\nWhat to do: ${local.alert_documentation["error-ratio"]}"
+    subject   = local.alert_mails["error-ratio"].subject
+    content   = local.alert_mails["error-ratio"].content
     mime_type = "text/markdown"
-    links {
-      display_name = "Runbook"
-      url          = local.alert_documentation["error-ratio"]
+    dynamic "links" {
+      for_each = local.alert_links["error-ratio"]
+      content {
+        display_name = links.value.text
+        url          = links.value.url
+      }
     }
   }
 }

@@ -194,13 +194,17 @@ variable "allow_http_erp" {
 }
 
 variable "default_settings" {
-  description = "JSON object of settings in force until an admin saves others at the console, e.g. {\"shown_roles\":[1,2]}. time_zone is added."
+  description = "JSON object of settings in force until an admin saves others at the console, e.g. {\"shown_roles\":[1,2]}. time_zone is added. Its language (en, uk or ru) is also that of the alerts' mails."
   type        = string
   default     = "{}"
   nullable    = false
   validation {
     condition     = can(keys(jsondecode(var.default_settings)))
     error_message = "default_settings must be a JSON object, such as {\"shown_roles\": [1, 2], \"language\": \"uk\"}."
+  }
+  validation {
+    condition     = contains(keys(local.alarm_texts), try(jsondecode(var.default_settings).language, "en"))
+    error_message = "language of default_settings must be one of those that alerts' mails are written in: ${join(", ", sort(keys(local.alarm_texts)))}."
   }
 }
 

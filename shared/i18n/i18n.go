@@ -1,7 +1,8 @@
 // Package i18n has every text that a person reads, in English, Ukrainian and Russian: of the
 // console and the guide, of calendars and events, of reasons and cures. A text is a message of
-// go-i18n under texts/<area>.<language>.toml. The package must never decide what to say, only
-// how it is said.
+// go-i18n under texts/<area>.<language>.toml; those of alerts' mails are beside them in JSON,
+// which is what Terraform reads (terraform/alerts.tf), and are in no function. The package must
+// never decide what to say, only how it is said.
 package i18n
 
 import (

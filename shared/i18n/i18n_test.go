@@ -1,6 +1,7 @@
 package i18n_test
 
 import (
+	"encoding/json"
 	"io/fs"
 	"maps"
 	"os"
@@ -33,13 +34,21 @@ func forms() map[string][]string {
 func texts(t *testing.T, lang string) map[string]map[string]string {
 	t.Helper()
 	out := map[string]map[string]string{}
-	names, err := filepath.Glob("texts/*." + lang + ".toml")
+	names, err := filepath.Glob("texts/*." + lang + ".*")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no texts in %s: %v", lang, err)
 	}
 	for _, name := range names {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decode := toml.Unmarshal
+		if filepath.Ext(name) == ".json" {
+			decode = json.Unmarshal
+		}
 		var tree map[string]any
-		if _, err := toml.DecodeFile(name, &tree); err != nil {
+		if err := decode(body, &tree); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		flatten(t, out, name, "", tree)
@@ -165,10 +174,50 @@ func TestEveryKeyIsUsedAndExists(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, key := range alarmTexts(t) {
+		used[key] = true
+	}
 	for key := range english {
 		begun := slices.ContainsFunc(slices.Collect(maps.Keys(starts)), func(s string) bool { return strings.HasPrefix(key, s) })
 		if !used[key] && !begun {
 			t.Errorf("nothing says %s", key)
+		}
+	}
+}
+
+// alarmTexts are the keys of what the mails of Terraform's alerts say; that each alert has
+// them and none is without one is terraform/tests/alerts.tftest.hcl's to see.
+func alarmTexts(t *testing.T) []string {
+	t.Helper()
+	alerts, err := os.ReadFile("../../terraform/alerts.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for key := range texts(t, "en") {
+		area, name, _ := strings.Cut(key, ".")
+		alarm, _, _ := strings.Cut(name, ".")
+		if area == "alarm-mail" && strings.Contains(string(alerts), "alarm-mail."+name) ||
+			area == "alarm" && regexp.MustCompile(`\b`+alarm+`\b`).Match(alerts) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// TestAlarmMailsAreAsGoogleTakesThem: Cloud Monitoring cuts a mail's subject at 255 bytes and
+// takes 8 KiB of text, and expands ${…} in both.
+func TestAlarmMailsAreAsGoogleTakesThem(t *testing.T) {
+	for lang := range forms() {
+		all := texts(t, lang)
+		for _, key := range alarmTexts(t) {
+			text := all[key][""]
+			if strings.HasSuffix(key, ".title") && (len("erp-calendar: "+text) > 255 || strings.HasSuffix(text, ".")) {
+				t.Errorf("%s: %s is no subject: %q", lang, key, text)
+			}
+			if len(text) > 2048 || strings.ContainsAny(text, "$*`[]<>") {
+				t.Errorf("%s: %s has a sign that Monitoring reads as more than text, or is long: %q", lang, key, text)
+			}
 		}
 	}
 }

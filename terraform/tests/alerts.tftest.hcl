@@ -57,20 +57,20 @@ run "alerts" {
     error_message = "The set of alerts has changed: change the runbook too."
   }
   assert {
-    condition     = length([for key in keys(local.alert_documentation) : key if !strcontains(file("README.md"), "\n### ${key}\n")]) == 0
+    condition     = length([for key in keys(local.alert_mails) : key if !strcontains(file("README.md"), "\n### ${key}\n")]) == 0
     error_message = "An alert has no section of its name in README.md."
   }
   assert {
-    condition     = alltrue([for text in ["${length(local.alert_documentation)} alert policies", "Alerting: ${length(local.alert_documentation)} conditions"] : strcontains(file("README.md"), text)])
+    condition     = alltrue([for text in ["${length(local.alert_mails)} alert policies", "Alerting: ${length(local.alert_mails)} conditions"] : strcontains(file("README.md"), text)])
     error_message = "README.md does not know how many alert policies there are, which cost something."
   }
   assert {
-    condition     = length(setsubtract([for m in regexall("\n### ([a-z-]+)\n", file("README.md")) : m[0]], keys(local.alert_documentation))) == 0
+    condition     = length(setsubtract([for m in regexall("\n### ([a-z-]+)\n", file("README.md")) : m[0]], keys(local.alert_mails))) == 0
     error_message = "README.md has a runbook section without an alert."
   }
   assert {
-    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : p.documentation[0].links[0].url == "${var.runbook_url}#${key}" && strcontains(p.documentation[0].content, "${var.runbook_url}#${key}")])
-    error_message = "An alert does not lead to its section."
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : [for l in p.documentation[0].links : l.url] == [local.public_url["console"], "${var.runbook_url}#${key}"] && alltrue([for l in p.documentation[0].links : strcontains(p.documentation[0].content, "[${l.display_name}](${l.url})")])])
+    error_message = "An alert does not lead to the console and to its section."
   }
   assert {
     condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.log), values(google_monitoring_alert_policy.metric), values(google_monitoring_alert_policy.absence), [google_monitoring_alert_policy.error_ratio]) : length(p.notification_channels) == 2])
@@ -121,6 +121,57 @@ run "alerts" {
   assert {
     condition     = length(distinct([for t in jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles : "${try(t.xPos, 0)}/${try(t.yPos, 0)}"])) == 7
     error_message = "Tiles of the dashboard lie on each other."
+  }
+}
+
+# Mails are in the language in which everything else of an installation is.
+run "mails_in_english_by_default" {
+  command = plan
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : alltrue([for text in values(jsondecode(file("../shared/i18n/texts/alarms.en.json")).alarm[key]) : strcontains(p.documentation[0].content, text)])])
+    error_message = "An alert's mail does not say what it is, the likely cause and what to do."
+  }
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : p.display_name == "erp-calendar: ${jsondecode(file("../shared/i18n/texts/alarms.en.json")).alarm[key].title}" && p.documentation[0].subject == p.display_name && alltrue([for c in p.conditions : "erp-calendar: ${c.display_name}" == p.display_name])])
+    error_message = "An alert's name or its mail's subject is in another language."
+  }
+}
+
+run "mails_in_ukrainian" {
+  command = plan
+  variables {
+    default_settings = "{\"language\":\"uk\"}"
+  }
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : alltrue([for text in values(jsondecode(file("../shared/i18n/texts/alarms.uk.json")).alarm[key]) : strcontains(p.documentation[0].content, text)])])
+    error_message = "An alert's mail does not say what it is, the likely cause and what to do."
+  }
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : p.display_name == "erp-calendar: ${jsondecode(file("../shared/i18n/texts/alarms.uk.json")).alarm[key].title}" && p.documentation[0].subject == p.display_name && alltrue([for c in p.conditions : "erp-calendar: ${c.display_name}" == p.display_name])])
+    error_message = "An alert's name or its mail's subject is in another language."
+  }
+}
+
+run "mails_in_russian" {
+  command = plan
+  variables {
+    default_settings = "{\"language\":\"ru\"}"
+  }
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : alltrue([for text in values(jsondecode(file("../shared/i18n/texts/alarms.ru.json")).alarm[key]) : strcontains(p.documentation[0].content, text)])])
+    error_message = "An alert's mail does not say what it is, the likely cause and what to do."
+  }
+  assert {
+    condition     = alltrue([for key, p in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.metric, google_monitoring_alert_policy.absence, { error-ratio = google_monitoring_alert_policy.error_ratio }) : p.display_name == "erp-calendar: ${jsondecode(file("../shared/i18n/texts/alarms.ru.json")).alarm[key].title}" && p.documentation[0].subject == p.display_name && alltrue([for c in p.conditions : "erp-calendar: ${c.display_name}" == p.display_name])])
+    error_message = "An alert's name or its mail's subject is in another language."
+  }
+}
+
+run "each_alert_in_each_language" {
+  command = plan
+  assert {
+    condition     = toset(keys(local.alarm_texts)) == toset(["en", "uk", "ru"]) && alltrue([for texts in local.alarm_texts : toset(keys(texts.alarm)) == toset(keys(local.alert_mails))])
+    error_message = "An alert has no text in a language, or a text has no alert."
   }
 }
 

@@ -246,6 +246,14 @@ run "version_zero_notify" {
   expect_failures = [var.notify_secrets_version]
 }
 
+run "settings_in_no_language" {
+  command = plan
+  variables {
+    default_settings = "{\"language\":\"de\"}"
+  }
+  expect_failures = [var.default_settings]
+}
+
 run "settings_list" {
   command = plan
   variables {
