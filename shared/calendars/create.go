@@ -53,7 +53,7 @@ func (p *employeePass) create(ctx context.Context) error {
 	})
 	var change func(*store.EmployeeRecord)
 	lost := failure.IsAmbiguous(err)
-	p.learnFrom(ctx, err, store.CreatingCalendars, account)
+	p.countRefused(ctx, err, store.CreatingCalendars, account)
 	switch {
 	case err == nil:
 		change = func(r *store.EmployeeRecord) { empty(r); learned(r) }
@@ -88,7 +88,19 @@ func (p *employeePass) reserve(ctx context.Context, intent store.CalendarRecord,
 		position.At = p.term.AcquiredAt() // one was adopted meanwhile: another pass
 	}
 	p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
-	return p.later(position.At)
+	return p.laterInQueue(position.At)
+}
+
+// queueAgain is how often at least who waits for a calendar or a share asks again: there may
+// be room earlier than they were told, where Google refused what somebody else had reserved.
+const queueAgain = time.Hour
+
+// laterInQueue ends the pass of one who was told when there is room.
+func (p *employeePass) laterInQueue(at time.Time) error {
+	if soon := p.term.AcquiredAt().Add(queueAgain); soon.Before(at) {
+		at = soon
+	}
+	return p.later(at)
 }
 
 // caps are those of creations in force: the configured ones, and what refusals taught.
@@ -98,15 +110,18 @@ func (p *employeePass) caps(account store.AccountRecord) store.Caps {
 	}, p.term.AcquiredAt())
 }
 
-// learnFrom records what a refusal to make or share a calendar teaches (rule 6.5). It
-// comes before the pause, which then holds for every instance.
-func (p *employeePass) learnFrom(ctx context.Context, refusal error, what store.Creation, account store.AccountRecord) {
-	f, _ := errors.AsType[*failure.Error](refusal)
-	if f == nil || f.Kind != failure.Exhausted || f.Reason != failure.ReasonQuota {
+// countRefused has a calendar or share that Google refused count no more, so that one whom it
+// refuses again and again uses up nobody's day; what a limit of Google's teaches is recorded
+// with it (rule 6.5), before the pause, which then holds for every instance. What may have
+// been made all the same counts as made.
+func (p *employeePass) countRefused(ctx context.Context, refusal error, what store.Creation, account store.AccountRecord) {
+	f, refused := errors.AsType[*failure.Error](refusal)
+	if !refused || f.Ambiguous {
 		return
 	}
-	if err := p.Store.CreationRefused(ctx, account.Sub, what); err != nil {
-		p.Log.WarnContext(ctx, "could not record what a refusal teaches", "of", what, "error", err)
+	limit := f.Kind == failure.Exhausted && f.Reason == failure.ReasonQuota
+	if err := p.Store.CreationRefused(ctx, account.Sub, what, limit); err != nil {
+		p.Log.WarnContext(ctx, "could not record a refused creation", "employee", p.id, "of", what, "error", err)
 	}
 }
 

@@ -22,6 +22,9 @@ func (p *employeePass) permit(ctx context.Context) (bool, error) {
 	if p.planned() {
 		return true, nil
 	}
+	if p.keptByAdmin() {
+		return false, nil
+	}
 	if rec := p.rec(); rec.Held != "" {
 		return pass.Allowed(time.Time{}, rec.AllowedAt, p.term.AcquiredAt()), nil
 	}
@@ -42,7 +45,10 @@ func (p *employeePass) planned() bool {
 // permitRetiring asks the guard for a retiring calendar, unless it has just counted it,
 // and records what it said.
 func (p *employeePass) permitRetiring(ctx context.Context, c store.CalendarRecord) (permitted bool, err error) {
-	if c.Permitted && p.term.AcquiredAt().Sub(c.PermittedAt) <= permission {
+	switch {
+	case p.keptByAdmin():
+		return false, nil
+	case c.Permitted && p.term.AcquiredAt().Sub(c.PermittedAt) <= permission:
 		return true, nil
 	}
 	if c.Permitted && p.rec().Held == "" && !p.planned() {
@@ -65,11 +71,13 @@ func (p *employeePass) permitRetiring(ctx context.Context, c store.CalendarRecor
 // calendar is still the employee's and goes on meanwhile; otherwise its share is gone
 // already.
 func (p *employeePass) hold(ctx context.Context, present bool) error {
-	state := p.rec().State
+	state, reason, held := p.rec().State, p.reason, store.HeldWaiting
 	if !present {
 		state = store.StateHeld
 	}
-	reason := p.reason
+	if p.keptByAdmin() {
+		held = store.HeldDropped
+	}
 	if p.rec().Held != "" && p.rec().State == state && p.rec().Reason == reason {
 		return errLater
 	}
@@ -79,7 +87,7 @@ func (p *employeePass) hold(ctx context.Context, present bool) error {
 			return err
 		}
 	}
-	if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, reason, store.HeldWaiting }); err != nil {
+	if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason, r.Held = state, reason, held }); err != nil {
 		return err
 	}
 	return errLater

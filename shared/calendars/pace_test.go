@@ -205,3 +205,62 @@ func TestAllWritesLockedAtOnceIsSurvived(t *testing.T) {
 	}
 	b.wantQuiet(ids...)
 }
+
+// What Google refuses to share is no share of the day's: one address that it does not take would
+// use up everybody's (rule 6.5).
+func TestARefusedShareUsesUpNobodysDay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sharesPerDay = 3
+	refuse := b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.insert", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
+	i := b.start(0)
+	refused := b.hire("Olena")
+	i.employee(queue.CauseNotify, refused)
+	for range 6 {
+		b.clock.advance(b.record(refused).DueAt.Sub(b.clock.Now()))
+		i.due()
+	}
+	if n := len(b.calls("calendar.acl.insert", true)); n < 6 {
+		t.Fatalf("tried %d times", n)
+	}
+	refuse.Remove()
+	for _, id := range []int64{b.hire("Petro"), b.hire("Iryna")} {
+		i.employee(queue.CauseNotify, id)
+		if rec := b.record(id); rec.State != store.StateActive {
+			t.Errorf("employee %d: %s, due %v", id, rec.State, rec.DueAt)
+		}
+	}
+	third := b.hire("Taras")
+	b.clock.advance(b.record(refused).DueAt.Sub(b.clock.Now()))
+	i.employee(queue.CauseNotify, refused)
+	i.employee(queue.CauseNotify, third)
+	if b.record(refused).State != store.StateActive || b.record(third).State == store.StateActive {
+		t.Errorf("the cap of three: %s, %s", b.record(refused).State, b.record(third).State)
+	}
+}
+
+// Room that is given back, since Google refused what somebody had reserved, is found by those
+// who were told meanwhile that there is none until tomorrow.
+func TestRoomGivenBackIsFoundWithinTheHour(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sharesPerDay = 1
+	other := b.hire("Olena")
+	lease, _, err := b.store.AcquireEmployee(t.Context(), other, store.Claim{Message: b.newID(), TTL: leaseTime, Token: b.newID()})
+	must(t, err)
+	if _, granted, err := b.store.ReserveShare(t.Context(), &lease, sub, store.Caps{SharesPerDay: 1}); err != nil || !granted {
+		t.Fatalf("granted %v, %v", granted, err)
+	}
+	i := b.start(0)
+	id := b.hire("Petro")
+	i.employee(queue.CauseNotify, id)
+	if rec := b.record(id); rec.State != store.StatePending {
+		t.Fatalf("%s though another has the only share", rec.State)
+	}
+	must(t, b.store.CreationRefused(t.Context(), sub, store.SharingCalendars, false))
+	b.clock.advance(time.Hour)
+	i.due()
+	if rec := b.record(id); rec.State != store.StateActive {
+		t.Errorf("%s, due %v", rec.State, rec.DueAt)
+	}
+}

@@ -304,40 +304,49 @@ func (p *employeePass) judge(ctx context.Context) error {
 	if p.stop.Err != nil {
 		return p.showStopped(ctx, verdict, reason)
 	}
-	if verdict == calendarsync.Absent && p.rec().Reason == string(calendarsync.ReasonPurged) {
-		// What a stopped purge left is theirs again, until a second reading lacks them too.
-		if err := p.reinstate(ctx); err != nil {
-			return err
-		}
-	}
-	if err := p.confirmAbsence(ctx, verdict, reason); err != nil {
-		return err
-	}
-	if err := p.forgetDecision(ctx, verdict, reason); err != nil {
-		return err
-	}
-	switch verdict {
-	case calendarsync.Keep:
-		return p.keep(ctx)
-	case calendarsync.Unknown:
-		if reading.Invalid != nil {
-			return reading.Invalid
-		}
-		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", p.id), "the ERP's answer cannot be believed")
-	case calendarsync.Remove:
-		if p.keptByAdmin(reason) {
-			return p.keep(ctx)
-		}
-	}
 	p.reason, p.absent = string(reason), verdict == calendarsync.Absent
+	entitled, err := p.confirm(ctx, verdict, reason)
+	if err != nil {
+		return err
+	}
+	switch {
+	case verdict == calendarsync.Unknown && reading.Invalid != nil:
+		return reading.Invalid
+	case verdict == calendarsync.Unknown:
+		return failure.New(failure.SourceInvalid, fmt.Sprintf("read employee %d", p.id), "the ERP's answer cannot be believed")
+	case entitled:
+		p.reason = "" // it is not to go
+		return p.keep(ctx)
+	}
 	return p.remove(ctx)
 }
 
+// confirm waits for what a second reading has to confirm, and ends what an earlier one left
+// behind. entitled: the employee is to have a calendar, by what the ERP says or because an
+// admin kept it (rule 4.9); what may be in doubt then is only for whom.
+func (p *employeePass) confirm(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) (entitled bool, err error) {
+	if p.absent && p.rec().Reason == string(calendarsync.ReasonPurged) {
+		// What a stopped purge left is theirs again, until a second reading lacks them too.
+		if err := p.reinstate(ctx); err != nil {
+			return false, err
+		}
+	}
+	doubtful, why := verdict, reason
+	if verdict == calendarsync.Remove && p.employee != nil && p.keptByAdmin() {
+		doubtful, why = calendarsync.DecideAddress(*p.employee)
+	}
+	if err := p.confirmAbsence(ctx, doubtful, why); err != nil {
+		return false, err
+	}
+	return doubtful == calendarsync.Keep, p.forgetDecision(ctx, verdict, reason)
+}
+
 // keptByAdmin reports whether an admin decided that the calendar stays although the ERP
-// gives this reason against it (rule 4.9). Without an address there is nobody to share
-// it with.
-func (p *employeePass) keptByAdmin(reason calendarsync.Reason) bool {
-	return p.rec().KeptFor == string(reason) && p.employee != nil && calendarsync.NormalAddress(p.employee.Email.Or("")) != ""
+// gives the reason of this pass against it (rule 4.9): without an address there is nobody
+// to share it with, and it only is not deleted.
+func (p *employeePass) keptByAdmin() bool {
+	kept := p.rec().KeptFor
+	return kept != "" && kept == p.reason
 }
 
 // forgetDecision ends what an admin decided about a calendar that was to go, once the ERP

@@ -63,7 +63,7 @@ func (p *employeePass) purgeRetiring(ctx context.Context) error {
 
 func (p *employeePass) recordPurged(ctx context.Context) error {
 	return p.save(ctx, func(r *store.EmployeeRecord) {
-		r.State, r.Reason, r.Held, r.AllowedAt = store.StateNone, string(calendarsync.ReasonPurged), "", time.Time{}
+		r.State, r.Reason, r.Held, r.AllowedAt, r.KeptFor = store.StateNone, string(calendarsync.ReasonPurged), "", time.Time{}, ""
 		r.KeptFrom, r.AbsentSince, r.RebuildAsked = time.Time{}, time.Time{}, time.Time{}
 	})
 }

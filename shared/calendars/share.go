@@ -65,12 +65,26 @@ func (p *employeePass) share(ctx context.Context) error {
 	case ruleMissing:
 		return p.noteMissing(ctx)
 	case ruleWanted:
+		if !c.FormerSince.IsZero() {
+			return p.partUnread(ctx)
+		}
 		if until := p.pause.Until(account); !until.IsZero() {
 			return p.later(until)
 		}
 		return p.invite(ctx, c, account)
 	}
 	return nil
+}
+
+// partUnread retires a calendar that waits for its replacement, and that its former address
+// cannot read: whom it was never shared with, or who was taken off by hand, is not invited
+// any more, and nothing is worth waiting for (rule 5.8).
+func (p *employeePass) partUnread(ctx context.Context) error {
+	p.Log.InfoContext(ctx, "calendar of a former address is read by nobody", "employee", p.id, "calendar", p.rec().Calendar.ID)
+	if err := p.retire(ctx, time.Time{}); err != nil {
+		return err
+	}
+	return p.later(p.term.AcquiredAt())
 }
 
 // shareVerdict is what is to be done about the employee's rule.
@@ -216,10 +230,11 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 		return err
 	} else if !granted {
 		p.Log.InfoContext(ctx, "share waits for its turn", "employee", p.id, "calendar", c.ID, "about", at)
-		return p.later(at)
+		return p.laterInQueue(at)
 	}
 	var made googlecalendar.Rule
 	var at time.Time
+	var refusal error
 	err := p.write(ctx, write{
 		action: "rule.insert", calendar: c.ID,
 		announced: ofCalendar(func(c *store.CalendarRecord) {
@@ -228,13 +243,13 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 				c.InviteAsked, c.SharedAt = time.Time{}, p.term.AcquiredAt()
 			}
 		}),
-		call: func(calls context.Context) (err error) {
+		call: func(calls context.Context) error {
 			if c.RuleID != "" && c.InviteAsked.IsZero() {
 				p.repaired++
 			}
-			made, err = p.Google.Share(calls, c.ID, p.address)
+			made, refusal = p.Google.Share(calls, c.ID, p.address)
 			at = p.Now().UTC()
-			return err
+			return refusal
 		},
 		done: func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
@@ -247,7 +262,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 			}
 		},
 	})
-	p.learnFrom(ctx, err, store.SharingCalendars, account)
+	p.countRefused(ctx, refusal, store.SharingCalendars, account)
 	if err != nil {
 		return err
 	}

@@ -78,8 +78,9 @@ type Store interface {
 	ReserveReplacement(ctx context.Context, l *store.EmployeeLease, account string, perHour int, caps store.Caps, notBefore time.Time) (store.QueuePosition, bool, error)
 	// ReserveShare counts a share, or tells when one may be made.
 	ReserveShare(ctx context.Context, l *store.EmployeeLease, account string, caps store.Caps) (at time.Time, granted bool, err error)
-	// CreationRefused records what Google's refusal to make or share a calendar teaches.
-	CreationRefused(ctx context.Context, sub string, what store.Creation) error
+	// CreationRefused counts a calendar or share out that Google refused; limit: and records
+	// what that teaches of how many it takes.
+	CreationRefused(ctx context.Context, sub string, what store.Creation, limit bool) error
 	// DequeueCreation gives the place up.
 	DequeueCreation(ctx context.Context, l *store.EmployeeLease) error
 

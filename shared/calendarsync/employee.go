@@ -72,6 +72,11 @@ func DecideEmployee(s Settings, reading EmployeeReading, vouched bool) (Verdict,
 			return Remove, ReasonUnbound
 		}
 	}
+	return DecideAddress(e)
+}
+
+// DecideAddress judges an employee who is to have a calendar by the address alone.
+func DecideAddress(e Employee) (Verdict, Reason) {
 	address, said := e.Email.Get()
 	switch {
 	case !said:

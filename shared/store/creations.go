@@ -91,6 +91,19 @@ func withoutLast(made []Made) []Made {
 	return made
 }
 
+// notMade counts the latest calendar or share out, which Google refused. A calendar's place
+// in the bucket is given back with it.
+func (q *CreationsRecord) notMade(what Creation, now time.Time) {
+	if what == SharingCalendars {
+		q.Shares = withoutLast(q.Shares)
+		return
+	}
+	q.Calendars = withoutLast(q.Calendars)
+	if q.Full.After(now) {
+		q.Full = q.Full.Add(-q.interval())
+	}
+}
+
 // madeWithin counts what was made within a time before now.
 func madeWithin(made []Made, within time.Duration, now time.Time) (n int) {
 	for _, m := range made {

@@ -301,10 +301,14 @@ func (s *Store) AskInvitation(ctx context.Context, employee int64) (asked bool, 
 	})
 }
 
-// MayInvite reports whether an admin may have the invitation sent again at a time.
+// MayInvite reports whether an admin may have the invitation sent again at a time. One to a
+// former address never is (rule 5.8).
 func (e *EmployeeRecord) MayInvite(now time.Time) bool {
 	c := e.Calendar
-	unseen := e.State == StateActive && c != nil && !c.RuleSeen
+	if c == nil || !c.FormerSince.IsZero() {
+		return false
+	}
+	unseen := e.State == StateActive && !c.RuleSeen
 	return (unseen || e.State == StateError && e.ShareLowered()) && c.RuleID != "" && !now.Before(c.SharedAt.Add(InviteEvery))
 }
 

@@ -106,29 +106,30 @@ func (l *LearnedCaps) learn(what Creation, again bool, hour, today, shares int, 
 // what brought it about: passes run side by side.
 const sameLock = 5 * time.Minute
 
-// CreationRefused counts a refused calendar or share out again, and records what that
-// teaches: how many had been made. It comes before the pause that follows. A refusal long after all writes were refused teaches nothing: that
-// began for another reason.
-func (s *Store) CreationRefused(ctx context.Context, sub string, what Creation) error {
-	return s.transact(ctx, "record what a refusal teaches", func(tx Tx) error {
+// CreationRefused counts a calendar or share that Google refused out again: it was not made,
+// and what is asked for again and again would use up what others are to get. limit: Google
+// refused it because too many had been made, and what that teaches is recorded, before the
+// pause that follows. Such a refusal long after all writes were refused teaches nothing:
+// that began for another reason. Made again it counts another one out.
+func (s *Store) CreationRefused(ctx context.Context, sub string, what Creation, limit bool) error {
+	return s.transact(ctx, "record a refused creation", func(tx Tx) error {
 		var a AccountRecord
 		if found, err := tx.Get(accountRef(sub), &a); err != nil || !found {
 			return err
-		}
-		now := tx.Now()
-		began := a.PausedUntil.Add(-time.Duration(a.PauseSeconds) * time.Second)
-		if a.PauseSeconds > 0 && now.Sub(began) > sameLock {
-			return nil
 		}
 		var q CreationsRecord
 		if _, err := tx.Get(creationsRef(sub), &q); err != nil {
 			return err
 		}
-		made := &q.Calendars
-		if what == SharingCalendars {
-			made = &q.Shares
+		now := tx.Now()
+		q.notMade(what, now)
+		if err := tx.Set(creationsRef(sub), &q); err != nil {
+			return err
 		}
-		*made = withoutLast(*made)
+		began := a.PausedUntil.Add(-time.Duration(a.PauseSeconds) * time.Second)
+		if !limit || a.PauseSeconds > 0 && now.Sub(began) > sameLock {
+			return nil
+		}
 		learned := LearnedCaps{}
 		if a.Learned != nil {
 			learned = *a.Learned
@@ -136,9 +137,6 @@ func (s *Store) CreationRefused(ctx context.Context, sub string, what Creation) 
 		again := a.CreationsPauseSeconds > 0 && !learned.RefusedAt.IsZero() || now.Sub(learned.RefusedAt) < madeGrain
 		learned.learn(what, again, madeWithin(q.Calendars, time.Hour, now), madeWithin(q.Calendars, day, now), madeWithin(q.Shares, day, now), now)
 		a.Learned = &learned
-		if err := tx.Set(creationsRef(sub), &q); err != nil {
-			return err
-		}
 		return tx.Set(accountRef(sub), &a)
 	})
 }

@@ -94,7 +94,7 @@ func refusalsTeach(r *rig) {
 	inForce := func() store.Caps { return r.account().Learned.In(configured, r.b.now()) }
 	refuse := func(what store.Creation) {
 		r.Helper()
-		r.must(r.s.CreationRefused(r.ctx, "a", what))
+		r.must(r.s.CreationRefused(r.ctx, "a", what, true))
 		r.must1(r.s.PauseCreations(r.ctx, "a", "quotaExceeded"))
 	}
 	id := int64(100)
@@ -113,7 +113,7 @@ func refusalsTeach(r *rig) {
 	// All of it was made within the hour: a limit of the hour. That is what it is of the day
 	// only if it lasts; the refused ones count as asked for and not as made.
 	made(8)
-	r.unchanged("the refusal of another account", func() { r.must(r.s.CreationRefused(r.ctx, "b", store.CreatingCalendars)) })
+	r.unchanged("the refusal of another account", func() { r.must(r.s.CreationRefused(r.ctx, "b", store.CreatingCalendars, true)) })
 	refuse(store.CreatingCalendars)
 	equal(r, "after a first refusal", inForce(), store.Caps{CalendarsPerHour: 7, CalendarsPerDay: 50, SharesPerDay: 70})
 	r.b.advance(16 * time.Minute)
@@ -160,5 +160,47 @@ func refusalsTeach(r *rig) {
 	r.must(r.s.CreationsWork(r.ctx, "a"))
 	r.must1(r.s.PauseWrites(r.ctx, "a", "quotaExceeded"))
 	r.b.advance(6 * time.Minute)
-	r.unchanged("a refusal while all writes are", func() { r.must(r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars)) })
+	before := r.account()
+	r.must(r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars, true))
+	equal(r, "a refusal while all writes are", r.account(), before)
+}
+
+// refusedIsNotMade shows that what Google refused leaves its room to others: in the day, and
+// in the bucket (rule 6.5).
+func refusedIsNotMade(r *rig) {
+	r.connected("a", "client", false)
+	caps := store.Caps{CalendarsPerDay: 2, SharesPerDay: 1}
+	ask := func(employee int64) bool {
+		r.Helper()
+		c := r.creation(employee, 2)
+		c.Caps = caps
+		return r.ask(employee, c).Granted
+	}
+	for id := range int64(10) {
+		if !ask(id + 1) {
+			r.Fatalf("refused creation %d took a place", id)
+		}
+		r.must(r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars, false))
+		equal(r, "learned", r.account().Learned, nil)
+	}
+	if !ask(11) || !ask(12) || ask(13) {
+		r.Error("not exactly two may be made")
+	}
+	h := r.take(store.Employees, 99, "")
+	share := func() bool {
+		r.Helper()
+		_, granted, err := r.s.ReserveShare(r.ctx, h.employee, "a", caps)
+		r.must(err)
+		return granted
+	}
+	for range 5 {
+		if !share() {
+			r.Fatal("a refused share took a place")
+		}
+		r.must(r.s.CreationRefused(r.ctx, "a", store.SharingCalendars, false))
+	}
+	if !share() || share() {
+		r.Error("not exactly one may be shared")
+	}
+	r.release(h, store.Result{})
 }

@@ -96,6 +96,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"who left the queue", creationsLeft},
 		{"creations and shares of a day", creationsOfADay},
 		{"what refusals of creations teach", refusalsTeach},
+		{"what was refused was not made", refusedIsNotMade},
 		{"a creation needs the lease and no calendar", creationRefused},
 
 		{"the delete guard's day", guardWindow},

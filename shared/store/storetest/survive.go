@@ -327,7 +327,7 @@ func methods() []method {
 		{name: "PauseWrites", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseWrites(r.ctx, "a", "quotaExceeded") }))},
 		{name: "PauseCreations", prepare: after(grant, simple(func(r *rig) (any, error) { return r.s.PauseCreations(r.ctx, "a", "quotaExceeded") }))},
 		{name: "CreationRefused", prepare: after(grant, simple(func(r *rig) (any, error) {
-			return nil, r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars)
+			return nil, r.s.CreationRefused(r.ctx, "a", store.CreatingCalendars, true)
 		}))},
 		{name: "WritesWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.WritesWork(r.ctx, "a") }))},
 		{name: "CreationsWork", prepare: after(pausedOnce, simple(func(r *rig) (any, error) { return nil, r.s.CreationsWork(r.ctx, "a") }))},

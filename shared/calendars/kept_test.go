@@ -1,0 +1,101 @@
+package calendars_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/store"
+)
+
+// keptDismissed makes a calendar of somebody who is dismissed then, and whose calendar an
+// admin keeps all the same.
+func (b *bench) keptDismissed() (who int64, calendar string) {
+	b.t.Helper()
+	b.undecided = true
+	_, staff := b.staffed("Anna", "Bohdan", "Daria", "Olena")
+	who = staff[3]
+	calendar = b.calendar(who)
+	i := b.start(0)
+	for _, id := range staff {
+		must(b.t, b.erp.DismissEmployee(id))
+		i.employee(queue.CauseNotify, id)
+	}
+	i.rest()
+	if rec := b.record(who); rec.Held != store.HeldWaiting {
+		b.t.Fatalf("not held: %+v", rec)
+	}
+	must(b.t, b.store.Drop(b.t.Context(), store.EmployeeKey(who)))
+	i.employee(queue.CauseConsole, who)
+	i.rest()
+	if rec := b.record(who); b.calendar(who) != calendar || rec.KeptFor != string(calendarsync.ReasonDismissed) || rec.State != store.StateActive {
+		b.t.Fatalf("not kept: %+v", rec)
+	}
+	b.clock.advance(26 * time.Hour) // the guard's day is over
+	return who, calendar
+}
+
+// What an admin keeps is not deleted when there is nobody any more to share it with: it only
+// loses its share, and comes back with the address (rule 4.9).
+func TestAKeptCalendarWithoutAnAddressIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"", "dismissed", "оlena@provider.example"} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			who, calendar := b.keptDismissed()
+			set := func(address string) {
+				t.Helper()
+				must(t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Email = address }))
+				i := b.start(0)
+				i.employee(queue.CauseNotify, who)
+				i.rest()
+				i.employee(queue.CauseReconcile, who)
+				i.rest()
+			}
+			set(address)
+			if got := b.calendar(who); got != calendar {
+				t.Fatalf("calendar %q, want the one that was kept, %q", got, calendar)
+			}
+			rec := b.record(who)
+			if role := b.live(who)[0].Role("olena@provider.example"); role != "none" || rec.Held != store.HeldDropped || rec.Failure != nil || !rec.DueAt.IsZero() {
+				t.Errorf("role %q, %+v", role, rec)
+			}
+			set("olena@provider.example")
+			if got := b.calendar(who); got != calendar || b.live(who)[0].Role("olena@provider.example") != "reader" {
+				t.Errorf("calendar %q, want %q, shared again", got, calendar)
+			}
+		})
+	}
+}
+
+// A purge takes what an admin kept, too, and with it the decision: whoever is dismissed gets
+// no new calendar when syncing is on again.
+func TestAPurgeEndsWhatAnAdminKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	who, _ := b.keptDismissed()
+	shares := b.shares("olena@provider.example")
+	startPurge(b)
+	i := b.start(0)
+	i.employee(queue.CauseConsole, who)
+	b.clock.advance(2 * time.Minute)
+	i.rest()
+	if b.calendar(who) != "" {
+		t.Fatal("the purge left it")
+	}
+	must(t, b.store.StopPurge(t.Context()))
+	b.use(map[string]any{})
+	rec, _, err := b.store.SavedSettings(t.Context())
+	must(t, err)
+	must(t, b.store.SaveSettings(t.Context(), b.set, account, rec.Version))
+	b.clock.advance(10 * time.Minute)
+	i = b.start(0)
+	i.employee(queue.CauseReconcile, who)
+	i.rest()
+	if got := b.calendar(who); got != "" || b.shares("olena@provider.example") != shares {
+		t.Errorf("somebody dismissed got calendar %q, and %d mails", got, b.shares("olena@provider.example")-shares)
+	}
+}
