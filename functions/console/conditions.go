@@ -13,12 +13,13 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
-// conditions are what holds for everybody alike: the settings, the central account, and who
-// waits for a new calendar.
+// conditions are what holds for everybody alike: the settings, the central account, how the
+// last poll went, and who waits for a new calendar.
 type conditions struct {
 	saved     settings.Saved
 	account   store.AccountRecord
 	connected bool
+	poll      store.PollOutcome
 	queue     map[int64]store.QueuedCreation
 }
 
@@ -27,6 +28,7 @@ func (h *handler) conditions(ctx context.Context) (conditions, error) {
 	var k conditions
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { k.saved, err = h.Settings.Saved(ctx); return err })
+	g.Go(func() (err error) { k.poll, _, err = h.Store.PollOutcome(ctx); return err })
 	g.Go(func() (err error) {
 		k.account, err = h.Store.Account(ctx)
 		if errors.Is(err, store.ErrNotConnected) {
@@ -84,6 +86,10 @@ func (k conditions) standstill(c locale) *cause {
 		why = employeeCause(c.Texts, string(calendarsync.ReasonUnconfirmed))
 	case k.account.Incident.StopsAll():
 		why = cause{What: c.T("standing.refused.what"), Do: c.T("standing.refused.do")}.on(c.Texts, connectionsPath)
+	case !k.poll.ApartSince.IsZero():
+		why = cause{What: c.T("standing.clock.what"), Do: c.T("standing.clock.do")}.on(c.Texts, settingsPath)
+	case k.poll.Failing != nil && k.poll.Failing.Kind != failure.SourceInvalid:
+		why = cause{What: c.T("standing.unreached.what"), Do: c.T("standing.unreached.do")}.on(c.Texts, connectionsPath)
 	case c.now.Before(k.account.PausedUntil):
 		why = failureCause(c.Texts, &store.Failure{Kind: failure.Exhausted, Reason: k.account.PausedFor(c.now)})
 		why.Do += " " + c.T("standing.next", "At", c.about(k.account.PausedUntil))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -33,6 +34,7 @@ type connectionsView struct {
 type connection struct {
 	Level, Title, Button string
 	Facts                []connectionFact
+	Detail               string // what the other side said, for whoever wants to know
 }
 
 // connectionFact is one thing known; Level is "bad" where it needs somebody.
@@ -97,7 +99,12 @@ func googleConnection(c locale, s status.Status, days []store.DayRecord) connect
 		add("", "since", c.moment(a.ConnectedAt))
 	} else {
 		add("bad", "lost", c.moment(a.DisconnectedAt))
-		add("bad", "said", a.Disconnected)
+		v.Detail = a.Disconnected
+	}
+	if in := a.Incident; s.Connected && in != nil {
+		add("bad", "refused-since", c.moment(in.Since))
+		add("bad", "cure", cureOf(c, in))
+		v.Detail = incidents.Text(in.Refusal)
 	}
 	add("", "client", a.ClientID)
 	var scopes []string
@@ -105,9 +112,11 @@ func googleConnection(c locale, s status.Status, days []store.DayRecord) connect
 		scopes = append(scopes, scope[strings.LastIndex(scope, "/")+1:])
 	}
 	add("", "scopes", strings.Join(scopes, ", "))
-	if a.GrantExpiresAt.IsZero() {
+	switch {
+	case !s.Connected: // it has ended
+	case a.GrantExpiresAt.IsZero():
 		add("", "ends", c.T("connections.ends-never"))
-	} else {
+	default:
 		add("bad", "ends", c.T("connections.ends-testing", "At", c.moment(a.GrantExpiresAt)))
 	}
 	add("", "calls", strconv.FormatInt(callsOfADay(days, c.now), 10))
@@ -135,6 +144,8 @@ func googleState(c locale, s status.Status) (level, title string) {
 		return "bad", c.T("connections.state.refused")
 	case !a.GrantExpiresAt.IsZero() && remaining <= 0:
 		return "bad", c.T("connections.state.ended")
+	case a.Incident != nil:
+		return "bad", c.T("connections.state.service-refused")
 	case !a.SuspectSince.IsZero():
 		return "warn", c.T("connections.state.suspect")
 	case !signin.SameAddress(a.Email, s.Expected):
@@ -164,6 +175,10 @@ func erpConnection(c locale, s status.Status) connection {
 		v.Level, v.Title = "wait", c.T("connections.erp-state.paused")
 	case o.ReadAt.IsZero():
 		v.Level, v.Title = "wait", c.T("connections.erp-state.unknown")
+	case stale(c, o.ReadAt):
+		v.Level, v.Title = "wait", c.T("connections.erp-state.stale")
+	case !o.ApartSince.IsZero():
+		v.Level, v.Title = "bad", c.T("connections.erp-state.apart")
 	}
 	at := func(t time.Time) string {
 		if t.IsZero() {
@@ -173,8 +188,8 @@ func erpConnection(c locale, s status.Status) connection {
 	}
 	v.Facts = append(v.Facts, connectionFact{"", c.T("connections.read"), at(o.ReadAt)})
 	if o.Failing != nil {
-		v.Facts = append(v.Facts, connectionFact{"bad", c.T("connections.failing"), at(o.FailingSince)}, connectionFact{"bad", c.T("connections.fault"), erpCure(c.Texts, o.Failing)},
-			connectionFact{"", c.T("overview.detail"), o.Failing.Message})
+		v.Facts = append(v.Facts, connectionFact{"bad", c.T("connections.failing"), at(o.FailingSince)}, connectionFact{"bad", c.T("connections.cure"), erpCure(c.Texts, o.Failing)})
+		v.Detail = o.Failing.Message
 	}
 	if !o.ClockAt.IsZero() {
 		v.Facts = append(v.Facts, clockFact(c, c.T("connections.clock"), time.Duration(o.Apart)*time.Second, o.ClockAt))

@@ -527,7 +527,7 @@ func TestAnIncidentOfTheAccountIsShownWithItsCure(t *testing.T) {
 			}
 			w.wait(2 * time.Hour)
 			body := b.get("/").body
-			for _, says := range append(row.says, "since</span> 2026-11-22 12:00") {
+			for _, says := range append(row.says, "Since 2026-11-22 12:00.") {
 				if !strings.Contains(body, says) {
 					t.Errorf("the page lacks %q", says)
 				}

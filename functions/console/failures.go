@@ -66,7 +66,9 @@ type failingCause struct {
 	ID          string
 	Cause       cause
 	Level       string // "bad" where it needs a person
+	Code        string // the other side's word for it, by which causes of one text differ; "" for none
 	Keys        int
+	Concerned   string // "7 tasks", "1 employee"
 	First, Last stamp
 	Next        string // when the next of them is tried; "" where none is planned
 	Rows        []failingRow
@@ -217,6 +219,10 @@ func causeOf(c locale, keys []failing, from, to int, list listing, link func(int
 	if v.Cause.Person {
 		v.Level = "bad"
 	}
+	if f := keys[0].failure; f != nil && !ownReason(f.Reason) {
+		v.Code = f.Reason
+	}
+	v.Concerned = concernedWords(c, keys)
 	var first, last, next time.Time
 	for _, f := range keys {
 		first = earlier(first, cmp.Or(f.since, f.last()))
@@ -233,6 +239,24 @@ func causeOf(c locale, keys []failing, from, to int, list listing, link func(int
 		v.All = list.link("cause", v.ID)
 	}
 	return v
+}
+
+// concernedWords counts tasks and employees.
+func concernedWords(c locale, keys []failing) string {
+	tasks := 0
+	for _, f := range keys {
+		if f.key.Collection == store.Tasks {
+			tasks++
+		}
+	}
+	var out []string
+	if tasks > 0 {
+		out = append(out, c.N("count.tasks", tasks))
+	}
+	if n := len(keys) - tasks; n > 0 {
+		out = append(out, c.N("count.employees", n))
+	}
+	return strings.Join(out, ", ")
 }
 
 func nextTry(c locale, at time.Time) string {
@@ -254,7 +278,7 @@ func failingRowOf(c locale, f failing, link func(int64) string) failingRow {
 	if row.Task {
 		row.ERP = link(f.key.ID)
 	} else {
-		row.Name = cmp.Or(f.name, "#"+strconv.FormatInt(f.key.ID, 10))
+		row.Name = cmp.Or(f.name, c.T("people.unnamed", "ID", f.key.ID))
 	}
 	row.Page = "/" + row.Key
 	row.SyncPath = row.Page + "/sync"

@@ -32,13 +32,13 @@ func TestFailuresAreShownByCause(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := b.get("/failures").body
-	for _, want := range []string{"Google forbids it.", "2 tasks and people", "Olena", "Ivan", "What the ERP answered cannot be believed.", "Task 77", "the date is malformed",
+	for _, want := range []string{"Google forbids it.", "2 employees", "Olena", "Ivan", "What the ERP answered cannot be believed.", "Task 77", "the date is malformed",
 		"A message was given up after many tries.", "Task 90", "100 tries", "Try all 2 now", `action="/console/employees/42/sync"`, `action="/console/tasks/77/sync"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if n := strings.Count(body, "Google forbids it.</h2>"); n != 1 {
+	if n := strings.Count(body, "Google forbids it. <code class=\"soft\">cannotShare</code></h2>"); n != 1 {
 		t.Errorf("one cause is shown %d times", n)
 	}
 }

@@ -243,16 +243,10 @@ func checksOf(c locale, s status.Status, found []status.Problem) []check {
 	}
 	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause, status.DailyLimit), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
 	erp := check{Level: level(status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.NotPolled), Name: c.T("overview.erp"), Text: ago(s.Poll.ReadAt)}
-	clock := check{Level: level(status.ClockWrong), Name: c.T("overview.clock"), Text: c.T("overview.agrees")}
-	switch {
-	case s.Poll.ClockAt.IsZero():
-		clock.Level, clock.Text = "wait", c.T("overview.unchecked")
-	case clock.Level != "good":
-		clock.Text = c.T("overview.apart", "Time", c.age(time.Duration(s.Poll.Apart)*time.Second))
+	if erp.Level == "good" && (s.Poll.Paused || stale(c, s.Poll.ReadAt)) {
+		erp.Level = "wait"
 	}
-	if s.Poll.Paused {
-		erp.Level, clock.Level = "wait", "wait"
-	}
+	clock := clockCheck(c, s.Poll, level(status.ClockWrong))
 	poll := check{Level: level(status.PollOverdue, status.NotPolled), Name: c.T("overview.poll"), Text: ago(s.Poll.RanAt)}
 	queue := check{Level: level(status.Queue, status.ChangeLate), Name: c.T("overview.queue"), Text: c.T("overview.none")}
 	if n := len(s.Waiting); n > 0 {
@@ -268,6 +262,24 @@ func checksOf(c locale, s status.Status, found []status.Problem) []check {
 	}
 	return all
 }
+
+// clockCheck says how the ERP's clock was when Poll compared it last. What was right a while
+// ago is not said to be right.
+func clockCheck(c locale, o store.PollOutcome, level string) check {
+	v := check{Level: level, Name: c.T("overview.clock"), Text: c.T("overview.agrees")}
+	switch {
+	case o.ClockAt.IsZero():
+		v.Level, v.Text = "wait", c.T("overview.unchecked")
+	case level != "good":
+		v.Text = c.T("overview.apart", "Time", c.age(time.Duration(o.Apart)*time.Second))
+	case o.Paused || stale(c, o.ClockAt):
+		v.Level, v.Text = "wait", c.T("overview.agreed", "Time", c.age(c.now.Sub(o.ClockAt)))
+	}
+	return v
+}
+
+// stale reports whether what Poll looked at is no longer known.
+func stale(c locale, at time.Time) bool { return c.now.Sub(at) > status.PollSilent }
 
 // count is a number, or the word for none.
 func (c locale) count(n int) string {

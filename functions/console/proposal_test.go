@@ -158,7 +158,7 @@ func TestAWrongFieldDeletesNothingBeforeItsPlan(t *testing.T) {
 		t.Fatal("saved before the plan was applied")
 	}
 	p = b.change("calendar_id_field", "7")
-	wantIn(t, p.body, "Field 7 of 3 cards in the ERP is overwritten", "Anna: “1” is lost", "Yes, that is meant")
+	wantIn(t, p.body, "Field 7 of 3 cards in the ERP is overwritten", "Anna: “1” is lost", "Yes, that is what I mean")
 	if again := b.apply(p); again.status != http.StatusUnprocessableEntity || w.saved().Version != 1 {
 		t.Errorf("applied without being sure: %d", again.status)
 	}
@@ -176,7 +176,7 @@ func TestAFieldThatDoesNotExistIsRefused(t *testing.T) {
 	}
 	wantIn(t, p.body, `id="e-binding_field"`, "has field 77")
 	p = b.change("calendar_id_field", "77")
-	wantIn(t, p.body, "No card in the ERP shows field 77.", "Yes, that is meant")
+	wantIn(t, p.body, "No card in the ERP shows field 77.", "Yes, that is what I mean")
 	p = b.change("binding_field_other", "8")
 	w.erp.cards[1] = card(1, "Anna", "1", "+380 44 1234567")
 	p = b.change("binding_field_other", "8")

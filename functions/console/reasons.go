@@ -55,13 +55,13 @@ func pageOf(r calendarsync.Reason) string {
 }
 
 // employeeCause says why an employee has no calendar, or is to lose it. A reason that has no
-// text is shown as it is: one of a later version may be stored.
+// text is one of another version's, which may be stored: it is shown as a detail.
 func employeeCause(t i18n.Texts, reason string) cause {
 	if reason == "" {
 		return cause{}
 	}
 	if !t.Has("reason.employee." + reason + ".what") {
-		return cause{What: reason}
+		return cause{What: t.T("reason.unknown"), Details: reason}
 	}
 	return cause{What: t.T("reason.employee." + reason + ".what"), Do: t.T("reason.employee." + reason + ".do"), Person: personsReason(calendarsync.Reason(reason))}.
 		on(t, pageOf(calendarsync.Reason(reason)))
@@ -73,7 +73,7 @@ func taskCause(t i18n.Texts, reason string) cause {
 		return cause{}
 	}
 	if !t.Has("reason.task." + reason + ".what") {
-		return cause{What: reason}
+		return cause{What: t.T("reason.unknown"), Details: reason}
 	}
 	return cause{What: t.T("reason.task." + reason + ".what"), Do: t.T("reason.task." + reason + ".do"), Person: personsReason(calendarsync.Reason(reason))}.
 		on(t, pageOf(calendarsync.Reason(reason)))
@@ -106,13 +106,19 @@ func failureCause(t i18n.Texts, f *store.Failure) cause {
 		c = c.on(t, connectionsPath)
 	}
 	switch known := employeeCause(t, f.Reason); {
-	case known.Do != "":
-		// A reason of our own says more than its kind.
+	case ownReason(f.Reason):
+		// It says more than its kind.
 		c.What, c.Do, c.Link, c.LinkText = known.What, known.Do, known.Link, known.LinkText
 	case f.Reason != "":
 		c.Details += " (" + f.Reason + ")"
 	}
 	return c
+}
+
+// ownReason reports whether a failure's reason is one that a text explains. Others are Google's
+// words, some of which ("invalid", "deleted") mean another thing in ours.
+func ownReason(reason string) bool {
+	return reason == string(calendarsync.ReasonShareLowered) || reason == failure.ReasonDailyLimit
 }
 
 // personsFailure reports whether a failure lasts until somebody does something: the others

@@ -62,8 +62,8 @@ func constants(t *testing.T, glob, typ string) map[string]string {
 	return found
 }
 
-// A reason of our own says more than the kind of failure that it came with, and a reason that
-// nobody knows is shown as it is.
+// A reason of our own says more than the kind of failure that it came with, and one of Google's,
+// or of another version, is none of ours.
 func TestAReasonOfOurOwnSaysMoreThanItsKind(t *testing.T) {
 	texts, err := i18n.Load()
 	if err != nil {
@@ -73,7 +73,14 @@ func TestAReasonOfOurOwnSaysMoreThanItsKind(t *testing.T) {
 	if !strings.Contains(c.What, "only when they are busy") || !c.Person {
 		t.Errorf("got %+v", c)
 	}
-	if c := employeeCause(texts.For("uk"), "of-tomorrow"); c.What != "of-tomorrow" || c.Do != "" {
+	// Google's own words are never taken for ours, which mean another thing.
+	for _, reason := range []string{"invalid", "deleted"} {
+		if c := failureCause(texts.For("en"), &store.Failure{Kind: failure.Invalid, Reason: reason, Message: "insert event"}); !strings.Contains(c.What, "cannot be written so") || !strings.Contains(c.Details, reason) {
+			t.Errorf("%s: got %+v", reason, c)
+		}
+	}
+	// One that another version stored is said to be unknown, and is no sentence by itself.
+	if c := employeeCause(texts.For("uk"), "of-tomorrow"); c.What == "of-tomorrow" || c.Details != "of-tomorrow" || c.Do != "" {
 		t.Errorf("got %+v", c)
 	}
 }

@@ -154,7 +154,9 @@ func erpCure(t i18n.Texts, f *store.Failure) string {
 	switch {
 	case f.Status == http.StatusUnauthorized, f.Status == http.StatusForbidden, f.Kind == failure.Misconfigured, f.Kind == failure.Forbidden:
 		return t.T("setup.erp.key")
-	case f.Status >= http.StatusInternalServerError, f.Kind == failure.SourceInvalid:
+	case f.Status >= http.StatusInternalServerError:
+		return t.T("setup.erp.failing", "Status", f.Status)
+	case f.Kind == failure.SourceInvalid:
 		return t.T("setup.erp.broken")
 	}
 	return t.T("setup.erp.unreachable")

@@ -66,7 +66,7 @@ func TestSetupSaysWhatIsWrongWithTheERP(t *testing.T) {
 		says string
 	}{
 		{"refused key", &failure.Error{Kind: failure.Source, Op: "x", Status: http.StatusForbidden}, "It refuses the API key."},
-		{"503", &failure.Error{Kind: failure.Source, Op: "x", Status: http.StatusServiceUnavailable}, "It answers, but not as the API does."},
+		{"503", &failure.Error{Kind: failure.Source, Op: "x", Status: http.StatusServiceUnavailable}, "Its server answers with an error (status 503)."},
 		{"a page", failure.New(failure.SourceInvalid, "x", "a page"), "It answers, but not as the API does."},
 		{"silence", failure.New(failure.Source, "x", "no answer"), "There is no answer. Check ERP_URL"},
 	} {

@@ -72,9 +72,10 @@ type Problem struct {
 }
 
 const (
-	// PollEvery is how often Poll is called; pollSilent how long it may be missing.
+	// PollEvery is how often Poll is called; PollSilent how long it may be missing, so that
+	// what it looked at longer ago is not known any more.
 	PollEvery  = 5 * time.Minute
-	pollSilent = 15 * time.Minute
+	PollSilent = 15 * time.Minute
 	// LateChange is the age from which a change that is not applied is a problem.
 	LateChange = 10 * time.Minute
 	// grantNotice is how long before a grant's end that is one.
@@ -178,7 +179,7 @@ func (s Status) ofERP() []Problem {
 		return []Problem{{Kind: NotPolled, Level: Wait}}
 	}
 	var out []Problem
-	if s.Now.Sub(o.RanAt) > pollSilent {
+	if s.Now.Sub(o.RanAt) > PollSilent {
 		out = append(out, Problem{Kind: PollOverdue, Level: Bad, Since: o.RanAt})
 	}
 	if o.Paused {
