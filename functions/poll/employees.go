@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -17,6 +19,10 @@ import (
 // lateRecord is how long after its reading a pass may record it: a lease, and some
 // more.
 const lateRecord = 10 * time.Minute
+
+// pollApart is how long a worker may go by the list before the last one (package polled),
+// and some more.
+const pollApart = 3 * time.Minute
 
 // employees publishes whose card changed or is new since the last poll, who was
 // missing in two, and whose card a pass meanwhile read otherwise than it is now. The
@@ -41,6 +47,12 @@ func (p *poll) employees(ctx context.Context) error {
 	}
 	var changed []int64
 	next.Hashes, changed = p.compare(rec.Hashes, readings)
+	if found {
+		next.Changed = slices.Sorted(slices.Values(changed))
+	}
+	if p.now.Sub(rec.RanAt) < pollApart {
+		next.Changed = distinct(append(next.Changed, rec.Changed...))
+	}
 	gone, trouble := p.gone(erpCtx, rec, &next, readings)
 	changed = append(changed, gone...)
 	changed = append(changed, unreadable(rec, &next, readings)...)
@@ -48,7 +60,7 @@ func (p *poll) employees(ctx context.Context) error {
 		changed = nil
 	}
 	// After the list, so that nobody counts as changed whose card a pass read meanwhile.
-	seen, err := p.seen(ctx, rec.Before)
+	seen, err := p.seen(ctx, rec)
 	if err != nil {
 		return errors.Join(trouble, err)
 	}
@@ -59,7 +71,7 @@ func (p *poll) employees(ctx context.Context) error {
 	}
 	p.sum.Employees = len(changed)
 	if found && len(seen) == 0 && maps.Equal(rec.Hashes, next.Hashes) && slices.Equal(rec.Missing, next.Missing) &&
-		slices.Equal(rec.Unreadable, next.Unreadable) {
+		slices.Equal(rec.Unreadable, next.Unreadable) && len(rec.Changed) == 0 {
 		return trouble // at rest: nothing to write
 	}
 	return errors.Join(trouble, remember(ctx, p.Store.SaveEmployeePoll, next))
@@ -115,16 +127,42 @@ func (p *poll) compare(last map[string]string, readings map[calendarsync.Employe
 	return hashes, changed
 }
 
-// seen gives the digests of the cards that passes have read otherwise than before
-// since the last list: by now a card may be as that list had it again, without a
-// notification. The first poll gets all, for the fill may have read before a change.
-func (p *poll) seen(ctx context.Context, before time.Time) (map[int64]string, error) {
+// seen gives the digests of the cards that passes have read otherwise than before, and
+// than the list before, since the last list: by now a card may be as that list had it
+// again, without a notification. The first poll gets all, for the fill may have read
+// before a change. Beside them it gives those whose card the last list had otherwise than
+// the one before: a pass that knew only that one has noted nothing of what it read
+// (package polled).
+func (p *poll) seen(ctx context.Context, rec store.EmployeePollRecord) (map[int64]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
 	defer cancel()
+	before := rec.Before
 	if !before.IsZero() {
 		before = before.Add(-lateRecord)
 	}
-	return p.Store.SeenSince(ctx, before)
+	seen, err := p.Store.SeenSince(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	rest := slices.DeleteFunc(slices.Clone(rec.Changed), func(id int64) bool { _, there := seen[id]; return there })
+	read := make([]store.EmployeeRecord, len(rest))
+	reads, readCtx := errgroup.WithContext(ctx)
+	reads.SetLimit(16)
+	for i, id := range rest {
+		reads.Go(func() (err error) {
+			read[i], _, err = p.Store.Employee(readCtx, id)
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return nil, err
+	}
+	for _, e := range read {
+		if e.Seen != "" {
+			seen[e.ID] = e.Seen
+		}
+	}
+	return seen, nil
 }
 
 // differing gives whose card in the present list is not as a pass read it last.

@@ -65,8 +65,11 @@ type Store interface {
 	Task(ctx context.Context, id int64) (rec store.TaskRecord, found bool, err error)
 	// TasksOf lists the records of the tasks that concern an employee.
 	TasksOf(ctx context.Context, employee int64) ([]store.TaskRecord, error)
-	// InsertedSince lists the tasks that got an event where there was none, at a time or after.
+	// InsertedSince lists the tasks that no poll had listed and that got an event where there
+	// was none, at a time or after.
 	InsertedSince(ctx context.Context, since time.Time) ([]int64, error)
+	// Employee reads an employee's record; found is false where there is none.
+	Employee(ctx context.Context, id int64) (rec store.EmployeeRecord, found bool, err error)
 	// Employees lists all employees' records by id.
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	// EmployeesOfDivisions lists the records of those who belong to any of the divisions.

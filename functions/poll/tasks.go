@@ -72,7 +72,7 @@ func (p *poll) tasks(ctx context.Context) error {
 			return err
 		}
 	}
-	gone, trouble := p.vanished(erpCtx, rec, &next, inList)
+	gone, trouble := p.vanished(erpCtx, rec, &next, inList, watermark.Add(-p.overlap(rec, clock)))
 	if trouble != nil {
 		// The changes are published all the same and need not be so again.
 		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
@@ -112,7 +112,7 @@ func (p *poll) mapped(ctx context.Context) ([]byte, error) {
 	if err := reads.Wait(); err != nil {
 		return nil, err
 	}
-	return pack(distinct(slices.Concat(ids...)))
+	return store.PackIDs(distinct(slices.Concat(ids...)))
 }
 
 // listChanged lists what changed since the watermark, less the overlap. inList
@@ -134,7 +134,7 @@ func (p *poll) listChanged(ctx context.Context, rec store.TaskPollRecord, next *
 	if err != nil {
 		return nil, err
 	}
-	flood, err := unpack(rec.Flood)
+	flood, err := store.UnpackIDs(rec.Flood)
 	if err != nil {
 		// What is listed of it gets another full run.
 		p.Log.WarnContext(ctx, "the remembered mass change cannot be read", "error", err)
@@ -184,11 +184,11 @@ func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 	updated := map[string]string{}
 	if len(ids) > maxShown {
 		// The overlap lists them at the next polls, too, and one full run is enough.
-		all, err := unpack(next.Flood)
+		all, err := store.UnpackIDs(next.Flood)
 		if err != nil {
 			return nil, err
 		}
-		if next.Flood, err = pack(distinct(append(all, calendarsync.IDs[int64](ids)...))); err != nil {
+		if next.Flood, err = store.PackIDs(distinct(append(all, calendarsync.IDs[int64](ids)...))); err != nil {
 			return nil, err
 		}
 		next.FloodedAt = clock.Unix.UTC()
@@ -211,8 +211,12 @@ func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 		if at == "" || before[name] != at {
 			out = append(out, int64(id))
 		}
-		if at != "" && settled(at, clock.Local.Wall) {
+		switch {
+		case at == "":
+		case settled(at, clock.Local.Wall):
 			updated[name] = at
+		default:
+			updated[name] = "" // published once more, but known to be listed
 		}
 	}
 	p.sum.Changed, err = p.publishTasks(ctx, out, readings)
@@ -294,6 +298,13 @@ func (p *poll) concerned(ctx context.Context, tasks []int64, readings map[calend
 // it names, as finely as it is written, must be over by the ERP's own clock. A
 // form that is not known counts as settled.
 func settled(updated string, now time.Time) bool {
+	at, unit, known := dated(updated)
+	return !known || !at.Add(unit).After(now)
+}
+
+// dated reads a date.update: its beginning, and how finely it is written; known is false
+// for a form that is none of the ERP's.
+func dated(updated string) (at time.Time, unit time.Duration, known bool) {
 	for layout, unit := range map[string]time.Duration{
 		wallFormat:            time.Second,
 		"2006-01-02 15:04":    time.Minute,
@@ -303,17 +314,17 @@ func settled(updated string, now time.Time) bool {
 		"02.01.2006":          24 * time.Hour,
 	} {
 		if at, err := time.Parse(layout, updated); err == nil {
-			return !at.Add(unit).After(now)
+			return at, unit, true
 		}
 	}
-	return true
+	return time.Time{}, 0, false
 }
 
 // vanished compares the ids of all tasks in shown states with those of the last
 // poll. An id must be missing in two polls, because a task moves through the ERP's
 // lists while they are read; one that is listed as changed when it is first missing
-// was published as changed.
-func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, inList map[int64]bool) ([]int64, error) {
+// was published as changed. since is from when on changes were listed.
+func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, inList map[int64]bool, since time.Time) ([]int64, error) {
 	catalogue, err := p.ERP.States(ctx)
 	if userside.Unreadable(err) {
 		// A catalogue that cannot be read for long is told (rule 4.13), and stops nothing else.
@@ -338,23 +349,25 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 	}
 	now := calendarsync.IDs[int64](listed)
 	slices.Sort(now)
-	if next.Shown, err = pack(now); err != nil {
+	if next.Shown, err = store.PackIDs(now); err != nil {
 		return nil, err
 	}
-	before, err := unpack(rec.Shown)
+	before, err := store.UnpackIDs(rec.Shown)
 	if err != nil {
 		// Damaged or of another version: begin again from what is there now.
 		p.Log.WarnContext(ctx, "the remembered set of shown tasks cannot be read", "error", err)
 		before = nil
 	}
+	before = append(before, listedStill(rec.Changed, since)...)
 	if !rec.Before.IsZero() {
 		// No poll has listed what was created, got its events and vanished between two.
 		inserted, err := p.inserted(ctx, rec.Before)
 		if err != nil {
 			return nil, err
 		}
-		before = distinct(append(before, inserted...))
+		before = append(before, inserted...)
 	}
+	before = distinct(before)
 	there := func(id int64) bool { _, ok := slices.BinarySearch(now, id); return ok }
 	gone := slices.DeleteFunc(slices.Clone(rec.Missing), there)
 	for _, id := range before {
@@ -377,6 +390,22 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 		}
 	}
 	return gone, nil
+}
+
+// listedStill gives those of the tasks that the last poll saw in the list of changes which
+// that list must name still. One that is in neither list was deleted, after it had left
+// the shown states: a worker that knew of no later poll has then recorded nothing of it
+// (package polled).
+func listedStill(changed map[string]string, since time.Time) []int64 {
+	var ids []int64
+	for name, updated := range changed {
+		id, err := strconv.ParseInt(name, 10, 64)
+		at, _, known := dated(updated)
+		if err == nil && (updated == "" || known && !at.Before(since)) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (p *poll) inserted(ctx context.Context, before time.Time) ([]int64, error) {

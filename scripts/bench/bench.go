@@ -35,12 +35,14 @@ type options struct {
 	out                     io.Writer
 	employees, tasks, scale int
 	latency, every, real    time.Duration
-	profile                 string
+	// profile and allocations are files for profiles of the first fill's product; "" for none.
+	profile, allocations string
 	// bySingle fills by messages of one employee, all at once: short, and unlike a
 	// first connection.
 	bySingle bool
-	// apartOnly leaves out the large company.
-	apartOnly bool
+	// apartOnly leaves out the large company, and fillOnly all but its first fill and
+	// single changes.
+	apartOnly, fillOnly bool
 }
 
 // quick shortens what was not given by the caller.
@@ -112,8 +114,11 @@ func measure(ctx context.Context, o options) error {
 	defer stop()
 	apart := []func(context.Context) error{b.notifyAlone, b.tripsOfAChange, b.companies}
 	one := []func(context.Context) error{b.whole, b.realLimit, b.nightly, b.polls, b.burst, b.pages, b.small, b.deadLetters, b.end}
-	if b.apartOnly {
+	switch {
+	case b.apartOnly:
 		one = nil
+	case b.fillOnly:
+		apart, one = nil, []func(context.Context) error{b.whole}
 	}
 	for _, phase := range slices.Concat(apart, one) {
 		if err := phase(ctx); err != nil {

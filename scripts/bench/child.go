@@ -125,6 +125,7 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	})
 	mux.HandleFunc("GET /bench/profile", pprof.Profile)
 	mux.HandleFunc("GET /bench/heap", pprof.Handler("heap").ServeHTTP)
+	mux.HandleFunc("GET /bench/allocations", pprof.Handler("allocs").ServeHTTP)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@
 //	go run ./scripts/bench           1,000 employees, 20,000 tasks: five to seven minutes
 //	go run ./scripts/bench -quick    50 employees, 500 tasks: some seconds
 //	go run ./scripts/bench -apart    small companies at Google's own limit: four minutes
+//	go run ./scripts/bench -fill     a first fill, the poll after it and single changes
 //
 // At the end it prints goals beside figures. Firestore's round trips are counted where
 // FIRESTORE_EMULATOR_HOST names its emulator.
@@ -55,6 +56,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&o.every, "live", 500*time.Millisecond, "time between two live changes")
 	flags.DurationVar(&o.real, "real", 30*time.Second, "how long to run at Google's own limit")
 	flags.StringVar(&o.profile, "profile", "", "save a CPU profile of the first fill's product under this name")
+	flags.StringVar(&o.allocations, "allocations", "", "save a profile of what the first fill's product allocated under this name")
+	flags.BoolVar(&o.fillOnly, "fill", false, "only the first fill, the poll after it and single changes")
 	flags.BoolVar(&o.apartOnly, "apart", false, "only what needs no large company: Notify's handler, Firestore's round trips, small companies")
 	quick := flags.Bool("quick", false, "a smoke test: 50 employees, 500 tasks, unless others are given")
 	if err := flags.Parse(args); err != nil {

@@ -64,7 +64,11 @@ func (b *bench) whole(ctx context.Context) error {
 		return err
 	}
 	c := &changer{b: b, moving: map[int64]bool{}}
-	for _, f := range []func(context.Context, *process, *changer) error{b.fill, b.night, b.single} {
+	phases := []func(context.Context, *process, *changer) error{b.fill, b.night, b.single}
+	if b.fillOnly {
+		phases = []func(context.Context, *process, *changer) error{b.fill, b.single}
+	}
+	for _, f := range phases {
 		if err := f(ctx, p, c); err != nil {
 			return errors.Join(err, p.end())
 		}
@@ -120,6 +124,11 @@ func (b *bench) fill(ctx context.Context, p *process, c *changer) error {
 	rested, err := p.rest(ctx, patience)
 	if err != nil {
 		return err
+	}
+	if b.allocations != "" {
+		if err := p.save(ctx, "/bench/allocations", b.allocations); err != nil {
+			return err
+		}
 	}
 	events := want.google - 4*b.employees
 	if err := b.pollAfterFill(ctx, p, rested); err != nil {

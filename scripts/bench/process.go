@@ -137,7 +137,12 @@ func (p *process) rest(ctx context.Context, most time.Duration) (status, error) 
 
 // profile saves a CPU profile of the process.
 func (p *process) profile(ctx context.Context, seconds int, path string) error {
-	text, err := p.call(ctx, http.MethodGet, fmt.Sprintf("/bench/profile?seconds=%d", seconds), nil, nil)
+	return p.save(ctx, fmt.Sprintf("/bench/profile?seconds=%d", seconds), path)
+}
+
+// save keeps what the process answers in a file.
+func (p *process) save(ctx context.Context, of, path string) error {
+	text, err := p.call(ctx, http.MethodGet, of, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -433,12 +433,13 @@ func (p *employeePass) learn(ctx context.Context) error {
 	if !slices.Equal(divisions, rec.Divisions) {
 		p.refill = true
 	}
-	at := p.term.At(p.Now())
+	at, listed := p.term.At(p.Now()), p.Polled.Card(ctx, p.id, seen)
 	return p.save(ctx, func(r *store.EmployeeRecord) {
 		r.Name, r.Address, r.Divisions = name, address, divisions
-		if r.Seen != seen {
-			r.Seen, r.SeenAt = seen, at
+		if r.Seen != seen && !listed {
+			r.SeenAt = at
 		}
+		r.Seen = seen
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/polled"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
@@ -181,6 +182,8 @@ type Deps struct {
 	Rules   Rulebook
 	Account pass.Account
 	Events  EventSyncer
+	// Polled says which cards Poll has listed, and compares by itself; nil for none.
+	Polled *polled.Lists
 	// Incidents says when nothing is asked of Google but by a probe (rule 7.7); nil for never.
 	Incidents *incidents.Watch
 	Queue     queue.Publisher

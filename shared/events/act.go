@@ -102,7 +102,7 @@ func (t *taskPass) newActivity(p *party, action, event, before string) store.Act
 func (t *taskPass) announce(ctx context.Context, todo []write) (rejected []int64, err error) {
 	intents := make([]store.Intent, len(todo))
 	for i, w := range todo {
-		intents[i] = store.Intent{Employee: w.party.id, Mapping: w.intent, Activity: w.activity, Retiring: w.retiring}
+		intents[i] = store.Intent{Employee: w.party.id, Mapping: w.intent, Activity: w.activity, Retiring: w.retiring, Polled: t.polled(ctx, w)}
 	}
 	rejected, err = t.s.Store.IntendTask(ctx, &t.lease, intents)
 	for i := range todo {
@@ -111,6 +111,13 @@ func (t *taskPass) announce(ctx context.Context, todo []write) (rejected []int64
 		}
 	}
 	return rejected, err
+}
+
+// polled reports whether an event is inserted whose task Poll has listed. Only a fill asks:
+// it inserts many, of tasks that are mostly older than the last poll, and Poll would read
+// the record of each.
+func (t *taskPass) polled(ctx context.Context, w write) bool {
+	return w.action == calendarsync.Insert && t.order.Listed != nil && t.s.Polled.Task(ctx, t.id, t.term.At(t.s.Now()))
 }
 
 // carryOut makes an announced write.

@@ -21,6 +21,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
+	"github.com/erp-calendar/erp-calendar/shared/polled"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -94,6 +95,8 @@ type Deps struct {
 	Store  Store
 	ERP    ERP
 	Google Google
+	// Polled says which tasks Poll has listed, and misses by itself; nil for none.
+	Polled *polled.Lists
 	// Slots reserves the slots of writes; nil for none.
 	Slots   Slots
 	Rules   Rules

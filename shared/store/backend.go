@@ -99,6 +99,8 @@ type Query struct {
 	Field      string
 	Op         Op
 	Value      any // time.Time, string, int64 or []int64
+	// Below, with AtLeast, leaves out documents from this value on; nil bounds nothing.
+	Below      any
 	Descending bool
 	// After continues behind this id; only with Every.
 	After string

@@ -174,22 +174,19 @@ func (d *DayRecord) add(hour string, tally HourTally) {
 }
 
 // toFold gives the activity from a time on, until another, and how far that reaches: records
-// of one moment are folded in together.
+// of one moment are folded in together. What is younger is not asked for: it would be read
+// again by each fold until it is old enough.
 func (s *Store) toFold(ctx context.Context, from, until time.Time) (found []ActivityRecord, upto time.Time, err error) {
 	found, err = query[ActivityRecord](ctx, s, "list activity to be counted",
-		Query{Collection: Activity, Field: "at", Op: AtLeast, Value: from, Limit: mostFolded})
+		Query{Collection: Activity, Field: "at", Op: AtLeast, Value: from, Below: until, Limit: mostFolded})
 	if err != nil {
 		return nil, from, err
-	}
-	limited := len(found) == mostFolded
-	for len(found) > 0 && !found[len(found)-1].At.Before(until) {
-		found, limited = found[:len(found)-1], false
 	}
 	if len(found) == 0 {
 		return nil, from, nil
 	}
 	last := found[len(found)-1].At
-	if limited && found[0].At.Before(last) {
+	if len(found) == mostFolded && found[0].At.Before(last) {
 		for !found[len(found)-1].At.Before(last) {
 			found = found[:len(found)-1]
 		}

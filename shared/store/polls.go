@@ -23,7 +23,8 @@ type TaskPollRecord struct {
 	// that moment by the ERP's clock.
 	Flood     []byte    `firestore:"flood,omitempty" json:"flood,omitempty"`
 	FloodedAt time.Time `firestore:"flooded_at,omitempty" json:"flooded_at,omitzero"`
-	// Changed maps task ids seen in the overlap to their date.update.
+	// Changed maps task ids seen in the overlap to their date.update; "" for one that may
+	// still change under the same.
 	Changed map[string]string `firestore:"changed,omitempty" json:"changed,omitempty"`
 	// Before is the database's time before what is remembered was listed.
 	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
@@ -39,6 +40,9 @@ type EmployeePollRecord struct {
 	// Unreadable are, ascending, those whose card could not be read and for whom that was
 	// published.
 	Unreadable []int64 `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
+	// Changed are, ascending, those whose hash the last poll found otherwise than the one
+	// before.
+	Changed []int64 `firestore:"changed,omitempty" json:"changed,omitempty"`
 	// Before is the database's time before what is remembered was listed.
 	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
 }

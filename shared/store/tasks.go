@@ -97,8 +97,8 @@ type TaskRecord struct {
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
 	// Updated is the task's date.update at the last pass, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
-	// InsertedAt is when an event of the task was announced last where there was none;
-	// indexed.
+	// InsertedAt is when an event of the task was announced last where there was none, and
+	// Poll had not listed the task; indexed.
 	InsertedAt time.Time `firestore:"inserted_at,omitempty" json:"inserted_at,omitzero"`
 	// Held is HeldWaiting while the deletion of an event is held, HeldDropped while
 	// an admin has decided that all such events stay; indexed.
@@ -179,6 +179,8 @@ type Intent struct {
 	Unmapped bool
 	// Retiring: the event goes with a calendar that is no longer the employee's.
 	Retiring bool
+	// Polled: Poll has listed the task and misses it by itself, should it vanish.
+	Polled bool
 }
 
 // IntendTask announces writes before they are made (rules 1.6 and 2.1): for each it
@@ -233,7 +235,7 @@ func (t *TaskRecord) announce(in Intent, token string, now time.Time) {
 		return
 	}
 	before, there := t.Mapping(in.Employee)
-	if in.Mapping.State == MappingIntended && (!there || before.State == MappingTombstone) {
+	if in.Mapping.State == MappingIntended && !in.Polled && (!there || before.State == MappingTombstone) {
 		t.InsertedAt = now
 	}
 	in.Mapping.Owner, in.Mapping.AnnouncedAt = token, now
@@ -348,7 +350,7 @@ func (s *Store) CountTasks(ctx context.Context) (int, error) {
 }
 
 // InsertedSince lists the tasks of which an event was announced where there was none,
-// at that time or after.
+// at that time or after, and that Poll had not listed.
 func (s *Store) InsertedSince(ctx context.Context, since time.Time) ([]int64, error) {
 	recs, err := query[TaskRecord](ctx, s, "list tasks with events since "+since.Format(time.RFC3339),
 		Query{Collection: Tasks, Field: "inserted_at", Op: AtLeast, Value: since})

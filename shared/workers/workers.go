@@ -23,6 +23,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
+	"github.com/erp-calendar/erp-calendar/shared/polled"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/rulebook"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
@@ -94,14 +95,15 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	gateway.Watched(watch).Remembering(d.Store)
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
 	rules := rulebook.New(source, erp, d.Store, d.Now, d.Log)
+	lists := polled.New(d.Store, d.Now, d.Log)
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Slots: gateway, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
+		Store: d.Store, ERP: erp, Google: gateway, Slots: gateway, Polled: lists, Rules: rules, Account: grants, Tenant: d.Store, Incidents: watch,
 		NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	employeeSyncer := calendars.New(calendars.Waits{
 		Lease: cfg.Lease, Intent: cfg.Intent, Absence: cfg.Absence, CalendarsPerHour: cfg.CalendarsPerHour, CalendarsPerDay: cfg.CalendarsPerDay, SharesPerDay: cfg.SharesPerDay,
 	}, calendars.Deps{
-		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Incidents: watch,
+		Store: d.Store, ERP: erp, Google: gateway, Rules: rules, Account: grants, Events: taskSyncer, Polled: lists, Incidents: watch,
 		Queue: d.Publisher, Topic: cfg.Employee, ERPAddress: cfg.ERP.URL, NewID: d.NewID, Now: d.Now, Log: d.Log,
 	})
 	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer,

@@ -94,8 +94,14 @@ func selected(btx *bbolt.Tx, s document.Selection) []string {
 		p := prefixOf(s.Bound)
 		walk(c, p[:1], p, s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
 	case store.AtLeast:
-		p := prefixOf(s.Bound)
-		walk(c, p, p[:1], s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
+		p, under := prefixOf(s.Bound), prefixOf(s.Under)
+		walk(c, p, p[:1], s.Descending, func(k, id []byte) bool {
+			if under != nil && bytes.Compare(k, under) >= 0 {
+				return false
+			}
+			ids = append(ids, string(id))
+			return !full()
+		})
 	case store.Exists:
 		walk(c, []byte{kindInt}, []byte{kindElement - 1}, s.Descending, func(_, id []byte) bool { ids = append(ids, string(id)); return !full() })
 	case store.ContainsAny:

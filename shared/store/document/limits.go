@@ -2,6 +2,7 @@ package document
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -110,6 +111,8 @@ type Selection struct {
 	store.Query
 	// Bound is the value of Equal, AtMost and AtLeast.
 	Bound any
+	// Under is the value of Below, nil for none.
+	Under any
 	// Any are the distinct values of ContainsAny, ascending; none selects nothing.
 	Any []int64
 }
@@ -143,6 +146,16 @@ func Select(q store.Query) (Selection, error) {
 	}
 	if !slices.Contains(store.IndexedFields(q.Collection), q.Field) {
 		return refuse("the field is not indexed")
+	}
+	if q.Below != nil {
+		under, err := Value(q.Below)
+		if err != nil {
+			return Selection{}, failure.Wrap(failure.Invalid, Describe(q), err)
+		}
+		if q.Op != store.AtLeast || q.Descending || reflect.TypeOf(q.Below) != reflect.TypeOf(q.Value) {
+			return refuse("only AtLeast has a second bound, of the same type")
+		}
+		s.Under = under
 	}
 	switch q.Op {
 	case store.Exists:

@@ -20,11 +20,12 @@ func (b *Backend) structured(s document.Selection) *pb.StructuredQuery {
 	field := func(path string) *pb.StructuredQuery_FieldReference {
 		return &pb.StructuredQuery_FieldReference{FieldPath: path}
 	}
-	where := func(op pb.StructuredQuery_FieldFilter_Operator, value any) {
-		q.Where = &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_FieldFilter{
+	filter := func(op pb.StructuredQuery_FieldFilter_Operator, value any) *pb.StructuredQuery_Filter {
+		return &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_FieldFilter{
 			FieldFilter: &pb.StructuredQuery_FieldFilter{Field: field(s.Field), Op: op, Value: toValue(value)},
 		}}
 	}
+	where := func(op pb.StructuredQuery_FieldFilter_Operator, value any) { q.Where = filter(op, value) }
 	order := func(path string) {
 		direction := pb.StructuredQuery_ASCENDING
 		if s.Descending {
@@ -46,6 +47,12 @@ func (b *Backend) structured(s document.Selection) *pb.StructuredQuery {
 		order(s.Field)
 	case store.AtLeast:
 		where(pb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL, s.Bound)
+		if s.Under != nil {
+			q.Where = &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_CompositeFilter{CompositeFilter: &pb.StructuredQuery_CompositeFilter{
+				Op:      pb.StructuredQuery_CompositeFilter_AND,
+				Filters: []*pb.StructuredQuery_Filter{q.Where, filter(pb.StructuredQuery_FieldFilter_LESS_THAN, s.Under)},
+			}}}
+		}
 		order(s.Field)
 	case store.Exists:
 		order(s.Field)

@@ -142,7 +142,7 @@ func selected(s document.Selection, id string, tree document.Tree) (candidate, b
 		return c, rank(value) == rank(s.Bound) && compare(value, s.Bound) <= 0
 	case store.AtLeast:
 		c.value = value
-		return c, rank(value) == rank(s.Bound) && compare(value, s.Bound) >= 0
+		return c, rank(value) == rank(s.Bound) && compare(value, s.Bound) >= 0 && (s.Under == nil || compare(value, s.Under) < 0)
 	case store.Exists:
 		c.value = value
 		return c, rank(value) > 0

@@ -336,13 +336,16 @@ func deadLetters(r *rig, c store.Collection) {
 }
 
 // A task counts from the announcement of an event that was not there; changing or
-// deleting one, or announcing it again, does not count.
+// deleting one, or announcing it again, does not count, nor does a task that Poll has
+// listed.
 func insertedSince(r *rig) {
 	r.active(1, "now")
+	polled := false
 	announce := func(task int64, state store.MappingState) {
 		r.Helper()
 		h := r.take(store.Tasks, task, "")
 		in := r.intent(1, "now")
+		in.Polled = polled
 		in.Activity.ID = fmt.Sprintf("%d-%s-%s", task, state, h.task.Token)
 		in.Mapping.State = state
 		refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{in})
@@ -374,5 +377,9 @@ func insertedSince(r *rig) {
 	r.b.advance(time.Minute)
 	announce(4, store.MappingIntended) // again
 	since("after a deletion", later, 4, 13)
-	since("none", r.b.now().Add(time.Minute))
+	r.b.advance(time.Minute)
+	later = r.b.now()
+	polled = true
+	announce(14, store.MappingIntended)
+	since("what Poll has listed", later)
 }

@@ -130,6 +130,12 @@ func queryAtMost(t *testing.T, b store.Backend) {
 	same(t, ids(t, b, since), []string{"late", "after2", "n2"})
 	since.Limit, since.Value = 0, moment(9).Add(time.Microsecond)
 	same(t, ids(t, b, since), []string{})
+	between := store.Query{Collection: store.Employees, Field: "due_at", Op: store.AtLeast, Value: moment(1), Below: moment(2).Add(time.Microsecond)}
+	same(t, ids(t, b, between), []string{"a1", "z1", "n2"})
+	between.Limit = 2
+	same(t, ids(t, b, between), []string{"a1", "z1"})
+	between.Below = moment(1)
+	same(t, ids(t, b, between), []string{})
 
 	// Strings, and values of another type, which are not comparable.
 	fill(t, b, map[string]employee{"s1": {State: "a"}, "s2": {State: "ab"}, "s3": {State: "a\x00b"}})
@@ -274,6 +280,9 @@ func refusedQueries(t *testing.T, b store.Backend) {
 		{Collection: store.Employees, Field: "due_at", Op: store.Exists, Value: "a"},
 		{Collection: store.Employees, Field: "due_at", Op: store.AtMost},
 		{Collection: store.Employees, Field: "due_at", Op: store.AtLeast},
+		{Collection: store.Employees, Field: "due_at", Op: store.AtLeast, Value: moment(1), Below: "x"},
+		{Collection: store.Employees, Field: "due_at", Op: store.AtLeast, Value: moment(1), Below: moment(2), Descending: true},
+		{Collection: store.Employees, Field: "due_at", Op: store.AtMost, Value: moment(2), Below: moment(1)},
 		{Collection: store.Employees, Field: "state", Op: store.Equal, Value: true},
 		{Collection: store.Employees, Field: "state", Op: store.Equal, Value: "x", Descending: true},
 		{Collection: store.Employees, Field: "divisions", Op: store.Equal, Value: []int64{1}},
