@@ -83,7 +83,7 @@ func taskCause(t i18n.Texts, reason string) cause {
 // others are how the company wants it, or pass by themselves.
 func personsReason(r calendarsync.Reason) bool {
 	switch r {
-	case calendarsync.ReasonInvalidAddress, calendarsync.ReasonInvalid, calendarsync.ReasonShareLowered,
+	case calendarsync.ReasonInvalidAddress, calendarsync.ReasonInvalid, calendarsync.ReasonShareLowered, calendarsync.ReasonCalendarUnreachable,
 		calendarsync.ReasonWorkMissing, calendarsync.ReasonAddressMissing, calendarsync.ReasonBindingMissing,
 		calendarsync.ReasonUnknownState, calendarsync.ReasonCatalogue, calendarsync.ReasonStateMissing,
 		calendarsync.ReasonDateMissing, calendarsync.ReasonStaffMissing, calendarsync.ReasonRefusedContent:

@@ -125,7 +125,7 @@ func questions() []question {
 		}},
 		{id: "reach", row: "G13", asks: "Are calendars of an earlier consent within reach?", standIn: "yes", answers: map[string]effect{
 			"yes": {},
-			"no":  {harm: "connecting is refused, and the page blames another OAuth client"},
+			"no":  {harm: "an admin has to have each calendar made anew; after a lost database connecting is refused, and the page blames another OAuth client"},
 		}},
 		{id: "length", row: "G14", asks: "Are the longest texts that the product writes taken whole, in characters of two UTF-16 units?", standIn: "yes", answers: map[string]effect{
 			"yes":     {},

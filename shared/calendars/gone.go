@@ -108,7 +108,8 @@ func (p *employeePass) notGone(ctx context.Context, c store.CalendarRecord, of o
 	p.Log.InfoContext(ctx, "calendar is there after all", "employee", p.id, "calendar", c.ID)
 	return p.save(ctx, func(r *store.EmployeeRecord) {
 		of(func(c *store.CalendarRecord) { c.GoneSince, c.ReplaceAsked = time.Time{}, time.Time{} })(r)
-		if r.Reason == string(calendarsync.ReasonCalendarGone) {
+		switch calendarsync.Reason(r.Reason) {
+		case calendarsync.ReasonCalendarGone, calendarsync.ReasonCalendarUnreachable:
 			r.Reason = ""
 		}
 	})
@@ -133,17 +134,40 @@ func (p *employeePass) replace(ctx context.Context) error {
 	if gone.GoneSince.IsZero() {
 		p.drift.Add(DriftCalendarDeleted, 1) // by this run, which does not wait for the second look
 	}
-	if !sure {
-		return p.showGone(ctx)
+	exists, err := p.listsRules(ctx, gone)
+	switch {
+	case err != nil:
+		return err
+	case exists && gone.ReplaceAsked.IsZero():
+		// Another one beside it would be a second that nobody can delete.
+		p.Again(p.term.AcquiredAt().Add(goneAgain))
+		return p.showReason(ctx, calendarsync.ReasonCalendarUnreachable)
+	case gone.ReplaceAsked.IsZero() && p.rec().Reason == string(calendarsync.ReasonCalendarUnreachable):
+		// It existed when its rules were listed last: only from now on can it be gone.
+		since := p.term.At(p.Now())
+		if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.GoneSince = since })); err != nil {
+			return err
+		}
+		p.Again(since.Add(p.waits.Absence))
+		return p.showReason(ctx, calendarsync.ReasonCalendarGone)
+	case !sure:
+		return p.showReason(ctx, calendarsync.ReasonCalendarGone)
 	}
 	if err := p.permitReplacement(ctx); err != nil {
 		return err
 	}
-	p.Log.WarnContext(ctx, "calendar was deleted at Google", "employee", p.id, "calendar", gone.ID)
-	// The old one retires like any other, but is looked for anew.
+	p.Log.WarnContext(ctx, "calendar is replaced", "employee", p.id, "calendar", gone.ID, "exists", exists)
+	// The old one retires like any other, but is looked for anew, and one that was gone
+	// may turn up.
 	if err := p.retireAs(ctx, gone.From, func(c *store.CalendarRecord) {
-		c.ReplacedAt, c.GoneSince, c.ReplaceAsked = p.term.AcquiredAt(), time.Time{}, time.Time{}
+		c.GoneSince, c.ReplaceAsked = time.Time{}, time.Time{}
+		if !exists {
+			c.ReplacedAt = p.term.AcquiredAt()
+		}
 	}); err != nil {
+		return err
+	}
+	if err := p.unshareRetiring(ctx); err != nil {
 		return err
 	}
 	if err := p.create(ctx); err != nil {
@@ -157,20 +181,44 @@ func (p *employeePass) replace(ctx context.Context) error {
 func (p *employeePass) presentGone(ctx context.Context) (bool, error) {
 	c := *p.rec().Calendar
 	if _, err := p.Google.Calendar(p.calls(ctx), c.ID); failure.Is(err, failure.Gone) {
-		return p.goneForSure(ctx, c, ofCalendar)
+		sure, err := p.goneForSure(ctx, c, ofCalendar)
+		if err != nil || !sure {
+			return false, err
+		}
+		exists, err := p.listsRules(ctx, c)
+		return !exists, err
 	} else if err != nil {
 		return false, err
 	}
 	return false, p.notGone(ctx, c, ofCalendar)
 }
 
+// rulesShown notes that a calendar in doubt exists, because its rules were listed.
+func (p *employeePass) rulesShown(ctx context.Context) error {
+	unreachable := string(calendarsync.ReasonCalendarUnreachable)
+	if p.rec().Calendar.GoneSince.IsZero() || p.rec().Reason == unreachable {
+		return nil
+	}
+	return p.save(ctx, func(r *store.EmployeeRecord) { r.Reason = unreachable })
+}
+
+// listsRules reports whether Google lists who reads a calendar that it says is gone. Then
+// the calendar exists: it is out of this client's reach, which rules are not (rule 3.9).
+func (p *employeePass) listsRules(ctx context.Context, c store.CalendarRecord) (bool, error) {
+	_, err := p.Google.Rules(p.calls(ctx), c.ID)
+	if failure.Is(err, failure.Gone) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // wasReplaced reports whether a retiring calendar was replaced because it was gone.
 func wasReplaced(c store.CalendarRecord) bool { return !c.ReplacedAt.IsZero() }
 
-// showGone has the employee's state say why nothing is written, and ends the pass.
-func (p *employeePass) showGone(ctx context.Context) error {
-	if reason := string(calendarsync.ReasonCalendarGone); p.rec().Reason != reason {
-		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.Reason = reason }); err != nil {
+// showReason has the employee's state say why nothing is written, and ends the pass.
+func (p *employeePass) showReason(ctx context.Context, reason calendarsync.Reason) error {
+	if p.rec().Reason != string(reason) {
+		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.Reason = string(reason) }); err != nil {
 			return err
 		}
 	}

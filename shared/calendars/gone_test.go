@@ -361,3 +361,65 @@ func TestAReplacedCalendarThatTurnsUp(t *testing.T) {
 		})
 	}
 }
+
+// A calendar that exists, and that Google keeps from the client, is not replaced by itself,
+// however long that lasts: its share would stay, with a second calendar beside it. An admin
+// may have another one made, and then the old one is no longer shared (rule 3.9).
+func TestACalendarOutOfReachIsReplacedOnlyByAnAdmin(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{true, false} {
+		t.Run(fmt.Sprintf("comes back %t", back), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena")
+			who := ids[0]
+			i.task(b.addTask(b.hour(9), who))
+			i.employee(queue.CauseReconcile, who) // the list shows the share
+			i.rest()
+			old := b.calendar(who)
+			b.google.ResetRequests()
+			must(t, b.google.LoseReach(account))
+			i.employee(queue.CauseReconcile, who)
+			for range 30 {
+				b.clock.advance(time.Hour)
+				i.due()
+			}
+			rec := b.record(who)
+			if rec.Calendar == nil || rec.Calendar.ID != old || rec.Reason != string(calendarsync.ReasonCalendarUnreachable) || len(rec.Retiring) > 0 || rec.DueAt.IsZero() {
+				t.Fatalf("after 30 hours: %+v, calendar %+v", rec, rec.Calendar)
+			}
+			if wrote := b.google.Requests(fakegoogle.Filter{Writes: true}); len(wrote) > 0 {
+				t.Errorf("it wrote: %s", wrote[0].Method)
+			}
+			if back {
+				must(t, b.google.RegainReach(account))
+				i.rest()
+				if rec = b.record(who); rec.Calendar.ID != old || rec.Reason != "" {
+					t.Errorf("within reach again: %+v, calendar %+v", rec, rec.Calendar)
+				}
+				b.want(who, b.hour(9))
+				b.wantQuiet(who)
+				return
+			}
+			asked, err := b.store.AskReplacement(t.Context(), who)
+			must(t, err)
+			if !asked {
+				t.Fatal("not asked")
+			}
+			i.employee(queue.CauseConsole, who)
+			i.rest()
+			for _, c := range b.live(who) {
+				shared := slices.ContainsFunc(c.Rules, func(r fakegoogle.RuleSnapshot) bool { return r.Role == "reader" })
+				if shared != (c.ID != old) {
+					t.Errorf("calendar %s, the old one %v, is shared: %v", c.ID, c.ID == old, shared)
+				}
+			}
+			if rec = b.record(who); rec.Calendar == nil || rec.Calendar.ID == old || rec.Reason != "" || len(rec.Retiring) > 0 {
+				t.Errorf("replaced: %+v, calendar %+v", rec, rec.Calendar)
+			}
+			must(t, b.google.DeleteCalendar(old)) // as the reason says
+			b.want(who, b.hour(9))
+			b.wantQuiet(who)
+		})
+	}
+}

@@ -30,7 +30,7 @@ func (p *employeePass) share(ctx context.Context) error {
 		return nil // gone, and the fill makes another
 	}
 	if err == nil {
-		err = p.presentShown(ctx)
+		err = p.rulesShown(ctx)
 	}
 	if err != nil {
 		return err

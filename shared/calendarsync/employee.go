@@ -31,8 +31,10 @@ const (
 	ReasonPurged         Reason = "purged"          // an admin deleted everything
 	ReasonUndecided      Reason = "undecided"       // an admin has to say whose the calendars are that were found
 	ReasonCalendarGone   Reason = "calendar-gone"   // Google says that the calendar does not exist
-	ReasonShareLowered   Reason = "share-lowered"   // Google lets the employee see busy times only
-	ReasonMarkUnreadable Reason = "mark-unreadable" // Google does not give marks back
+	// ReasonCalendarUnreachable: Google keeps the calendar from this client, though it exists.
+	ReasonCalendarUnreachable Reason = "calendar-out-of-reach"
+	ReasonShareLowered        Reason = "share-lowered"   // Google lets the employee see busy times only
+	ReasonMarkUnreadable      Reason = "mark-unreadable" // Google does not give marks back
 )
 
 // DecideEmployee judges whether an employee is to have a calendar. vouched is whether a
