@@ -58,6 +58,9 @@ func (w *world) connect() {
 		if err != nil {
 			return false, p, err
 		}
+		if p.status == http.StatusConflict {
+			return false, p, w.bringWithinReach()
+		}
 		switch p.at.Query().Get("connected") {
 		case "unqueued":
 			return w.press(b, p, "/run", "queued")
@@ -224,33 +227,44 @@ func (w *world) invite(n int) error {
 
 // rebuild has an employee's calendar emptied and filled again.
 func (w *world) rebuild(n int) error {
+	return w.onOne("rebuild", n, func(e store.EmployeeRecord) bool {
+		return e.State == store.StateActive && e.Calendar != nil && e.Calendar.ID != "" && e.Calendar.GoneSince.IsZero()
+	})
+}
+
+// replace has another calendar made in the place of one that Google denies, at once.
+func (w *world) replace(n int) error {
+	return w.onOne("replace", n, func(e store.EmployeeRecord) bool { return e.MayReplace() })
+}
+
+// onOne has something done with the calendar of one employee, among those of whom wanted
+// says so, which the console asks about first.
+func (w *world) onOne(action string, n int, wanted func(store.EmployeeRecord) bool) error {
 	who := int64(0)
-	w.act("rebuild a calendar", func(b *browser) (bool, *page, error) {
+	w.act(action+" a calendar", func(b *browser) (bool, *page, error) {
 		p, err := b.open(peoplePage)
 		if err != nil || p.status != http.StatusOK || p.at.Host != consoleHost {
 			return false, p, err
 		}
 		if who == 0 {
-			who = w.somebody(p, n, func(e store.EmployeeRecord) bool {
-				return e.State == store.StateActive && e.Calendar != nil && e.Calendar.ID != "" && e.Calendar.GoneSince.IsZero()
-			})
+			who = w.somebody(p, n, wanted)
 		}
 		if who == 0 {
 			return true, p, nil
 		}
-		path := fmt.Sprintf("%s/%d/rebuild", peoplePage, who)
+		path := fmt.Sprintf("%s/%d/%s", peoplePage, who, action)
 		if p, err = b.open(path); err != nil || p.status != http.StatusOK {
 			return false, p, err
 		}
-		w.note("the admin has the calendar of %d rebuilt", who)
-		w.auditor.Allow(fmt.Sprintf("rebuild/%d", who))
+		w.note("the admin says: %s the calendar of %d", action, who)
+		w.auditor.Allow(fmt.Sprintf("%s/%d", action, who))
 		f, ok := p.form(path)
 		if !ok {
 			return false, p, nil
 		}
 		p, err = b.press(f)
 		done := err == nil && p.queued()
-		// It may have been deleted meanwhile.
+		// It may have been deleted, or shown, meanwhile.
 		return done || err == nil && p.status == http.StatusConflict, p, err
 	})
 	if who == 0 {

@@ -223,6 +223,8 @@ func (w *world) applyAdmin(s Step) error {
 		return w.rebuild(s.N[0])
 	case AdminPurge:
 		return w.purge(s)
+	case AdminReplace:
+		return w.replace(s.N[0])
 	case AdminRun:
 		return w.runAll()
 	case AdminConnect:
@@ -274,6 +276,11 @@ func (w *world) loseDatabase() error {
 		if time.Since(c.Created) <= max(w.setup.Google.CalendarListDelay, w.setup.Google.Ways.ListDelayUpTo) {
 			return errNothingToDo
 		}
+	}
+	if w.setup.Google.Ways.StaleRows != 0 && len(w.calendars()) == 0 {
+		// Rows of deleted calendars alone look like another client's, and connecting is
+		// refused until they are gone (rule 3.7).
+		return errNothingToDo
 	}
 	if err := w.keepActivity(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ const organisation = "provider.example"
 // Generate has drawn for each history.
 func DrawnRows() []string {
 	return []string{
-		"G1", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G14", "G15",
+		"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G13", "G14", "G15",
 		"E1", "E2", "E3", "E4", "E5", "E6", "E8",
 	}
 }
@@ -125,6 +126,43 @@ func (w *world) inviteOutside() {
 			w.fail(err)
 		}
 	}
+}
+
+// giveReachBack ends it in some histories that a client's calendars are out of its reach: for
+// one that is refused with 403, which nobody can help, in all.
+func (w *world) giveReachBack() {
+	if lost := w.setup.Google.Ways.ReachLost; lost == http.StatusForbidden || lost != 0 && w.dice.chance(500, "reach") {
+		w.fail(w.google.RegainReach(account))
+	}
+}
+
+// replaceUnreachable has every calendar replaced that Google keeps out of the product's reach.
+func (w *world) replaceUnreachable() {
+	if w.setup.Google.Ways.ReachLost == 0 {
+		return
+	}
+	for n := range w.erp.Employees() {
+		if err := w.replace(n); err != nil && !errors.Is(err, errNothingToDo) {
+			w.fail(err)
+		}
+	}
+}
+
+// bringWithinReach has the owner delete the calendars that are out of the product's reach:
+// without a database it is not connected before that, and its page says so (rule 3.7). Where
+// the rows of deleted ones stay, that is no help, and somebody at Google has to mend it.
+func (w *world) bringWithinReach() error {
+	if w.setup.Google.Ways.StaleRows != 0 {
+		return w.google.RegainReach(account)
+	}
+	for _, c := range w.calendars() {
+		if c.OutOfReach {
+			if err := w.google.DeleteCalendar(c.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // mendAllButTasks ends what somebody spoiled in the ERP, but for tasks: those may stay

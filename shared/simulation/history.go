@@ -54,6 +54,7 @@ const (
 	AdminInvite   Kind = "admin.invite"
 	AdminRebuild  Kind = "admin.rebuild"
 	AdminPurge    Kind = "admin.purge"
+	AdminReplace  Kind = "admin.replace" // a calendar that Google denies
 	// The account's owner, at Google.
 	OwnerEdit     Kind = "owner.edit"
 	OwnerMove     Kind = "owner.move"
@@ -184,7 +185,7 @@ func weights() []weight {
 		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
 		{PersonsMove, 2}, {ERPBadRecord, 15}, {CatalogueOdd, 10},
 		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminSync, 15}, {AdminRun, 6}, {AdminConnect, 3},
-		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2},
+		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2}, {AdminReplace, 8},
 		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerMoveTo, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
 		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},
 		{Wait, 60}, {Poll, 10}, {Reconcile, 15},
@@ -198,7 +199,7 @@ func aided(k Kind) bool {
 	what, _, _ := strings.Cut(string(k), ".")
 	switch k {
 	case Reconcile, Wipe, FaultERP, ERPBadRecord, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect,
-		AdminDrop, AdminReopen, AdminRebuild, AdminPurge:
+		AdminDrop, AdminReopen, AdminRebuild, AdminPurge, AdminReplace:
 		return true
 	}
 	return what == "owner" || what == "catalogue"

@@ -212,6 +212,7 @@ func (w *world) comeToRest() {
 	w.erp.ClearFaults()
 	w.mendAllButTasks()
 	w.allowOutside()
+	w.giveReachBack()
 	w.calm.Store(true)
 	for n := range w.slots {
 		i := w.slot(n)
@@ -313,6 +314,7 @@ func (w *world) untilNothingDue(end time.Time, atLeast int) bool {
 			// What is held waits for an admin, who looks at it once a day.
 			w.decideHeld(heldConfirm)
 			w.inviteOutside()
+			w.replaceUnreachable()
 			began = time.Now()
 		}
 		if !w.idle() {

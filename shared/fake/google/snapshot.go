@@ -16,7 +16,9 @@ type CalendarSnapshot struct {
 	// calendar, empty if made by hand or primary.
 	Owner, ClientID  string
 	Primary, Deleted bool
-	Created          time.Time
+	// OutOfReach: the client that made it cannot use it any more (G13).
+	OutOfReach bool
+	Created    time.Time
 	// Rules has every rule that ever was, removed ones with role "none".
 	Rules []RuleSnapshot
 	// Live and Cancelled count events.
@@ -60,7 +62,7 @@ func (s *Server) Calendars() []CalendarSnapshot {
 	out := make([]CalendarSnapshot, 0, len(s.calOrder))
 	for _, cal := range s.calOrder {
 		c := CalendarSnapshot{ID: cal.id, Summary: cal.summary(), Description: str(cal.data, "description"), TimeZone: str(cal.data, "timeZone"),
-			Owner: cal.owner.Email, ClientID: cal.clientID, Primary: cal.primary, Deleted: cal.deleted, Created: cal.created, spelled: spelled}
+			Owner: cal.owner.Email, ClientID: cal.clientID, Primary: cal.primary, Deleted: cal.deleted, OutOfReach: cal.outOfReach, Created: cal.created, spelled: spelled}
 		for _, r := range cal.ruleOrder {
 			c.Rules = append(c.Rules, r.snapshot())
 		}

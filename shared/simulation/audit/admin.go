@@ -174,6 +174,13 @@ func (a *Auditor) rebuilds(employee int64) bool {
 	return a.w.Now().Sub(since) <= longestPause
 }
 
+// replacedByAdmin reports whether an admin asked for another calendar in the place of this
+// one, which Google denied (rule 3.9), at most so long ago that it may not be made yet.
+func (a *Auditor) replacedByAdmin(c *trackedCalendar) bool {
+	asked := a.allowed[keyOf("replace", int64(c.mark.Employee))]
+	return len(asked) > 0 && a.within(asked[len(asked)-1], longestPause) && a.within(c.denied, longestPause)
+}
+
 // askedForBySettings reports whether something goes because an admin saved settings within the
 // last day under which it is not to be there, and was under those before (rule 4.14). The
 // console shows what a save does before it does it, so that this is no accident.

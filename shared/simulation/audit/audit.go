@@ -207,7 +207,8 @@ func (a *Auditor) Settings(s calendarsync.Settings) {
 }
 
 // Allow notes what an admin allowed: held keys ("tasks/12", "employees/5"), one more
-// invitation ("invite/5"), a rebuild ("rebuild/5").
+// invitation ("invite/5"), a rebuild ("rebuild/5"), a new calendar in the place of one that
+// Google denies ("replace/5").
 func (a *Auditor) Allow(keys ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -71,7 +71,7 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 	}
 	if a.tenant != "" && a.tenant != c.mark.Tenant {
 		for _, other := range a.order {
-			if other != c && !other.deleted && other.marked && other.ours() && other.mark.Tenant != c.mark.Tenant {
+			if other != c && !other.deleted && !other.unreachable && other.marked && other.ours() && other.mark.Tenant != c.mark.Tenant {
 				v.Rule = RuleMark
 				a.report(v, "a new tenant, although calendar %s bears the old one", other.id)
 				break
@@ -98,7 +98,7 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 			continue
 		}
 		// Beside a retiring one, a new one is right (rule 5.2).
-		if a.cleared(other) {
+		if a.cleared(other) || a.replacedByAdmin(other) || other.unreachable && other.mark.Tenant != c.mark.Tenant {
 			continue
 		}
 		if g, _ := a.personGrounds(v.Employee, other.made, other.sharedWith()...); g == none {
@@ -133,7 +133,7 @@ func (a *Auditor) checkFrom(c *trackedCalendar, v Violation) {
 	for _, other := range a.order {
 		// One that a stopped purge had deleted unnoticed is replaced like one deleted by hand.
 		if other != c && other.mark.Employee == c.mark.Employee &&
-			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.proved.IsZero()) &&
+			(other.deleted && (other.byHand || a.purgedSince(other.made)) || !other.proved.IsZero() || a.replacedByAdmin(other)) &&
 			other.mark.From.Equal(c.mark.From) {
 			return
 		}
@@ -177,7 +177,7 @@ func (a *Auditor) deletedCalendar(c *trackedCalendar, before trackedCalendar, v 
 		a.report(v, "the calendar was deleted: %s", why)
 	}
 	a.checkKept(v, keyOf("employees", v.Employee))
-	a.count(RuleCalendar, !a.purging() && !a.cleared(c), v, keyOf("employees", v.Employee))
+	a.count(RuleCalendar, !a.purging() && !a.cleared(c) && !a.replacedByAdmin(c), v, keyOf("employees", v.Employee))
 	a.deletedUnshared(c, v)
 }
 

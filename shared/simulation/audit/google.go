@@ -32,6 +32,10 @@ type trackedCalendar struct {
 	falselyGone time.Time
 	// gone is what Google has said of its absence since it last showed it.
 	gone looks
+	// unreachable: Google denies it to the product without any fault, although it exists (G13).
+	unreachable bool
+	// denied is when an answer last said that it is gone.
+	denied time.Time
 	// proved is when that last proved that it is gone (rule 3.9), as far as can be known.
 	proved time.Time
 	// listed reports whether a list of the account's calendars has ever named it, named
@@ -235,9 +239,17 @@ type looks struct {
 // Google's own error counts; a page in its place says nothing.
 func (a *Auditor) noteLook(c *trackedCalendar, r fakegoogle.Request) {
 	list, get := r.Method == "calendar.events.list", r.Method == "calendar.calendars.get"
+	if list || get {
+		c.unreachable = !c.deleted && r.Fault == "" && (r.Status == http.StatusNotFound || r.Status == http.StatusForbidden)
+	}
 	switch {
+	case r.Method == "calendar.acl.list":
+		if r.Status == http.StatusOK && r.Fault == "" {
+			c.gone = looks{} // what has rules exists
+		}
 	case !list && !get:
 	case r.Status == http.StatusNotFound && r.Reason == "notFound", r.Status == http.StatusGone && r.Reason == "deleted":
+		c.denied = a.w.Now()
 		c.gone.list, c.gone.get = c.gone.list || list, c.gone.get || get
 		if !c.gone.list || !c.gone.get {
 			return

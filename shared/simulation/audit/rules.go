@@ -108,6 +108,8 @@ func (a *Auditor) checkUnshared(c *trackedCalendar, rule fakegoogle.RuleSnapshot
 		// A retiring calendar loses its share even if the old address comes back.
 		if earlier, _ := a.personGrounds(v.Employee, c.made, rule.Value); earlier != none {
 			g = earlier
+		} else if a.replacedByAdmin(c) {
+			g = explicit
 		} else {
 			g, why = a.replaced(c, why)
 		}

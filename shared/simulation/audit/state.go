@@ -135,9 +135,10 @@ func (j judgement) reader(c *trackedCalendar, address string) *trackedRule {
 }
 
 // unwanted judges a calendar that ought not to be there. It may wait for an admin where
-// the day's deletions have reached what the guard grants (rules 4.3 and 4.4).
+// the day's deletions have reached what the guard grants (rules 4.3 and 4.4), and stays where
+// Google does not let the product delete it.
 func (j judgement) unwanted(c *trackedCalendar, v Violation, explicit bool) {
-	if d := j.a.deletions[RuleCalendar]; d.most < d.least {
+	if d := j.a.deletions[RuleCalendar]; d.most < d.least && !c.unreachable {
 		j.a.report(v, "the calendar ought not to be there")
 	}
 	if !explicit {
