@@ -45,6 +45,7 @@ func shownPages() []shownPage {
 		{"settings-preview", "/settings", (*world).runs},
 		{"settings-plan", "/settings", (*world).runs},
 		{"settings-unsure", "/settings", (*world).runs},
+		{"settings-counting", "/settings/plan", (*world).counts},
 		{"setup-first", "/setup", func(*world) {}},
 		{"setup-ready", "/setup", func(w *world) { w.connectAccount(); w.chosen() }},
 		{"setup-blind", "/setup", func(w *world) { w.erp.err = errDown }},

@@ -150,6 +150,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("POST /settings", h.action(planned(h.saveSettings)))
 	mux.HandleFunc("POST /settings/apply", h.action(planned(h.applySettings)))
 	mux.HandleFunc("POST /settings/edit", h.action(planned(h.editSettings)))
+	mux.HandleFunc("GET /settings/plan", h.page(planned(h.showCounted)))
 	mux.HandleFunc("GET /setup", h.page(planned(h.showSetup)))
 	mux.HandleFunc("POST /setup", h.action(planned(h.startSetup)))
 	mux.HandleFunc("GET /settings/history", h.page(h.showHistory))

@@ -88,6 +88,7 @@ type view struct {
 	Menu        string // the entry of the main menu; "" is that of Page
 	Session     *signin.Session
 	Body        any
+	Again       bool // the page loads itself again until it is another
 
 	// Set by show.
 	Flash                     *notice // what came of an action, said once

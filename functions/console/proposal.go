@@ -20,7 +20,6 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // namedMost is how many people a plan names at each of its points.
@@ -49,6 +48,8 @@ type proposal struct {
 	// next are the settings as typed. Applying the first ones also confirms them (rule 4.7).
 	next calendarsync.Settings
 	erp  knownERP
+	// afresh: it was proposed just now, and what was counted for the same before is of no use.
+	afresh bool
 }
 
 // applied are the settings that applying the plan puts in force.
@@ -73,14 +74,16 @@ type planView struct {
 	First, Connected bool
 	// Moved: it is another than was shown before. Unsure: what has to be confirmed was not.
 	Moved, Unsure bool
-	Lines         []planLine
-	Asks          []string
-	Changes       []difference
-	Button        string
-	Preview       *preview
-	Settings      string
-	Version       int64
-	Hash          string
+	// Enough: what joins is not to be counted to the end.
+	Enough   bool
+	Lines    []planLine
+	Asks     []string
+	Changes  []difference
+	Button   string
+	Preview  *preview
+	Settings string
+	Version  int64
+	Hash     string
 }
 
 // planLine is one thing that a save would do. Level is "bad" for what is lost.
@@ -92,11 +95,12 @@ type planLine struct {
 
 // propose shows what saving would do, or saves at once what changes nothing that exists.
 func (h *handler) propose(w http.ResponseWriter, r *http.Request, s signin.Session, p proposal) {
+	p.afresh = true
 	made, err := h.makePlan(r.Context(), p)
 	switch {
 	case err != nil:
 		h.trouble(w, r, "count what the settings would do", err)
-	case !made.Changes() && len(asks(h.texts(r), p, made)) == 0 && !p.first():
+	case made.uncounted == nil && !made.Changes() && len(asks(h.texts(r), p, made.Plan)) == 0 && !p.first():
 		h.keepSettings(w, r, s, p.saved.Version, p.next, nil)
 	default:
 		h.showPlan(w, r, http.StatusOK, s, p, made, planView{})
@@ -110,24 +114,40 @@ func (p proposal) basis() plan.Basis {
 		ByStore: p.erp.err != nil || !plan.NeedsCards(now, next)}
 }
 
+// madePlan is a plan, and the count that has to be gone on with before its numbers are known;
+// nil for none.
+type madePlan struct {
+	plan.Plan
+	uncounted *counting
+}
+
 // makePlan reads what a plan rests on, and makes it.
-func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
+func (h *handler) makePlan(ctx context.Context, p proposal) (made madePlan, err error) {
 	b, next := p.basis(), p.applied()
-	var err error
 	if b.Employees, err = h.Store.Employees(ctx); err != nil {
-		return plan.Plan{}, err
+		return made, err
 	}
 	if b.TaskCount, err = h.Store.CountTasks(ctx); err != nil {
-		return plan.Plan{}, err
+		return made, err
 	}
-	made, err := plan.Make(b)
-	if err != nil {
+	if made.Plan, err = plan.Make(b); err != nil {
 		return made, err
 	}
 	losing := slices.Concat(made.Deleted, made.Leaving)
+	all := plan.NeedsTasks(p.saved.Before, next) || len(losing) > mostAskedFor
 	switch {
-	case plan.NeedsTasks(p.saved.Before, next) || len(losing) > mostAskedFor:
-		b.Tasks, err = h.Store.AllTasks(ctx)
+	case all && b.TaskCount > mostAtOnce:
+		known, err := h.countFor(ctx, p, made.Hash())
+		if err != nil {
+			return made, err
+		}
+		if known == nil || known.Events == nil || !known.eventsDone() {
+			made.uncounted = &counting{Events: made.NewCount(), Records: b.TaskCount}
+			return made, nil
+		}
+		b.Counted = known.Events
+	case all:
+		b.Tasks, err = h.Store.TasksAfter(ctx, 0, mostAtOnce)
 	case len(losing) > 0:
 		b.Tasks, err = h.tasksOf(ctx, losing)
 	default:
@@ -136,55 +156,8 @@ func (h *handler) makePlan(ctx context.Context, p proposal) (plan.Plan, error) {
 	if err != nil {
 		return made, err
 	}
-	return plan.Make(b)
-}
-
-// joining is what of the ERP's tasks gets an event: by person, or only how many tasks are in
-// question, where there are too many to read for a page.
-type joining struct {
-	people []plan.Person
-	tasks  int
-	known  bool // the ERP said so
-}
-
-// mostJoining is how many of the ERP's tasks are read for a page.
-const mostJoining = 200
-
-// joining counts what joins. The answer is for the reader only: nothing is decided by it, so
-// that a slow ERP costs its lines and not the page.
-func (h *handler) joining(ctx context.Context, p proposal, made plan.Plan) joining {
-	if p.erp.err != nil {
-		return joining{}
-	}
-	b := p.basis()
-	states := made.JoiningStates(b)
-	if len(states) == 0 {
-		return joining{}
-	}
-	ctx, cancel := context.WithTimeout(ctx, erpDeadline)
-	defer cancel()
-	ids, err := h.ERP.ListTasks(ctx, userside.TaskFilter{States: states})
-	if err != nil {
-		h.Log.WarnContext(ctx, "the tasks that would join could not be counted", "error", err)
-		return joining{}
-	}
-	j := joining{tasks: len(ids), known: true}
-	if len(ids) == 0 || len(ids) > mostJoining {
-		return j
-	}
-	readings, err := h.ERP.TasksWith(ctx, ids, calendarsync.Extras{})
-	if err == nil {
-		b.Employees, err = h.Store.Employees(ctx)
-	}
-	if err == nil {
-		j.people, err = plan.Joining(b, made, readings, h.Now())
-	}
-	if err != nil {
-		h.Log.WarnContext(ctx, "the tasks that would join could not be read", "error", err)
-		return j
-	}
-	j.tasks = 0
-	return j
+	made.Plan, err = plan.Make(b)
+	return made, err
 }
 
 // mostAskedFor is of how many people the tasks are read one by one; of more it is cheaper to
@@ -208,7 +181,20 @@ func (h *handler) tasksOf(ctx context.Context, people []plan.Person) ([]store.Ta
 }
 
 // showPlan shows the page.
-func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s signin.Session, p proposal, made plan.Plan, v planView) {
+func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s signin.Session, p proposal, made madePlan, v planView) {
+	if made.uncounted != nil {
+		h.beginCount(w, r, p, made, made.uncounted)
+		return
+	}
+	joins, err := h.joining(r.Context(), p, made)
+	if err != nil {
+		h.trouble(w, r, "count what joins", err)
+		return
+	}
+	if joins.begun != nil && !v.Enough {
+		h.beginCount(w, r, p, made, joins.begun)
+		return
+	}
 	text, err := settings.Encode(p.next)
 	if err != nil {
 		h.trouble(w, r, "write the settings", err)
@@ -223,11 +209,11 @@ func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s
 	}
 	c := h.locale(r, p.next.TimeZone)
 	v.First, v.Connected = p.first(), account.Connected
-	v.Lines, v.Asks = planLines(c, p, made, h.joining(r.Context(), p, made)), asks(c.Texts, p, made)
+	v.Lines, v.Asks = planLines(c, p, made.Plan, joins), asks(c.Texts, p, made.Plan)
 	if p.saved.Version > 0 {
 		v.Changes = differences(c.Texts, p.next, p.saved.Settings)
 	}
-	v.Button = applyWords(c.Texts, made)
+	v.Button = applyWords(c.Texts, made.Plan)
 	if p.erp.err == nil {
 		v.Preview = h.preview(r.Context(), c, p.next, p.erp)
 	}
@@ -258,12 +244,14 @@ func (h *handler) applySettings(w http.ResponseWriter, r *http.Request, s signin
 	switch {
 	case err != nil:
 		h.trouble(w, r, "count what the settings would do", err)
+	case made.uncounted != nil:
+		h.showPlan(w, r, http.StatusOK, s, p, made, planView{})
 	case made.Hash() != r.PostForm.Get("plan"):
 		h.showPlan(w, r, http.StatusConflict, s, p, made, planView{Moved: true})
-	case len(asks(h.texts(r), p, made)) > 0 && r.PostForm.Get("sure") == "":
+	case len(asks(h.texts(r), p, made.Plan)) > 0 && r.PostForm.Get("sure") == "":
 		h.showPlan(w, r, http.StatusUnprocessableEntity, s, p, made, planView{Unsure: true})
 	default:
-		h.keepSettings(w, r, s, seen, p.applied(), recorded(made))
+		h.keepSettings(w, r, s, seen, p.applied(), recorded(made.Plan))
 	}
 }
 

@@ -281,8 +281,8 @@ func TestEarlierSettingsAreRestoredAfterAPlan(t *testing.T) {
 	}
 }
 
-// TestWhatJoinsIsCountedFromTheERP: a role more is said by the events that it brings, or by the
-// number of tasks where there are too many to read for a page; a slow ERP costs the line only.
+// TestWhatJoinsIsCountedFromTheERP: a role more is said by the events that it brings, counted in
+// parts where there are too many tasks to read for a page; a slow ERP costs the line only.
 func TestWhatJoinsIsCountedFromTheERP(t *testing.T) {
 	w, b := running(t)
 	w.erp.tasks = map[calendarsync.TaskID]calendarsync.TaskReading{}
@@ -296,7 +296,10 @@ func TestWhatJoinsIsCountedFromTheERP(t *testing.T) {
 	add(1, 12)
 	wantIn(t, b.change("shown_roles", "1,2,3").body, "12 events of 1 person are made", "<li>Bohdan: 12 events</li>", "Open tasks in these states get an event: “Done”.")
 	add(13, 300)
-	wantIn(t, b.change("shown_roles", "1,2,3").body, "At most 300 open tasks get events")
+	p := b.change("shown_roles", "1,2,3")
+	wantIn(t, p.body, "Counting the events that would be made…", "200 of 300 tasks", `<noscript><meta http-equiv="refresh" content="2"></noscript>`)
+	wantIn(t, b.get("/settings/plan?enough").body, "At most 300 open tasks get events")
+	wantIn(t, b.get("/settings/plan").body, "300 events of 1 person are made", "<li>Bohdan: 300 events</li>")
 	w.erp.tasks = nil
 	wantIn(t, b.change("shown_roles", "1,2,3").body, "More tasks may be shown; at present there are none")
 }

@@ -61,7 +61,14 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 			h.trouble(w, r, "count what the settings would do", err)
 			return
 		}
-		v.Lines = planLines(c, p, made, h.joining(r.Context(), p, made))
+		joins, err := h.joining(r.Context(), p, made)
+		if err != nil {
+			h.trouble(w, r, "count what joins", err)
+			return
+		}
+		if made.uncounted == nil {
+			v.Lines = planLines(c, p, made.Plan, joins)
+		}
 		v.Preview = h.preview(r.Context(), c, saved.Settings, erp)
 	}
 	h.show(w, r, http.StatusOK, view{Page: "setup", Menu: "overview", Title: c.T("setup.title"), Session: &s, Body: v})
@@ -74,7 +81,7 @@ func (h *handler) startSetup(w http.ResponseWriter, r *http.Request, s signin.Se
 	if !ok {
 		return
 	}
-	p := proposal{saved: saved, next: saved.Settings, erp: h.readERP(r)}
+	p := proposal{saved: saved, next: saved.Settings, erp: h.readERP(r), afresh: true}
 	faults := slices.Concat(saved.Faults, settings.Check(saved.Settings), checkAgainstERP(saved, saved.Settings, p.erp))
 	if len(faults) > 0 {
 		h.form(w, r, http.StatusUnprocessableEntity, s, saved, typedFrom(saved.Settings), faults, p.erp, settingsView{NotSaved: true})

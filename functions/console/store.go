@@ -54,8 +54,7 @@ type failureStore interface {
 type planStore interface {
 	// CountTasks counts the tasks on record.
 	CountTasks(ctx context.Context) (int, error)
-	// AllTasks lists all tasks' records by id.
-	AllTasks(ctx context.Context) ([]store.TaskRecord, error)
+	countingStore
 }
 
 // heldStore lets an admin decide what the delete guard holds.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,6 +77,18 @@ func (c locale) about(t time.Time) string {
 		form = "15:04"
 	}
 	return c.T("time.about", "At", t.Format(form))
+}
+
+// figure is a number with its thousands apart.
+func (c locale) figure(n int) string {
+	digits, apart := strconv.Itoa(n), "\u00a0"
+	if c.Language == i18n.Default {
+		apart = ","
+	}
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + apart + digits[at:]
+	}
+	return digits
 }
 
 // causeWords says what made a pass: a notification, the poll, the nightly check.

@@ -31,9 +31,11 @@ type Basis struct {
 	Cards   map[calendarsync.EmployeeID]calendarsync.EmployeeReading
 	ByStore bool
 	// Employees and Tasks are the records: of all tasks where NeedsTasks says so, else at least
-	// of those whose calendar goes. TaskCount is how many tasks there are on record.
+	// of those whose calendar goes. Counted, where it is set, is what they came to, in their
+	// place. TaskCount is how many tasks there are on record.
 	Employees []store.EmployeeRecord
 	Tasks     []store.TaskRecord
+	Counted   *Count
 	TaskCount int
 }
 
@@ -139,7 +141,7 @@ func Make(b Basis) (Plan, error) {
 	if !b.Next.Acts() {
 		return p, nil
 	}
-	m := maker{Basis: b, rules: rules, records: recordsOf(b.Employees), staying: map[int64]store.EmployeeRecord{}, going: map[int64]int{}}
+	m := maker{Basis: b, rules: rules, records: recordsOf(b.Employees), staying: map[int64]store.EmployeeRecord{}}
 	for _, id := range m.everybody() {
 		m.person(&p, id)
 	}
@@ -168,9 +170,7 @@ type maker struct {
 	Basis
 	rules   *calendarsync.Rules
 	records map[calendarsync.EmployeeID]store.EmployeeRecord
-	// staying keep their calendar; going is how many events go with a calendar, by employee.
-	staying map[int64]store.EmployeeRecord
-	going   map[int64]int
+	staying map[int64]store.EmployeeRecord // who keep their calendar
 }
 
 // everybody lists whom the ERP or the records know, ascending.
@@ -243,7 +243,6 @@ func (m *maker) isMadeAnyway(reading calendarsync.EmployeeReading, rec store.Emp
 // loses sorts one who has a calendar and is to have none by what takes it: these settings, or
 // the ERP.
 func (m *maker) loses(p *Plan, one Person, reading calendarsync.EmployeeReading, rec store.EmployeeRecord) {
-	m.going[rec.ID] = 0
 	unbound := one.Reason == calendarsync.ReasonUnbound || one.Reason == calendarsync.ReasonBindingMissing
 	if m.Before != nil {
 		verdict, _ := calendarsync.DecideEmployee(*m.Before, reading, rec.Vouched)
@@ -320,33 +319,19 @@ func (m *maker) events(p *Plan) {
 	if rewrites(m.Before, m.Next) && len(m.staying) > 0 {
 		p.Rewritten = m.TaskCount
 	}
-	lost := map[int64]int{}
-	for _, t := range m.Tasks {
-		for _, id := range t.Mapped() {
-			mapping, _ := t.Mapping(id)
-			if mapping.State != store.MappingLive {
-				continue
-			}
-			if _, goes := m.going[id]; goes {
-				m.going[id]++
-				continue
-			}
-			rec, stays := m.staying[id]
-			switch {
-			case !stays || rec.Calendar.Epoch != mapping.Epoch:
-			case slices.Contains(p.States, calendarsync.StateID(mapping.StateID)),
-				p.Divisions && mapping.Via == calendarsync.ViaDivision:
-				lost[id]++
-			}
-		}
+	counted := m.Counted
+	if counted == nil {
+		counted = p.NewCount()
+		counted.Add(m.Tasks)
 	}
-	for id, n := range lost {
-		one := Person{ID: calendarsync.EmployeeID(id), Name: m.name(id), Events: n}
-		p.Emptied = append(p.Emptied, one)
+	for id, rec := range m.staying {
+		if n := counted.Hidden[inCalendar(id, rec.Calendar.Epoch)]; n > 0 {
+			p.Emptied = append(p.Emptied, Person{ID: calendarsync.EmployeeID(id), Name: m.name(id), Events: n})
+		}
 	}
 	for _, list := range [][]Person{p.Deleted, p.Leaving} {
 		for i := range list {
-			list[i].Events = m.going[int64(list[i].ID)]
+			list[i].Events = counted.Live[int64(list[i].ID)]
 		}
 	}
 }

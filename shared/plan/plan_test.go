@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strconv"
@@ -171,6 +172,36 @@ func TestWhatASaveWouldDo(t *testing.T) {
 	}
 }
 
+// TestACountInPartsIsThatOfAllAtOnce: records are counted some at a time, with JSON in between.
+func TestACountInPartsIsThatOfAllAtOnce(t *testing.T) {
+	b := company(inForce())
+	b.Next.ShownRoles, b.Next.BindingField = b.Next.ShownRoles[:1], boxField
+	at, err := plan.Make(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := at.NewCount()
+	for _, task := range b.Tasks {
+		kept, err := json.Marshal(count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count = new(plan.Count)
+		if err := json.Unmarshal(kept, count); err != nil {
+			t.Fatal(err)
+		}
+		count.Add([]store.TaskRecord{task})
+	}
+	want := summary(at)
+	b.Tasks, b.Counted = nil, count
+	if at, err = plan.Make(b); err != nil {
+		t.Fatal(err)
+	}
+	if got := summary(at); !reflect.DeepEqual(got, want) || at.EventsDeleted() == 0 {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 func TestWhatThePlanLetsGo(t *testing.T) {
 	b := company(inForce())
 	b.Next.BindingField, b.Next.ShownRoles = boxField, []calendarsync.RoleID{roleOpen}
@@ -241,12 +272,23 @@ func TestWhatJoins(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			people, err := plan.Joining(b, p, tasks, time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC))
-			if err != nil {
-				t.Fatal(err)
+			joining := p.NewJoining(b, time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC))
+			for id, reading := range tasks {
+				// In parts, each of which begins from what was kept of the one before.
+				kept, err := json.Marshal(joining)
+				if err != nil {
+					t.Fatal(err)
+				}
+				joining = new(plan.Joining)
+				if err := json.Unmarshal(kept, joining); err != nil {
+					t.Fatal(err)
+				}
+				if err := joining.Add(b.Next, b.Catalogue, map[calendarsync.TaskID]calendarsync.TaskReading{id: reading}); err != nil {
+					t.Fatal(err)
+				}
 			}
 			var got []string
-			for _, one := range people {
+			for _, one := range joining.People() {
 				got = append(got, one.Name+" "+strconv.Itoa(one.Events))
 			}
 			if !slices.Equal(got, row.want) || (len(p.JoiningStates(b)) > 0) != (row.want != nil) {

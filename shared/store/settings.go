@@ -37,6 +37,35 @@ type SettingsPlan struct {
 	Rewritten int `firestore:"rewritten,omitempty" json:"rewritten,omitempty"`
 }
 
+// SettingsCount is the count, under way or done, of what settings concern that are not saved: a
+// page that shows their plan counts on each time it is looked at. There is one at a time.
+type SettingsCount struct {
+	// For are the settings as JSON text, and Version what was saved when they were proposed.
+	For     string `firestore:"for" json:"for"`
+	Version int64  `firestore:"version" json:"version"`
+	// Plan is the hash of the plan that it is for.
+	Plan string `firestore:"plan" json:"plan"`
+	// Progress is the counting page's own: JSON text.
+	Progress string    `firestore:"progress" json:"progress"`
+	At       time.Time `firestore:"at" json:"at"`
+}
+
+func settingsCountRef() Ref { return Ref{Settings, "count"} }
+
+// SettingsCount reads the count; found is false where nothing was counted yet.
+func (s *Store) SettingsCount(ctx context.Context) (rec SettingsCount, found bool, err error) {
+	return get[SettingsCount](ctx, s, "read the count for a plan", settingsCountRef())
+}
+
+// SaveSettingsCount replaces the count, dated by the database's clock.
+func (s *Store) SaveSettingsCount(ctx context.Context, rec SettingsCount) error {
+	return change(ctx, s, "save the count for a plan", settingsCountRef(), func(stored *SettingsCount, _ bool, now time.Time) effect {
+		*stored = rec
+		stored.At = now
+		return set
+	})
+}
+
 func settingsRef() Ref { return Ref{Settings, "current"} }
 
 // settingsVersionRef is where a version is kept for the history; the names sort by version.

@@ -343,6 +343,16 @@ func (s *Store) AllTasks(ctx context.Context) ([]TaskRecord, error) {
 	return query[TaskRecord](ctx, s, "list all tasks", Query{Collection: Tasks, Op: Every})
 }
 
+// TasksAfter lists the records of the tasks behind an id (0: from the first), by id, and at
+// most limit of them; none means that there are no more.
+func (s *Store) TasksAfter(ctx context.Context, id int64, limit int) ([]TaskRecord, error) {
+	q := Query{Collection: Tasks, Op: Every, Limit: limit}
+	if id > 0 {
+		q.After = TaskKey(id).ref().ID
+	}
+	return query[TaskRecord](ctx, s, fmt.Sprintf("list tasks after %d", id), q)
+}
+
 // CountTasks counts the tasks on record, without reading them.
 func (s *Store) CountTasks(ctx context.Context) (int, error) {
 	n, err := s.b.Count(ctx, Query{Collection: Tasks, Op: Every})

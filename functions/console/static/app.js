@@ -8,7 +8,7 @@
 "use strict";
 
 (() => {
-  const soonMs = 2000, quickMs = 15000, slowMs = 60000, quickTimes = 20, soonTimes = 60;
+  const untilMs = 500, soonMs = 2000, quickMs = 15000, slowMs = 60000, quickTimes = 20, soonTimes = 60;
   const outcomes = ["queued", "id", "connected", "saved"]; // said once; the same as in back.go
   const lasting = "table, form, [data-row], input, select, textarea";
   const live = () => [...document.querySelectorAll("[data-live][id]")];
@@ -19,6 +19,8 @@
   }
 
   function take(fresh) {
+    // A page that counts is loaded anew once it is done, and then is another.
+    if (document.querySelector("[data-until]") && !fresh.querySelector("[data-until]")) { location.reload(); return; }
     const before = alarms(document);
     for (const part of live()) {
       const next = fresh.getElementById(part.id);
@@ -54,6 +56,7 @@
   if (live().length > 0) {
     let times = 0, soon = 0;
     const pace = () => {
+      if (document.querySelector("[data-until]")) return untilMs;
       if (soon < soonTimes && document.querySelector('[data-live="soon"]')) { soon++; return soonMs; }
       return times < quickTimes ? quickMs : slowMs;
     };
