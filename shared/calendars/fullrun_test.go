@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/api/calendar/v3"
@@ -234,11 +235,17 @@ func TestNothingIsWrittenFromWhatWasReadBeforeTheLease(t *testing.T) {
 }
 
 // What a run without drift costs: Google is asked for one list of events and one of
-// rules a calendar, the ERP for each task once a message.
+// rules a calendar, the ERP for each task once a message. In a bubble, with a Google that
+// takes its time: else the machine's scheduler would decide how often two executors of one
+// task meet over it.
 func TestWhatAQuietNightCosts(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, quietNight)
+}
+
+func quietNight(t *testing.T) {
 	const people, each = 100, 10
-	b := newBench(t)
+	b := newBench(t, func(o *fakegoogle.Options) { o.Latency = 100 * time.Millisecond })
 	var names []string
 	for n := range people {
 		names = append(names, fmt.Sprintf("person%d", n))
@@ -252,7 +259,8 @@ func TestWhatAQuietNightCosts(t *testing.T) {
 	for _, id := range tasks[:50] {
 		must(t, b.erp.CloseTask(id))
 	}
-	night := func(id string) {
+	// night gives how many employees need another pass after it.
+	night := func(id string) int {
 		t.Helper()
 		b.clock.advance(24 * time.Hour)
 		b.google.ResetRequests()
@@ -272,18 +280,21 @@ func TestWhatAQuietNightCosts(t *testing.T) {
 		due, err := b.store.DueKeys(t.Context(), store.Employees, b.clock.Now().Add(time.Hour), people)
 		must(t, err)
 		t.Logf("%s: %d of %d employees need another pass", id, len(due), people)
-		if len(due) > people/10 {
-			t.Errorf("%s: their tasks were held by each other", id)
-		}
+		return len(due)
 	}
-	night("fill")
+	again := night("fill")
 	i.rest()
 	for _, id := range tasks[50:100] {
 		must(t, b.erp.CloseTask(id))
 	}
-	night("closed")
+	again += night("closed")
 	i.rest()
-	night("quiet")
+	if again > 2*people/10 {
+		t.Errorf("%d of %d passes that wrote have to be made again: their tasks were held by each other", again, 2*people)
+	}
+	if again := night("quiet"); again > 0 {
+		t.Errorf("%d employees need another pass, and nothing was written", again)
+	}
 	google, erp := map[string]int{}, map[string]int{}
 	for _, r := range b.google.Requests(fakegoogle.Filter{Method: "calendar.*"}) {
 		google[r.Method]++
