@@ -166,7 +166,8 @@ func TestAPlanOfALargeCompanyIsExact(t *testing.T) {
 }
 
 // TestPagesOfALargeCompanyAreLight shows each page of 1,000 employees and 20,000 tasks as it
-// travels: compressed, and made in time.
+// travels: compressed, and made in time, which is the processor's: what else the machine does
+// has no part in it.
 func TestPagesOfALargeCompanyAreLight(t *testing.T) {
 	var b store.Backend
 	w := newWorldOn(t, "https://site.test", func(now func() time.Time) store.Backend { b = memory.New(now); return b })
@@ -174,12 +175,12 @@ func TestPagesOfALargeCompanyAreLight(t *testing.T) {
 	browser := w.signedIn()
 	for _, path := range []string{"/", "/employees", "/employees?q=900", "/employees/8", "/held", "/failures", "/activity", "/connections", "/figures", "/settings", "/tasks/3", "/guide/uk"} {
 		best, size := time.Hour, 0
-		for range 5 { // the machine may be busy with something else
+		for range 5 { // the collector may be busy with what was before
 			r := browser.request(http.MethodGet, path, nil)
 			r.Header.Set("Accept-Encoding", "gzip")
-			began := time.Now()
+			began := processorTime(t)
 			p := browser.do(r)
-			best = min(best, time.Since(began))
+			best = min(best, processorTime(t)-began)
 			if p.status != http.StatusOK {
 				t.Fatalf("%s: %d", path, p.status)
 			}
