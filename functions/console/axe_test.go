@@ -71,9 +71,11 @@ func TestEverybodyCanUseEveryPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile := testenv.Profiles(t)
 	for _, p := range shownPages() {
 		t.Run(p.name, func(t *testing.T) {
-			ctx, w := inBrowser(t)
+			t.Parallel()
+			ctx, w := profile(t), newServedWorld(t)
 			if p.set == nil {
 				w.populate()
 			} else {
@@ -132,12 +134,17 @@ func pressed() map[string][][2]string {
 // inBrowser gives a world with a server, and a browser that has not been there yet.
 func inBrowser(t *testing.T) (context.Context, *world) {
 	t.Helper()
-	ctx := testenv.Browser(t)
+	return testenv.Browser(t), newServedWorld(t)
+}
+
+// newServedWorld makes a world with a server.
+func newServedWorld(t *testing.T) *world {
+	t.Helper()
 	var w *world
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.mux.ServeHTTP(rw, r) }))
 	t.Cleanup(server.Close)
 	w = newWorldAt(t, server.URL)
-	return ctx, w
+	return w
 }
 
 // do has the browser do something.

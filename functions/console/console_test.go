@@ -65,8 +65,8 @@ func TestStatusAPIRefusesInItsOwnForm(t *testing.T) {
 		status int
 	}{
 		{"no session", w.browser, http.StatusUnauthorized},
-		{"a session of somebody taken off the list", func() *browser { w.cfg.AdminEmails = []string{"new@example.com"}; return b }, http.StatusForbidden},
-		{"an expired session", func() *browser { w.cfg.AdminEmails = []string{admin}; w.wait(9 * time.Hour); return b }, http.StatusUnauthorized},
+		{"a session of somebody taken off the list", func() *browser { w.admit("new@example.com"); return b }, http.StatusForbidden},
+		{"an expired session", func() *browser { w.admit(admin); w.wait(9 * time.Hour); return b }, http.StatusUnauthorized},
 	} {
 		p := row.change().stay().get("/api/status")
 		var problem struct {
@@ -84,7 +84,7 @@ func TestAllowListHoldsAtEveryRequest(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn().stay()
 	token := b.csrf()
-	w.cfg.AdminEmails = []string{"somebody.else@example.com"}
+	w.admit("somebody.else@example.com")
 	for _, path := range []string{"/", "/settings", "/connect"} {
 		if p := b.get(path); p.status != http.StatusSeeOther || !strings.HasSuffix(p.header.Get("Location"), "/signin") {
 			t.Errorf("%s: %d", path, p.status)
@@ -583,7 +583,7 @@ func TestPathWithoutSlash(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn()
 	// A host that mounts at "/Console/" and strips all of it.
-	w.mux.Handle("/console", http.StripPrefix("/console", w.console()))
+	w.mux.Handle("/console", http.StripPrefix("/console", w.deployed()))
 	if p := b.get(w.base + "/console"); p.status != http.StatusOK || !strings.Contains(p.body, admin) {
 		t.Errorf("got %d", p.status)
 	}

@@ -365,4 +365,5 @@ func (w *world) answersAsAPI(ways fakeerp.Ways) {
 		w.t.Fatal(err)
 	}
 	w.deps.ERP = client
+	w.deploy()
 }

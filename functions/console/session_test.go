@@ -93,6 +93,7 @@ func TestASessionThatCannotBeLookedUpDoesNothing(t *testing.T) {
 	b := w.signedIn()
 	token := b.csrf()
 	w.deps.Store = silent{w.store}
+	w.deploy()
 	for _, path := range []string{"/", "/settings", "/connect"} {
 		if p := b.stay().get(path); p.status != http.StatusServiceUnavailable {
 			t.Errorf("%s: %d", path, p.status)
@@ -143,6 +144,7 @@ func TestTheSecondOfTwoTabsLandsInTheConsole(t *testing.T) {
 func TestASessionOnAnOriginOfItsOwn(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.ConsoleURL, w.cfg.OAuthURL = "https://console.test", "https://oauth.test"
+	w.deploy()
 	var cookies []*http.Cookie
 	get := func(path string) *http.Response {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -150,7 +152,7 @@ func TestASessionOnAnOriginOfItsOwn(t *testing.T) {
 			r.AddCookie(c)
 		}
 		rec := httptest.NewRecorder()
-		w.console().ServeHTTP(rec, r)
+		w.deployed().ServeHTTP(rec, r)
 		res := rec.Result()
 		for _, c := range res.Cookies() {
 			if !strings.HasPrefix(c.Name, "__Host-") || c.Path != "/" || !c.Secure || c.Domain != "" {

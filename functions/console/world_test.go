@@ -52,8 +52,9 @@ type world struct {
 	deps   console.Deps
 	mux    *http.ServeMux
 
-	mu  sync.Mutex
-	now time.Time
+	mu      sync.Mutex
+	now     time.Time
+	console http.Handler // the function, as it was deployed last
 }
 
 type outbox struct {
@@ -183,21 +184,34 @@ func newWorldOn(t *testing.T, base string, open func(now func() time.Time) store
 	w.mux = http.NewServeMux()
 	w.mux.Handle("/oauth/", http.StripPrefix("/oauth", other))
 	w.mux.Handle("/google/", http.StripPrefix("/google", w.google))
-	w.mux.Handle("/console/", http.StripPrefix("/console", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.console().ServeHTTP(rw, r) })))
+	w.mux.Handle("/console/", http.StripPrefix("/console", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.deployed().ServeHTTP(rw, r) })))
+	w.deploy()
 	return w
 }
 
-// console makes the function from the present configuration.
-func (w *world) console() http.Handler {
-	w.mu.Lock()
-	cfg := w.cfg
-	w.mu.Unlock()
-	h, err := console.New(cfg, w.deps)
+// deploy makes the function from cfg and deps: whoever changes them deploys.
+func (w *world) deploy() {
+	w.t.Helper()
+	h, err := console.New(w.cfg, w.deps)
 	if err != nil {
-		w.t.Error(err)
-		return http.NotFoundHandler()
+		w.t.Fatal(err)
 	}
-	return h
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.console = h
+}
+
+func (w *world) deployed() http.Handler {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.console
+}
+
+// admit deploys the console for these admins.
+func (w *world) admit(admins ...string) {
+	w.t.Helper()
+	w.cfg.AdminEmails = admins
+	w.deploy()
 }
 
 // browser is an HTTP client with cookies whose network is the world.
