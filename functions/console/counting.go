@@ -98,8 +98,10 @@ func (h *handler) saveCount(ctx context.Context, rec store.SettingsCount, k *cou
 
 // countingView is the page of a count under way.
 type countingView struct {
-	Title, Text string
-	Done, Of    int
+	// Heading is the page's, Path its own, and Back where to go without it.
+	Heading, Path, Back, Menu string
+	Title, Text               string
+	Done, Of                  int
 	// Enough leads to the plan without the rest of the count; "" while that cannot be left out.
 	Enough string
 }
@@ -134,11 +136,14 @@ func (h *handler) showCounted(w http.ResponseWriter, r *http.Request, s signin.S
 		}
 	}
 	c := h.locale(r, next.TimeZone)
+	page := countingView{Heading: c.T("plan.title"), Menu: "settings", Path: planPath, Back: settingsPath}
 	switch {
 	case !k.eventsDone():
-		h.showCounting(w, r, s, countingView{Title: c.T("plan.counting.events"), Done: k.Counted, Of: max(k.Records, k.Counted)})
+		page.Title, page.Done, page.Of = c.T("plan.counting.events"), k.Counted, max(k.Records, k.Counted)
+		h.showCounting(w, r, s, page)
 	case !k.joiningDone() && !enough:
-		h.showCounting(w, r, s, countingView{Title: c.T("plan.counting.joining"), Done: k.Listed - len(k.Tasks), Of: k.Listed, Enough: planPath + "?enough"})
+		page.Title, page.Done, page.Of, page.Enough = c.T("plan.counting.joining"), k.Listed-len(k.Tasks), k.Listed, planPath+"?enough"
+		h.showCounting(w, r, s, page)
 	default:
 		p.erp = h.readERP(r)
 		made, err := h.makePlan(r.Context(), p)
@@ -152,8 +157,8 @@ func (h *handler) showCounted(w http.ResponseWriter, r *http.Request, s signin.S
 
 func (h *handler) showCounting(w http.ResponseWriter, r *http.Request, s signin.Session, v countingView) {
 	c := h.locale(r, "")
-	v.Text = c.T("plan.counting.progress", "Done", c.figure(v.Done), "Of", c.figure(v.Of))
-	h.show(w, r, http.StatusOK, view{Page: "counting", Menu: "settings", Title: c.T("plan.title"), Session: &s, Body: v, Again: true})
+	v.Text = c.N("plan.counting.progress", v.Of, "Done", c.figure(v.Done), "Of", c.figure(v.Of))
+	h.show(w, r, http.StatusOK, view{Page: "counting", Menu: v.Menu, Title: v.Heading, Session: &s, Body: v, Again: true})
 }
 
 // countOn counts one part more.

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
+	"github.com/erp-calendar/erp-calendar/shared/plan"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/status"
@@ -59,9 +61,8 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		h.say(w, r, http.StatusConflict, "settings-first", "/settings")
 		return
 	}
-	calendars, events, err := h.Store.Owned(ctx)
-	if err != nil {
-		h.trouble(w, r, "count the calendars", err)
+	calendars, events, counted := h.owned(w, r, s, ctx)
+	if !counted {
 		return
 	}
 	c := h.locale(r, saved.Settings.TimeZone)
@@ -76,6 +77,55 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 	}
 	h.show(w, r, status, view{Page: "ask", Menu: "overview", Title: v.Title, Session: &s, Body: v})
 }
+
+// owned counts the calendars and events that a purge would delete, as the records have them. In a
+// large company the page counts in parts; counted is false where it answered with how far it is.
+func (h *handler) owned(w http.ResponseWriter, r *http.Request, s signin.Session, ctx context.Context) (calendars, events int, counted bool) {
+	k, err := h.countOwned(ctx)
+	if err == nil {
+		calendars, err = h.Store.OwnedCalendars(ctx)
+	}
+	switch {
+	case err != nil:
+		h.trouble(w, r, "count the calendars", err)
+		return 0, 0, false
+	case !k.eventsDone():
+		noteNothing(r)
+		c := h.texts(r)
+		h.showCounting(w, r, s, countingView{Title: c.T("plan.counting.events"), Menu: "overview", Heading: c.T("ask.purge.title"), Path: purgePath, Back: overviewPath,
+			Done: k.Counted, Of: max(k.Records, k.Counted)})
+		return 0, 0, false
+	}
+	for _, n := range k.Events.Live {
+		events += n
+	}
+	return calendars, events, true
+}
+
+// countOwned counts one part more of all events.
+func (h *handler) countOwned(ctx context.Context) (*counting, error) {
+	rec, found, err := h.Store.SettingsCount(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := new(counting)
+	if !found || rec.For != purgePath || h.Now().Sub(rec.At) > countLasts || json.Unmarshal([]byte(rec.Progress), k) != nil {
+		k = &counting{Events: new(plan.Count)}
+		if k.Records, err = h.Store.CountTasks(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if k.eventsDone() {
+		return k, nil
+	}
+	if err := h.countOn(ctx, proposal{}, k); err != nil || k.Records < mostAtOnce {
+		return k, err // of a small company it is counted anew each time
+	}
+	return k, h.saveCount(ctx, store.SettingsCount{For: purgePath}, k)
+}
+
+// purgePath is the page of the purge, and what its count is kept under.
+const purgePath = "/purge"
 
 // purgePhrase is what has to be typed: it names the count, so that it cannot be
 // typed by habit.
@@ -96,9 +146,8 @@ func paceWords(c locale, calendars int) string {
 func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	calendars, events, err := h.Store.Owned(ctx)
-	if err != nil {
-		h.trouble(w, r, "count the calendars", err)
+	calendars, events, counted := h.owned(w, r, s, ctx)
+	if !counted {
 		return
 	}
 	in, err := h.Store.Installation(ctx)

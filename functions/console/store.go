@@ -75,8 +75,8 @@ type heldStore interface {
 type purgeStore interface {
 	// Installation reads the installation's record with its purge; zero where there is none.
 	Installation(ctx context.Context) (store.InstallationRecord, error)
-	// Owned counts the calendars and events that a purge would delete.
-	Owned(ctx context.Context) (calendars, events int, err error)
+	// OwnedCalendars counts the calendars that a purge would delete.
+	OwnedCalendars(ctx context.Context) (int, error)
 	// StartPurge opens a purge and saves settings with syncing off in one step. store.ErrStale:
 	// settings were saved since version seen; store.ErrPurging: a purge is open already.
 	StartPurge(ctx context.Context, p store.PurgeRecord, settingsJSON string, seen int64) error

@@ -156,15 +156,11 @@ func (s *Store) Renew(ctx context.Context, what Guarded, granted time.Time) (ren
 	return renewed && err == nil, err
 }
 
-// Owned counts the calendars and the events that the product has at Google as it
-// remembers them: what a purge would delete. It reads every record, in two reads.
-func (s *Store) Owned(ctx context.Context) (calendars, events int, err error) {
-	c, err := s.owned(ctx, GuardedCalendars)
-	if err != nil {
-		return 0, 0, err
-	}
-	e, err := s.owned(ctx, GuardedEvents)
-	return int(c), int(e), err
+// OwnedCalendars counts the calendars that the product has at Google as it remembers them:
+// what a purge would delete, with the events in them. It reads every employee's record.
+func (s *Store) OwnedCalendars(ctx context.Context) (int, error) {
+	n, err := s.owned(ctx, GuardedCalendars)
+	return int(n), err
 }
 
 // owned counts what there is of a kind.
