@@ -170,3 +170,21 @@ func TestAPurgeIsNotPlannedBeforeTheDecision(t *testing.T) {
 		t.Errorf("after the decision: %d", p.status)
 	}
 }
+
+// TestRowsAloneSayWhatToDo: rule 3.13, rows of calendars that do not answer are shown with
+// what to do about them, and starting afresh is open.
+func TestRowsAloneSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.signedIn().stay()
+	w.found(store.FoundRecord{Account: "sub", Dead: 2})
+	if p := b.get("/"); !strings.Contains(p.body, "2 calendars are in the account that no database remembers") {
+		t.Error("the overview does not say so")
+	}
+	text := b.get("/takeover").body
+	for _, want := range []string{"None of them answers", "Unsubscribe", "Look again", "Start afresh"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}

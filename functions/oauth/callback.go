@@ -215,7 +215,7 @@ func (h *handler) connected(w http.ResponseWriter, r *http.Request, google *prov
 	// are those of deleted calendars, and others' are of no concern.
 	same := in.Tenant != "" && before.Sub == rec.Sub && before.ClientID == rec.ClientID
 	if !known && !same {
-		look, stop := context.WithTimeout(r.Context(), callDeadline)
+		look, stop := context.WithTimeout(r.Context(), lookDeadline)
 		defer stop()
 		if err := h.checkMarks(look, token, who); err != nil {
 			return h.refuse(r.Context(), google, token, who, err)

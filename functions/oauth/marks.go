@@ -3,8 +3,10 @@ package oauth
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
+	"sync"
 
 	"golang.org/x/oauth2"
 
@@ -12,9 +14,15 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 )
 
-// mostProbed is how many calendars of one tenant are tried before it is believed
-// that none of them can be reached: the rows of deleted ones may stay (rule 3.13).
-const mostProbed = 30
+const (
+	// mostProbed is how many calendars of one tenant are looked for; where there are more
+	// and none of these answers, nothing is certain.
+	mostProbed = 100
+	// probedAtOnce is how many of them at the same time.
+	probedAtOnce = 5
+	// lookDeadline bounds the look through the account's calendars.
+	lookDeadline = 3 * callDeadline
+)
 
 // unpaced lets the few calls pass that a connection needs: before it nobody else
 // makes calls for an account whose calendars nobody knows.
@@ -44,25 +52,72 @@ func (h *handler) outOfReach(ctx context.Context, token *oauth2.Token, who ident
 			tenants[c.Mark.Tenant] = append(tenants[c.Mark.Tenant], c)
 		}
 	}
-	for _, calendars := range tenants {
-		slices.SortFunc(calendars, func(a, b googlecalendar.Calendar) int { return cmp.Compare(a.ID, b.ID) })
-		reached := false
-		for _, c := range calendars[:min(len(calendars), mostProbed)] {
-			// calendar.app.created does not even show what another client made.
-			_, err := google.Calendar(ctx, c.ID)
-			if err == nil {
-				reached = true
-				break
-			}
-			if !failure.Is(err, failure.Gone) && !failure.Is(err, failure.Forbidden) {
-				return "", err
-			}
-		}
-		if !reached {
-			return calendars[0].Name, nil
+	for _, tenant := range slices.Sorted(maps.Keys(tenants)) {
+		if name, err := tenantOutOfReach(ctx, google, tenants[tenant]); err != nil || name != "" {
+			return name, err
 		}
 	}
 	return "", nil
+}
+
+// tenantOutOfReach is outOfReach for the calendars of one tenant. The row of a deleted
+// calendar may stay in the list and is none (rule 3.13). calendar.app.created does not show
+// what another client made either, but calendar.acls is for every calendar of the account:
+// a calendar that is there has rules, and a row has none.
+func tenantOutOfReach(ctx context.Context, google *googlecalendar.Gateway, calendars []googlecalendar.Calendar) (string, error) {
+	// The latest life first: rows are most often of former ones.
+	slices.SortFunc(calendars, func(a, b googlecalendar.Calendar) int {
+		return cmp.Or(b.Mark.From.Compare(a.Mark.From), cmp.Compare(a.ID, b.ID))
+	})
+	probed := calendars[:min(len(calendars), mostProbed)]
+	reached, err := firstAnswering(probed, func(id string) error {
+		_, err := google.Calendar(ctx, id)
+		if failure.Is(err, failure.Forbidden) {
+			return failure.Wrap(failure.Gone, "reach calendar "+id, err)
+		}
+		return err
+	})
+	if err != nil || reached != nil {
+		return "", err
+	}
+	there, err := firstAnswering(probed, func(id string) error {
+		_, err := google.Rules(ctx, id)
+		if failure.Is(err, failure.Forbidden) {
+			return nil // somebody else's to change is there, too
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case there != nil:
+		return there.Name, nil
+	case len(calendars) > len(probed):
+		return calendars[len(probed)].Name, nil
+	}
+	return "", nil
+}
+
+// firstAnswering gives the first of some calendars for which look does not fail as gone,
+// nil for none, looking at a few at a time.
+func firstAnswering(calendars []googlecalendar.Calendar, look func(id string) error) (*googlecalendar.Calendar, error) {
+	for few := range slices.Chunk(calendars, probedAtOnce) {
+		errs := make([]error, len(few))
+		var looks sync.WaitGroup
+		for i, c := range few {
+			looks.Go(func() { errs[i] = look(c.ID) })
+		}
+		looks.Wait()
+		for i, err := range errs {
+			switch {
+			case err == nil:
+				return &few[i], nil
+			case !failure.Is(err, failure.Gone):
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
 }
 
 // checkMarks refuses a grant by which marked calendars would be out of reach.
@@ -77,7 +132,8 @@ func (h *handler) checkMarks(ctx context.Context, token *oauth2.Token, who ident
 		return &refusal{status: http.StatusConflict, log: "other client", title: "Another OAuth client made the calendars",
 			cause: "The account " + h.cfg.IntegrationAccount + " already has calendars of erp-calendar, such as “" + name + "” (their description ends with a line erp-calendar/1 …), made with another OAuth client id. Google lets an application change only calendars that it made itself, so every employee would get everything twice.",
 			cures: []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client that was used before.",
-				"Or delete those calendars first, in Google Calendar as that account, and press Connect again after that."}}
+				"Or delete those calendars first, in Google Calendar as that account, and press Connect again after that.",
+				"If they are deleted already, and Google Calendar still lists them: open calendar.google.com as that account, Settings, choose each under “Settings for my calendars”, and press Unsubscribe under “Remove calendar”; then press Connect again."}}
 	}
 	return nil
 }

@@ -458,12 +458,9 @@ func TestMarksThatAnotherClientMadeAreRefused(t *testing.T) {
 	}
 }
 
-// Rule 3.13: the rows of deleted calendars may stay in the list, and sort first.
-func TestDeadRowsAreNoOtherClients(t *testing.T) {
-	w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
-	for range 6 {
-		w.made("client-1")
-	}
+// deleteAllBut deletes the account's calendars, whose rows may stay, but for so many.
+func (w *world) deleteAllBut(n int) {
+	w.t.Helper()
 	var ids []string
 	for _, c := range w.google.Calendars() {
 		if !c.Primary {
@@ -471,41 +468,85 @@ func TestDeadRowsAreNoOtherClients(t *testing.T) {
 		}
 	}
 	slices.Sort(ids)
-	for _, id := range ids[:5] {
+	for _, id := range ids[:len(ids)-n] {
 		if err := w.google.DeleteCalendar(id); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
-	}
-	if p := w.connect(integration); p.status != http.StatusSeeOther || !w.connected() {
-		t.Errorf("got %d: %s", p.status, p.body)
 	}
 }
 
-// An installation that knows its account and client connects again when nobody has a
-// calendar any more, though the rows of all stay (found by the simulation). Another client
-// is refused as ever.
-func TestDeadRowsAloneDoNotKeepTheClientOnRecordOut(t *testing.T) {
-	for client, want := range map[string]int{"client-1": http.StatusSeeOther, "client-2": http.StatusConflict} {
-		t.Run(client, func(t *testing.T) {
+// The rows of deleted calendars may stay in the list, and sort first (G2). They are no
+// calendars: an empty database is connected by whichever client (rules 3.7 and 3.13).
+// Among them a living one of another client is found, which is refused with every cure.
+func TestDeadRowsAreNoOtherClients(t *testing.T) {
+	for _, row := range []struct {
+		name           string
+		client         string
+		living, status int
+	}{
+		{"one lives", "client-1", 1, http.StatusSeeOther},
+		{"none lives", "client-1", 0, http.StatusSeeOther},
+		{"one lives of another client", "client-2", 1, http.StatusConflict},
+		{"none lives of another client", "client-2", 0, http.StatusSeeOther},
+	} {
+		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
-			w.connect(integration)
-			if _, err := w.store.SetTenant(t.Context(), "tenant-1"); err != nil {
-				t.Fatal(err)
+			for range 7 {
+				w.made("client-1")
 			}
-			w.made("client-1")
-			for _, c := range w.google.Calendars() {
-				if !c.Primary {
-					if err := w.google.DeleteCalendar(c.ID); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			w.cfg.ClientID = client
+			w.deleteAllBut(row.living)
+			w.cfg.ClientID = row.client
 			w.start()
-			if p := w.connect(integration); p.status != want {
-				t.Errorf("got %d, want %d: %s", p.status, want, p.body)
+			p := w.connect(integration)
+			if p.status != row.status || w.connected() != (row.status == http.StatusSeeOther) {
+				t.Errorf("got %d: %s", p.status, p.body)
+			}
+			if cure := "press Unsubscribe"; strings.Contains(plainText(p.body), cure) != (row.status == http.StatusConflict) {
+				t.Errorf("the page says: %s", plainText(p.body))
 			}
 		})
+	}
+}
+
+// What cannot be told is refused: a calendar that nobody may read, or more rows than are
+// looked at.
+func TestRowsOfWhichNothingIsCertainAreRefused(t *testing.T) {
+	t.Run("rules that nobody may list", func(t *testing.T) {
+		w := newWorld(t)
+		w.made("client-1")
+		w.google.Inject(google.Fault{Method: "calendar.acl.list", Count: -1, Status: http.StatusForbidden, Reason: "forbidden"})
+		w.cfg.ClientID = "client-2"
+		w.start()
+		if p := w.connect(integration); p.status != http.StatusConflict {
+			t.Errorf("got %d: %s", p.status, p.body)
+		}
+	})
+	t.Run("too many rows", func(t *testing.T) {
+		w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
+		for range 101 {
+			w.made("client-1")
+		}
+		w.deleteAllBut(0)
+		if p := w.connect(integration); p.status != http.StatusConflict || !strings.Contains(plainText(p.body), "press Unsubscribe") {
+			t.Errorf("got %d: %s", p.status, p.body)
+		}
+	})
+}
+
+// An installation that knows its account and client connects again when nobody has a
+// calendar any more, however many rows stay (found by the simulation).
+func TestDeadRowsAloneDoNotKeepTheClientOnRecordOut(t *testing.T) {
+	w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
+	w.connect(integration)
+	if _, err := w.store.SetTenant(t.Context(), "tenant-1"); err != nil {
+		t.Fatal(err)
+	}
+	for range 101 {
+		w.made("client-1")
+	}
+	w.deleteAllBut(0)
+	if p := w.connect(integration); p.status != http.StatusSeeOther {
+		t.Errorf("got %d: %s", p.status, p.body)
 	}
 }
 

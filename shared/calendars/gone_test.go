@@ -9,6 +9,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -422,4 +423,20 @@ func TestACalendarOutOfReachIsReplacedOnlyByAnAdmin(t *testing.T) {
 			b.wantQuiet(who)
 		})
 	}
+}
+
+// A single 404 puts nothing off until the night: what a notification brought is looked into
+// in the same pass, and done where Google shows the calendar after all.
+func TestOneNotFoundPutsNothingOff(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.calendars.get", Status: http.StatusNotFound, Reason: "notFound", Count: 1})
+	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Name = "Olha" }))
+	i.employee(queue.CauseNotify, ids[0])
+	i.rest()
+	if got := b.live(ids[0])[0].Summary; got != "Olha" {
+		t.Errorf("the calendar is called %q", got)
+	}
+	b.wantQuiet(ids...)
 }

@@ -21,7 +21,8 @@ func (p *employeePass) adjust(ctx context.Context) error {
 	}
 	have, err := p.Google.Calendar(p.calls(ctx), c.ID)
 	if failure.Is(err, failure.Gone) {
-		return nil // deleted by hand: the fill makes a new one
+		p.refill = true // the fill looks into it, and writes what it finds otherwise
+		return nil
 	}
 	if err != nil {
 		return err

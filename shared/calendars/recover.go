@@ -67,8 +67,10 @@ func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord)
 		return false, false, err
 	}
 	list = slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return !c.Marked })
-	if len(list) == 0 && !in.Undecided() {
-		return false, false, nil
+	if len(list) == 0 {
+		if over, err := s.nothingToAsk(ctx, in); over || err != nil {
+			return in.Undecided(), false, err
+		}
 	}
 	answering, err := s.answering(ctx, list)
 	if err != nil {
@@ -85,6 +87,25 @@ func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord)
 			"calendars", len(rec.Calendars), "dead", rec.Dead)
 	}
 	return true, asked, err
+}
+
+// nothingToAsk reports whether a list without anything of the product's leaves nothing to be
+// decided: nobody was asked before, or only about rows of calendars that did not answer,
+// which are gone by now. Then the installation begins with a tenant of its own. Calendars
+// that were shown are missed in two lists before that.
+func (s *Syncer) nothingToAsk(ctx context.Context, in store.InstallationRecord) (bool, error) {
+	if !in.Undecided() {
+		return true, nil
+	}
+	before, _, found, err := s.Store.Found(ctx)
+	if err != nil || !found || len(before.Calendars) > 0 {
+		return false, err
+	}
+	s.Log.InfoContext(ctx, "what an admin was asked about is gone: the installation begins afresh", "dead", before.Dead)
+	if err := s.Store.StartAfresh(ctx, before.Hash, s.NewID()); err != nil && !errors.Is(err, store.ErrStale) {
+		return false, err
+	}
+	return true, nil
 }
 
 // written says whose ERP a mark names.

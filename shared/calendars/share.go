@@ -27,7 +27,8 @@ func (p *employeePass) share(ctx context.Context) error {
 	c := *p.rec().Calendar
 	rules, err := p.Google.Rules(p.calls(ctx), c.ID)
 	if failure.Is(err, failure.Gone) && p.knownToGoogle(c) {
-		return nil // gone, and the fill makes another
+		p.refill = true // the fill looks into it
+		return nil
 	}
 	if err == nil {
 		err = p.rulesShown(ctx)

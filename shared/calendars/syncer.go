@@ -93,6 +93,10 @@ type Store interface {
 	// AskTakeover has an admin decide about what was found; undecided is false where it
 	// is decided already.
 	AskTakeover(ctx context.Context, f store.FoundRecord) (undecided bool, err error)
+	// Found reads what an admin is asked about; found is false where there is nothing.
+	Found(ctx context.Context) (rec store.FoundRecord, asked time.Time, found bool, err error)
+	// StartAfresh gives the installation a tenant of its own, though something was found.
+	StartAfresh(ctx context.Context, hash, tenant string) error
 	// TakingOver reads the list on which an admin decided to take calendars over.
 	TakingOver(ctx context.Context) (store.FoundRecord, error)
 	// AdoptCalendar makes a calendar that of an employee who has none.

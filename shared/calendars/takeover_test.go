@@ -402,3 +402,45 @@ func TestAnEmptyAccountAsksNothing(t *testing.T) {
 		t.Errorf("the installation is %+v, %v", in, err)
 	}
 }
+
+// Once the rows about which an admin was asked are gone from the account's list, there is
+// nothing left to decide; calendars that were shown are missed twice before that.
+func TestWhatIsGoneFromTheListIsNotAskedAbout(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		rows  time.Duration // how long the row of a deleted calendar stays
+		looks int           // at an empty list, until nothing is asked any more
+	}{
+		"rows alone":        {rows: 2 * time.Hour, looks: 1},
+		"a calendar itself": {looks: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *fakegoogle.Options) { o.Ways.StaleRows = row.rows })
+			_, ids := b.staffed("Olena")
+			b.freshStore()
+			if row.rows > 0 {
+				must(t, b.google.DeleteCalendar(b.calendar(ids[0])))
+			}
+			i := b.start(0)
+			i.fullRun()
+			if f := b.found(); len(f.Calendars)+f.Dead != 1 || f.Dead == 1 != (row.rows > 0) {
+				t.Fatalf("asked about %+v and %d that are dead", f.Calendars, f.Dead)
+			}
+			if row.rows == 0 {
+				must(t, b.google.DeleteCalendar(b.calendar(ids[0])))
+			}
+			b.clock.advance(3 * time.Hour)
+			for look := range row.looks {
+				if b.found(); b.calendar(ids[0]) != "" {
+					t.Fatalf("look %d: made before anything was decided", look)
+				}
+				i = b.start(0)
+				i.fullRun()
+			}
+			if in, err := b.store.Installation(t.Context()); err != nil || in.Undecided() || in.Tenant == "" || b.calendar(ids[0]) == "" {
+				t.Errorf("the installation is %+v, %v; calendar %q", in, err, b.calendar(ids[0]))
+			}
+		})
+	}
+}

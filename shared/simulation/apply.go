@@ -277,11 +277,6 @@ func (w *world) loseDatabase() error {
 			return errNothingToDo
 		}
 	}
-	if w.setup.Google.Ways.StaleRows != 0 && len(w.calendars()) == 0 {
-		// Rows of deleted calendars alone look like another client's, and connecting is
-		// refused until they are gone (rule 3.7).
-		return errNothingToDo
-	}
 	if err := w.keepActivity(); err != nil {
 		return err
 	}

@@ -149,12 +149,9 @@ func (w *world) replaceUnreachable() {
 }
 
 // bringWithinReach has the owner delete the calendars that are out of the product's reach:
-// without a database it is not connected before that, and its page says so (rule 3.7). Where
-// the rows of deleted ones stay, that is no help, and somebody at Google has to mend it.
+// without a database it is not connected before that, and its page says so (rule 3.7). Rows
+// that stay are no calendars.
 func (w *world) bringWithinReach() error {
-	if w.setup.Google.Ways.StaleRows != 0 {
-		return w.google.RegainReach(account)
-	}
 	for _, c := range w.calendars() {
 		if c.OutOfReach {
 			if err := w.google.DeleteCalendar(c.ID); err != nil {

@@ -9,7 +9,8 @@ import (
 
 // decideFound has the admin, whom the alarm of Poll calls, say that the calendars found
 // after a lost database are theirs: the first form of the page. Where none is found that
-// answers, the only form is to start afresh, which they do when that has lasted for a day.
+// answers, they start afresh if they know of none that ought to be there, or when that has
+// lasted for a day; otherwise they do as the page says, and look again.
 func (w *world) decideFound() {
 	in, err := store.New(w.memory).Installation(w.ctx)
 	if err != nil || !in.Undecided() {
@@ -25,8 +26,8 @@ func (w *world) decideFound() {
 		if !ok {
 			return true, p, nil // it is decided: only the answer was lost
 		}
-		if f.values.Get("tenant") == "" && !w.waitedForFound() {
-			return true, p, nil
+		if f.values.Get("tenant") == "" && len(w.calendars()) > 0 && !w.waitedForFound() {
+			return w.press(b, p, "/run", "queued")
 		}
 		w.note("the admin presses %s", f.path())
 		if p, err = b.press(f); err != nil {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -103,7 +104,7 @@ func (s Status) ofSettings() []Problem {
 	var out []Problem
 	switch in := s.Installation; {
 	case in.Undecided():
-		out = append(out, Problem{Kind: TakeoverNeeded, Level: Bad, Since: in.TakeoverAsked, Count: len(s.Found.Calendars)})
+		out = append(out, Problem{Kind: TakeoverNeeded, Level: Bad, Since: in.TakeoverAsked, Count: cmp.Or(len(s.Found.Calendars), s.Found.Dead)})
 	case in.TakingOver != "":
 		out = append(out, Problem{Kind: TakingOver, Level: Wait})
 	}
