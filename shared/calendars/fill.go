@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// batchSize is how many tasks are handed to the event syncer at a time.
+	// batchSize is how many tasks are looked at between two looks at the lease and the clock.
 	batchSize = 10
 	// readSize is how many tasks are read from the ERP at a time (rule 8.3).
 	readSize = 100
@@ -291,7 +291,9 @@ func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.Task
 	var failed atomic.Bool
 	nearly := make(chan struct{})
 	close(nearly)
-	for part := range slices.Chunk(tasks, batchSize) {
+	for len(tasks) > 0 {
+		part := tasks[:events.Batch(len(tasks), events.MaxLeases)]
+		tasks = tasks[len(part):]
 		<-nearly
 		if failed.Load() {
 			break

@@ -49,7 +49,7 @@ func TestGooglesLimitPausesAllEventWrites(t *testing.T) {
 		if n := fault.Hits(); n < 1 || n > 4 {
 			t.Errorf("%d refused calls", n)
 		}
-		if until := w.pausedUntil(); time.Until(until) != 15*time.Minute || !report.ParkedUntil.Equal(until) || report.Unlisted != 14 {
+		if until := w.pausedUntil(); time.Until(until) != 15*time.Minute || !report.ParkedUntil.Equal(until) || report.Unlisted != 12 {
 			t.Errorf("paused until %s at %s: %+v", until, time.Now(), report)
 		}
 		if recs, err := w.store.PendingTasks(t.Context(), 100); err != nil || len(recs) != len(ids) {

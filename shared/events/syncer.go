@@ -27,11 +27,18 @@ import (
 )
 
 const (
-	// maxLeases is how many task leases one worker holds at a time (rule 1.2).
-	maxLeases = 10
+	// MaxLeases is how many task leases one order holds at a time (rule 1.2).
+	MaxLeases = 12
 	// atOnce is how many of the held tasks are worked on at the same time.
 	atOnce = 4
 )
+
+// Batch gives how many of n tasks are to be held first, so that the batches of at most so
+// many are as few and as even as can be: each is a call to the ERP.
+func Batch(n, most int) int {
+	batches := max(1, (n+most-1)/most)
+	return (n + batches - 1) / batches
+}
 
 // Store is what the syncer needs of the state.
 type Store interface {
@@ -231,7 +238,7 @@ func (s *Syncer) Sync(ctx context.Context, o Order) (Report, error) {
 			report.ParkedUntil = stop.Until
 			return report, pass.Park(ctx, s.Store, s.Log, store.TaskKey, ids[n:], stop)
 		}
-		batch := ids[n:min(n+most, len(ids))]
+		batch := ids[n : n+Batch(len(ids)-n, most)]
 		n += len(batch)
 		part, err := s.syncBatch(ctx, o, batch)
 		report.add(part)
@@ -254,10 +261,10 @@ func (s *Syncer) stopped(ctx context.Context) (stop pass.Stop, most int, err err
 	if v.Probing {
 		return pass.Stop{}, 1, nil
 	}
-	return pass.Stop{Err: v.KeptBack, Until: v.Until}, maxLeases, nil
+	return pass.Stop{Err: v.KeptBack, Until: v.Until}, MaxLeases, nil
 }
 
-// syncBatch acquires the leases of up to maxLeases tasks and passes over them until
+// syncBatch acquires the leases of up to MaxLeases tasks and passes over them until
 // none is held any more (rule 1.3).
 func (s *Syncer) syncBatch(ctx context.Context, o Order, ids []calendarsync.TaskID) (Report, error) {
 	held, report, failed := s.acquire(ctx, o, ids)
@@ -389,7 +396,7 @@ func (s *Syncer) concerned(ctx context.Context, held []*taskPass) map[int64]*sto
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	read := make([]*store.EmployeeRecord, len(ids))
-	_ = pass.Each(ids, maxLeases, func(i int, id int64) error {
+	_ = pass.Each(ids, MaxLeases, func(i int, id int64) error {
 		if rec, found, err := s.Store.Employee(ctx, id); err == nil && found {
 			read[i] = &rec
 		}
