@@ -45,7 +45,6 @@ func (b *bench) atMost(what string, figure, want float64, unit string) {
 func reasons() map[string]string {
 	const dies = "the lease, the announcement, the slot and the end are each what others find when the worker dies before the next"
 	return map[string]string{
-		"Firestore reads a change":        "the installation is read at each pass: it tells that Google gives no marks back (rule 3.14), or that a purge began",
 		"Firestore writes a change":       dies + "; the announcement and the end have their activity (rule 2.5)",
 		"Firestore transactions a change": dies,
 		"Allocation of a fill, an event":  "a good third of what remains is the embedded store's pages, which Firestore's client does not have",

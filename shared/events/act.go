@@ -42,6 +42,12 @@ type written struct {
 
 // act announces the writes in one transaction and makes them one by one.
 func (t *taskPass) act(ctx context.Context, todo []write) {
+	if slices.ContainsFunc(todo, func(w write) bool { return w.action == calendarsync.Insert }) {
+		if err := t.needInstallation(ctx); err != nil {
+			t.fail(err)
+			return
+		}
+	}
 	for i := range todo {
 		t.prepare(&todo[i])
 	}
@@ -64,6 +70,22 @@ func (t *taskPass) act(ctx context.Context, todo []write) {
 		t.record(ctx, w, done)
 		t.react(ctx, w.party.id, done)
 	}
+}
+
+// needInstallation reads the installation where the pass began without it.
+func (t *taskPass) needInstallation(ctx context.Context) error {
+	if t.basis.read {
+		return nil
+	}
+	in, err := t.s.installation(ctx)
+	if err == nil && in.Tenant != t.basis.tenant {
+		err = failure.New(failure.Transient, "read the installation", "its tenant is not the one that made the events")
+	}
+	if err != nil {
+		return err
+	}
+	t.basis.unreadable, t.basis.read = in.Unreadable, true
+	return nil
 }
 
 // prepare makes the intent and the activity of a write.
@@ -200,6 +222,9 @@ func (t *taskPass) place(ctx context.Context, w *write) written {
 func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 	a.event, a.err = t.s.Google.Event(ctx, w.party.record.Calendar.ID, w.intent.EventID)
 	gone := failure.Is(a.err, failure.Gone)
+	if a.err == nil && !t.marked(a.event, w.party) {
+		a.err = t.needInstallation(ctx)
+	}
 	switch {
 	case gone && w.taken && t.isDeleted(w):
 		// Taken and not to be found: deleted for good, its id with it.
@@ -237,6 +262,9 @@ func (t *taskPass) isDeleted(w *write) bool {
 
 func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
 	a.under = settled
+	if a.err = t.needInstallation(ctx); a.err != nil {
+		return
+	}
 	if t.basis.unreadable.StopsEvents(t.acquiredAt()) {
 		a.err = failure.New(failure.Transient, "insert event "+w.intent.EventID, "Google does not give marks back: nothing is inserted until it does")
 		return
@@ -277,10 +305,16 @@ func (t *taskPass) checkMark(ctx context.Context, w *write, a *placement, mark c
 	}
 }
 
+// marked reports whether an event has the mark of a party's event.
+func (t *taskPass) marked(e googlecalendar.Event, p *party) bool {
+	return e.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id))
+}
+
 // ours reports whether what Google has under the id of a party's event is that event:
-// while marks do not come back, the id that is remembered is enough.
+// while marks do not come back, the id that is remembered is enough. An event that has not
+// its mark needs the installation.
 func (t *taskPass) ours(e googlecalendar.Event, p *party) bool {
-	return e.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id)) ||
+	return t.marked(e, p) ||
 		t.basis.unreadable != nil && t.basis.unreadable.Event != "" && !e.Marked && p.mapping.State == store.MappingLive && p.mapping.EventID == e.ID
 }
 
@@ -358,7 +392,7 @@ func (t *taskPass) remove(ctx context.Context, w *write) written {
 			return written{gone: true}
 		case readErr != nil:
 			return written{err: readErr}
-		case !ev.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id)):
+		case !t.marked(ev, w.party):
 			// Somebody took the mark away: the event is theirs now and stays.
 			t.s.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", t.id, "employee", w.party.id, "event", ev.ID)
 			return written{gone: true}

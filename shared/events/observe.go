@@ -214,6 +214,11 @@ func (t *taskPass) ask(ctx context.Context, p *party) error {
 	if err != nil && !failure.Is(err, failure.Gone) {
 		return err
 	}
+	if err == nil && !t.marked(ev, p) {
+		if err := t.needInstallation(ctx); err != nil {
+			return err
+		}
+	}
 	p.asked = true
 	p.sequence, p.etag = ev.Sequence, ev.ETag
 	switch {

@@ -122,6 +122,8 @@ type Syncer struct {
 	Deps
 	waits Waits
 	pause *pass.Pause // of all writes
+	// tenant is the installation's as it was read last; nil before there was one.
+	tenant atomic.Pointer[string]
 }
 
 // New makes a Syncer.
@@ -326,8 +328,10 @@ type basis struct {
 	at     time.Time
 	rules  *calendarsync.Rules
 	tenant string
-	// unreadable is a mark that Google did not give back; nil for none.
+	// unreadable is a mark that Google did not give back; nil for none. Neither it nor the
+	// tenant was read unless read says so: then the tenant is proven (provenTenant).
 	unreadable *store.UnreadableMark
+	read       bool
 	// employees are the records of those whom the tasks concerned before, read beside the
 	// ERP. One that changes before a write is announced is noticed then (rule 1.6).
 	employees map[int64]*store.EmployeeRecord
@@ -336,15 +340,52 @@ type basis struct {
 // read reads the held tasks in one call, beside it the employees whom they concern, and
 // what they are judged by.
 func (s *Syncer) read(ctx context.Context, held []*taskPass) (basis, error) {
-	var in store.InstallationRecord
+	in := store.InstallationRecord{Tenant: s.provenTenant(held)}
+	unproven := in.Tenant == ""
 	var employees map[int64]*store.EmployeeRecord
 	var beside errgroup.Group
 	beside.Go(func() error { employees = s.concerned(ctx, held); return nil })
-	beside.Go(func() (err error) { in, err = s.Tenant.Installation(ctx); return err })
+	if unproven {
+		beside.Go(func() (err error) { in, err = s.installation(ctx); return err })
+	}
 	b, err := s.readERP(ctx, held)
 	err = cmp.Or(err, beside.Wait())
-	b.employees, b.tenant, b.unreadable = employees, in.Tenant, in.Unreadable
+	b.employees, b.tenant, b.unreadable, b.read = employees, in.Tenant, in.Unreadable, unproven
 	return b, err
+}
+
+// installation reads the installation, and remembers its tenant.
+func (s *Syncer) installation(ctx context.Context) (store.InstallationRecord, error) {
+	in, err := s.Tenant.Installation(ctx)
+	if err == nil && in.Tenant != "" {
+		s.tenant.Store(&in.Tenant)
+	}
+	return in, err
+}
+
+// provenTenant gives the tenant without reading it, where the held tasks have nothing but
+// live events whose ids are hashes of the one that is remembered: it made them, and an
+// installation keeps its tenant (rule 3.1). What else the installation tells, that a mark
+// did not come back, concerns what is inserted (rule 3.14), for which it is read all the
+// same. "" where it has to be read (rule 1.9).
+func (s *Syncer) provenTenant(held []*taskPass) string {
+	tenant := s.tenant.Load()
+	if tenant == nil {
+		return ""
+	}
+	for _, t := range held {
+		rec := &t.lease.Record
+		if t.order.Listed != nil || len(rec.Mappings) == 0 {
+			return ""
+		}
+		for _, id := range rec.Mapped() {
+			m, _ := rec.Mapping(id)
+			if m.State != store.MappingLive || m.EventID != calendarsync.EventID(*tenant, t.id, calendarsync.EmployeeID(id), m.Generation) {
+				return ""
+			}
+		}
+	}
+	return *tenant
 }
 
 // readERP reads the held tasks, with rules that know their states and whose templates

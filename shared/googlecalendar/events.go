@@ -41,7 +41,7 @@ type Draft struct {
 func (g *Gateway) InsertEvent(ctx context.Context, calendarID string, d Draft) (Event, error) {
 	var made *calendar.Event
 	err := g.callZoned(ctx, op{"events.insert", calendarID + "/" + d.ID, "insert event " + d.ID}, calendarID, always, d.zoneOf(), func(ctx context.Context, zone string) (err error) {
-		made, err = g.api.Events.Insert(calendarID, d.inZone(zone).body()).SendUpdates("none").Fields(eventFields).Context(ctx).Do()
+		made, err = g.api.Events.Insert(calendarID, d.inZone(zone).body(g.location)).SendUpdates("none").Fields(eventFields).Context(ctx).Do()
 		return err
 	})
 	return checked(d.ID, made, err)
@@ -52,7 +52,7 @@ func (g *Gateway) InsertEvent(ctx context.Context, calendarID string, d Draft) (
 func (g *Gateway) UpdateEvent(ctx context.Context, calendarID string, d Draft) (Event, error) {
 	var made *calendar.Event
 	err := g.callZoned(ctx, op{"events.update", calendarID + "/" + d.ID, "update event " + d.ID}, calendarID, always, d.zoneOf(), func(ctx context.Context, zone string) (err error) {
-		call := g.api.Events.Update(calendarID, d.ID, d.inZone(zone).body()).SendUpdates("none").Fields(eventFields).Context(ctx)
+		call := g.api.Events.Update(calendarID, d.ID, d.inZone(zone).body(g.location)).SendUpdates("none").Fields(eventFields).Context(ctx)
 		ifMatch(call.Header(), d.ETag)
 		made, err = call.Do()
 		return err
@@ -123,7 +123,7 @@ func checked(id string, e *calendar.Event, err error) (Event, error) {
 	return eventOf(e), nil
 }
 
-func (d Draft) body() *calendar.Event {
+func (d Draft) body(location func(name string) *time.Location) *calendar.Event {
 	return &calendar.Event{
 		Id:          d.ID,
 		Status:      "confirmed",
@@ -131,8 +131,8 @@ func (d Draft) body() *calendar.Event {
 		Location:    d.Content.Location,
 		Description: d.Content.Description,
 		ColorId:     d.Content.Color,
-		Start:       timeOut(d.Content.Start),
-		End:         timeOut(d.Content.End),
+		Start:       timeOut(d.Content.Start, location),
+		End:         timeOut(d.Content.End, location),
 		Sequence:    d.Sequence,
 		ExtendedProperties: &calendar.EventExtendedProperties{
 			Private: d.Mark.Properties(),
@@ -142,12 +142,26 @@ func (d Draft) body() *calendar.Event {
 	}
 }
 
-func timeOut(t calendarsync.EventTime) *calendar.EventDateTime {
+// location gives a zone, which is read from its file once; nil where there is none.
+func (g *Gateway) location(name string) *time.Location {
+	if known, ok := g.locations.Load(name); ok {
+		zone, _ := known.(*time.Location)
+		return zone
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	g.locations.Store(name, zone)
+	return zone
+}
+
+func timeOut(t calendarsync.EventTime, location func(name string) *time.Location) *calendar.EventDateTime {
 	if t.Date != "" {
 		return &calendar.EventDateTime{Date: t.Date}
 	}
 	out := &calendar.EventDateTime{TimeZone: t.Zone, DateTime: t.Instant.UTC().Format(time.RFC3339)}
-	if zone, err := time.LoadLocation(t.Zone); err == nil {
+	if zone := location(t.Zone); zone != nil {
 		out.DateTime = t.Instant.In(zone).Format(time.RFC3339)
 	}
 	return out

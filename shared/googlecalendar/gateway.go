@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,8 @@ type Gateway struct {
 	account func(ctx context.Context) (string, error)
 	watcher Watcher // nil for none
 	zones   zoneNames
+	// locations are zones by their names.
+	locations sync.Map
 }
 
 // New makes a Gateway. client must authorize its calls; endpoint is Google's own

@@ -28,7 +28,10 @@ const (
 	lockTimeout      = 3 * time.Second
 	// mapped is the address space reserved at once, so that a reader under way
 	// never makes a writer wait for the file to be mapped anew. It costs no memory.
-	mapped     = 256 << 20
+	mapped = 256 << 20
+	// pageSize is of new files, in bytes. All that is in a page is read into memory for
+	// each write to it, so that small ones take half as much for a transaction.
+	pageSize   = 1 << 10
 	purgeBatch = 500
 )
 
@@ -72,6 +75,7 @@ func Open(path string, now func() time.Time, opts ...Option) (*Backend, error) {
 		NoSync:          o.noSync,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mapped,
+		PageSize:        pageSize,
 		NoStatistics:    true,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
@@ -161,20 +165,29 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 	// After a commit this only says that there is nothing to roll back.
 	defer func() { _ = btx.Rollback() }()
 
+	read := map[store.Ref]document.Tree{}
 	writes, err := document.NewTx(func(ref store.Ref, op string) (document.Tree, time.Time, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, time.Time{}, failure.Wrap(failure.Transient, op, err)
 		}
 		tree, err := load(btx, ref)
+		read[ref] = tree
 		return tree, b.clock.Now(), failure.Wrap(failure.Transient, op, err)
 	}).Run(f)
 	if err != nil {
 		return err
 	}
 	for _, w := range writes {
-		if err := apply(btx, w); err != nil {
+		before, known := read[w.Ref]
+		if !known {
+			if before, err = load(btx, w.Ref); err != nil {
+				return failure.Wrap(failure.Transient, op+": write "+document.Name(w.Ref), err)
+			}
+		}
+		if err := apply(btx, w, before); err != nil {
 			return failure.Wrap(failure.Transient, op+": write "+document.Name(w.Ref), err)
 		}
+		read[w.Ref] = w.Tree
 	}
 	if err := ctx.Err(); err != nil {
 		return failure.Wrap(failure.Transient, op, err)
@@ -188,12 +201,9 @@ func (b *Backend) Transact(ctx context.Context, f func(tx store.Tx) error) error
 	return nil
 }
 
-// apply makes one write and keeps the indexes in step.
-func apply(btx *bbolt.Tx, w document.Write) error {
-	before, err := load(btx, w.Ref)
-	if err != nil {
-		return err
-	}
+// apply makes one write and keeps the indexes in step; before is what is there, nil for
+// nothing.
+func apply(btx *bbolt.Tx, w document.Write, before document.Tree) error {
 	bucket, err := btx.CreateBucketIfNotExists(documentsBucket(w.Ref.Collection))
 	if err != nil {
 		return fmt.Errorf("open collection %s: %w", w.Ref.Collection, err)
@@ -261,7 +271,12 @@ func (b *Backend) purgeSome(ctx context.Context) (n int, more bool, err error) {
 				return err
 			}
 			for _, id := range ids {
-				if err := apply(btx, document.Write{Ref: store.Ref{Collection: c, ID: id}}); err != nil {
+				ref := store.Ref{Collection: c, ID: id}
+				before, err := load(btx, ref)
+				if err == nil {
+					err = apply(btx, document.Write{Ref: ref}, before)
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -42,7 +43,7 @@ func indexBucket(c store.Collection, field string) []byte {
 
 func ordered(kind byte, n int64) []byte {
 	// With the sign bit flipped, big-endian bytes sort as the numbers do.
-	return binary.BigEndian.AppendUint64([]byte{kind}, uint64(n)^1<<63)
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 32), kind), uint64(n)^1<<63)
 }
 
 // prefixOf gives the bytes with which all entries of one value begin; nil if the
@@ -67,20 +68,24 @@ func prefixOf(value any) []byte {
 	return nil
 }
 
-// entries gives the set of index keys of one field of a document.
-func entries(value any, id string) map[string]bool {
-	keys := map[string]bool{}
+// entries gives the index keys of one field of a document, each once.
+func entries(value any, id string) [][]byte {
 	if p := prefixOf(value); p != nil {
-		keys[string(p)+id] = true
+		return [][]byte{append(p, id...)}
 	}
-	if array, ok := value.([]any); ok {
-		for _, e := range array {
-			if n, ok := e.(int64); ok {
-				keys[string(ordered(kindElement, n))+id] = true
-			}
+	array, _ := value.([]any)
+	var keys [][]byte
+	for i, e := range array {
+		if n, ok := e.(int64); ok && !slices.Contains(array[:i], e) {
+			keys = append(keys, append(ordered(kindElement, n), id...))
 		}
 	}
 	return keys
+}
+
+// has reports whether a key is among those of a document.
+func has(keys [][]byte, key []byte) bool {
+	return slices.ContainsFunc(keys, func(k []byte) bool { return bytes.Equal(k, key) })
 }
 
 // reindex replaces a document's entries; before or after may be nil.
@@ -94,19 +99,19 @@ func reindex(btx *bbolt.Tx, ref store.Ref, before, after document.Tree) error {
 			return fmt.Errorf("open index %s.%s: %w", ref.Collection, field, err)
 		}
 		old, fresh := entries(before[field], ref.ID), entries(after[field], ref.ID)
-		for k := range old {
-			if fresh[k] {
+		for _, k := range old {
+			if has(fresh, k) {
 				continue
 			}
-			if err := bucket.Delete([]byte(k)); err != nil {
+			if err := bucket.Delete(k); err != nil {
 				return fmt.Errorf("remove from index %s.%s: %w", ref.Collection, field, err)
 			}
 		}
-		for k := range fresh {
-			if old[k] {
+		for _, k := range fresh {
+			if has(old, k) {
 				continue
 			}
-			if err := bucket.Put([]byte(k), []byte(ref.ID)); err != nil {
+			if err := bucket.Put(k, []byte(ref.ID)); err != nil {
 				return fmt.Errorf("add to index %s.%s: %w", ref.Collection, field, err)
 			}
 		}
@@ -152,7 +157,7 @@ func expired(btx *bbolt.Tx, c store.Collection, now time.Time, limit int) (ids [
 		if err != nil {
 			return nil, 0, err
 		}
-		if entries(tree[expiry], id)[key] {
+		if has(entries(tree[expiry], id), []byte(key)) {
 			ids = append(ids, id)
 		} else if err := bucket.Delete([]byte(key)); err != nil {
 			return nil, 0, fmt.Errorf("remove from index %s.%s: %w", c, expiry, err)

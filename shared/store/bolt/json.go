@@ -5,61 +5,21 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/store/document"
 )
 
-// Documents are kept as JSON. What JSON has no type for is an object with one
-// reserved key, which no document can contain (document refuses __.*__), so that
-// the types and with them the index entries can be told from the file alone.
+// Files of before hold documents as JSON until these are written anew. What JSON has no
+// type for is an object with one reserved key, which no document can contain (document
+// refuses __.*__).
 const (
 	timeKey  = "__time__"
 	bytesKey = "__bytes__"
 )
 
-func marshal(tree document.Tree) ([]byte, error) {
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(toJSON(tree)); err != nil {
-		return nil, fmt.Errorf("write JSON: %w", err)
-	}
-	return bytes.TrimRight(out.Bytes(), "\n"), nil
-}
-
-func toJSON(value any) any {
-	switch x := value.(type) {
-	case time.Time:
-		return map[string]any{timeKey: x.Format(time.RFC3339Nano)}
-	case []byte:
-		return map[string]any{bytesKey: base64.StdEncoding.EncodeToString(x)}
-	case float64:
-		// A whole number must come back as a float, not as an int64.
-		s := strconv.FormatFloat(x, 'g', -1, 64)
-		if !strings.ContainsAny(s, ".e") {
-			s += ".0"
-		}
-		return json.Number(s)
-	case []any:
-		out := make([]any, len(x))
-		for i, e := range x {
-			out[i] = toJSON(e)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(x))
-		for k, e := range x {
-			out[k] = toJSON(e)
-		}
-		return out
-	}
-	return value
-}
-
-func unmarshal(data []byte) (document.Tree, error) {
+func unmarshalJSON(data []byte) (document.Tree, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var raw map[string]any

@@ -184,10 +184,17 @@ func encodeStruct(v reflect.Value) (Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree := make(Tree, len(fields))
+	// Most fields of most documents are empty: a map for all of them would be thrown away.
+	present := 0
+	for _, f := range fields {
+		if !f.leftOut(v.FieldByIndex(f.index)) {
+			present++
+		}
+	}
+	tree := make(Tree, present)
 	for _, f := range fields {
 		fv := v.FieldByIndex(f.index)
-		if absent(fv) || f.omitEmpty && emptyScalar(fv) || f.omitZero && zero(fv) {
+		if f.leftOut(fv) {
 			continue
 		}
 		value, err := encode(fv)
@@ -197,6 +204,11 @@ func encodeStruct(v reflect.Value) (Tree, error) {
 		tree[f.name] = value
 	}
 	return tree, nil
+}
+
+// leftOut reports whether a field with a value is no part of the document.
+func (f field) leftOut(v reflect.Value) bool {
+	return absent(v) || f.omitEmpty && emptyScalar(v) || f.omitZero && zero(v)
 }
 
 // absent reports whether a field is left out whatever its tag says. Firestore would

@@ -21,8 +21,9 @@ func values() *rapid.Generator[any] {
 	return rapid.OneOf(scalar, scalar, rapid.SliceOfN(scalar, 0, 3).AsAny(), rapid.MapOfN(rapid.StringMatching(`[a-z_.$"]{1,9}`), deep, 0, 3).AsAny())
 }
 
-// Whatever a tree holds, its JSON gives back the same values of the same types.
-func TestJSONKeepsTypes(t *testing.T) {
+// Whatever a tree holds, its stored form gives back the same values of the same types; cut
+// short it is damaged.
+func TestStoredFormKeepsTypes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := document.Tree{"v": values().Draw(t, "value")}
 		data, err := marshal(tree)
@@ -31,12 +32,40 @@ func TestJSONKeepsTypes(t *testing.T) {
 		}
 		got, err := unmarshal(data)
 		if err != nil {
-			t.Fatalf("%s: %v", data, err)
+			t.Fatalf("%q: %v", data, err)
 		}
 		if diff := cmp.Diff(tree, got); diff != "" {
-			t.Fatalf("%s: %s", data, diff)
+			t.Fatalf("%q: %s", data, diff)
+		}
+		for n := range data {
+			if cut, err := unmarshal(data[:n]); err == nil {
+				t.Fatalf("%q: %v", data[:n], cut)
+			}
+		}
+		if long, err := unmarshal(append(data, 0)); err == nil {
+			t.Fatalf("with something behind it: %v", long)
 		}
 	})
+}
+
+// What a file of before holds as JSON is read as what it was.
+func TestJSONIsReadStill(t *testing.T) {
+	got, err := unmarshal([]byte(`{"a":[1,"x",true],"b":{"__bytes__":"AAE="},"f":2.0,"m":{"n":{"k":-3}},"s":"ü","t":{"__time__":"2026-11-22T10:00:00.000001Z"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := document.Tree{
+		"a": []any{int64(1), "x", true}, "b": []byte{0, 1}, "f": 2.0, "m": map[string]any{"n": map[string]any{"k": int64(-3)}}, "s": "ü",
+		"t": time.Date(2026, 11, 22, 10, 0, 0, 1000, time.UTC),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, damaged := range []string{"", "{", `{"a":1e999}`, "\x01", "\x02", "\x01s\x01a"} {
+		if got, err := unmarshal([]byte(damaged)); err == nil {
+			t.Errorf("%q: %v", damaged, got)
+		}
+	}
 }
 
 // The order of index keys is that of the values, whatever ids follow.
