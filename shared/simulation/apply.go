@@ -259,9 +259,7 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 	case 8:
 		c.MidnightIsAllDay = !c.MidnightIsAllDay
 	case 9:
-		if takesWrites(w.setup.ERP) {
-			c.CalendarIDField = calendarsync.FieldID(v % 2 * idField)
-		}
+		c.CalendarIDField = calendarsync.FieldID(v % 2 * idField)
 	case 10:
 		c.BindingField = calendarsync.FieldID(v % 2 * bindingField)
 	case 11:

@@ -52,10 +52,6 @@ func drawERP(d dice, rows []string) fakeerp.Ways {
 // only the executors change: no poll finds such a change (E8).
 func Undated(seed uint64) bool { return drawERP(dice(seed), []string{"E8"}).ExecutorsUndated }
 
-// takesWrites reports whether the ERP can be written to: the product sends what it writes
-// in the body alone (rule 10.1).
-func takesWrites(w fakeerp.Ways) bool { return w.Parameters != fakeerp.ParametersInQuery }
-
 // spell is one that befalls Google from a step on; of the history's rows.
 func (w *world) spell(s Step) (fakegoogle.Spell, bool) {
 	n := s.N[0]*1_000_000 + s.N[1]*1000 + s.N[2]

@@ -101,7 +101,7 @@ func setupOf(d dice, rows []string) setup {
 		WebDeletionForbidsRevival: d.chance(300, "revival"),
 		Ways:                      drawGoogle(d, rows),
 	}
-	if s.ERP = drawERP(d, rows); d.chance(300, "card") && takesWrites(s.ERP) {
+	if s.ERP = drawERP(d, rows); d.chance(300, "card") {
 		s.Settings["calendar_id_field"] = idField
 	}
 	if d.chance(300, "list delay") {

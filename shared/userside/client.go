@@ -64,6 +64,8 @@ type Client struct {
 	shown calendarsync.EmployeeID
 	// unassigned is set once the ERP was seen to list tasks without executors apart.
 	unassigned bool
+	// queryOnly is set once the ERP was seen to read the query and no body (E1).
+	queryOnly bool
 }
 
 // String hides the key from anything that prints a Client.
@@ -264,10 +266,12 @@ func (c *Client) exchange(ctx context.Context, q call) (received, *failedAttempt
 	form.Set("subcat", q.action)
 	endpoint := c.endpoint
 	// Nobody has proved that an ERP reads a body (E1), so what is short is in the query too.
-	// A value to be written may be a person's, and web servers log queries.
+	// A value to be written may be a person's, and web servers log queries: it is there only
+	// where the ERP reads nothing else.
 	query := url.Values{}
 	for name, values := range form {
-		if q.place != placeBody && (inQuery[name] && !q.write && len(values[0]) <= maxInQuery || callNames[name]) {
+		short := inQuery[name] && !q.write && len(values[0]) <= maxInQuery
+		if q.place != placeBody && (short || callNames[name] || q.write && q.place == placeQuery) {
 			query[name] = values
 		}
 	}

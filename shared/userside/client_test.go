@@ -18,6 +18,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	standin "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
 const divisionsOK = `{"result":"OK","data":{"3":{"id":3,"name":"North"}}}`
@@ -250,13 +251,58 @@ func TestWritesAreNeverRepeated(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			e := &erp{answer: func(int, url.Values) (int, string) { return tc.status, tc.body }}
 			err := clientFor(t, e).SetEmployeeField(t.Context(), 7, 12, "cal")
-			if !failure.Is(err, tc.kind) || len(e.seen) != 1 {
-				t.Fatalf("%d attempts, %v", len(e.seen), err)
+			sent := slices.DeleteFunc(e.seen, func(f url.Values) bool { return f.Get("action") != "change_value" })
+			if !failure.Is(err, tc.kind) || len(sent) != 1 {
+				t.Fatalf("%d attempts, %v", len(sent), err)
 			}
 			// Where the ERP said no, it is known that nothing was written.
 			ambiguous := tc.status >= 500 || tc.status == 200 && tc.name != "ERROR"
 			if failure.IsAmbiguous(err) != ambiguous {
 				t.Errorf("ambiguous %v, want %v", !ambiguous, ambiguous)
+			}
+		})
+	}
+}
+
+// An ERP that reads the query alone is written to there, and no other is, whatever it says (E1).
+func TestOnlyAnERPThatReadsTheQueryAloneIsWrittenToThere(t *testing.T) {
+	zone := time.FixedZone("ERP", 2*3600)
+	for _, row := range []struct {
+		reads standin.ParameterPlace
+		field calendarsync.FieldID
+		ok    bool
+		// inQuery counts the writes that had the value in the query, of two.
+		inQuery int
+	}{
+		{standin.ParametersInQuery, 12, true, 2},
+		{standin.ParametersInBody, 12, true, 0},
+		{standin.ParametersAnywhere, 12, true, 0},
+		{standin.ParametersInQuery, 77, false, 2},
+		{standin.ParametersInBody, 77, false, 0},
+		{standin.ParametersAnywhere, 77, false, 0},
+	} {
+		t.Run(fmt.Sprintf("%q, field %d", row.reads, row.field), func(t *testing.T) {
+			srv := standin.New(standin.Options{Location: zone, Ways: standin.Ways{Parameters: row.reads}})
+			srv.Load(standin.Data{EmployeeFields: []standin.Field{{ID: 12, Kind: standin.FieldText}}, Employees: []standin.Employee{{ID: 7, Name: "Ann"}}})
+			serve := served(http.StripPrefix("/sub", srv))
+			inQuery, tries := 0, 0
+			c := clientFor(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Query().Has("value") {
+					inQuery++
+				}
+				if r.URL.Query().Get("action") == "change_value" {
+					tries++
+				}
+				return serve.RoundTrip(r)
+			}))
+			for _, value := range []string{"first", "second"} {
+				err := c.SetEmployeeField(t.Context(), 7, row.field, value)
+				if (err == nil) != row.ok || row.ok && srv.Employees()[0].Fields[12] != value {
+					t.Errorf("%s: %v, the card holds %q", value, err, srv.Employees()[0].Fields[12])
+				}
+			}
+			if most := 2 + row.inQuery; inQuery != row.inQuery || tries > most {
+				t.Errorf("%d in the query, %d in all", inQuery, tries)
 			}
 		})
 	}
