@@ -23,6 +23,7 @@ locals {
     full-run-missed        = "ERROR"
     erp-unreadable         = "WARNING"
     no-notifications       = "WARNING"
+    cards-refused          = "WARNING"
     dead-letter-unreadable = "ERROR"
   }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -61,6 +62,27 @@ func TestOnlyWhatNeedsAPersonIsRed(t *testing.T) {
 		if red := strings.Count(p.body, `class="mark bad"`); state == "attention" && red != len(want) || state != "attention" && red > 0 {
 			t.Errorf("%s: %d are red", state, red)
 		}
+	}
+}
+
+// Rule 5.9: a card that lacks the calendar's id is told with its cause, and leaves the calendar
+// in order.
+func TestARefusedCardIsToldAndIsNoFaultOfTheCalendar(t *testing.T) {
+	w := newWorld(t)
+	w.populate()
+	w.employee(42, func(e *store.EmployeeRecord) {
+		e.CardFailure = &store.Failure{Kind: failure.Source, Message: "write field 12: the ERP answered with an error", At: w.clock(), Count: 3}
+		e.CardTried, e.CardAgain = "12=cal", w.clock().Add(time.Hour)
+		e.Calendar.RuleID, e.Calendar.RuleSeen, e.Calendar.SharedAt, e.Calendar.Filled = "user:olena", true, w.clock(), w.clock()
+	}, nil)
+	p := w.signedIn().get("/employees/42")
+	for _, want := range []string{"In order", "its id could not be written into their card", "Next try", "write field 12"} {
+		if !strings.Contains(p.body, want) {
+			t.Errorf("does not say %q", want)
+		}
+	}
+	if strings.Contains(p.body, `class="mark bad"`) || strings.Contains(p.body, `class="mark wait"`) {
+		t.Error("it looks like a fault of the calendar")
 	}
 }
 

@@ -197,5 +197,10 @@ func factsOf(c locale, e store.EmployeeRecord) []fact {
 		add(c.T("person.fact.failed"), c.stamp(f.At).Full)
 		add(c.T("person.fact.tries"), strconv.Itoa(f.Count))
 	}
+	if f := e.CardFailure; f != nil {
+		add(c.T("person.fact.card"), f.Message)
+		add(c.T("person.fact.card-failed"), c.stamp(f.At).Full)
+		add(c.T("person.fact.card-tries"), strconv.Itoa(f.Count))
+	}
 	return facts
 }

@@ -121,6 +121,13 @@ func ownReason(reason string) bool {
 	return reason == string(calendarsync.ReasonShareLowered) || reason == failure.ReasonDailyLimit
 }
 
+// cardCause says why a calendar's id is not on its employee's card (rule 5.9). The calendar
+// itself is in order.
+func cardCause(t i18n.Texts, f *store.Failure) cause {
+	why := failureCause(t, f)
+	return cause{What: t.T("standing.card.what") + " " + why.What, Do: t.T("standing.card.do"), Details: why.Details}
+}
+
 // personsFailure reports whether a failure lasts until somebody does something: the others
 // are tried again by themselves.
 func personsFailure(k failure.Kind) bool {

@@ -137,6 +137,8 @@ func (c locale) standingActive(e store.EmployeeRecord) standing {
 		s.cause, s.Since = cause{What: c.T("standing.inviting.what")}, c.stamp(k.InviteAsked)
 	case !k.RuleSeen && !k.Unseen.IsZero():
 		s.cause, s.Since = cause{What: c.T("standing.unseen.what"), Do: c.T("standing.unseen.do")}, c.stamp(k.SharedAt)
+	case e.CardFailure != nil:
+		s.cause, s.Since, s.Next = cardCause(c.Texts, e.CardFailure), c.stamp(e.CardFailure.At), c.T("standing.next", "At", c.about(e.CardAgain))
 	default:
 		s.cause, s.Since = cause{What: c.T("standing.order.what")}, c.stamp(k.Filled)
 	}

@@ -75,11 +75,15 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cards, err := p.cardsRefused(ctx)
+	if err != nil {
+		return err
+	}
 	seen, err := p.incidents()
 	if err != nil {
 		return err
 	}
-	for _, c := range append(seen, missed, unreadable, silent) {
+	for _, c := range append(seen, missed, unreadable, silent, cards) {
 		kind := string(c.kind)
 		switch raised := open[kind]; {
 		case c.is && raised == "":
@@ -249,6 +253,19 @@ func (p *poll) unreadHere(open map[string]string, until time.Time) []string {
 		return nil
 	}
 	return p.unread
+}
+
+// cardsRefused judges whether for an hour the ERP has taken nobody's calendar id (rule 5.9).
+func (p *poll) cardsRefused(ctx context.Context) (incident, error) {
+	in := incident{kind: logging.CardsRefused, begins: "For an hour the ERP has taken nobody's calendar id: calendars go on without",
+		ends: "The ERP takes calendars' ids again, or none is to be written"}
+	if p.settings.CalendarIDField == 0 {
+		return in, nil
+	}
+	cards, everybody, err := p.Store.RefusedCards(ctx)
+	in.id = "cards-refused-" + cards.Since.UTC().Format(time.RFC3339)
+	in.is, in.attrs = everybody && !cards.Since.After(p.now.Add(-unreadableFor)), []any{"why", cards.Why}
+	return in, err
 }
 
 // noNotifications judges whether the connector is silent although the ERP changes

@@ -401,6 +401,53 @@ func TestWhatStaysUnreadableForAnHourIsToldOnce(t *testing.T) {
 	}
 }
 
+// Rule 5.9: that the ERP takes nobody's card is told once after an hour, and is over once it
+// takes one or none is to be written.
+func TestThatNobodysCardIsTakenIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	w.must("first", nil)
+	w.set.CalendarIDField = 12
+	want := func(what string, begun, ended int) {
+		t.Helper()
+		all := strings.Count(w.log.String(), "alarm=cards-refused")
+		if over := strings.Count(w.log.String(), "ended=true"); over != ended || all-over != begun {
+			t.Fatalf("%s: %d begun and %d ended, want %d and %d: %s", what, all-over, over, begun, ended, w.log.String())
+		}
+	}
+	polls := func(n int) {
+		for range n {
+			w.poll()
+		}
+	}
+	refuse := func(id int64) {
+		lease, _, err := w.store.AcquireEmployee(t.Context(), id, store.Claim{TTL: time.Minute, Token: w.now.String()})
+		must(t, err)
+		must(t, w.store.SaveEmployee(t.Context(), &lease, func(e *store.EmployeeRecord) {
+			e.State, e.CardFailure = store.StateActive, &store.Failure{Message: "no such field"}
+		}))
+		_, err = w.store.SettleEmployee(t.Context(), &lease, store.Result{})
+		must(t, err)
+		must(t, w.store.CardRefused(t.Context(), id, "no such field"))
+	}
+	refuse(1)
+	polls(11)
+	want("not yet", 0, 0)
+	polls(4)
+	want("after an hour", 1, 0)
+	if !strings.Contains(w.log.String(), "no such field") {
+		t.Error("it is not told why")
+	}
+	must(t, w.store.CardTaken(t.Context()))
+	polls(2)
+	want("one is taken", 1, 1)
+	refuse(1)
+	polls(15)
+	want("anew", 2, 1)
+	w.set.CalendarIDField = 0
+	polls(2)
+	want("none is to be written", 2, 2)
+}
+
 // A catalogue that cannot be read stops no poll, only what needs it.
 func TestAnUnreadableCatalogueStopsNoPoll(t *testing.T) {
 	w := newWorld(t)

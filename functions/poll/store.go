@@ -51,6 +51,8 @@ type Store interface {
 	UnreadableSince(ctx context.Context, until time.Time, limit int) ([]store.Unreadable, error)
 	// CatalogueFaults reads what of the ERP's catalogues cannot be read, and since when.
 	CatalogueFaults(ctx context.Context) ([]store.CatalogueFault, error)
+	// RefusedCards reads whose cards the ERP refuses, and whether that is everybody's.
+	RefusedCards(ctx context.Context) (rec store.CardsRecord, everybody bool, err error)
 	// RecordPoll keeps how this poll went, for people; Fold counts what was written by the hour.
 	RecordPoll(ctx context.Context, r store.PollResult) error
 	Fold(ctx context.Context, account string, now time.Time, changes func(cause string) bool) error

@@ -2,7 +2,6 @@ package calendars
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -171,27 +170,4 @@ func (p *employeePass) mark(c store.CalendarRecord) calendarsync.CalendarMark {
 		mark.For = calendarsync.AddressDigest(p.tenant, c.Address)
 	}
 	return mark
-}
-
-// writeCard writes the calendar's id into the ERP's card where that is configured, once
-// per change (rule 5.5).
-func (p *employeePass) writeCard(ctx context.Context) error {
-	field, id := p.settings.CalendarIDField, ""
-	if c := p.rec().Calendar; c != nil {
-		id = c.ID
-	}
-	card := fmt.Sprintf("%d=%s", field, id)
-	if field == 0 || p.rec().Card == card || (id == "" && p.rec().Card == "") {
-		return nil
-	}
-	if p.older {
-		return errOlder
-	}
-	// A purge reads no card.
-	if p.employee == nil || p.employee.Fields.Or(nil)[field] != id {
-		if err := p.ERP.SetEmployeeField(p.calls(ctx), p.id, field, id); err != nil {
-			return err
-		}
-	}
-	return p.save(ctx, func(r *store.EmployeeRecord) { r.Card = card })
 }

@@ -66,6 +66,11 @@ type Store interface {
 	NoteUnreadable(ctx context.Context, u store.UnreadableMark) error
 	NoteReadable(ctx context.Context, u store.UnreadableMark) error
 
+	// CardRefused notes that the ERP did not take what was to be written into the employee's
+	// card, CardTaken that it took somebody's.
+	CardRefused(ctx context.Context, employee int64, why string) error
+	CardTaken(ctx context.Context) error
+
 	// How many deletions went in a rolling day (rule 4.3).
 
 	// Renew counts a deletion granted at a time as one of now, if it still counts.

@@ -42,6 +42,8 @@ const (
 	ERPUnreadable AlarmKind = "erp-unreadable"
 	// NoNotifications: the poll finds changes, and no notification comes.
 	NoNotifications AlarmKind = "no-notifications"
+	// CardsRefused: the ERP takes nobody's calendar id.
+	CardsRefused AlarmKind = "cards-refused"
 	// DeadLetterUnreadable: a dead letter points to no key, or is a full run.
 	DeadLetterUnreadable AlarmKind = "dead-letter-unreadable"
 )

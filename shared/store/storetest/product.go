@@ -112,6 +112,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"a ticket is taken once", ticketOnce},
 		{"poll records", pollRecords},
 		{"faults of the catalogue", catalogueFaults},
+		{"cards that the ERP refuses", refusedCards},
 		{"notifications and what told of changes", notifications},
 		{"full runs", fullRuns},
 		{"runs put off", putOffRuns},

@@ -292,6 +292,50 @@ func catalogueFaults(r *rig) {
 	want()
 }
 
+func refusedCards(r *rig) {
+	want := func(when string, everybody bool, rec store.CardsRecord) {
+		r.Helper()
+		got, is, err := r.s.RefusedCards(r.ctx)
+		r.must(err)
+		equal(r, when, got, rec)
+		equal(r, when+": everybody", is, everybody)
+	}
+	// Each has a calendar, and what of their card, if anything, was refused.
+	card := func(id int64, f *store.Failure) {
+		h := r.take(store.Employees, id, "m")
+		r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.State, e.CardFailure = store.StateActive, f }))
+		r.release(h, store.Result{})
+	}
+	refused := func(id int64, why string) {
+		card(id, &store.Failure{Message: why})
+		r.must(r.s.CardRefused(r.ctx, id, why))
+	}
+	want("nobody", false, store.CardsRecord{})
+	r.must(r.s.CardTaken(r.ctx))
+	first := r.b.now()
+	refused(1, "no field")
+	want("of one", true, store.CardsRecord{Since: first, Employees: []int64{1}, Why: "no field"})
+	r.b.advance(time.Minute)
+	card(2, nil)
+	card(3, nil)
+	want("one of three", false, store.CardsRecord{Since: first, Employees: []int64{1}, Why: "no field"})
+	refused(1, "no key")
+	refused(2, "no key")
+	want("two of three", false, store.CardsRecord{Since: first, Employees: []int64{1, 2}, Why: "no key"})
+	card(4, nil)
+	refused(3, "no key")
+	want("three of four", true, store.CardsRecord{Since: first, Employees: []int64{1, 2, 3}, Why: "no key"})
+	refused(4, "no key")
+	want("the first are enough", true, store.CardsRecord{Since: first, Employees: []int64{1, 2, 3}, Why: "no key"})
+	card(1, nil)
+	want("one is given up", false, store.CardsRecord{Since: first, Employees: []int64{1, 2, 3}, Why: "no key"})
+	r.must(r.s.CardTaken(r.ctx))
+	want("one was taken", false, store.CardsRecord{})
+	again := r.b.now()
+	refused(4, "no key")
+	want("anew", false, store.CardsRecord{Since: again, Employees: []int64{4}, Why: "no key"})
+}
+
 func activityOfOne(r *rig) {
 	h := r.take(store.Employees, 7, "m")
 	record := func(id string, at time.Duration, task, employee int64) store.ActivityRecord {
