@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	// mostProbed is how many calendars of one tenant are looked for; where there are more
-	// and none of these answers, nothing is certain.
-	mostProbed = 100
-	// probedAtOnce is how many of them at the same time.
+	// mostProbed is how many calendars of one tenant are looked for, and mostDenied how many
+	// that are there have to be denied to this client; where there are more, and none of
+	// these is there, nothing is certain. All these calls are made without a slot.
+	mostProbed, mostDenied = 50, 10
+	// probedAtOnce is how many are looked for at the same time.
 	probedAtOnce = 5
 	// lookDeadline bounds the look through the account's calendars.
 	lookDeadline = 3 * callDeadline
@@ -70,54 +71,53 @@ func tenantOutOfReach(ctx context.Context, google *googlecalendar.Gateway, calen
 		return cmp.Or(b.Mark.From.Compare(a.Mark.From), cmp.Compare(a.ID, b.ID))
 	})
 	probed := calendars[:min(len(calendars), mostProbed)]
-	reached, err := firstAnswering(probed, func(id string) error {
-		_, err := google.Calendar(ctx, id)
-		if failure.Is(err, failure.Forbidden) {
-			return failure.Wrap(failure.Gone, "reach calendar "+id, err)
+	var denied []string
+	for few := range slices.Chunk(probed, probedAtOnce) {
+		there, err := thoseThere(ctx, google, few)
+		if err != nil {
+			return "", err
 		}
-		return err
-	})
-	if err != nil || reached != nil {
-		return "", err
+		for _, c := range there {
+			_, err := google.Calendar(ctx, c.ID)
+			switch {
+			case err == nil:
+				return "", nil
+			case !failure.Is(err, failure.Gone) && !failure.Is(err, failure.Forbidden):
+				return "", err
+			}
+			if denied = append(denied, c.Name); len(denied) == mostDenied {
+				return denied[0], nil
+			}
+		}
 	}
-	there, err := firstAnswering(probed, func(id string) error {
-		_, err := google.Rules(ctx, id)
-		if failure.Is(err, failure.Forbidden) {
-			return nil // somebody else's to change is there, too
-		}
-		return err
-	})
 	switch {
-	case err != nil:
-		return "", err
-	case there != nil:
-		return there.Name, nil
+	case len(denied) > 0:
+		return denied[0], nil
 	case len(calendars) > len(probed):
 		return calendars[len(probed)].Name, nil
 	}
 	return "", nil
 }
 
-// firstAnswering gives the first of some calendars for which look does not fail as gone,
-// nil for none, looking at a few at a time.
-func firstAnswering(calendars []googlecalendar.Calendar, look func(id string) error) (*googlecalendar.Calendar, error) {
-	for few := range slices.Chunk(calendars, probedAtOnce) {
-		errs := make([]error, len(few))
-		var looks sync.WaitGroup
-		for i, c := range few {
-			looks.Go(func() { errs[i] = look(c.ID) })
-		}
-		looks.Wait()
-		for i, err := range errs {
-			switch {
-			case err == nil:
-				return &few[i], nil
-			case !failure.Is(err, failure.Gone):
-				return nil, err
-			}
+// thoseThere leaves out the calendars whose rules Google does not list, because there is no
+// such calendar. Whoever may not list them meets a calendar that is there.
+func thoseThere(ctx context.Context, google *googlecalendar.Gateway, calendars []googlecalendar.Calendar) ([]googlecalendar.Calendar, error) {
+	errs := make([]error, len(calendars))
+	var looks sync.WaitGroup
+	for i, c := range calendars {
+		looks.Go(func() { _, errs[i] = google.Rules(ctx, c.ID) })
+	}
+	looks.Wait()
+	var there []googlecalendar.Calendar
+	for i, err := range errs {
+		switch {
+		case err == nil, failure.Is(err, failure.Forbidden):
+			there = append(there, calendars[i])
+		case !failure.Is(err, failure.Gone):
+			return nil, err
 		}
 	}
-	return nil, nil
+	return there, nil
 }
 
 // checkMarks refuses a grant by which marked calendars would be out of reach.

@@ -523,7 +523,7 @@ func TestRowsOfWhichNothingIsCertainAreRefused(t *testing.T) {
 	})
 	t.Run("too many rows", func(t *testing.T) {
 		w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
-		for range 101 {
+		for range 51 {
 			w.made("client-1")
 		}
 		w.deleteAllBut(0)
@@ -541,7 +541,7 @@ func TestDeadRowsAloneDoNotKeepTheClientOnRecordOut(t *testing.T) {
 	if _, err := w.store.SetTenant(t.Context(), "tenant-1"); err != nil {
 		t.Fatal(err)
 	}
-	for range 101 {
+	for range 51 {
 		w.made("client-1")
 	}
 	w.deleteAllBut(0)

@@ -134,8 +134,13 @@ func (b *bench) use(over map[string]any) {
 func (b *bench) freshStore() {
 	b.backend = memory.New(b.clock.Now)
 	b.store = store.New(b.backend)
+	must(b.t, b.connect())
+}
+
+// connect connects the account, for the first time or again.
+func (b *bench) connect() error {
 	_, err := b.store.Connect(b.t.Context(), store.AccountRecord{Sub: sub, Email: account, ClientID: "client"}, false)
-	must(b.t, err)
+	return err
 }
 
 func (b *bench) newID() string {

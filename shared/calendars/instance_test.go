@@ -16,6 +16,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendars"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/rulebook"
@@ -149,7 +150,11 @@ func (a accounts) Account(ctx context.Context) (store.AccountRecord, error) {
 			return store.AccountRecord{}, err
 		}
 	}
-	return a.s.Account(ctx)
+	rec, err := a.s.Account(ctx)
+	if errors.Is(err, store.ErrNotConnected) || err == nil && !rec.Connected {
+		err = failure.New(failure.Revoked, "read the account", "not connected") // as grant.Source says
+	}
+	return rec, err
 }
 
 // instance is one process of the product.

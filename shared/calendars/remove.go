@@ -360,16 +360,17 @@ func (p *employeePass) holdRemaining(ctx context.Context) error {
 // recordRemoved records that the employee has no calendar any more, and forgets one who
 // is not in the ERP either.
 func (p *employeePass) recordRemoved(ctx context.Context) error {
+	if p.rec().State != store.StateNone || p.rec().Reason != p.reason {
+		if err := p.save(ctx, func(r *store.EmployeeRecord) {
+			r.State, r.Reason, r.KeptFrom = store.StateNone, p.reason, time.Time{}
+			r.Held, r.AllowedAt, r.KeptFor = "", time.Time{}, ""
+		}); err != nil {
+			return err
+		}
+	}
 	if p.employee == nil {
 		p.forgotten = true
-	} else if err := p.writeCard(ctx); err != nil {
-		return err
-	}
-	if p.rec().State == store.StateNone && p.rec().Reason == p.reason {
 		return nil
 	}
-	return p.save(ctx, func(r *store.EmployeeRecord) {
-		r.State, r.Reason, r.KeptFrom = store.StateNone, p.reason, time.Time{}
-		r.Held, r.AllowedAt, r.KeptFor = "", time.Time{}, ""
-	})
+	return p.writeCard(ctx)
 }

@@ -231,8 +231,8 @@ func (a *Auditor) unbinds(before, after settingsVersion, employee int64) bool {
 
 // mostUnpaced is how many calls connecting the account makes at most before there is a
 // budget to reserve them from: the list of calendars, repeated up to three times when
-// Google fails, and a read of three calendars.
-const mostUnpaced = 7
+// Google fails, a look for 50 calendars and a read of 10.
+const mostUnpaced = 64
 
 // Connecting notes that an admin is connecting the account.
 func (a *Auditor) Connecting() {
