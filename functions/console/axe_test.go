@@ -57,6 +57,7 @@ func shownPages() []shownPage {
 		{"failures", "/failures", nil},
 		{"activity", "/activity", nil},
 		{"connections", "/connections", nil},
+		{"connections-doctor", "/connections", (*world).runs},
 		{"figures", "/figures", (*world).busy},
 		{"figures-first", "/figures", func(*world) {}},
 		{"message", "/nowhere", nil},
@@ -124,10 +125,11 @@ document.querySelectorAll("[name=shown_roles][type=checkbox]").forEach((box) => 
 func pressed() map[string][][2]string {
 	save, plan := ".save button", "form[action$='/settings/apply']"
 	return map[string][][2]string{
-		"settings-faults":  {{save, "#faults"}},
-		"settings-preview": {{".save [name=preview]", ".phone"}},
-		"settings-plan":    {{save, plan}},
-		"settings-unsure":  {{save, plan}, {plan + " .button", "#faults"}},
+		"settings-faults":    {{save, "#faults"}},
+		"connections-doctor": {{"form[action$='/connections/doctor'] button", ".findings"}},
+		"settings-preview":   {{".save [name=preview]", ".phone"}},
+		"settings-plan":      {{save, plan}},
+		"settings-unsure":    {{save, plan}, {plan + " .button", "#faults"}},
 	}
 }
 

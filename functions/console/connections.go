@@ -27,7 +27,9 @@ type connectionsView struct {
 	Expected, RedirectURI string
 	// Tested is what a test of the ERP found just now; nil where none was asked for.
 	Tested []connectionFact
-	Report string
+	// Checkup is what the doctor found just now; nil where it was not asked.
+	Checkup *checkupView
+	Report  string
 }
 
 // connection is one other side, in a line and in facts.
@@ -48,15 +50,24 @@ type connectionsStore interface {
 
 // showConnections serves the page of connections.
 func (h *handler) showConnections(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.connections(w, r, s, false)
+	h.connections(w, r, s, looked)
 }
 
 // testERP asks the ERP now, and shows what it answered.
 func (h *handler) testERP(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	h.connections(w, r, s, true)
+	h.connections(w, r, s, tested)
 }
 
-func (h *handler) connections(w http.ResponseWriter, r *http.Request, s signin.Session, test bool) {
+// asking is what the page of connections is asked to find out besides.
+type asking int
+
+const (
+	looked   asking = iota // nothing: what is on record
+	tested                 // whether the ERP answers
+	examined               // all that the doctor looks at
+)
+
+func (h *handler) connections(w http.ResponseWriter, r *http.Request, s signin.Session, asked asking) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
 	var st status.Status
@@ -76,8 +87,12 @@ func (h *handler) connections(w http.ResponseWriter, r *http.Request, s signin.S
 		Google: googleConnection(c, st, days), ERP: erpConnection(c, st), Connector: connectorFacts(c, st.Notifications),
 		Expected: h.cfg.IntegrationAccount, RedirectURI: h.oauth.URL("/callback", nil), Report: report(st),
 	}
-	if test {
+	switch asked {
+	case looked:
+	case tested:
 		v.Tested = h.testedERP(r.Context(), c, st.Saved.Settings)
+	case examined:
+		v.Checkup = h.checkup(r.Context(), c)
 	}
 	h.show(w, r, http.StatusOK, view{Page: "connections", Title: c.T("connections.title"), Session: &s, Body: v})
 }

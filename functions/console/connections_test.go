@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -80,5 +82,36 @@ func TestTheReportNamesNobody(t *testing.T) {
 		if strings.Contains(report, secret) {
 			t.Errorf("the report holds %q", secret)
 		}
+	}
+}
+
+// TestTheDoctorLooksFromThePage: its checks are made live, in the reader's language, with what to
+// do and as text to copy; they change nothing and are no deed of an admin's.
+func TestTheDoctorLooksFromThePage(t *testing.T) {
+	w := newWorld(t)
+	w.runs()
+	w.connectAccount()
+	b := w.signedIn()
+	if strings.Contains(b.get("/connections").body, "accepted") {
+		t.Error("something was examined before anybody asked")
+	}
+	requests := len(w.google.Requests(google.Filter{}))
+	p := b.post("/connections/doctor", nil)
+	wantIn(t, p.body, "1 thing is wrong.", "https://erp.example answers as an API", "+02:00 from UTC, as time_zone Europe/Kyiv", "role 1: New, Assigned   (shown)", "30 employees, all understood",
+		"[fault] permissions: permissions that were not granted", "Press Connect in the console again and tick every box that Google shows.", `data-copy="checkup"`)
+	for _, secret := range []string{"Коваленко", "e1@example.com", integration} {
+		if text := p.body[strings.Index(p.body, `id="checkup"`):]; strings.Contains(text[:strings.Index(text, "</pre>")], secret) {
+			t.Errorf("the text to copy has %q in it", secret)
+		}
+	}
+	b.post("/language", url.Values{"to": {"uk"}})
+	wantIn(t, b.post("/connections/doctor", nil).body, "Знайдено 1 несправність.", "30 працівників, усі зрозумілі", "роль 1: New, Assigned   (показується)")
+	w.erp.err = &failure.Error{Kind: failure.Source, Op: "userside: probe system", Err: context.DeadlineExceeded}
+	wantIn(t, b.post("/connections/doctor", nil).body, "https://erp.example недосяжна: вона не відповіла вчасно", "чекає на «доступність» (Система ERP)")
+	if now := len(w.google.Requests(google.Filter{})); now != requests {
+		t.Errorf("Google was asked %d times", now-requests)
+	}
+	if strings.Contains(b.get("/activity?kind=admin").body, "doctor") {
+		t.Error("looking is told as something that was done")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
@@ -38,10 +39,14 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Config{
-		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, AlertEmails: env.Mailed, RequestsPerMinute: env.RequestsPerMinute, IntegrationAccount: env.IntegrationAccount,
+		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, AlertEmails: env.Mailed, RequestsPerMinute: env.RequestsPerMinute, IntegrationAccount: env.IntegrationAccount, ERPURL: env.ERP.URL, ERPKeyInQuery: env.ERP.KeyInQuery,
 		SessionKey: env.SessionKey.Key.Bytes(), TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee,
 	}, Deps{
 		Store: state, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.ERP.URL, time.Now),
-		ERP: erp, Publisher: publisher, Now: time.Now, Log: logging.From(ctx),
+		ERP: erp, Examined: func(inForm bool) (checkup.ERP, error) {
+			cfg := env.ERP
+			cfg.KeyInQuery = cfg.KeyInQuery && !inForm
+			return cloud.ERP(cfg, nil, time.Now)
+		}, Publisher: publisher, Now: time.Now, Log: logging.From(ctx),
 	})
 }

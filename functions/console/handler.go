@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/rulebook"
@@ -48,8 +49,11 @@ type Config struct {
 	// AlertEmails are the addresses that alerts go to, for the overview to show.
 	AlertEmails []string
 	// RequestsPerMinute is Google's limit for the account (rule 6.1), to compare with.
-	RequestsPerMinute        int
-	IntegrationAccount       string
+	RequestsPerMinute  int
+	IntegrationAccount string
+	// ERPURL is the ERP's address, and ERPKeyInQuery whether its key is sent in the URL.
+	ERPURL                   string
+	ERPKeyInQuery            bool
 	SessionKey               []byte
 	TaskTopic, EmployeeTopic string
 }
@@ -79,9 +83,12 @@ type ERP interface {
 
 // Deps are what the function works with.
 type Deps struct {
-	Store     Store
-	Settings  Settings
-	ERP       ERP
+	Store    Store
+	Settings Settings
+	ERP      ERP
+	// Examined gives the ERP's client for the doctor; inForm has it send the key in the form,
+	// whatever is configured.
+	Examined  func(inForm bool) (checkup.ERP, error)
 	Publisher queue.Publisher
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -142,6 +149,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	mux.HandleFunc("GET /figures", h.page(h.showFigures))
 	mux.HandleFunc("GET /connections", h.page(h.showConnections))
 	mux.HandleFunc("POST /connections/test", h.action(h.testERP))
+	mux.HandleFunc("POST /connections/doctor", h.action(h.runCheckup))
 	mux.HandleFunc("GET /settings", h.page(h.showSettings))
 	mux.HandleFunc("GET /api/status", h.apiStatus)
 	mux.HandleFunc("POST /language", h.chooseLanguage)

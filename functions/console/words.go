@@ -50,21 +50,7 @@ func (c locale) day() string {
 }
 
 // age puts a duration into words, rounded down.
-func (c locale) age(d time.Duration) string {
-	hours, minutes := int(d.Hours()), int(d.Minutes())
-	switch {
-	case d < time.Minute:
-		return c.T("time.seconds", "S", max(0, int(d.Seconds())))
-	case d < time.Hour:
-		return c.T("time.minutes", "M", minutes)
-	case d < 10*time.Hour && minutes%60 > 0:
-		return c.T("time.hours-minutes", "H", hours, "M", minutes%60)
-	case d < 48*time.Hour:
-		return c.T("time.hours", "H", hours)
-	default:
-		return c.N("time.days", hours/24)
-	}
-}
+func (c locale) age(d time.Duration) string { return c.Age(d) }
 
 // about puts a time to come into words: the hour, and the day if it is another.
 func (c locale) about(t time.Time) string {

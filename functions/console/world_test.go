@@ -23,6 +23,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/functions/console"
 	"github.com/erp-calendar/erp-calendar/functions/oauth"
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
@@ -117,6 +118,28 @@ func (e *erp) TasksWith(_ context.Context, ids []calendarsync.TaskID, _ calendar
 	return out, e.err
 }
 
+func (e *erp) Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error) {
+	return e.TasksWith(ctx, ids, calendarsync.Extras{})
+}
+
+func (e *erp) Probe(context.Context, string, string) (userside.Probe, error) {
+	return userside.Probe{Answer: userside.AnswerData, Status: http.StatusOK}, e.err
+}
+
+func (e *erp) Places(context.Context, string, string) (userside.Places, error) {
+	return userside.Places{Query: true, Body: true}, e.err
+}
+
+func (e *erp) Sample(context.Context, []calendarsync.TaskID) (userside.TaskSample, error) {
+	return userside.TaskSample{Dates: map[string]int{"9999-99-99 99:99:99": len(e.tasks)}}, e.err
+}
+
+func (e *erp) HeedsUnassigned(context.Context, []calendarsync.StateID) (heeds, known bool, unassigned []calendarsync.TaskID, err error) {
+	return true, true, nil, e.err
+}
+
+func (e *erp) Bears() int { return 1000 }
+
 // card is an employee who works, with what stands in fields 7 (a checkbox) and 8.
 func card(id calendarsync.EmployeeID, name, box, text string) calendarsync.EmployeeReading {
 	return calendarsync.EmployeeReading{Employee: &calendarsync.Employee{ID: id, Name: name, Working: calendarsync.Say(true),
@@ -167,9 +190,9 @@ func newWorldOn(t *testing.T, base string, open func(now func() time.Time) store
 	}, captions: map[calendarsync.FieldID]string{7: "Calendar"},
 		clock: userside.Clock{Unix: w.now, Local: calendarsync.LocalTime{Wall: w.now.Add(2 * time.Hour)}, Offset: 2 * time.Hour}}
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
-	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, AlertEmails: []string{"duty@example.com"}, RequestsPerMinute: 600, IntegrationAccount: integration,
+	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, AlertEmails: []string{"duty@example.com"}, RequestsPerMinute: 600, IntegrationAccount: integration, ERPURL: "https://erp.example",
 		SessionKey: bytes.Repeat([]byte{3}, 32), TaskTopic: "task-changes", EmployeeTopic: "employee-changes"}
-	w.deps = console.Deps{Store: w.store, Settings: settings.NewSource(w.store, defaults, "https://erp.example", w.clock), ERP: w.erp,
+	w.deps = console.Deps{Store: w.store, Settings: settings.NewSource(w.store, defaults, "https://erp.example", w.clock), ERP: w.erp, Examined: func(bool) (checkup.ERP, error) { return w.erp, nil },
 		Publisher: w.sent, Now: w.clock, Log: log}
 	cipher, err := seal.NewLocal(bytes.Repeat([]byte{7}, 32))
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
-	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -24,94 +24,17 @@ const (
 	googlePerMinute, googleCalendars = 600, 60
 	// slowPerMinute is a budget with which a fill of 200 people takes hours.
 	slowPerMinute = 60
-	// soon is how long before a grant's end its alarm is raised (rule 7.5).
-	soon = 48 * time.Hour
 )
 
+// accountChecks are those of the record, and those for which Google is asked.
 func (d *doctor) accountChecks() []check {
-	return []check{
-		{id: "account.connected", group: groupAccount, title: "connected", needs: []string{"cloud.firestore"}, after: []string{"env.admins", "env.client", "env.sites", "oauth.redirect_uri"}, run: d.checkConnected},
-		{id: "account.scopes", group: groupAccount, title: "permissions", needs: []string{"account.connected"}, run: d.checkScopes},
-		{id: "account.expiry", group: groupAccount, title: "end of the grant", needs: []string{"account.connected"}, run: d.checkExpiry},
-		{id: "account.grant", group: groupAccount, title: "grant works", needs: []string{"account.connected", "env.client", "env.token", "oauth.discovery"}, after: []string{"cloud.key"}, within: 30 * time.Second, run: d.checkGrant},
-		{id: "account.calendar", group: groupAccount, title: "Calendar API", needs: []string{"account.grant"}, within: 30 * time.Second, run: d.checkCalendar},
-		{id: "account.quota", group: groupAccount, title: "quota", needs: []string{"env.budget"}, after: []string{"account.connected"}, run: d.checkQuota},
-	}
-}
-
-// connectCure is how to connect, with what commonly goes wrong on the way.
-func (d *doctor) connectCure() string {
-	console := "the console"
-	if d.env.sites.ConsoleURL != "" {
-		console = d.env.sites.ConsoleURL
-	}
-	uri := "the redirect URI"
-	if d.redirectURI != "" {
-		uri = d.redirectURI
-	}
-	return "Open " + console + ", press Connect and choose the account of INTEGRATION_ACCOUNT." +
-		"\nIf Google shows redirect_uri_mismatch: register " + uri + " at the OAuth client, exactly." +
-		"\nIf Google shows access_denied, or that the app is being tested: add the account to the test users (" + audiencePage + "), or publish the app." +
-		"\nIf Google says that an administrator blocks it: let the Workspace admin trust the client id (Admin console, Security, API controls)." +
-		"\nWhile the consent screen is in Testing, each connection ends after seven days: choose Internal (Workspace) or publish the app."
-}
-
-func (d *doctor) checkConnected(ctx context.Context) verdict {
-	a, err := d.state.Account(ctx)
-	switch {
-	case errors.Is(err, store.ErrNotConnected):
-		return bad(d.connectCure(), "no Google account is connected, so there is nowhere to write")
-	case err != nil:
-		return bad("Run the doctor again.", "the account's record could not be read (%s)", kindWords(err))
-	case !a.Connected:
-		return bad(d.connectCure(), "the account was disconnected %s ago, because Google refused its grant; nothing was deleted", duration(d.now().Sub(a.DisconnectedAt)))
-	case d.env.client.ID != "" && a.ClientID != d.env.client.ID:
-		return bad("Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client with which the account was connected: Google lets a client change only calendars that it made itself. Without calendars yet, connect again.",
-			"the account was connected with another OAuth client than OAUTH_CLIENT_ID")
-	case d.env.admins.IntegrationAccount != "" && !signin.SameAddress(a.Email, d.env.admins.IntegrationAccount):
-		return bad("Set INTEGRATION_ACCOUNT back to the account that was connected. Another one could not see the calendars that were made.",
-			"another account is connected than INTEGRATION_ACCOUNT names")
-	}
-	d.account = a
-	if !a.SuspectSince.IsZero() {
-		return warn("Wait a minute and look at the console: if Google refuses the grant again, the account is disconnected and has to be connected again.",
-			"for %s, but Google refused the grant once", duration(d.now().Sub(a.ConnectedAt)))
-	}
-	if in := a.Incident; in != nil {
-		return warn(incidents.Cure(d.english, in.Refusal), "for %s, but for %s Google has answered %s", duration(d.now().Sub(a.ConnectedAt)), duration(d.now().Sub(in.Since)), incidents.Text(in.Refusal))
-	}
-	return ok("for %s", duration(d.now().Sub(a.ConnectedAt)))
-}
-
-func (d *doctor) checkScopes(context.Context) verdict {
-	var missing []string
-	for _, s := range googlecalendar.Scopes() {
-		if !slices.Contains(d.account.Scopes, s) {
-			missing = append(missing, s)
-		}
-	}
-	if len(missing) > 0 {
-		v := bad("Press Connect in the console again and tick every box that Google shows.", "%s not granted", verb(len(missing), "1 permission was", "permissions were"))
-		v.Details = missing
-		return v
-	}
-	return ok("all of the %d that are needed were granted", len(googlecalendar.Scopes()))
-}
-
-const testingCure = "Open " + audiencePage + ": a consent screen in Testing gives grants of seven days. Choose Internal (Workspace) or publish the app, then press Connect again in the console, which gives a grant without an end."
-
-func (d *doctor) checkExpiry(context.Context) verdict {
-	end := d.account.GrantExpiresAt
-	left := end.Sub(d.now())
-	switch {
-	case end.IsZero():
-		return ok("none is set (unused for six months, it would die)")
-	case left <= 0:
-		return bad(testingCure, "the grant ended %s ago: the consent screen is in Testing", duration(left))
-	case left < soon:
-		return warn(testingCure, "the grant ends in %s: the consent screen is in Testing. Then nothing is written any more", duration(left))
-	}
-	return warn(testingCure, "the grant ends in %s, because the consent screen is in Testing", duration(left))
+	known := d.AccountChecks()
+	known[0].Needs, known[0].After = []string{"cloud.firestore"}, []string{"env.admins", "env.client", "env.sites", "oauth.redirect_uri"}
+	group := known[0].Group
+	return append(known,
+		check{ID: "account.grant", Group: group, Title: "grant works", Needs: []string{"account.connected", "env.client", "env.token", "oauth.discovery"}, After: []string{"cloud.key"}, Within: 30 * time.Second, Run: d.checkGrant},
+		check{ID: "account.calendar", Group: group, Title: "Calendar API", Needs: []string{"account.grant"}, Within: 30 * time.Second, Run: d.checkCalendar},
+		check{ID: "account.quota", Group: group, Title: "quota", Needs: []string{"env.budget"}, After: []string{"account.connected"}, Run: d.checkQuota})
 }
 
 // readOnlyAccounts keeps out of the store what package grant would record: that a
@@ -156,14 +79,14 @@ func (d *doctor) checkGrant(ctx context.Context) verdict {
 	case reason == "NotFound", reason == "FailedPrecondition":
 		return bad("See “encryption key” above.", "the grant is sealed by a key that is missing or disabled")
 	case reason == "invalid_grant":
-		return bad(d.connectCure()+"\nGrants also die by a changed password, by being revoked at https://myaccount.google.com/connections, or by not being used for six months.",
+		return bad(d.ConnectCure()+"\nGrants also die by a changed password, by being revoked at https://myaccount.google.com/connections, or by not being used for six months.",
 			"Google refuses the grant (invalid_grant): it has expired or was revoked")
 	case reason == "invalid_client", reason == "unauthorized_client":
 		return bad(secretCure, "Google does not accept the client (%s)", reason)
 	case failure.Is(err, failure.Misconfigured):
-		return bad(incidents.Cure(d.english, refusalOf(store.AtToken, err)), "Google gives the account no access (%s)", kindWords(err))
+		return bad(incidents.Cure(d.Texts, refusalOf(store.AtToken, err)), "Google gives the account no access (%s)", checkup.KindWords(err))
 	}
-	return bad("Run the doctor again in a few minutes.", "no access token could be had (%s)", kindWords(err))
+	return bad("Run the doctor again in a few minutes.", "no access token could be had (%s)", checkup.KindWords(err))
 }
 
 // unpaced lets the doctor's few calls pass: taking slots of the budget would write.
@@ -177,7 +100,7 @@ func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	gateway, err := googlecalendar.New(ctx, &http.Client{Transport: &grant.Transport{Source: d.grants, Base: d.transport}}, d.env.google.CalendarEndpoint, unpaced{},
 		func(ctx context.Context) (string, error) {
 			_, _, err := d.grants.Token(ctx)
-			return d.account.Sub, err
+			return d.Record.Sub, err
 		})
 	if err != nil {
 		return bad("Unset CALENDAR_ENDPOINT, unless this is a test.", "no Calendar client could be made")
@@ -188,12 +111,12 @@ func (d *doctor) checkCalendar(ctx context.Context) verdict {
 	}
 	in, err := d.state.Installation(ctx)
 	if err != nil {
-		return bad("Run the doctor again.", "the list could be read, the installation's record not (%s)", kindWords(err))
+		return bad("Run the doctor again.", "the list could be read, the installation's record not (%s)", checkup.KindWords(err))
 	}
 	ours, foreign := 0, 0
 	for _, c := range calendars {
 		switch {
-		case !c.Marked || !c.OwnedBy(d.account.Email):
+		case !c.Marked || !c.OwnedBy(d.Record.Email):
 		case in.Tenant == "" || c.Mark.Tenant == in.Tenant:
 			ours++
 		default:
@@ -219,22 +142,22 @@ func (d *doctor) calendarTrouble(err error) verdict {
 	case slices.Contains([]string{"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}, reason):
 		return bad("Press Connect in the console again and tick every box that Google shows.", "the grant lacks a permission (%s)", reason)
 	case failure.Is(err, failure.Misconfigured):
-		return bad(incidents.Cure(d.english, refusalOf(store.AtAPI, err)), "Google refuses the account (%s)", kindWords(err))
+		return bad(incidents.Cure(d.Texts, refusalOf(store.AtAPI, err)), "Google refuses the account (%s)", checkup.KindWords(err))
 	case failure.Is(err, failure.Exhausted):
 		return bad("Wait: Google ends such a pause by itself after hours. The functions wait too, and go on by themselves.", "Google has paused the account (%s): too much was made in a short time", reason)
 	case failure.Is(err, failure.RateLimited):
 		return warn("Wait a minute. If it stays, lower CALENDAR_REQUESTS_PER_MINUTE to the limit of the project (https://console.cloud.google.com/iam-admin/quotas, Calendar API, per user).",
 			"answers that there were too many requests just now (%s)", reason)
 	case failure.Is(err, failure.Forbidden):
-		return bad("See whether a Workspace admin has switched Calendar off for the account, or blocks the app (Admin console, Security, API controls).", "Google refuses the account (%s)", kindWords(err))
+		return bad("See whether a Workspace admin has switched Calendar off for the account, or blocks the app (Admin console, Security, API controls).", "Google refuses the account (%s)", checkup.KindWords(err))
 	case failure.Is(err, failure.Gone):
-		return bad("Unset CALENDAR_ENDPOINT, unless this is a test.", "there is no Calendar API at CALENDAR_ENDPOINT (%s)", kindWords(err))
+		return bad("Unset CALENDAR_ENDPOINT, unless this is a test.", "there is no Calendar API at CALENDAR_ENDPOINT (%s)", checkup.KindWords(err))
 	}
 	f, known := errors.AsType[*failure.Error](err)
 	if known && f.Status != 0 {
-		return bad("Look at https://www.google.com/appsstatus/dashboard/ and run the doctor again later.", "the Calendar API fails (%s)", kindWords(err))
+		return bad("Look at https://www.google.com/appsstatus/dashboard/ and run the doctor again later.", "the Calendar API fails (%s)", checkup.KindWords(err))
 	}
-	why, cure := unreached(err)
+	why, cure := checkup.Unreached(d.Texts, err)
 	return bad(cure, "the Calendar API could not be reached: %s", why)
 }
 
@@ -251,13 +174,13 @@ func (d *doctor) checkQuota(context.Context) verdict {
 	b := d.env.budget
 	var words, cures []string
 	add := func(text, cure string) { words, cures = append(words, text), append(cures, cure) }
-	if until := d.account.PausedUntil; until.After(d.now()) {
+	if until := d.Record.PausedUntil; until.After(d.now()) {
 		add("Google has paused all writes for another "+duration(until.Sub(d.now())), "Wait: Poll goes on by itself when the pause is over. Nothing is lost.")
 	}
-	if until := d.account.CreationsPausedUntil; until.After(d.now()) {
+	if until := d.Record.CreationsPausedUntil; until.After(d.now()) {
 		add("Google has paused making and sharing calendars for another "+duration(until.Sub(d.now())), "Wait: Poll goes on by itself when the pause is over. Events are written meanwhile.")
 	}
-	if d.account.PausedFor(d.now()) == failure.ReasonDailyLimit {
+	if d.Record.PausedFor(d.now()) == failure.ReasonDailyLimit {
 		add("the calls of this day are used up (dailyLimitExceeded), which ends at midnight Pacific time", "If it comes again, raise the daily quota of the Google Calendar API (https://console.cloud.google.com/iam-admin/quotas).")
 	}
 	if b.RequestsPerMinute > googlePerMinute {

@@ -9,67 +9,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 )
-
-func TestWhatWaitsForAFaultIsNotChecked(t *testing.T) {
-	says := func(v verdict) func(context.Context) verdict { return func(context.Context) verdict { return v } }
-	must := func(context.Context) verdict { t.Error("ran without its premise"); return verdict{} }
-	found := examine(t.Context(), []check{
-		{id: "b", title: "B", group: "G", needs: []string{"a"}, run: must},
-		{id: "a", title: "A", group: "G", run: says(bad("mend it", "broken"))},
-		{id: "c", title: "C", group: "G", needs: []string{"b"}, run: must},
-		{id: "d", title: "D", group: "G", after: []string{"a", "c"}, run: says(ok("fine"))},
-		{id: "e", title: "E", group: "G", needs: []string{"f"}, run: says(ok("fine"))},
-		{id: "f", title: "F", group: "G", run: says(warn("look", "odd"))},
-	}, time.Now)
-	var got []string
-	for _, f := range found {
-		got = append(got, f.ID+" "+string(f.State)+" "+f.Because)
-	}
-	want := []string{"b not-checked a", "a fault ", "c not-checked a", "d ok ", "e ok ", "f warning "}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
-	}
-	if found[2].Text != "waits for “A” (G)" {
-		t.Errorf("%q does not name the first cause", found[2].Text)
-	}
-}
-
-// TestChecksRunAtOnceAndEnd: each check here ends only when the other has begun or
-// its time is up.
-func TestChecksRunAtOnceAndEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		one, other := make(chan struct{}), make(chan struct{})
-		meet := func(mine, theirs chan struct{}) func(context.Context) verdict {
-			return func(ctx context.Context) verdict {
-				close(mine)
-				select {
-				case <-theirs:
-					return ok("met")
-				case <-ctx.Done():
-					return bad("x", "alone")
-				}
-			}
-		}
-		start := time.Now()
-		found := examine(t.Context(), []check{
-			{id: "1", run: meet(one, other)}, {id: "2", run: meet(other, one)},
-			{id: "3", within: time.Second, run: func(ctx context.Context) verdict { <-ctx.Done(); return bad("x", "hung") }},
-			{id: "4", run: func(ctx context.Context) verdict { <-ctx.Done(); return bad("x", "hung") }},
-		}, time.Now)
-		if found[0].State != isOK || found[1].State != isOK || found[2].Milliseconds != 1000 {
-			t.Errorf("%+v", found)
-		}
-		if took := time.Since(start); took != checkTime {
-			t.Errorf("a check without a limit of its own ended after %v", took)
-		}
-	})
-}
 
 func TestInterrupted(t *testing.T) {
 	r := newWorld(t, setup{})
@@ -116,7 +61,11 @@ func TestHowGoogleTellsOfARedirectURI(t *testing.T) {
 				_, _ = fmt.Fprint(w, c.body)
 			}))
 			defer server.Close()
-			d := newDoctor(surroundings{transport: http.DefaultTransport, now: time.Now})
+			texts, err := i18n.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := newDoctor(surroundings{transport: http.DefaultTransport, now: time.Now}, texts.For(i18n.Default))
 			d.env.client.ID, d.redirectURI, d.provider.Authorize = clientID, uri, server.URL+"/auth"
 			v := d.checkRegistered(t.Context())
 			if v.State != c.want || !strings.Contains(v.Text, c.says) {

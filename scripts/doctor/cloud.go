@@ -7,9 +7,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -28,17 +28,17 @@ const (
 
 func (d *doctor) cloudChecks() []check {
 	topic := func(id, title, variable string, name func() string) check {
-		return check{id: id, group: groupCloud, title: title, needs: []string{"env.project", "env.topics"}, within: storeTime,
-			run: func(ctx context.Context) verdict { return d.checkTopic(ctx, variable, name()) }}
+		return check{ID: id, Group: groupCloud, Title: title, Needs: []string{"env.project", "env.topics"}, Within: storeTime,
+			Run: func(ctx context.Context) verdict { return d.checkTopic(ctx, variable, name()) }}
 	}
 	return []check{
-		{id: "cloud.firestore", group: groupCloud, title: "Firestore", needs: []string{"env.project"}, within: storeTime, run: d.checkFirestore},
-		{id: "cloud.indexes", group: groupCloud, title: "indexes", needs: []string{"cloud.firestore"}, within: storeTime, run: d.checkIndexes},
-		{id: "cloud.ttl", group: groupCloud, title: "expiry (TTL)", needs: []string{"cloud.firestore"}, within: storeTime, run: d.checkTTL},
-		{id: "cloud.poll", group: groupCloud, title: "last poll", needs: []string{"cloud.firestore"}, within: storeTime, run: d.checkPoll},
+		{ID: "cloud.firestore", Group: groupCloud, Title: "Firestore", Needs: []string{"env.project"}, Within: storeTime, Run: d.checkFirestore},
+		{ID: "cloud.indexes", Group: groupCloud, Title: "indexes", Needs: []string{"cloud.firestore"}, Within: storeTime, Run: d.checkIndexes},
+		{ID: "cloud.ttl", Group: groupCloud, Title: "expiry (TTL)", Needs: []string{"cloud.firestore"}, Within: storeTime, Run: d.checkTTL},
+		{ID: "cloud.poll", Group: groupCloud, Title: "last poll", Needs: []string{"cloud.firestore"}, Within: storeTime, Run: d.checkPoll},
 		topic("cloud.task_topic", "topic for tasks", "TASK_TOPIC", func() string { return d.env.topics.Task }),
 		topic("cloud.employee_topic", "topic for employees", "EMPLOYEE_TOPIC", func() string { return d.env.topics.Employee }),
-		{id: "cloud.key", group: groupCloud, title: "encryption key", needs: []string{"env.token"}, within: storeTime, run: d.checkKey},
+		{ID: "cloud.key", Group: groupCloud, Title: "encryption key", Needs: []string{"env.token"}, Within: storeTime, Run: d.checkKey},
 	}
 }
 
@@ -57,9 +57,9 @@ func denied(service, api, role string) verdict {
 		"%s did not let you look: you lack the right, or its API is not enabled", service)
 }
 
-func unreachable(service string, err error) verdict {
-	why, cure := unreached(err)
-	return bad(cure, "%s could not be reached: %s (%s)", service, why, kindWords(err))
+func (d *doctor) unreachable(service string, err error) verdict {
+	why, cure := checkup.Unreached(d.Texts, err)
+	return bad(cure, "%s could not be reached: %s (%s)", service, why, checkup.KindWords(err))
 }
 
 func (d *doctor) checkFirestore(ctx context.Context) verdict {
@@ -80,7 +80,7 @@ func (d *doctor) checkFirestore(ctx context.Context) verdict {
 		case "PermissionDenied", "Unauthenticated":
 			return denied("Firestore", "firestore.googleapis.com", "roles/datastore.viewer")
 		}
-		return unreachable("Firestore", err)
+		return d.unreachable("Firestore", err)
 	}
 	d.backend = readOnly{backend}
 	d.state = store.New(d.backend)
@@ -107,7 +107,7 @@ func (d *doctor) checkIndexes(ctx context.Context) verdict {
 			case reasonOf(err) == "FailedPrecondition":
 				missing = append(missing, string(c)+"."+field)
 			default:
-				return bad("Run the doctor again.", "a query failed (%s)", kindWords(err))
+				return bad("Run the doctor again.", "a query failed (%s)", checkup.KindWords(err))
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func (d *doctor) checkTTL(ctx context.Context) verdict {
 	for _, c := range []store.Collection{store.SignIns, store.Tickets, store.Sessions} {
 		left, err := d.backend.Query(ctx, store.Query{Collection: c, Field: "expires_at", Op: store.AtMost, Value: d.now().Add(-overdue), Limit: 1})
 		if err != nil {
-			return bad("Run the doctor again.", "%s could not be searched (%s)", c, kindWords(err))
+			return bad("Run the doctor again.", "%s could not be searched (%s)", c, checkup.KindWords(err))
 		}
 		if len(left) > 0 {
 			return warn("Apply Terraform again: terraform/firestore.tf sets the TTL policies. Nothing is wrong but that the database grows.",
@@ -138,7 +138,7 @@ func (d *doctor) checkPoll(ctx context.Context) verdict {
 	rec, found, err := d.state.TaskPoll(ctx)
 	switch {
 	case err != nil:
-		return bad("Run the doctor again.", "what Poll remembers could not be read (%s)", kindWords(err))
+		return bad("Run the doctor again.", "what Poll remembers could not be read (%s)", checkup.KindWords(err))
 	case !found || rec.RanAt.IsZero():
 		return ok("Poll has not run yet; Cloud Scheduler calls it every 5 minutes once all is deployed")
 	}
@@ -165,7 +165,7 @@ func (d *doctor) checkTopic(ctx context.Context, variable, name string) verdict 
 	case reasonOf(err) == "PermissionDenied", reasonOf(err) == "Unauthenticated":
 		return denied("Pub/Sub", "pubsub.googleapis.com", "roles/pubsub.viewer")
 	}
-	return unreachable("Pub/Sub", err)
+	return d.unreachable("Pub/Sub", err)
 }
 
 // checkKey encrypts a random probe and decrypts it again, which changes nothing.
@@ -182,12 +182,12 @@ func (d *doctor) checkKey(ctx context.Context) verdict {
 	probe, place := []byte("doctor "+rand.Text()), seal.Additional("doctor", "probe")
 	sealed, err := cipher.Seal(ctx, probe, place)
 	if err != nil {
-		return keyTrouble(err, "encrypt", "roles/cloudkms.cryptoKeyEncrypterDecrypter")
+		return d.keyTrouble(err, "encrypt", "roles/cloudkms.cryptoKeyEncrypterDecrypter")
 	}
 	opened, err := cipher.Open(ctx, sealed, place)
 	switch {
 	case err != nil:
-		return keyTrouble(err, "decrypt", "roles/cloudkms.cryptoKeyDecrypter")
+		return d.keyTrouble(err, "decrypt", "roles/cloudkms.cryptoKeyDecrypter")
 	case !bytes.Equal(opened, probe):
 		return bad("Do not connect an account with this key; report this.", "what the key encrypts is not what it decrypts")
 	}
@@ -197,7 +197,7 @@ func (d *doctor) checkKey(ctx context.Context) verdict {
 	return ok("the KMS key encrypts and decrypts for you; the functions have their own rights")
 }
 
-func keyTrouble(err error, what, role string) verdict {
+func (d *doctor) keyTrouble(err error, what, role string) verdict {
 	switch reasonOf(err) {
 	case "NotFound":
 		return bad("Set TOKEN_KEY to the key's full name (terraform output names it).", "the KMS key of TOKEN_KEY does not exist")
@@ -215,7 +215,7 @@ func keyTrouble(err error, what, role string) verdict {
 	if failure.Is(err, failure.RateLimited) {
 		return notChecked("Run the doctor again in a minute.", "Cloud KMS has had too many requests")
 	}
-	return unreachable("the encryption key", err)
+	return d.unreachable("the encryption key", err)
 }
 
 // duration tells a time span as people do.
@@ -229,14 +229,4 @@ func duration(t time.Duration) string {
 		return itoa(int(t.Hours())) + " hours"
 	}
 	return itoa(int(t.Hours()/24)) + " days"
-}
-
-// offsetWords writes a distance from UTC as clocks do: +02:00.
-func offsetWords(t time.Duration) string {
-	sign := "+"
-	if t < 0 {
-		sign, t = "-", -t
-	}
-	two := func(n int) string { return strings.Repeat("0", 2-len(itoa(n%100))) + itoa(n%100) }
-	return sign + two(int(t.Hours())) + ":" + two(int(t.Minutes())%60)
 }

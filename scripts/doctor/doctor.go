@@ -8,13 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
+	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/store"
-	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
 
 // surroundings are what the doctor reaches the world by.
@@ -38,6 +39,8 @@ type topicReader interface {
 // one check only, and read by checks that wait for that one.
 type doctor struct {
 	surroundings
+	// Subject has the checks that the console makes, too, and what they found.
+	*checkup.Subject
 	env struct {
 		store    config.Store
 		erp      config.ERP
@@ -51,34 +54,57 @@ type doctor struct {
 		defaults config.DefaultSettings
 	}
 
-	erp      *userside.Client
-	answers  map[string]userside.Probe // by category
-	clock    userside.Clock
-	states   calendarsync.Catalogue
-	readings map[calendarsync.EmployeeID]calendarsync.EmployeeReading
-	captions map[calendarsync.FieldID]string
-	// sample are some of the tasks to show.
-	sample []calendarsync.TaskID
-
-	settings    calendarsync.Settings
-	settingsSet bool // complete and sound
-
 	backend store.Backend
 	state   *store.Store
-	account store.AccountRecord
 	sealer  seal.Cipher
 
 	redirectURI string
 	provider    provider
 	grants      *grant.Source
 
-	english i18n.Texts // of the cures
-
 	mu     sync.Mutex
 	closes []func() error
 }
 
-func newDoctor(with surroundings) *doctor { return &doctor{surroundings: with} }
+func newDoctor(with surroundings, texts i18n.Texts) *doctor {
+	d := &doctor{surroundings: with}
+	d.Subject = &checkup.Subject{
+		Texts: texts, Now: with.now,
+		Connect: func(inForm bool) (checkup.ERP, error) {
+			cfg := d.env.erp
+			cfg.KeyInQuery = cfg.KeyInQuery && !inForm
+			return cloud.ERP(cfg, d.transport, d.now)
+		},
+		ERPURL: func() string { return d.env.erp.URL }, KeyInQuery: func() bool { return d.env.erp.KeyInQuery },
+		Saved:    d.saved,
+		Accounts: func() checkup.Account { return d.state },
+		Expected: func() string { return d.env.admins.IntegrationAccount }, Client: func() string { return d.env.client.ID },
+		Console: func() string { return d.env.sites.ConsoleURL }, RedirectURI: func() string { return d.redirectURI },
+	}
+	return d
+}
+
+// saved reads the settings; recorded is false where the store cannot be read, and those of
+// DEFAULT_SETTINGS are given.
+func (d *doctor) saved(ctx context.Context) (saved settings.Saved, recorded bool, err error) {
+	var from settings.Store = noneSaved{}
+	if d.state != nil {
+		from = d.state
+	}
+	saved, err = settings.NewSource(from, d.env.defaults.JSON, d.env.erp.URL, d.now).Saved(ctx)
+	return saved, d.state != nil, err
+}
+
+// noneSaved stands for a store that cannot be read.
+type noneSaved struct{}
+
+func (noneSaved) SavedSettings(context.Context) (store.SettingsRecord, bool, error) {
+	return store.SettingsRecord{}, false, nil
+}
+
+func (noneSaved) ApplySettings(context.Context, store.SettingsRecord, int64) error {
+	return errReadOnly
+}
 
 // closeLater ends a client when the examination is over.
 func (d *doctor) closeLater(f func() error) {
@@ -95,14 +121,10 @@ func (d *doctor) close() {
 	}
 }
 
-// The groups, in the order of the report.
+// The groups of the checks that only the doctor makes.
 const (
 	groupEnvironment = "Environment"
-	groupERP         = "ERP"
-	groupEmployees   = "Employees"
-	groupSettings    = "Settings"
 	groupOAuth       = "Google sign-in"
-	groupAccount     = "Central account"
 	groupCloud       = "Google Cloud project"
 )
 
@@ -110,7 +132,11 @@ const (
 // it in the list of dependencies, not necessarily on the page: the report keeps
 // this order.
 func (d *doctor) checks() []check {
-	return slices.Concat(d.environmentChecks(), d.cloudChecks(), d.settingsChecks(), d.erpChecks(), d.employeeChecks(), d.oauthChecks(), d.accountChecks())
+	given, erp, people := d.SettingsChecks(), d.ERPChecks(), d.EmployeeChecks()
+	given[0].Needs, given[0].After = []string{"env.defaults"}, []string{"env.erp", "cloud.firestore"}
+	erp[0].Needs = []string{"env.erp"}
+	people[len(people)-1].After = []string{"env.admins"}
+	return slices.Concat(d.environmentChecks(), d.cloudChecks(), given, erp, people, d.oauthChecks(), d.accountChecks())
 }
 
 func itoa[T ~int | ~int64](n T) string { return strconv.FormatInt(int64(n), 10) }

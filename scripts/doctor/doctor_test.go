@@ -13,6 +13,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/seal"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -30,7 +31,7 @@ func TestAHealthyInstallationHasNoFault(t *testing.T) {
 		t.Errorf("redirect URI %q", e.report.RedirectURI)
 	}
 	for _, words := range []string{"role 11: New", "role 14: On the way", "role 12: Done", "2 of 4 employees would get a calendar", "1 calendar of employees",
-		"field 1: checkbox, on 4 cards, filled on 4", "field 2: calendar ids, on 4 cards, filled on 1", "Nothing was changed."} {
+		"field 1: checkbox; on cards: 4, filled: 4", "field 2: calendar ids; on cards: 4, filled: 1", "Nothing was changed."} {
 		if !strings.Contains(e.people, words) {
 			t.Errorf("%q is not said:\n%s", words, e.people)
 		}
@@ -196,7 +197,7 @@ func TestBrokenInstallations(t *testing.T) {
 		{"a card that cannot be read", setup{}, erpFault("employee", "get_data", fakeerp.Replace("8.is_work", "MARKER")), states{"employees.read": warning}, "employee 8"},
 		{"no employees", setup{}, erpFault("employee", "get_data", fakeerp.EmptyList()), states{"employees.read": fault}, "no employee at all"},
 		// The settings.
-		{"nothing set", setup{}, settings(`{}`), states{"settings.read": fault, "erp.clock": unchecked}, "time_zone and shown_roles must be set"},
+		{"nothing set", setup{}, settings(`{}`), states{"settings.read": fault, "erp.clock": unchecked}, "time_zone, shown_roles"},
 		{"unconfirmed and off", setup{}, settings(`{"enabled":false,"time_zone":"Europe/Kyiv","shown_roles":[11,14],"binding_field":1}`), states{"settings.confirmed": warning, "settings.enabled": warning}, "nothing is created"},
 		{"saved settings broken", setup{}, func(r *world) { r.save(`{"time_zone":"Nowhere/Land"}`) }, states{"settings.read": fault, "erp.clock": unchecked}, "time_zone"},
 		// Sign-in.
@@ -221,14 +222,14 @@ func TestBrokenInstallations(t *testing.T) {
 		{"another client", setup{account: func(a *store.AccountRecord) { a.ClientID = "1-other.apps.googleusercontent.com" }}, nil, states{"account.connected": fault}, "another OAuth client"},
 		{"a permission missing", setup{account: func(a *store.AccountRecord) { a.Scopes = a.Scopes[:len(a.Scopes)-1] }}, nil, states{"account.scopes": fault, "account.calendar": fault}, "tick every box"},
 		{"a grant of seven days", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(6*24*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "in 6 days, because the consent screen is in Testing"},
-		{"a grant about to end", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(30*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "30 hours: the consent screen is in Testing. Then nothing"},
+		{"a grant about to end", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(30*time.Hour + time.Minute) }}, nil, states{"account.expiry": warning}, "30 h: the consent screen is in Testing. Then nothing"},
 		{"a grant that ended", setup{account: func(a *store.AccountRecord) { a.GrantExpiresAt = time.Now().Add(-time.Hour) }}, func(r *world) { r.must(r.google.RevokeGrant(markedAccount)) }, states{"account.expiry": fault, "account.grant": fault}, "invalid_grant"},
 		{"another token key", setup{}, env("TOKEN_KEY", "local:"+strings.Repeat("A", 43)+"="), states{"account.grant": fault}, "not sealed by the key"},
 		{"the Calendar API off", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 403, Reason: "accessNotConfigured"}), states{"account.calendar": fault}, "gcloud services enable calendar-json"},
 		{"no Calendar user", setup{}, googleFault(fakegoogle.AccountRefusal("notACalendarUser").Fault), states{"account.calendar": fault}, "has no Google Calendar"},
 		{"the client deleted", setup{}, googleFault(fakegoogle.TokenRefusal("deleted_client").Fault), states{"oauth.client_secret": fault, "account.grant": fault}, "was deleted. Restore it"},
 		{"a code that nobody knows", setup{}, googleFault(fakegoogle.TokenRefusal("made_up_tomorrow").Fault), states{"oauth.client_secret": unchecked, "account.grant": fault}, "made_up_tomorrow"},
-		{"an incident that is known", setup{}, func(r *world) { r.incident() }, states{"account.connected": warning}, "has answered 403 accessNotConfigured"},
+		{"an incident that is known", setup{}, func(r *world) { r.incident() }, states{"account.connected": warning}, "403 accessNotConfigured"},
 		{"Google's pause", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 403, Reason: "quotaExceeded"}), states{"account.calendar": fault}, "paused"},
 		{"Calendar out of order", setup{}, googleFault(fakegoogle.Fault{Method: "calendar.*", Status: 400}), states{"account.calendar": fault}, "fails"},
 		{"pauses that are known", setup{}, func(r *world) { r.pause("quotaExceeded") }, states{"account.quota": warning}, "paused all writes"},
@@ -295,15 +296,19 @@ func TestUsage(t *testing.T) {
 // TestTheListIsSound: every dependency stands for a check that is there, and none
 // waits for itself, or a run would never end.
 func TestTheListIsSound(t *testing.T) {
+	texts, err := i18n.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
 	byID := map[string]check{}
-	for _, c := range newDoctor(surroundings{}).checks() {
-		if _, twice := byID[c.id]; twice || c.id == "" || c.group == "" || c.run == nil {
-			t.Errorf("check %q is there twice or incomplete", c.id)
+	for _, c := range newDoctor(surroundings{}, texts.For(i18n.Default)).checks() {
+		if _, twice := byID[c.ID]; twice || c.ID == "" || c.Group == "" || c.Run == nil {
+			t.Errorf("check %q is there twice or incomplete", c.ID)
 		}
-		if n := len([]rune(c.title)); n == 0 || n > titleWidth {
-			t.Errorf("the title %q of %s does not fit its column", c.title, c.id)
+		if n := len([]rune(c.Title)); n == 0 || n > titleWidth {
+			t.Errorf("the title %q of %s does not fit its column", c.Title, c.ID)
 		}
-		byID[c.id] = c
+		byID[c.ID] = c
 	}
 	var visit func(id string, path []string)
 	visit = func(id string, path []string) {
@@ -311,7 +316,7 @@ func TestTheListIsSound(t *testing.T) {
 		if !there || slices.Contains(path, id) {
 			t.Fatalf("%s is missing or waits for itself: %v", id, path)
 		}
-		for _, before := range slices.Concat(c.needs, c.after) {
+		for _, before := range slices.Concat(c.Needs, c.After) {
 			visit(before, append(slices.Clone(path), id))
 		}
 	}

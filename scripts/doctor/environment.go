@@ -44,7 +44,7 @@ func (d *doctor) environmentChecks() []check {
 // group checks one group of variables by itself, so that a fault of one stops only
 // what needs it; config.Load of everything would give nothing at all.
 func group[T any](d *doctor, id, title string, into *T, judge func() verdict, after ...string) check {
-	return check{id: id, group: groupEnvironment, title: title, after: after, run: func(ctx context.Context) verdict {
+	return check{ID: id, Group: groupEnvironment, Title: title, After: after, Run: func(ctx context.Context) verdict {
 		values, err := config.Load[T](ctx, d.lookup)
 		if err != nil {
 			return environmentFaults(err)

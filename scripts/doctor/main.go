@@ -27,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/cloud"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
@@ -122,11 +123,10 @@ func run(ctx context.Context, args []string, out, errs io.Writer, with surroundi
 		_, _ = fmt.Fprintf(errs, "doctor: %v\n", err)
 		return 2
 	}
-	d := newDoctor(with)
-	d.english = texts.For(i18n.Default)
+	d := newDoctor(with, texts.For(i18n.Default))
 	defer d.close()
 	found := report{
-		Doctor: 1, At: with.now().UTC().Truncate(time.Second), Checks: examine(ctx, d.checks(), with.now),
+		Doctor: 1, At: with.now().UTC().Truncate(time.Second), Checks: checkup.Run(ctx, d.checks(), d.Texts, with.now),
 	}
 	if ctx.Err() != nil {
 		// A check that was cut off looks like a fault of the other side.

@@ -15,6 +15,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -30,20 +31,19 @@ type provider struct {
 }
 
 const (
-	callTime     = 15 * time.Second
-	clientPage   = "https://console.cloud.google.com/auth/clients"
-	audiencePage = "https://console.cloud.google.com/auth/audience"
+	callTime   = 15 * time.Second
+	clientPage = "https://console.cloud.google.com/auth/clients"
 	// maxPage is how much of Google's error page is looked through.
 	maxPage = 256 << 10
 )
 
 func (d *doctor) oauthChecks() []check {
 	return []check{
-		{id: "oauth.discovery", group: groupOAuth, title: "discovery", needs: []string{"env.google"}, within: callTime, run: d.checkDiscovery},
-		{id: "oauth.client_id", group: groupOAuth, title: "client id", needs: []string{"env.client"}, run: d.checkClientID},
-		{id: "oauth.client_secret", group: groupOAuth, title: "client secret", needs: []string{"oauth.client_id", "oauth.discovery"}, after: []string{"env.sites"}, within: callTime, run: d.checkClientSecret},
-		{id: "oauth.redirect_uri", group: groupOAuth, title: "redirect URI", needs: []string{"env.sites"}, run: d.checkRedirectURI},
-		{id: "oauth.registered", group: groupOAuth, title: "URI registered", needs: []string{"oauth.redirect_uri", "oauth.client_id", "oauth.discovery"}, within: callTime, run: d.checkRegistered},
+		{ID: "oauth.discovery", Group: groupOAuth, Title: "discovery", Needs: []string{"env.google"}, Within: callTime, Run: d.checkDiscovery},
+		{ID: "oauth.client_id", Group: groupOAuth, Title: "client id", Needs: []string{"env.client"}, Run: d.checkClientID},
+		{ID: "oauth.client_secret", Group: groupOAuth, Title: "client secret", Needs: []string{"oauth.client_id", "oauth.discovery"}, After: []string{"env.sites"}, Within: callTime, Run: d.checkClientSecret},
+		{ID: "oauth.redirect_uri", Group: groupOAuth, Title: "redirect URI", Needs: []string{"env.sites"}, Run: d.checkRedirectURI},
+		{ID: "oauth.registered", Group: groupOAuth, Title: "URI registered", Needs: []string{"oauth.redirect_uri", "oauth.client_id", "oauth.discovery"}, Within: callTime, Run: d.checkRegistered},
 	}
 }
 
@@ -59,7 +59,7 @@ func (d *doctor) checkDiscovery(ctx context.Context) verdict {
 			"the discovery document of %s names the issuer %s, so no sign-in is believed", mismatch.Provided, mismatch.Discovered)
 	}
 	if _, is := errors.AsType[*url.Error](err); is {
-		why, cure := unreached(err)
+		why, cure := checkup.Unreached(d.Texts, err)
 		return bad(cure+" The functions reach Google without anything being opened, so this concerns this machine first.", "%s could not be reached: %s", d.env.google.Issuer, why)
 	}
 	var p provider
@@ -109,7 +109,7 @@ func (d *doctor) checkClientSecret(ctx context.Context) verdict {
 	case err == nil:
 		return bad("See what GOOGLE_ISSUER points to.", "the token endpoint gives tokens for a made-up code, so it is not Google's")
 	case !answered:
-		why, cure := unreached(err)
+		why, cure := checkup.Unreached(d.Texts, err)
 		return bad(cure, "the token endpoint could not be reached: %s", why)
 	}
 	switch said.ErrorCode {
@@ -118,7 +118,7 @@ func (d *doctor) checkClientSecret(ctx context.Context) verdict {
 	case "invalid_client", "unauthorized_client":
 		return bad(secretCure, "Google does not accept the client (%s): id and secret do not belong together, or the client was deleted", said.ErrorCode)
 	case "deleted_client", "disabled_client":
-		return bad(incidents.Cure(d.english, store.Refusal{At: store.AtToken, Reason: said.ErrorCode}), "Google does not accept the client (%s)", said.ErrorCode)
+		return bad(incidents.Cure(d.Texts, store.Refusal{At: store.AtToken, Reason: said.ErrorCode}), "Google does not accept the client (%s)", said.ErrorCode)
 	}
 	status := 0
 	if said.Response != nil {
@@ -173,7 +173,7 @@ func (d *doctor) checkRegistered(ctx context.Context) verdict {
 	}
 	resp, err := d.client().Do(req)
 	if err != nil {
-		why, cure := unreached(err)
+		why, cure := checkup.Unreached(d.Texts, err)
 		return bad(cure, "the authorization endpoint could not be reached: %s", why)
 	}
 	defer func() { _ = resp.Body.Close() }()

@@ -92,7 +92,7 @@ func (r *report) forPeople(out io.Writer, terminal bool) error {
 			group = f.Group
 			_, _ = fmt.Fprintln(w, emphasis(group, "1", terminal))
 		}
-		word, color := f.word()
+		word, color := word(f.State)
 		_, _ = fmt.Fprintf(w, "  %s %s ", emphasis(padded(word, stateWidth), color, terminal), padded(f.Title, titleWidth))
 		wrapped(w, f.Text, textColumn, textColumn)
 		for _, line := range f.Details {
@@ -132,8 +132,8 @@ func (r *report) summary() string {
 	return text + " Nothing was changed."
 }
 
-func (f finding) word() (word, color string) {
-	switch f.State {
+func word(s state) (word, color string) {
+	switch s {
 	case isOK:
 		return "ok", "32"
 	case warning:

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -111,4 +112,21 @@ func pairs(values []any) map[string]any {
 		}
 	}
 	return data
+}
+
+// Age puts a duration into words, rounded down.
+func (t Texts) Age(d time.Duration) string {
+	hours, minutes := int(d.Hours()), int(d.Minutes())
+	switch {
+	case d < time.Minute:
+		return t.T("time.seconds", "S", max(0, int(d.Seconds())))
+	case d < time.Hour:
+		return t.T("time.minutes", "M", minutes)
+	case d < 10*time.Hour && minutes%60 > 0:
+		return t.T("time.hours-minutes", "H", hours, "M", minutes%60)
+	case d < 48*time.Hour:
+		return t.T("time.hours", "H", hours)
+	default:
+		return t.N("time.days", hours/24)
+	}
 }

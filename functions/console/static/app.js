@@ -69,12 +69,15 @@
   // After a refused form the summary of its faults is what to read first.
   document.querySelector('[role="alert"][tabindex="-1"]')?.focus();
 
+  // What is folded away has no inner text.
+  const copied = (from) => from.innerText || from.textContent;
+
   // Buttons that copy: shown only where copying works.
   for (const button of document.querySelectorAll("button[data-copy]")) {
     if (!navigator.clipboard) break;
     button.hidden = false;
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).innerText);
+      await navigator.clipboard.writeText(copied(document.getElementById(button.dataset.copy)));
       say.textContent = button.dataset.copied ?? "";
     });
   }

@@ -14,6 +14,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/functions/reconcile"
 	"github.com/erp-calendar/erp-calendar/functions/syncemployee"
 	"github.com/erp-calendar/erp-calendar/functions/synctask"
+	"github.com/erp-calendar/erp-calendar/shared/checkup"
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -103,12 +104,12 @@ func Functions(ctx context.Context, cfg Config, d Deps) (map[string]http.Handler
 	})
 	add(Console, func(log *slog.Logger) (http.Handler, error) {
 		return console.New(console.Config{
-			OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL, AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount,
+			OAuthURL: cfg.OAuthURL, ConsoleURL: cfg.ConsoleURL, AdminEmails: cfg.Emails, IntegrationAccount: cfg.IntegrationAccount, ERPURL: cfg.ERP.URL,
 			SessionKey: cfg.SessionKey.Key.Bytes(), TaskTopic: task, EmployeeTopic: employee,
 		}, console.Deps{
 			// Settings of its own, as an instance of its own has them.
 			Store: d.Store, Settings: settings.NewSource(d.Store, cfg.DefaultSettings.JSON, cfg.ERP.URL, d.Now),
-			ERP: w.ERP, Publisher: d.Publisher, Now: d.Now, Log: log,
+			ERP: w.ERP, Examined: func(bool) (checkup.ERP, error) { return w.ERP, nil }, Publisher: d.Publisher, Now: d.Now, Log: log,
 		})
 	})
 	add(OAuth, func(log *slog.Logger) (http.Handler, error) {
