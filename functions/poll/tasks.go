@@ -72,10 +72,11 @@ func (p *poll) tasks(ctx context.Context) error {
 			return err
 		}
 	}
-	gone, trouble := p.vanished(erpCtx, rec, &next, inList, watermark.Add(-p.overlap(rec, clock)))
+	since := watermark.Add(-p.overlap(rec, clock))
+	gone, trouble := p.vanished(erpCtx, rec, &next, inList, since)
 	if trouble != nil {
 		// The changes are published all the same and need not be so again.
-		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
+		uncompared(rec, &next, since)
 	}
 	if p.sum.Missing, err = p.publishTasks(ctx, gone, nil); err != nil {
 		return errors.Join(trouble, err)
@@ -329,7 +330,7 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 	if userside.Unreadable(err) {
 		// A catalogue that cannot be read for long is told (rule 4.13), and stops nothing else.
 		p.Log.WarnContext(ctx, "the catalogue of states cannot be read: vanished tasks are not looked for", "error", p.noted(err))
-		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
+		uncompared(rec, next, since)
 		return nil, nil
 	}
 	if err != nil {
@@ -340,7 +341,7 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 		// Without states the ERP would list every task there is. What a role that is gone
 		// from the catalogue means, the workers decide (rule 4.1).
 		p.Log.WarnContext(ctx, "no state of the catalogue has a shown role: vanished tasks are not looked for")
-		next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
+		uncompared(rec, next, since)
 		return nil, nil
 	}
 	listed, err := p.ERP.ListTasks(ctx, userside.TaskFilter{States: states})
@@ -390,6 +391,17 @@ func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *sto
 		}
 	}
 	return gone, nil
+}
+
+// uncompared keeps what the next poll needs where this one could not compare the lists.
+func uncompared(rec store.TaskPollRecord, next *store.TaskPollRecord, since time.Time) {
+	next.Shown, next.Missing, next.Before = rec.Shown, rec.Missing, rec.Before
+	for _, id := range listedStill(rec.Changed, since) {
+		name := strconv.FormatInt(id, 10)
+		if _, there := next.Changed[name]; !there {
+			next.Changed[name] = rec.Changed[name]
+		}
+	}
 }
 
 // listedStill gives those of the tasks that the last poll saw in the list of changes which

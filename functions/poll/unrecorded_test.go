@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -20,6 +21,9 @@ func TestATaskThatLeftTheListOfChangesIsLookedAt(t *testing.T) {
 	w.change(2, -time.Minute, closed)
 	w.must("closed", tasks(1, 2))
 	delete(w.tasks, 1) // reopened, filled and deleted
+	w.broken, w.brokenBy = "catalogue", failure.New(failure.SourceInvalid, "test", "odd")
+	w.must("nothing can be compared", nil)
+	w.broken = ""
 	w.must("missing once", nil)
 	w.must("missing twice", tasks(1))
 	for range 6 {

@@ -43,11 +43,10 @@ func (b *bench) atMost(what string, figure, want float64, unit string) {
 
 // reasons say, by figure, why its goal cannot be reached safely.
 func reasons() map[string]string {
-	const dies = "the lease, the announcement, the slot and the end are each what others find when the worker dies before the next"
+	const dies = "the lease, the slot, the announcement and the end are each what others find when the worker dies before the next"
 	return map[string]string{
-		"Firestore writes a change":       dies + "; the announcement and the end have their activity (rule 2.5)",
-		"Firestore transactions a change": dies,
-		"Allocation of a fill, an event":  "a good third of what remains is the embedded store's pages, which Firestore's client does not have",
+		"Firestore writes a change":       dies + "; the announcement and the end each have their activity (rule 2.5)",
+		"Firestore transactions a change": dies + "; with the announcement's, each change would write the ledger of which several share a reservation",
 	}
 }
 
