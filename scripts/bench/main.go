@@ -5,7 +5,7 @@
 // function in a process of its own. It ends non-zero where a promise is not kept, and
 // writes only into a temporary folder.
 //
-//	go run ./scripts/bench           1,000 employees, 20,000 tasks: five to seven minutes
+//	go run ./scripts/bench           1,000 employees, 20,000 tasks: eight to ten minutes
 //	go run ./scripts/bench -quick    50 employees, 500 tasks: some seconds
 //	go run ./scripts/bench -apart    small companies at Google's own limit: four minutes
 //	go run ./scripts/bench -fill     a first fill, the poll after it and single changes
