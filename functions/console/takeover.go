@@ -162,13 +162,18 @@ func (h *handler) decided(w http.ResponseWriter, r *http.Request, status int) {
 	h.message(w, r, status, m)
 }
 
-// undecided tells an admin who wants something that needs the decision first; is reports
-// whether it does.
+// undecided tells an admin who wants something that needs the decision first, or what is
+// taken over by it; is reports whether it does.
 func (h *handler) undecided(w http.ResponseWriter, r *http.Request, in store.InstallationRecord) (is bool) {
-	if !in.Undecided() {
+	t := h.texts(r)
+	switch {
+	case in.TakingOver != "":
+		h.message(w, r, http.StatusConflict, message{Title: t.T("flash.takeover.title"), Text: t.T("flash.takeover.text"),
+			Link: h.console.URL("/", nil), LinkText: t.T("takeover.decided.link")})
+		return true
+	case !in.Undecided():
 		return false
 	}
-	t := h.texts(r)
 	h.message(w, r, http.StatusConflict, message{Title: t.T("takeover.first.title"), Text: t.T("takeover.first.text"),
 		Link: h.console.URL("/takeover", nil), LinkText: t.T("takeover.notice.link")})
 	return true

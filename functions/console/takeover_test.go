@@ -163,7 +163,13 @@ func TestAPurgeIsNotPlannedBeforeTheDecision(t *testing.T) {
 			t.Errorf("%s: %d", name, p.status)
 		}
 	}
-	if err := w.store.StartAfresh(t.Context(), hash, "mine"); err != nil {
+	if err := w.store.TakeOver(t.Context(), hash, "ours"); err != nil {
+		t.Fatal(err)
+	}
+	if p := b.get("/purge"); p.status != http.StatusConflict || !strings.Contains(p.body, "The calendars are being taken over") {
+		t.Errorf("while they are taken over: %d", p.status)
+	}
+	if _, err := w.store.SetTenant(t.Context(), "ours"); err != nil {
 		t.Fatal(err)
 	}
 	if p := b.get("/purge"); p.status != http.StatusOK {

@@ -119,9 +119,13 @@ func (p *employeePass) countRefused(ctx context.Context, refusal error, what sto
 	if !refused || f.Ambiguous {
 		return
 	}
-	limit := f.Kind == failure.Exhausted && f.Reason == failure.ReasonQuota
-	if err := p.Store.CreationRefused(ctx, account.Sub, what, limit); err != nil {
-		p.Log.WarnContext(ctx, "could not record a refused creation", "employee", p.id, "of", what, "error", err)
+	p.countOut(ctx, what, account.Sub, f.Kind == failure.Exhausted && f.Reason == failure.ReasonQuota)
+}
+
+// countOut has what was not made count no more. Where that fails it counts for its day.
+func (p *employeePass) countOut(ctx context.Context, what store.Creation, account string, limit bool) {
+	if err := p.Store.CreationRefused(ctx, account, what, limit); err != nil {
+		p.Log.WarnContext(ctx, "could not count out what was not made", "employee", p.id, "of", what, "error", err)
 	}
 }
 
@@ -198,7 +202,11 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 		}
 		return p.later(p.term.AcquiredAt().Add(p.waits.Intent / 5))
 	default:
-		// Twice not there: the call never took effect.
-		return p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil })
+		// Twice not there: the call never took effect, and counts for nothing (rule 6.5).
+		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }); err != nil {
+			return err
+		}
+		p.countOut(ctx, store.CreatingCalendars, c.Account, false)
+		return nil
 	}
 }

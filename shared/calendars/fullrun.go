@@ -93,8 +93,9 @@ func (s *Syncer) everybody(ctx context.Context) ([]int64, error) {
 		return nil, err
 	}
 	purge := in.Purge.Open()
-	if stop.Err == nil || purge {
-		// A purge too has to know whose calendars are to go, after a lost database.
+	if stop.Err == nil || purge || in.TakingOver != "" {
+		// A purge too has to know whose calendars are to go, after a lost database; and what an
+		// admin decided to take over is recorded even while nothing may be written.
 		if in.Tenant, err = s.learnTenant(ctx, true); err != nil && !pass.NeedsPerson(err) {
 			return nil, err
 		}

@@ -264,3 +264,40 @@ func TestRoomGivenBackIsFoundWithinTheHour(t *testing.T) {
 		t.Errorf("%s, due %v", rec.State, rec.DueAt)
 	}
 }
+
+// A creation whose answer is lost again and again, and that was never made, uses up nobody's
+// day either: two lists that lack it prove that it counts for nothing.
+func TestACreationThatNeverTookEffectUsesUpNobodysDay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.perDay = 2
+	i := b.start(0)
+	unlucky := b.hire("Olena")
+	tries := 0
+	i.google.before = func(call, _ string) error {
+		if call == "create" {
+			tries++
+			return lost()
+		}
+		return nil
+	}
+	i.employee(queue.CauseNotify, unlucky)
+	for range 20 {
+		b.clock.advance(max(0, b.record(unlucky).DueAt.Sub(b.clock.Now())))
+		i.due()
+	}
+	if tries < 5 {
+		t.Fatalf("tried %d times", tries)
+	}
+	i.google.before = nil
+	other := b.hire("Petro")
+	i.employee(queue.CauseNotify, other)
+	if b.calendar(other) == "" {
+		t.Errorf("nobody else gets a calendar: %+v", b.record(other))
+	}
+	i.rest()
+	if b.calendar(unlucky) == "" {
+		t.Error("it is never made")
+	}
+	b.wantQuiet(unlucky, other)
+}

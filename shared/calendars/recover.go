@@ -68,7 +68,7 @@ func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord)
 	}
 	list = slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return !c.Marked })
 	if len(list) == 0 {
-		if over, err := s.nothingToAsk(ctx, in); over || err != nil {
+		if over, err := s.nothingToAsk(ctx, in, account); over || err != nil {
 			return in.Undecided(), false, err
 		}
 	}
@@ -91,14 +91,14 @@ func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord)
 
 // nothingToAsk reports whether a list without anything of the product's leaves nothing to be
 // decided: nobody was asked before, or only about rows of calendars that did not answer,
-// which are gone by now. Then the installation begins with a tenant of its own. Calendars
-// that were shown are missed in two lists before that.
-func (s *Syncer) nothingToAsk(ctx context.Context, in store.InstallationRecord) (bool, error) {
+// which are gone by now, or of another account. Then the installation begins with a tenant
+// of its own. Calendars that were shown are missed in two lists before that.
+func (s *Syncer) nothingToAsk(ctx context.Context, in store.InstallationRecord, account store.AccountRecord) (bool, error) {
 	if !in.Undecided() {
 		return true, nil
 	}
 	before, _, found, err := s.Store.Found(ctx)
-	if err != nil || !found || len(before.Calendars) > 0 {
+	if err != nil || !found || len(before.Calendars) > 0 && before.Account == account.Sub {
 		return false, err
 	}
 	s.Log.InfoContext(ctx, "what an admin was asked about is gone: the installation begins afresh", "dead", before.Dead)

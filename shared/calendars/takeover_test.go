@@ -444,3 +444,36 @@ func TestWhatIsGoneFromTheListIsNotAskedAbout(t *testing.T) {
 		})
 	}
 }
+
+// What an admin decided to take over is recorded while syncing is paused, too: a purge that
+// is planned then has to count it.
+func TestATakeoverIsRecordedWhileSyncingIsPaused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, ids := b.staffed("Olena", "Petro")
+	unchanged := b.lives(ids)
+	b.takenOver()
+	b.use(map[string]any{"enabled": false})
+	i := b.start(0)
+	must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID()))
+	if in, err := b.store.Installation(t.Context()); err != nil || in.Tenant == "" || in.TakingOver != "" {
+		t.Errorf("the installation is %+v, %v", in, err)
+	}
+	if calendars, err := b.store.OwnedCalendars(t.Context()); err != nil || calendars != 2 {
+		t.Errorf("%d calendars would be purged, %v", calendars, err)
+	}
+	unchanged()
+}
+
+// What was found in another account is not asked about any more.
+func TestWhatAnotherAccountHasIsNotAskedAbout(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.hire("Olena")
+	_, err := b.store.AskTakeover(t.Context(), store.FoundRecord{Account: "another", Calendars: []store.FoundCalendar{{ID: "c", Tenant: "t", Employee: id}}})
+	must(t, err)
+	b.start(0).fullRun()
+	if in, err := b.store.Installation(t.Context()); err != nil || in.Undecided() || in.Tenant == "" || in.Tenant == "t" || b.calendar(id) == "" {
+		t.Errorf("the installation is %+v, %v", in, err)
+	}
+}

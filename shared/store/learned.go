@@ -20,17 +20,27 @@ type LearnedCap struct {
 	At  time.Time `firestore:"at" json:"at"`
 }
 
+// unlearned is a learned cap that has grown to be none.
+const unlearned = 1_000_000
+
 // In gives the cap in force: what was learned and a tenth of it more for each day since,
-// at least one, up to what is configured.
+// at least one, up to what is configured; 0 is no bound.
 func (c LearnedCap) In(configured int, now time.Time) int {
 	if c.Cap <= 0 {
 		return configured
 	}
+	most := configured
+	if most <= 0 {
+		most = unlearned
+	}
 	grown := c.Cap
-	for days := int(now.Sub(c.At) / day); days > 0 && grown < configured; days-- {
+	for days := int(now.Sub(c.At) / day); days > 0 && grown < most; days-- {
 		grown += max(1, grown/10)
 	}
-	return min(grown, configured)
+	if grown >= most {
+		return configured
+	}
+	return grown
 }
 
 // LearnedCaps are the caps that refusals have taught (rule 6.5).
