@@ -9,12 +9,15 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/testenv"
 )
 
@@ -30,6 +33,9 @@ func shownPages() []shownPage {
 	return []shownPage{
 		{"overview", "/", nil},
 		{"overview-first", "/", func(*world) {}},
+		{"overview-down", "/", (*world).down},
+		{"connections-refused", "/connections", (*world).refused},
+		{"failures-causes", "/failures", (*world).fails},
 		{"people", "/employees", nil},
 		{"person", "/employees/42?asked=1795341800", explainedWorld},
 		{"person-compared", "/employees/42?erp=now", explainedWorld},
@@ -194,4 +200,38 @@ func findings(ctx context.Context, t *testing.T) []string {
 		out = append(out, fmt.Sprintf("%s: %s\n\t%s", v.Rule, v.Help, strings.Join(v.Where[:min(3, len(v.Where))], "\n\t")))
 	}
 	return out
+}
+
+// down is a company whose ERP has answered 503 for three quarters of an hour.
+func (w *world) down() {
+	w.runs()
+	w.connectAccount()
+	w.polled(store.PollResult{Clock: &store.ClockResult{}})
+	w.erp.err = &failure.Error{Kind: failure.Source, Status: http.StatusServiceUnavailable, Op: "read the ERP's clock", Detail: "the ERP answered with status 503"}
+	w.polled(store.PollResult{ERP: w.erp.err})
+	w.wait(45 * time.Minute)
+	w.polled(store.PollResult{ERP: w.erp.err})
+}
+
+// refused is one whose Calendar API is off.
+func (w *world) refused() {
+	w.runs()
+	w.connectAccount()
+	if err := w.store.RaiseIncident(w.t.Context(), "200", store.Refusal{At: store.AtAPI, Status: http.StatusForbidden, Reason: "accessNotConfigured"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// fails is one in which tasks and employees fail for several causes.
+func (w *world) fails() {
+	w.runs()
+	for id := int64(301); id <= 307; id++ {
+		w.failTask(id, []int64{1}, &failure.Error{Kind: failure.SourceInvalid, Op: "read task", Detail: "the ERP gave a date that cannot be read"})
+	}
+	w.failTask(400, []int64{3}, &failure.Error{Kind: failure.Invalid, Status: http.StatusBadRequest, Reason: "invalid", Op: "insert the event of task 400", Detail: "Invalid start time"})
+	w.failTask(402, []int64{3}, &failure.Error{Kind: failure.RateLimited, Status: http.StatusForbidden, Reason: "rateLimitExceeded", Op: "insert the event of task 402"})
+	w.employee(5, func(*store.EmployeeRecord) {}, &failure.Error{Kind: failure.Forbidden, Status: http.StatusForbidden, Reason: "domainPolicy", Op: "share the calendar of employee 5"})
+	if err := w.store.RecordDeadLetter(w.t.Context(), store.EmployeeKey(9), "notify", 100); err != nil {
+		w.t.Fatal(err)
+	}
 }

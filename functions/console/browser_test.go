@@ -81,7 +81,7 @@ func TestInARealBrowser(t *testing.T) {
 	run("employee", chromedp.Navigate(server.URL+"/console/employees"), chromedp.WaitVisible(chromedp.CSS("#employee-42")),
 		chromedp.Click(chromedp.CSS("#employee-42 a")), chromedp.WaitVisible(chromedp.CSS("#standing")))
 
-	run("sync", chromedp.Click(chromedp.CSS(`form[action$="/employees/42/sync"] button`)), chromedp.WaitVisible(chromedp.CSS("#flash, #outcome")))
+	run("sync", chromedp.Click(chromedp.CSS(`form[action$="/employees/42/sync"] button`)), chromedp.WaitVisible(chromedp.CSS("#flash, #outcome[data-live]")))
 	sent := w.sent.all("employee-changes")
 	if last := sent[len(sent)-1]; len(last.IDs) != 1 || last.IDs[0] != 42 || last.Lane != queue.LaneLive {
 		t.Errorf("published %+v; the page says %q", last, read("message", chromedp.Text(chromedp.CSS("[role=status]"))))

@@ -170,7 +170,7 @@ func TestAPersonsPage(t *testing.T) {
 	explainedWorld(w)
 	b := w.signedIn()
 	p := b.get("/employees/42")
-	for _, text := range []string{"Olena Kovalenko", "The calendar holds all of their tasks.", `href="/console/tasks/1113"`, `<svg viewBox="0 0`,
+	for _, text := range []string{"Olena Kovalenko", "The calendar holds every task that belongs in it.", `href="/console/tasks/1113"`, `<svg viewBox="0 0`,
 		"signed in as olena.kovalenko@example.com", "Вітаємо, Olena Kovalenko!", "Здравствуйте, Olena Kovalenko!", "https://site.test/console/guide/uk",
 		"mailto:olena.kovalenko%40example.com?subject=Your%20tasks", "Event made"} {
 		if !strings.Contains(p.body, text) {
