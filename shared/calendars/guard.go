@@ -118,7 +118,12 @@ func (p *employeePass) holdFormer(ctx context.Context) error {
 	if p.rec().Held == held {
 		return nil
 	}
-	return p.save(ctx, func(r *store.EmployeeRecord) { r.Held, r.AllowedAt = held, time.Time{} })
+	return p.save(ctx, func(r *store.EmployeeRecord) {
+		r.Held, r.AllowedAt = held, time.Time{}
+		if held == "" && r.State == store.StateActive {
+			r.Reason = "" // that for which the present calendar was to go
+		}
+	})
 }
 
 // awaitsAdmin reports whether a calendar that a pass left retiring is one that the

@@ -99,3 +99,46 @@ func TestAPurgeEndsWhatAnAdminKept(t *testing.T) {
 		t.Errorf("somebody dismissed got calendar %q, and %d mails", got, b.shares("olena@provider.example")-shares)
 	}
 }
+
+// What an admin kept and reopens waits for them again, also where the guard's day has room:
+// they want to decide anew, and have not (rule 4.9).
+func TestAReopenedCalendarWaitsForItsAdmin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	who, calendar := b.keptDismissed()
+	must(t, b.store.Reopen(t.Context(), store.EmployeeKey(who)))
+	i := b.start(0)
+	for range 2 {
+		i.employee(queue.CauseConsole, who)
+		i.rest()
+		plan, err := b.store.Held(t.Context())
+		must(t, err)
+		if b.calendar(who) != calendar || len(plan.Keys) != 1 || plan.Calendars != 1 || plan.Keys[0].Reason != string(calendarsync.ReasonDismissed) || !plan.Keys[0].Withdrawn {
+			t.Fatalf("calendar %q, want %q held: %+v", b.calendar(who), calendar, plan)
+		}
+	}
+	must(t, b.store.Allow(t.Context(), store.EmployeeKey(who)))
+	i.rest()
+	if b.calendar(who) != "" || b.record(who).State != store.StateNone {
+		t.Errorf("confirmed, and there: %+v", b.record(who))
+	}
+}
+
+// That a calendar that is gone is not to be replaced ends no decision to keep it.
+func TestKeepingAGoneCalendarEndsNoOtherDecision(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	who, calendar := b.keptDismissed()
+	b.change(who, func(r *store.EmployeeRecord) {
+		c := *r.Calendar
+		c.GoneSince = b.clock.Now()
+		r.Calendar, r.Held, r.Reason = &c, store.HeldWaiting, string(calendarsync.ReasonCalendarGone)
+	})
+	must(t, b.store.Drop(t.Context(), store.EmployeeKey(who)))
+	i := b.start(0)
+	i.employee(queue.CauseReconcile, who)
+	i.rest()
+	if got := b.calendar(who); got != calendar || b.live(who)[0].Role("olena@provider.example") != "reader" {
+		t.Errorf("calendar %q, want %q: %+v", got, calendar, b.record(who))
+	}
+}

@@ -151,6 +151,12 @@ func (e *EmployeeRecord) heldPresent() bool {
 	return e.Held != "" && e.Calendar != nil && !(e.AbsentSince.IsZero() && e.Calendar.GoneSince.IsZero())
 }
 
+// heldReplacement reports whether only the replacement of a calendar that is gone is held,
+// which is not for what the ERP says (rule 3.9).
+func (e *EmployeeRecord) heldReplacement() bool {
+	return e.heldPresent() && e.AbsentSince.IsZero()
+}
+
 // CardState is the state that the card and the console show.
 func (e *EmployeeRecord) CardState() EmployeeState {
 	if e.heldPresent() && e.Held == HeldWaiting {

@@ -182,20 +182,27 @@ func (s *Store) Drop(ctx context.Context, key Key) error {
 			m.DroppedAt, m.AllowedAt = now, time.Time{}
 		}
 	}, func(e *EmployeeRecord) {
-		if e.Held != "" {
-			e.Held, e.KeptFor = HeldDropped, e.Reason
+		if e.Held == "" {
+			return
+		}
+		e.Held = HeldDropped
+		if !e.heldReplacement() {
+			e.KeptFor = e.Reason
 		}
 	})
 }
 
-// Reopen puts what was dropped back into the plan, for an admin to decide anew. It
-// needs no lease.
+// Reopen puts what was dropped back into the plan, for an admin to decide anew; what was
+// given back waits for them too, whatever the delete guard would grant. It needs no lease.
 func (s *Store) Reopen(ctx context.Context, key Key) error {
 	return s.decideHeld(ctx, key, "reopen the held deletions of", func(m *Mapping, _ time.Time) { m.DroppedAt = time.Time{} }, func(e *EmployeeRecord) {
-		e.KeptFor = ""
-		if e.Held != "" {
-			e.Held = HeldWaiting
+		switch {
+		case e.Held == "":
+			e.Reason, e.KeptFor = e.KeptFor, ""
+		case !e.heldReplacement():
+			e.KeptFor = ""
 		}
+		e.Held = HeldWaiting
 	})
 }
 
