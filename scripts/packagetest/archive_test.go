@@ -208,8 +208,10 @@ func terraform(t *testing.T, dir, input string, args ...string) []byte {
 	var out, faults bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &faults
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("terraform %s: %v\n%s%s\nwhere no registry is reachable, a mirror is needed: TF_CLI_CONFIG_FILE, provider_installation",
-			strings.Join(args, " "), err, &out, &faults)
+		if args[0] == "init" {
+			testenv.InitTerraform(t, faults.String())
+		}
+		t.Fatalf("terraform %s: %v\n%s%s", strings.Join(args, " "), err, &out, &faults)
 	}
 	return out.Bytes()
 }
