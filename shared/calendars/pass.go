@@ -241,6 +241,7 @@ func (p *employeePass) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.unreadable = in.Unreadable
 	if in.Purge.Open() {
 		if _, err := p.Account.Account(p.calls(ctx)); err != nil {
 			return err
@@ -248,7 +249,6 @@ func (p *employeePass) decide(ctx context.Context) error {
 		p.tenant = in.Tenant
 		return p.purge(ctx)
 	}
-	p.unreadable = in.Unreadable
 	if done, err := p.keepAsReadAhead(ctx); done || err != nil {
 		return err
 	}

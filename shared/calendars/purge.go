@@ -39,7 +39,7 @@ func (p *employeePass) showPurging(ctx context.Context) error {
 	})
 }
 
-// purgeRetiring purges each calendar, and forgets their events.
+// purgeRetiring purges each calendar, and then forgets their events.
 func (p *employeePass) purgeRetiring(ctx context.Context) error {
 	for _, c := range slices.Clone(p.rec().Retiring) {
 		if err := p.extend(ctx); err != nil {
@@ -52,13 +52,10 @@ func (p *employeePass) purgeRetiring(ctx context.Context) error {
 			return errLater
 		}
 	}
-	if err := p.forgetEvents(ctx); err != nil {
-		return err
-	}
 	if len(p.rec().Retiring) > 0 {
-		return errLater
+		return errLater // what is remembered tells whose an event without its mark is
 	}
-	return nil
+	return p.forgetEvents(ctx)
 }
 
 func (p *employeePass) recordPurged(ctx context.Context) error {

@@ -235,7 +235,8 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 // inspection is what was read of a retiring calendar in this very pass.
 type inspection struct {
 	exists bool
-	// doubtful: Google says that it is gone, and that is not certain yet (rule 3.9).
+	// doubtful: Google says that it is gone, and that is not certain yet (rule 3.9), or does
+	// not give marks back, so that what is whose cannot be seen (rule 3.14).
 	doubtful bool
 	// marked: it carries the very mark that it was made with.
 	marked bool
@@ -254,10 +255,10 @@ func (p *employeePass) marked(have googlecalendar.Calendar, c store.CalendarReco
 // inspect reads a retiring calendar before anything is decided about it, and, of a
 // marked one, its events where they matter.
 func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, events bool) (found inspection, err error) {
+	var all []googlecalendar.Event
 	if found.head, err = p.Google.Calendar(p.calls(ctx), c.ID); err == nil {
 		found.exists, found.marked = true, p.marked(found.head, c)
 		if events && found.marked {
-			var all []googlecalendar.Event
 			_, all, err = p.Google.Events(p.calls(ctx), c.ID)
 			found.ours, found.misplaced, _ = ownEvents(all, p.tenant, p.id)
 			found.others = len(found.ours)+len(found.misplaced) < len(all)
@@ -272,6 +273,9 @@ func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, even
 	if err == nil {
 		err = p.notGone(ctx, c, retiringOne(c.ID))
 	}
+	if err == nil {
+		found.doubtful, err = p.marksDoubtful(ctx, found, c, all)
+	}
 	return found, err
 }
 
@@ -279,7 +283,7 @@ func (p *employeePass) inspect(ctx context.Context, c store.CalendarRecord, even
 type fate int
 
 const (
-	// inDoubt: Google says that it is gone, which is not certain yet.
+	// inDoubt: Google says that it is gone, or shows no marks, and neither is believed yet.
 	inDoubt fate = iota
 	// notThere: its owner deleted it; there is nothing left to do but to forget it.
 	notThere

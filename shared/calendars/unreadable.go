@@ -82,6 +82,9 @@ func (p *employeePass) noteUnreadable(ctx context.Context, calendar string) erro
 	p.Log.ErrorContext(ctx, "Google does not give a calendar's mark back: nothing is created until it does", "employee", p.id, "calendar", calendar)
 	u := store.UnreadableMark{Employee: int64(p.id), Calendar: calendar}
 	p.unreadable = &u
+	if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.MarkLost = c.MarkLost || c.ID == calendar })); err != nil {
+		return err
+	}
 	return p.Store.NoteUnreadable(ctx, u)
 }
 
@@ -117,4 +120,34 @@ func (p *employeePass) reconsiderEvent(ctx context.Context, all []googlecalendar
 		return nil
 	}
 	return p.noteReadable(ctx)
+}
+
+// marksDoubtful reports whether a retiring calendar, or an event in it, may carry a mark that
+// Google does not give back: given up for lacking it, it would stay for ever (rule 3.14).
+func (p *employeePass) marksDoubtful(ctx context.Context, found inspection, c store.CalendarRecord, all []googlecalendar.Event) (bool, error) {
+	lost := p.unreadable != nil && p.unreadable.Event == ""
+	switch {
+	case lost && found.marked && !found.others:
+		return false, p.noteReadable(ctx)
+	case !found.marked && (lost || c.MarkLost):
+		p.Again(p.term.AcquiredAt().Add(unreadableAgain))
+		return true, nil
+	case !found.others:
+		return false, nil
+	}
+	recs, err := p.Store.TasksOf(ctx, int64(p.id))
+	if err != nil {
+		return false, err
+	}
+	remembered := map[string]bool{}
+	for _, rec := range recs {
+		if m, mapped := rec.Mapping(int64(p.id)); mapped && m.Epoch == c.Epoch {
+			remembered[m.EventID] = true
+		}
+	}
+	if !slices.ContainsFunc(all, func(e googlecalendar.Event) bool { return !e.Marked && remembered[e.ID] }) {
+		return false, nil
+	}
+	p.Again(p.term.AcquiredAt().Add(unreadableAgain))
+	return true, nil
 }

@@ -203,3 +203,38 @@ func (b *bench) inserted() []string {
 	}
 	return out
 }
+
+// A purge deletes no calendar whose mark it cannot see, and gives none up for that: it waits
+// until Google gives marks back. Taken for somebody else's, the calendar stayed for ever.
+func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]fakegoogle.Ways{
+		"of calendars": {Descriptions: descriptionsLost}, "of events": {PropertiesLost: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, ways(lost))
+			i := b.start(0)
+			who := b.hire("Olena")
+			b.addTask(b.hour(9), who)
+			i.employee(queue.CauseReconcile, who)
+			if b.calendar(who) == "" {
+				t.Fatal("no calendar")
+			}
+			startPurge(b)
+			for range 3 {
+				i.employee(queue.CauseConsole, who)
+				b.clock.advance(time.Hour)
+				i.due()
+			}
+			if rec := b.record(who); b.calendar(who) == "" || len(rec.Retiring) != 1 || rec.DueAt.IsZero() {
+				t.Fatalf("while they do not come back: %+v", rec)
+			}
+			b.google.ChangeWays(func(w *fakegoogle.Ways) { *w = fakegoogle.Ways{} })
+			i.rest()
+			if rec := b.record(who); b.calendar(who) != "" || len(rec.Retiring) > 0 {
+				t.Errorf("once they do: %+v", rec)
+			}
+		})
+	}
+}

@@ -638,5 +638,6 @@ func (w *world) startAuditor() error {
 		Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
 		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
 	})
+	w.auditor.MarksLost(w.marksLost())
 	return w.readSettings()
 }

@@ -39,6 +39,8 @@ func (w *world) apply(s Step) error {
 	switch s.Kind {
 	case ERPBadRecord:
 		return w.spoil(s)
+	case GoogleMarks:
+		return w.giveMarksBack()
 	case ERPCommitsLater:
 		w.erp.SetCommitDelay(w.shorter([]time.Duration{0, time.Second, 5 * time.Second}[s.N[0]%3]))
 	case Poll:
@@ -274,6 +276,9 @@ func (w *world) loseDatabase() error {
 		if time.Since(c.Created) <= max(w.setup.Google.CalendarListDelay, w.setup.Google.Ways.ListDelayUpTo) {
 			return errNothingToDo
 		}
+	}
+	if calendars, events := w.marksLost(); calendars || events {
+		return errNothingToDo // nothing could be found again (rule 3.14)
 	}
 	if err := w.keepActivity(); err != nil {
 		return err

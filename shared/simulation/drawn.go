@@ -52,6 +52,11 @@ func drawERP(d dice, rows []string) fakeerp.Ways {
 // only the executors change: no poll finds such a change (E8).
 func Undated(seed uint64) bool { return drawERP(dice(seed), []string{"E8"}).ExecutorsUndated }
 
+// Draws reports whether a seed's Google behaves in a way ("G13 reach lost"), if it is drawn.
+func Draws(seed uint64, way string) bool {
+	return slices.Contains(setupOf(dice(seed), DrawnRows()).Google.Ways.Names(), way)
+}
+
 // spell is one that befalls Google from a step on; of the history's rows.
 func (w *world) spell(s Step) (fakegoogle.Spell, bool) {
 	n := s.N[0]*1_000_000 + s.N[1]*1000 + s.N[2]
@@ -142,6 +147,23 @@ func (w *world) replaceUnreachable() {
 			w.fail(err)
 		}
 	}
+}
+
+// marksLost reports whether Google gives no marks back, those of calendars or of events (G5).
+func (w *world) marksLost() (calendars, events bool) {
+	w.google.ChangeWays(func(now *fakegoogle.Ways) { calendars, events = now.Descriptions.Lost, now.PropertiesLost })
+	return calendars, events
+}
+
+// giveMarksBack has Google give marks back from now on.
+func (w *world) giveMarksBack() error {
+	if calendars, events := w.marksLost(); !calendars && !events {
+		return errNothingToDo
+	}
+	w.note("Google gives marks back")
+	w.google.ChangeWays(func(to *fakegoogle.Ways) { to.Descriptions.Lost, to.PropertiesLost = false, false })
+	w.auditor.MarksLost(w.marksLost())
+	return nil
 }
 
 // bringWithinReach has the owner delete the calendars that are out of the product's reach:

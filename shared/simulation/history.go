@@ -80,7 +80,8 @@ const (
 	FaultERP    Kind = "fault.erp"
 	FaultStore  Kind = "fault.store"
 	FaultQueue  Kind = "fault.queue"
-	FaultSpell  Kind = "fault.spell" // befalls Google for a while
+	FaultSpell  Kind = "fault.spell"  // befalls Google for a while
+	GoogleMarks Kind = "google.marks" // from now on it gives marks back
 	Kill        Kind = "kill"
 	Wipe        Kind = "wipe-database"
 )
@@ -189,7 +190,7 @@ func weights() []weight {
 		{OwnerEdit, 15}, {OwnerMove, 12}, {OwnerDelete, 15}, {OwnerCopy, 8}, {OwnerMoveTo, 8}, {OwnerRestore, 8}, {OwnerEmptyBin, 5}, {OwnerForeign, 8},
 		{OwnerUnshare, 8}, {OwnerWiden, 6}, {OwnerShare, 5}, {OwnerRename, 6}, {OwnerClear, 4}, {OwnerRemove, 6}, {OwnerRevoke, 5},
 		{Wait, 60}, {Poll, 10}, {Reconcile, 15},
-		{FaultGoogle, 100}, {FaultERP, 50}, {FaultStore, 40}, {FaultQueue, 20}, {FaultSpell, 25}, {Kill, 50}, {Wipe, 2},
+		{FaultGoogle, 100}, {FaultERP, 50}, {FaultStore, 40}, {FaultQueue, 20}, {FaultSpell, 25}, {GoogleMarks, 12}, {Kill, 50}, {Wipe, 2},
 	}
 }
 
@@ -198,7 +199,7 @@ func weights() []weight {
 func aided(k Kind) bool {
 	what, _, _ := strings.Cut(string(k), ".")
 	switch k {
-	case Reconcile, Wipe, FaultERP, ERPBadRecord, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect,
+	case Reconcile, Wipe, GoogleMarks, FaultERP, ERPBadRecord, AdminSettings, AdminPause, AdminConfirm, AdminAgain, AdminRun, AdminConnect,
 		AdminDrop, AdminReopen, AdminRebuild, AdminPurge, AdminReplace:
 		return true
 	}

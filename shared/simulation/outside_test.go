@@ -169,3 +169,49 @@ func (b *batchSpoiled) RoundTrip(r *http.Request) (*http.Response, error) {
 func batchStopped() simulation.Defect {
 	return simulation.Defect{Transport: func(t http.RoundTripper) http.RoundTripper { return &batchSpoiled{RoundTripper: t} }}
 }
+
+// marksOverlooked: nobody remembers that a mark did not come back.
+func marksOverlooked() simulation.Defect {
+	return tampering(func(_ store.Ref, doc any) {
+		if in, ok := doc.(*store.InstallationRecord); ok {
+			in.Unreadable = nil
+		}
+	}, nil)
+}
+
+// rulesDenied: where the calendar before it was said to be gone, so are its rules, and that
+// for a day.
+func rulesDenied() simulation.Defect {
+	d := goneAtOnce()
+	d.Transport = func(t http.RoundTripper) http.RoundTripper {
+		return &denying{RoundTripper: t, denied: map[string]bool{}}
+	}
+	return d
+}
+
+type denying struct {
+	http.RoundTripper
+	mu     sync.Mutex
+	denied map[string]bool // by the path of the calendar
+}
+
+func (d *denying) RoundTrip(r *http.Request) (*http.Response, error) {
+	path, rest, isRules := strings.Cut(r.URL.Path, "/acl")
+	res, err := d.RoundTripper.RoundTrip(r)
+	if err != nil || r.Method != http.MethodGet || !strings.Contains(path, "/calendars/") {
+		return res, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	path = strings.TrimSuffix(path, "/events")
+	switch {
+	case !isRules:
+		d.denied[path] = res.StatusCode == http.StatusNotFound
+	case rest == "" && d.denied[path]:
+		_ = res.Body.Close() // nobody reads it
+		body := `{"error":{"code":404,"message":"Not Found","errors":[{"domain":"global","reason":"notFound","message":"Not Found"}]}}`
+		res.StatusCode, res.Body, res.ContentLength = http.StatusNotFound, io.NopCloser(strings.NewReader(body)), int64(len(body))
+		res.Header = http.Header{"Content-Type": {"application/json; charset=UTF-8"}}
+	}
+	return res, nil
+}

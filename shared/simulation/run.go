@@ -213,6 +213,9 @@ func (w *world) comeToRest() {
 	w.mendAllButTasks()
 	w.allowOutside()
 	w.giveReachBack()
+	if w.giveMarksBack() == nil {
+		w.scheduled("Reconcile") // as every night; without it nobody would see that they do
+	}
 	w.calm.Store(true)
 	for n := range w.slots {
 		i := w.slot(n)

@@ -101,6 +101,10 @@ func setupOf(d dice, rows []string) setup {
 		WebDeletionForbidsRevival: d.chance(300, "revival"),
 		Ways:                      drawGoogle(d, rows),
 	}
+	// That marks come back again is seen by a full run (rule 3.14).
+	s.Google.Ways.Descriptions.Lost = s.Google.Ways.Descriptions.Lost && !s.Unaided
+	// An answer lost besides gives a task two events, which only their marks could tell.
+	s.Google.Ways.PropertiesLost = false
 	if s.ERP = drawERP(d, rows); d.chance(300, "card") {
 		s.Settings["calendar_id_field"] = idField
 	}

@@ -70,6 +70,8 @@ type CalendarRecord struct {
 	// Cleared is when a purge took the product's events out of a calendar that stays
 	// because of what others have in it.
 	Cleared time.Time `firestore:"cleared,omitempty" json:"cleared,omitzero"`
+	// MarkLost is set once its mark did not come back from Google (rule 3.14).
+	MarkLost bool `firestore:"mark_lost,omitempty" json:"mark_lost,omitempty"`
 	// GoneSince is when Google first said of this calendar, in a complete look, that it
 	// does not exist, and nothing since said otherwise (rule 3.9).
 	GoneSince time.Time `firestore:"gone_since,omitempty" json:"gone_since,omitzero"`

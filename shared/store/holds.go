@@ -110,7 +110,8 @@ func (s *Store) Dropped(ctx context.Context) ([]HeldKey, error) {
 		return nil, err
 	}
 	for _, e := range kept {
-		if e.Held == "" {
+		// A former calendar of theirs may wait for a decision of its own.
+		if e.Held != HeldDropped {
 			keys = append(keys, HeldKey{Key: EmployeeKey(e.ID), Calendars: 1, Reason: e.KeptFor})
 		}
 	}

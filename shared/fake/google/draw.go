@@ -67,6 +67,10 @@ func Draw(r *rand.Rand, span time.Duration, zone, domain string) Ways {
 		spell.After = time.Duration(r.Int64N(int64(max(span, 1))))
 		w.Spells = append(w.Spells, spell)
 	}
+	if d.one(12) {
+		w.Descriptions = DescriptionForm{Lost: true, Answers: true, Lists: true}
+	}
+	w.PropertiesLost = d.one(12)
 	return w
 }
 

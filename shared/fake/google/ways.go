@@ -173,7 +173,7 @@ func (w Ways) Only(rows ...string) Ways {
 		"G2": func() { out.StaleRows = w.StaleRows },
 		"G3": func() { out.ZonesAliased, out.ZonesRefused = w.ZonesAliased, w.ZonesRefused },
 		"G4": func() { out.Texts = w.Texts },
-		"G5": func() { out.Descriptions = w.Descriptions },
+		"G5": func() { out.Descriptions, out.PropertiesLost = w.Descriptions, w.PropertiesLost },
 		"G6": func() { out.Outside = w.Outside },
 		"G7": func() { out.DefaultRules = w.DefaultRules },
 		"G8": func() {

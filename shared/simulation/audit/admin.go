@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -265,6 +266,7 @@ func (a *Auditor) Keep(keys ...string) {
 func (a *Auditor) Reopened() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.keptBefore, a.reopened = maps.Clone(a.kept), a.w.Now()
 	clear(a.kept)
 }
 

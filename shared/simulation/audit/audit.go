@@ -143,6 +143,10 @@ type Auditor struct {
 	connecting       []time.Time
 	unreadable       map[int64]bool       // tasks of which the ERP gives no answer
 	kept             map[string]time.Time // what an admin decided to keep, and when
+	keptBefore       map[string]time.Time // the same before an admin wanted to decide again, at reopened
+	reopened         time.Time
+
+	lostMarks map[string]*lostMarks // of calendars and of events, by the kind of write that makes them
 
 	tenant string
 	cals   map[string]*trackedCalendar
@@ -181,7 +185,7 @@ func New(w World) *Auditor {
 	a := &Auditor{
 		w: w, tasks: map[int64]*timeline[fakeerp.Task]{}, people: map[int64]*timeline[fakeerp.Employee]{},
 		faulty: map[int]*faultyAnswer{}, vouched: map[string]time.Time{}, allowed: map[string][]time.Time{}, kept: map[string]time.Time{},
-		cals: map[string]*trackedCalendar{}, deletions: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
+		lostMarks: map[string]*lostMarks{madeCalendar: {}, madeEvent: {}}, cals: map[string]*trackedCalendar{}, deletions: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
 	}
 	w.ERP.Observe(erpObserver{a})
 	w.Google.Observe(googleObserver{a})
@@ -237,6 +241,7 @@ func (a *Auditor) Wiped() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.wiped = a.w.Now()
+	a.forgetLost(a.w.Now())
 	for _, d := range a.deletions {
 		d.counted = nil
 	}
@@ -252,6 +257,7 @@ func (a *Auditor) Wiped() {
 func (a *Auditor) Killed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.forgetLost(a.w.Now().Add(-time.Minute))
 	a.deletions[RuleCalendar].most++
 	a.deletions[RuleExtra].most += 3 // the guard grants one task's events together
 }

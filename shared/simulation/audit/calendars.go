@@ -40,6 +40,7 @@ func (a *Auditor) calendarChanged(c *trackedCalendar, now fakegoogle.CalendarCha
 	switch {
 	case by.Method == "calendar.calendars.insert":
 		w.kind = "calendar.create"
+		a.checkLost(madeCalendar, v)
 		a.madeCalendar(c, v)
 	case c.deleted && !before.deleted:
 		w.kind = "calendar.delete"

@@ -35,6 +35,9 @@ func (a *Auditor) eventChanged(c *trackedCalendar, now fakegoogle.EventChange, b
 		w.kind = "event.delete"
 	}
 	a.checkPaused(v, by.Method)
+	if by.Method == madeEvent {
+		a.checkLost(madeEvent, v)
+	}
 	switch {
 	case !c.ours():
 		v.Rule = RuleForeign

@@ -177,6 +177,7 @@ func (t googleObserver) Answered(r fakegoogle.Request) {
 		return
 	}
 	a.noteLook(c, r)
+	a.noteLost(r)
 	if refused(r) {
 		if e := c.events[r.EventID]; e != nil {
 			e.falselyGone = a.w.Now()
