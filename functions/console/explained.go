@@ -26,6 +26,8 @@ type readOnly struct{ Store }
 
 func (readOnly) SaveCatalogueFaults(context.Context, []string) error { return nil }
 
+func (readOnly) SaveKnownCatalogue(context.Context, store.KnownCatalogue) error { return nil }
+
 // eventLine is how one task stands in one employee's calendar.
 type eventLine struct {
 	Level, Label string

@@ -67,8 +67,10 @@ type Settings interface {
 
 // ERP reads what an admin picks from and what a save would do; userside.Client does.
 type ERP interface {
-	// Catalogue reads the states and types of tasks.
+	// Catalogue reads the states and types of tasks, States and Types each alone.
 	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	States(ctx context.Context) (calendarsync.Catalogue, error)
+	Types(ctx context.Context) (types map[calendarsync.TypeID]calendarsync.TaskType, odd []error, err error)
 	// EmployeeCards reads all employees, of known those too who spoil the list, and the
 	// captions of their cards' fields.
 	EmployeeCards(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)

@@ -45,6 +45,8 @@ type failureStore interface {
 	// DeadLetters lists the messages that gave up, the oldest first.
 	DeadLetters(ctx context.Context, limit int) ([]store.DeadLetterRecord, error)
 	// FailedEmployees lists employees whose last pass failed.
+	// KnownCatalogue reads what could be read of the ERP's catalogues last.
+	KnownCatalogue(ctx context.Context) (store.KnownCatalogue, error)
 	FailedEmployees(ctx context.Context, limit int) ([]store.EmployeeRecord, error)
 	// DismissFailure hides a key's failure for as long as its cause is the same.
 	DismissFailure(ctx context.Context, key store.Key) error

@@ -91,6 +91,12 @@ type erp struct {
 
 func (e *erp) Catalogue(context.Context) (calendarsync.Catalogue, error) { return e.catalogue, e.err }
 
+func (e *erp) States(context.Context) (calendarsync.Catalogue, error) { return e.catalogue, e.err }
+
+func (e *erp) Types(context.Context) (map[calendarsync.TypeID]calendarsync.TaskType, []error, error) {
+	return e.catalogue.Types, nil, e.err
+}
+
 func (e *erp) EmployeeCards(context.Context, []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
 	return e.cards, e.captions, e.err
 }

@@ -220,15 +220,11 @@ func (p *poll) unreadable(ctx context.Context, open map[string]string) (incident
 	if err != nil {
 		return in, err
 	}
-	faults, err := p.Store.CatalogueFaults(ctx)
-	if err != nil {
-		return in, err
-	}
 	var what []string
 	for _, k := range keys {
 		what = append(what, k.Key.String()+": "+k.Why)
 	}
-	for _, f := range faults {
+	for _, f := range p.faults {
 		if !f.Since.After(until) {
 			what = append(what, f.What)
 		}

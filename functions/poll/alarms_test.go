@@ -355,9 +355,25 @@ func TestWhatStaysUnreadableForAnHourIsToldOnce(t *testing.T) {
 			"employees/7",
 		},
 		"an entry of a catalogue": {
-			func(w *world) { must(t, w.store.SaveCatalogueFaults(t.Context(), []string{"read state 5"})) },
-			func(w *world) { must(t, w.store.SaveCatalogueFaults(t.Context(), nil)) },
+			func(w *world) {
+				w.odd = []error{failure.New(failure.SourceInvalid, "read state 5", "")}
+				must(t, w.store.SaveCatalogueFaults(t.Context(), []string{"read state 5"}))
+			},
+			func(w *world) { w.odd = nil },
 			"read state 5",
+		},
+		"the catalogue of types": {
+			func(w *world) {
+				w.broken = "types"
+				must(t, w.store.SaveCatalogueFaults(t.Context(), []string{"test: the ERP is down"}))
+			},
+			func(w *world) { w.broken = "" },
+			"the ERP is down",
+		},
+		"a refused key": {
+			func(w *world) {
+				w.broken, w.brokenBy = "employees", failure.New(failure.Misconfigured, "read employees", "the ERP refused the API key")
+			}, func(w *world) { w.broken, w.brokenBy = "", nil }, "refused the API key",
 		},
 		"the catalogue of states": {
 			func(w *world) { w.broken, w.brokenBy = "catalogue", odd }, func(w *world) { w.broken = "" },

@@ -15,6 +15,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/rulebook"
 	"github.com/erp-calendar/erp-calendar/shared/serve"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
@@ -45,8 +46,7 @@ type Config struct{ TaskTopic, EmployeeTopic string }
 
 // ERP reads the ERP; userside.Client does.
 type ERP interface {
-	Clock(ctx context.Context) (userside.Clock, error)
-	States(ctx context.Context) (calendarsync.Catalogue, error)
+	rulebook.ERP // of which polls need the states and the clock, and, where something was odd, the rest
 	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
 	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 	Employees(ctx context.Context, ids []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error)

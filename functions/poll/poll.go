@@ -10,6 +10,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
+	"github.com/erp-calendar/erp-calendar/shared/rulebook"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
@@ -31,6 +32,8 @@ type poll struct {
 	unknown  error
 	// clock is the ERP's, nil where it could not be read.
 	clock *userside.Clock
+	// faults are what of the ERP's catalogues cannot be read, by the last reading of anybody.
+	faults []store.CatalogueFault
 	// unread says what of the ERP this poll could not read.
 	unread []string
 	// fault is the first thing that kept this poll from reading the ERP, sameAddress who
@@ -59,22 +62,41 @@ func (h *handler) poll(ctx context.Context) (Summary, error) {
 	p.learn(ctx)
 	if sum.Paused {
 		// A grant expires whether anybody uses it or not.
-		return sum, errors.Join(within(ctx, p.purge), within(ctx, p.alarms), within(ctx, p.record))
+		return sum, errors.Join(within(ctx, p.purge), p.recheck(ctx), within(ctx, p.alarms), within(ctx, p.record))
 	}
 	// The parts are independent: an ERP that is down must not keep due keys waiting.
 	return sum, errors.Join(within(ctx, p.due), within(ctx, p.putOff), p.noted(p.tasks(ctx)), p.noted(p.employees(ctx)),
-		within(ctx, p.endHold), within(ctx, p.fold), within(ctx, p.alarms), within(ctx, p.record))
+		p.recheck(ctx), within(ctx, p.endHold), within(ctx, p.fold), within(ctx, p.alarms), within(ctx, p.record))
+}
+
+// saysOfERP reports whether a failure is the ERP's: it could not be read, or refuses the key.
+func saysOfERP(err error) bool {
+	return failure.Is(err, failure.Source) || failure.Is(err, failure.SourceInvalid) || failure.Is(err, failure.Misconfigured)
 }
 
 // noted notes a failure of the ERP and gives it back.
 func (p *poll) noted(err error) error {
-	switch failure.KindOf(err) {
-	case failure.Source, failure.SourceInvalid, failure.Misconfigured: // the last: it refuses the key
+	if saysOfERP(err) {
 		p.fault = cmp.Or(p.fault, err)
-	}
-	if failure.Is(err, failure.Source) || failure.Is(err, failure.SourceInvalid) {
 		p.unread = append(p.unread, store.FailureOf(err, nil, p.now).Message)
 	}
+	return err
+}
+
+// recheck reads the catalogues once more where something of them could not be read: it may be
+// mended since a worker last had to do with them.
+func (p *poll) recheck(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	faults, err := p.Store.CatalogueFaults(ctx)
+	if err == nil && len(faults) > 0 && !p.sum.Paused {
+		again := rulebook.New(p.Settings, p.ERP, p.Store, func() time.Time { return p.now }, p.Log)
+		if _, err := again.Rules(ctx); err != nil {
+			p.Log.InfoContext(ctx, "there are no rules", "error", err)
+		}
+		faults, err = p.Store.CatalogueFaults(ctx)
+	}
+	p.faults = faults
 	return err
 }
 

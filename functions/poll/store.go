@@ -49,8 +49,12 @@ type Store interface {
 	SaveAlarms(ctx context.Context, alarms map[string]string) error
 	// UnreadableSince lists the keys that are unreadable since a time or before, at most limit of each kind.
 	UnreadableSince(ctx context.Context, until time.Time, limit int) ([]store.Unreadable, error)
-	// CatalogueFaults reads what of the ERP's catalogues cannot be read, and since when.
+	// CatalogueFaults reads what of the ERP's catalogues cannot be read, and since when; the
+	// rulebook, which reads them once more, saves it.
 	CatalogueFaults(ctx context.Context) ([]store.CatalogueFault, error)
+	SaveCatalogueFaults(ctx context.Context, what []string) error
+	KnownCatalogue(ctx context.Context) (store.KnownCatalogue, error)
+	SaveKnownCatalogue(ctx context.Context, read store.KnownCatalogue) error
 	// RefusedCards reads whose cards the ERP refuses, and whether that is everybody's.
 	RefusedCards(ctx context.Context) (rec store.CardsRecord, everybody bool, err error)
 	// RecordPoll keeps how this poll went, for people; Fold counts what was written by the hour.

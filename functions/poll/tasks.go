@@ -327,7 +327,7 @@ func dated(updated string) (at time.Time, unit time.Duration, known bool) {
 // was published as changed. since is from when on changes were listed.
 func (p *poll) vanished(ctx context.Context, rec store.TaskPollRecord, next *store.TaskPollRecord, inList map[int64]bool, since time.Time) ([]int64, error) {
 	catalogue, err := p.ERP.States(ctx)
-	if userside.Unreadable(err) {
+	if saysOfERP(err) && ctx.Err() == nil {
 		// A catalogue that cannot be read for long is told (rule 4.13), and stops nothing else.
 		p.Log.WarnContext(ctx, "the catalogue of states cannot be read: vanished tasks are not looked for", "error", p.noted(err))
 		uncompared(rec, next, since)

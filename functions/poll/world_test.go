@@ -60,6 +60,7 @@ type world struct {
 	from      []string
 	published map[string][]queue.Message
 	publishes bool
+	odd       []error // entries of the catalogue
 	handler   http.Handler
 }
 
@@ -115,7 +116,15 @@ func (w *world) Clock(context.Context) (userside.Clock, error) {
 func (w *world) States(context.Context) (calendarsync.Catalogue, error) {
 	return calendarsync.Catalogue{States: map[calendarsync.StateID]calendarsync.State{
 		open: {ID: open, Role: shownRole}, closed: {ID: closed, Role: 9},
-	}}, w.fails("catalogue")
+	}, Odd: w.odd}, w.fails("catalogue")
+}
+
+func (w *world) Types(context.Context) (map[calendarsync.TypeID]calendarsync.TaskType, []error, error) {
+	return map[calendarsync.TypeID]calendarsync.TaskType{1: {ID: 1}}, nil, w.fails("types")
+}
+
+func (w *world) Divisions(context.Context) (map[calendarsync.DivisionID]string, error) {
+	return nil, w.fails("divisions")
 }
 
 func (w *world) ListTasks(_ context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error) {

@@ -88,6 +88,9 @@ func (p *employeePass) clear(ctx context.Context, c events.Clearing) (done bool,
 // ERP's tasks of the employee, and what is remembered, compared; only a task that
 // differs gets a pass under its lease.
 func (p *employeePass) fill(ctx context.Context) error {
+	if p.unruled != nil {
+		return p.unruled
+	}
 	head, listing, err := p.list(ctx)
 	if failure.Is(err, failure.Gone) && p.knownToGoogle(*p.rec().Calendar) {
 		if err := p.replace(ctx); err != nil {

@@ -2,6 +2,7 @@ package calendars
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -36,16 +37,30 @@ func (p *employeePass) keep(ctx context.Context) error {
 }
 
 func (p *employeePass) findWanted(ctx context.Context) error {
-	rules, err := p.Rules.Rules(ctx)
+	texts, err := p.findRules(ctx)
 	if err != nil {
 		return err
 	}
-	name, err := rules.Texts.CalendarName(calendarsync.TemplateEmployee{ID: p.id, Name: p.rec().Name})
+	name, err := texts.CalendarName(calendarsync.TemplateEmployee{ID: p.id, Name: p.rec().Name})
 	if err != nil {
 		return failure.Wrap(failure.Invalid, fmt.Sprintf("name the calendar of employee %d", p.id), err)
 	}
-	p.name, p.address, p.rules = name, strings.TrimSpace(p.employee.Email.Or("")), rules
+	p.name, p.address = name, strings.TrimSpace(p.employee.Email.Or(""))
 	return nil
+}
+
+// findRules finds what the calendar is to hold, and gives the texts of the settings. Where the
+// ERP's catalogue cannot be read, only the fill is to wait for it (rule 4.15).
+func (p *employeePass) findRules(ctx context.Context) (*calendarsync.Texts, error) {
+	p.rules, p.unruled = p.Rules.Rules(ctx)
+	switch {
+	case p.unruled == nil:
+		return p.rules.Texts, nil
+	case !errors.Is(p.unruled, calendarsync.ErrCatalogueUnread):
+		return nil, p.unruled
+	}
+	texts, err := calendarsync.NewTexts(p.settings)
+	return texts, failure.Wrap(failure.Misconfigured, "read settings", err)
 }
 
 // partFromFormerAddress retires a calendar that is shared with another address than the

@@ -58,6 +58,8 @@ type presentPass struct {
 	// name, address and rules are what a calendar that is kept ought to have.
 	name, address string
 	rules         *calendarsync.Rules
+	// unruled is why there are no rules, and the calendar cannot be filled; nil where there are.
+	unruled error
 	// reason is why the employee is to have none. absent: nobody said so; it follows from
 	// two readings that lack them.
 	reason string

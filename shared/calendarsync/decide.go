@@ -86,6 +86,8 @@ type Rules struct {
 	Names map[EmployeeID]string
 	// DivisionNames are the divisions' names, for .Task.Division.
 	DivisionNames map[DivisionID]string
+	// DivisionsUnread is why they are not known, not even earlier ones.
+	DivisionsUnread error
 	// rolesKnown is false while a shown role is gone from the catalogue: then a
 	// state's role proves nothing.
 	rolesKnown bool
@@ -165,6 +167,9 @@ func (r *Rules) Decide(reading TaskReading, e Recipient, vouched bool) Decision 
 	if final {
 		return d
 	}
+	if err := r.unread(t, start); err != nil {
+		return Decision{Verdict: Unknown, Reason: ReasonInvalid, Err: err}
+	}
 	ev, err := r.render(t, start, e)
 	if err != nil {
 		return Decision{Verdict: Unknown, Reason: ReasonRefusedContent,
@@ -187,6 +192,8 @@ func (r *Rules) decideState(t Task) (Decision, bool) {
 		odd = failure.New(failure.SourceInvalid, fmt.Sprintf("read state %d", id), "an entry of the catalogue has no id")
 	}
 	switch {
+	case odd == nil && !known && r.Catalogue.StatesUnread != nil:
+		return Decision{Verdict: Unknown, Reason: ReasonInvalid, Err: r.Catalogue.StatesUnread}, true
 	case odd != nil:
 		// Rule 4.13: nothing is known of the state, not even that it is unknown.
 		return Decision{Verdict: Unknown, Reason: ReasonInvalid, Err: odd}, true
@@ -194,11 +201,26 @@ func (r *Rules) decideState(t Task) (Decision, bool) {
 		return Decision{Verdict: Absent, Reason: ReasonUnknownState}, true
 	case r.shown[state.Role]:
 		return Decision{}, false
+	case r.Catalogue.StatesUnread != nil:
+		return Decision{Verdict: Unknown, Reason: ReasonState, Err: r.Catalogue.StatesUnread}, true
 	case !r.rolesKnown:
 		return Decision{Verdict: Absent, Reason: ReasonCatalogue}, true
 	default:
 		return Decision{Verdict: Remove, Reason: ReasonState}, true
 	}
+}
+
+// unread is why an event of the task cannot be said to the end: it shows or lasts as
+// something of the catalogues does that is not known (rule 4.15).
+func (r *Rules) unread(t Task, start LocalTime) error {
+	lasts := t.RuntimeHours <= 0 && !start.DateOnly
+	if err := r.Catalogue.TypesUnread; err != nil && t.Type != 0 && (lasts || t.TypeName == "") {
+		return err
+	}
+	if r.Texts.NeedsDivisions && len(t.Divisions.Or(nil)) > 0 {
+		return r.DivisionsUnread
+	}
+	return nil
 }
 
 // decideStaff finds why the employee has the task, or that they have not.

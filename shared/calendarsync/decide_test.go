@@ -168,6 +168,63 @@ func TestATaskInAStateThatCannotBeReadStays(t *testing.T) {
 	}
 }
 
+// Rule 4.15: states of an earlier reading show tasks and are no evidence against any; where types
+// or divisions are not known at all, only what needs them is unknown.
+func TestWhatNeedsAnUnreadableCatalogueIsUnknown(t *testing.T) {
+	unread := failure.New(failure.Source, "read the catalogue", "it cannot be read now")
+	states := func(r *Rules) { r.Catalogue.StatesUnread = unread }
+	types := func(r *Rules) { r.Catalogue.Types, r.Catalogue.TypesUnread = nil, unread }
+	divisions := func(r *Rules) { r.DivisionNames, r.DivisionsUnread = nil, unread }
+	shows := func(s *Settings) { s.EventTitle = "{{.Task.Division}}" }
+	inState := func(id StateID) func(*Task) { return func(x *Task) { x.State = Say(id) } }
+	for _, row := range []struct {
+		name     string
+		spoil    func(*Rules)
+		settings func(*Settings)
+		task     func(*Task)
+		verdict  Verdict
+	}{
+		{"states: a shown one", states, nil, inState(stateNew), Keep},
+		{"states: one that is not shown", states, nil, inState(stateDone), Unknown},
+		{"states: one that nobody knows", states, nil, inState(14), Unknown},
+		{"states: another executor", states, nil, func(x *Task) { x.Executors, x.Divisions = Say([]EmployeeID{petro}), Say([]DivisionID{}) }, Remove},
+		{"states: no date", states, nil, func(x *Task) { x.Start = Say(LocalTime{}) }, Remove},
+		{"types: hours of its own", types, nil, func(x *Task) { x.Type, x.RuntimeHours, x.TypeName = 4, 2, "Repair" }, Keep},
+		{"types: as long as its type", types, nil, func(x *Task) { x.Type, x.RuntimeHours, x.TypeName = 4, 0, "Repair" }, Unknown},
+		{"types: a whole day", types, nil, func(x *Task) {
+			x.Type, x.RuntimeHours, x.TypeName = 4, 0, "Repair"
+			start := x.Start.Or(LocalTime{})
+			start.DateOnly = true
+			x.Start = Say(start)
+		}, Keep},
+		{"types: named by its type only", types, nil, func(x *Task) { x.Type, x.RuntimeHours, x.TypeName = 4, 2, "" }, Unknown},
+		{"types: of none", types, nil, func(x *Task) { x.Type, x.RuntimeHours, x.TypeName = 0, 0, "" }, Keep},
+		{"types: closed", types, nil, func(x *Task) { x.Type, x.State = 4, Say[StateID](stateDone) }, Remove},
+		{"divisions: shown", divisions, shows, func(x *Task) { x.Divisions = Say([]DivisionID{north}) }, Unknown},
+		{"divisions: not shown", divisions, nil, func(x *Task) { x.Divisions = Say([]DivisionID{north}) }, Keep},
+		{"divisions: of none", divisions, shows, func(x *Task) { x.Divisions = Say([]DivisionID{}) }, Keep},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			change := row.settings
+			if change == nil {
+				change = func(*Settings) {}
+			}
+			rules := rulesOf(t, settings(change))
+			row.spoil(rules)
+			d := rules.Decide(read(task(row.task)), recipient(), false)
+			if d.Verdict != row.verdict || (d.Err != nil) != (row.verdict == Unknown) {
+				t.Errorf("verdict %v for %q (%v), want %v", d.Verdict, d.Reason, d.Err, row.verdict)
+			}
+		})
+	}
+	// A signed deletion needs no catalogue.
+	rules := rulesOf(t, settings())
+	states(rules)
+	if d := rules.Decide(TaskReading{Absent: ProofKnownID}, recipient(), true); d.Verdict != Remove {
+		t.Errorf("signed: %v", d.Verdict)
+	}
+}
+
 func TestTargetsNameEachOnce(t *testing.T) {
 	x := task(func(t *Task) {
 		t.Executors = Say([]EmployeeID{petro, olena, petro})

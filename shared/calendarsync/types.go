@@ -5,6 +5,7 @@
 package calendarsync
 
 import (
+	"errors"
 	"time"
 )
 
@@ -193,6 +194,10 @@ type TaskType struct {
 	HourOnDoing float64
 }
 
+// ErrCatalogueUnread says that the ERP's catalogue cannot be read, nor could be lately: nothing
+// can be said of tasks (rule 4.15).
+var ErrCatalogueUnread = errors.New("the ERP's catalogue cannot be read")
+
 // Catalogue holds the ERP's states and types, each entry read by itself (rule 4.13).
 type Catalogue struct {
 	States map[StateID]State
@@ -205,6 +210,10 @@ type Catalogue struct {
 	Incomplete bool
 	// Odd says of each entry, of states and types, why it could not be read.
 	Odd []error
+	// StatesUnread is why the states are those of an earlier reading: their roles show tasks,
+	// and are no evidence against any (rule 4.15). TypesUnread is why no types are known, not
+	// even earlier ones.
+	StatesUnread, TypesUnread error
 }
 
 // Knows reports whether the catalogue has an entry of the state, readable or not.

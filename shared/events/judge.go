@@ -179,9 +179,11 @@ func over(d calendarsync.Decision) bool {
 }
 
 // troubles reports whether a decision to leave things as they are has to be
-// recorded: a task that is missing, and has no event, troubles nobody.
+// recorded: a task that is missing, or in a state that was not shown when states could be
+// read last, and has no event, troubles nobody.
 func troubles(d calendarsync.Decision, a calendarsync.Actual) bool {
-	return d.Err != nil && (d.Reason != calendarsync.ReasonMissing || a.Presence == calendarsync.Live)
+	quiet := d.Reason == calendarsync.ReasonMissing || d.Reason == calendarsync.ReasonState
+	return d.Err != nil && (!quiet || a.Presence == calendarsync.Live)
 }
 
 // Differs reports whether a task deserves a pass: whether one employee's calendar,

@@ -1,6 +1,7 @@
 // Package rulebook keeps the settings in force and the ERP's catalogue at hand for
 // decisions, so that a pass over a task costs no extra call to the ERP. It must
-// never give half a catalogue: what cannot be read of one is in it as that (rule 4.13).
+// never give half a catalogue: what cannot be read of one is in it as that, an entry
+// (rule 4.13) or all of it (rule 4.15).
 package rulebook
 
 import (
@@ -29,17 +30,21 @@ type SettingsSource interface {
 	Settings(ctx context.Context) (calendarsync.Settings, error)
 }
 
-// ERP reads the ERP's states, types and clock; userside.Client does.
+// ERP reads the ERP's states, types, divisions and clock; userside.Client does.
 type ERP interface {
-	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
+	States(ctx context.Context) (calendarsync.Catalogue, error)
+	Types(ctx context.Context) (types map[calendarsync.TypeID]calendarsync.TaskType, odd []error, err error)
 	Divisions(ctx context.Context) (map[calendarsync.DivisionID]string, error)
 	Clock(ctx context.Context) (userside.Clock, error)
 }
 
-// Store knows the employees, and keeps what cannot be read of the catalogue.
+// Store knows the employees, and keeps what cannot be read of the catalogues, and what could be
+// read of them last.
 type Store interface {
 	Employees(ctx context.Context) ([]store.EmployeeRecord, error)
 	SaveCatalogueFaults(ctx context.Context, what []string) error
+	KnownCatalogue(ctx context.Context) (store.KnownCatalogue, error)
+	SaveKnownCatalogue(ctx context.Context, read store.KnownCatalogue) error
 }
 
 // Source is safe for concurrent use.
@@ -52,11 +57,17 @@ type Source struct {
 
 	// lock is held by the one who reads; it guards the rest. A semaphore, because who
 	// waits for another's call must not wait beyond a deadline of their own.
-	lock   *semaphore.Weighted
-	rules  *calendarsync.Rules
-	readAt time.Time
-	// faults are those of the catalogue as recorded last; nil before.
+	lock  *semaphore.Weighted
+	rules *calendarsync.Rules
+	// readAt is when the catalogues were read last, and readAgain when they are to be.
+	readAt, readAgain time.Time
+	// faults are those of the catalogues as recorded last; nil before.
 	faults []string
+	// known is what was read of each catalogue last, loaded once another process's was asked for,
+	// savedAt when it was stored last.
+	known   store.KnownCatalogue
+	loaded  bool
+	savedAt time.Time
 }
 
 // New makes a Source.
@@ -70,8 +81,9 @@ func (s *Source) Settings(ctx context.Context) (calendarsync.Settings, error) {
 }
 
 // Rules gives the rules in force. Errors are of kind misconfigured (settings) or
-// source (the ERP could not be read, or its clock is not that of time_zone:
-// rule 9.4, every event would be at a wrong hour).
+// source (the ERP could not be read, or its clock is not that of time_zone: rule 9.4, every
+// event would be at a wrong hour). Where it is the catalogue, and it could not be read lately
+// either, they are calendarsync.ErrCatalogueUnread.
 func (s *Source) Rules(ctx context.Context) (*calendarsync.Rules, error) {
 	if err := s.lock.Acquire(ctx, 1); err != nil {
 		return nil, failure.Wrap(failure.Transient, "wait for the rules", err)
@@ -92,10 +104,10 @@ func (s *Source) Knowing(ctx context.Context, states []calendarsync.StateID) (*c
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range states {
-		if !rules.Catalogue.Knows(id) {
-			return s.rulesLocked(ctx, true)
-		}
+	lacks := func(id calendarsync.StateID) bool { return !rules.Catalogue.Knows(id) }
+	// What could not be read a moment ago is not asked for by each message.
+	if rules.Catalogue.StatesUnread == nil && slices.ContainsFunc(states, lacks) {
+		return s.rulesLocked(ctx, true)
 	}
 	return rules, nil
 }
@@ -105,26 +117,37 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
-	old := fresh || s.rules == nil || s.now().Sub(s.readAt) > cacheFor
+	old := fresh || s.rules == nil || s.now().After(s.readAgain)
 	if !old && reflect.DeepEqual(inForce, s.rules.Settings) {
 		return s.rules, nil
 	}
-	var catalogue calendarsync.Catalogue
+	var reading reading
 	names := map[calendarsync.EmployeeID]string{}
 	if old {
-		catalogue, err = s.erp.Catalogue(ctx)
-		s.recordFaults(ctx, catalogue, err)
-		if err != nil {
-			return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
+		if err := s.readCatalogue(ctx, &reading); err != nil {
+			if !tells(ctx, err) {
+				return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
+			}
+			s.recordFaults(ctx, reading.faults)
+			return nil, fmt.Errorf("%w: %w", calendarsync.ErrCatalogueUnread, err)
 		}
 	} else {
 		// A copy: the rules given before are in use and must not change.
-		catalogue = s.rules.Catalogue
+		reading.catalogue = s.rules.Catalogue
 		maps.Copy(names, s.rules.Names)
 	}
-	rules, err := calendarsync.NewRules(inForce, catalogue, names)
+	rules, err := calendarsync.NewRules(inForce, reading.catalogue, names)
 	if err != nil {
 		return nil, err
+	}
+	if rules.Texts.NeedsDivisions {
+		if err := s.nameDivisions(ctx, rules, old, &reading); err != nil {
+			return nil, fmt.Errorf("read the divisions' names: %w", err)
+		}
+	}
+	if old {
+		s.recordFaults(ctx, reading.faults)
+		s.keep(ctx, reading.read)
 	}
 	if old || inForce.TimeZone != s.rules.Settings.TimeZone {
 		if err := s.checkClock(ctx, rules.Zone); err != nil {
@@ -140,39 +163,22 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 			names[calendarsync.EmployeeID(e.ID)] = e.Name
 		}
 	}
-	if rules.Texts.NeedsDivisions {
-		if rules.DivisionNames, err = s.divisionNames(ctx, old); err != nil {
-			return nil, fmt.Errorf("read the divisions' names: %w", err)
-		}
-	}
 	s.rules = rules
 	if old {
 		s.readAt = s.now()
+		s.readAgain = s.readAt.Add(cacheFor)
+		if reading.unread {
+			s.readAgain = s.readAt.Add(unreadAgain)
+		}
 	}
 	return rules, nil
 }
 
-// divisionNames gives the names of the divisions, as old as the catalogue is.
-func (s *Source) divisionNames(ctx context.Context, old bool) (map[calendarsync.DivisionID]string, error) {
-	if !old && s.rules.DivisionNames != nil {
-		return s.rules.DivisionNames, nil
-	}
-	return s.erp.Divisions(ctx)
-}
-
 // recordFaults records what cannot be read of the catalogues, where that is new: Poll alarms
 // of it (rule 4.13). It stops nobody.
-func (s *Source) recordFaults(ctx context.Context, c calendarsync.Catalogue, err error) {
-	odd := c.Odd
-	switch {
-	case err == nil:
-	case failure.Is(err, failure.Source), failure.Is(err, failure.SourceInvalid):
-		odd = []error{err}
-	default:
-		return // the ERP was not asked to the end
-	}
-	faults := make([]string, 0, len(odd))
-	for _, fault := range odd {
+func (s *Source) recordFaults(ctx context.Context, found []error) {
+	faults := make([]string, 0, len(found))
+	for _, fault := range found {
 		faults = append(faults, store.FailureOf(fault, nil, s.now()).Message)
 	}
 	if s.faults != nil && slices.Equal(faults, s.faults) {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +29,7 @@ type world struct {
 	employees []store.EmployeeRecord
 	// The errors are given together with what there is: a part of it.
 	settingsErr, catalogueErr, namesErr error
+	typesErr                            error
 	catalogues, names                   int
 	offset                              time.Duration // of the ERP's clock
 	faults                              []string      // as they were saved last
@@ -34,7 +37,10 @@ type world struct {
 	divisions                           int
 	divisionsErr                        error
 	saveErr                             error
-	log                                 bytes.Buffer
+	// known is what a process stored of the catalogues, keeps how often.
+	known store.KnownCatalogue
+	keeps int
+	log   bytes.Buffer
 }
 
 func (w *world) SaveCatalogueFaults(_ context.Context, what []string) error {
@@ -59,11 +65,33 @@ func (w *world) Settings(context.Context) (calendarsync.Settings, error) {
 	return w.settings, w.settingsErr
 }
 
-func (w *world) Catalogue(context.Context) (calendarsync.Catalogue, error) {
+func (w *world) States(context.Context) (calendarsync.Catalogue, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.catalogues++
-	return w.catalogue, w.catalogueErr
+	states := w.catalogue
+	states.Types = nil
+	return states, w.catalogueErr
+}
+
+func (w *world) Types(context.Context) (map[calendarsync.TypeID]calendarsync.TaskType, []error, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.catalogue.Types, nil, w.typesErr
+}
+
+func (w *world) KnownCatalogue(context.Context) (store.KnownCatalogue, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.known, nil
+}
+
+func (w *world) SaveKnownCatalogue(_ context.Context, read store.KnownCatalogue) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keeps++
+	w.known = read
+	return nil
 }
 
 func (w *world) Divisions(context.Context) (map[calendarsync.DivisionID]string, error) {
@@ -110,7 +138,12 @@ func newWorld() (*world, *rulebook.Source) {
 		now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), offset: 2 * time.Hour, settings: s, catalogue: catalogue(1, 2),
 		employees: []store.EmployeeRecord{{ID: 42, Name: "Olena"}},
 	}
-	return w, rulebook.New(w, w, w, w.clock, slog.New(slog.NewTextHandler(&w.log, nil)))
+	return w, w.book()
+}
+
+// book is another process's.
+func (w *world) book() *rulebook.Source {
+	return rulebook.New(w, w, w, w.clock, slog.New(slog.NewTextHandler(&w.log, nil)))
 }
 
 func catalogue(states ...calendarsync.StateID) calendarsync.Catalogue {
@@ -201,31 +234,113 @@ func TestFreshBookKnowsWithOneReading(t *testing.T) {
 	}
 }
 
-func TestPartOfACatalogueIsNeverKept(t *testing.T) {
-	broken := failure.New(failure.Source, "read the catalogue of types", "the ERP did not answer")
+// Rule 4.15: what cannot be read of the catalogues is as it was read last, for a day, also in a
+// process that never read it; and then nothing is known.
+func TestACatalogueThatCannotBeReadIsTheEarlierOneForADay(t *testing.T) {
+	broken := failure.New(failure.SourceInvalid, "userside: read it", "the answer is not keyed by id")
 	for name, ask := range map[string]func(*rulebook.Source) (*calendarsync.Rules, error){
 		"for its age": func(b *rulebook.Source) (*calendarsync.Rules, error) { return b.Rules(t.Context()) },
 		"for a state's sake": func(b *rulebook.Source) (*calendarsync.Rules, error) {
 			return b.Knowing(t.Context(), []calendarsync.StateID{9})
 		},
-		"for a known state's": func(b *rulebook.Source) (*calendarsync.Rules, error) {
-			return b.Knowing(t.Context(), []calendarsync.StateID{1})
-		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w, b := newWorld()
-			rules(t, b)
-			w.pass(time.Minute)
-			w.change(func(w *world) { w.catalogue, w.catalogueErr = catalogue(1), broken })
-			r, err := ask(b)
-			if r != nil || !failure.Is(err, failure.Source) {
-				t.Fatalf("rules %v and error %v, want none and kind source", r, err)
+		for _, kind := range []failure.Kind{failure.Source, failure.SourceInvalid, failure.Misconfigured} {
+			for _, fresh := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, another process %v", name, kind, fresh), func(t *testing.T) {
+					w, b := newWorld()
+					w.settings.EventTitle = "{{.Task.Division}}"
+					w.catalogue.Types = map[calendarsync.TypeID]calendarsync.TaskType{4: {ID: 4, Name: "Repair", HourOnDoing: 1.5}}
+					sound := rules(t, b)
+					if fresh {
+						b = w.book()
+					}
+					broken.Kind = kind
+					w.change(func(w *world) {
+						w.catalogue, w.catalogueErr, w.typesErr, w.divisionsErr = calendarsync.Catalogue{}, broken, broken, broken
+					})
+					for _, later := range []time.Duration{time.Minute, 12 * time.Hour, 11 * time.Hour} {
+						w.pass(later)
+						r, err := ask(b)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if !maps.Equal(r.Catalogue.States, sound.Catalogue.States) || !maps.Equal(r.Catalogue.Types, sound.Catalogue.Types) || r.DivisionNames[3] != "North" {
+							t.Errorf("%+v, %v", r.Catalogue, r.DivisionNames)
+						}
+						if !failure.Is(r.Catalogue.StatesUnread, failure.Source) || r.Catalogue.TypesUnread != nil || r.DivisionsUnread != nil {
+							t.Errorf("unread: %v, %v, %v", r.Catalogue.StatesUnread, r.Catalogue.TypesUnread, r.DivisionsUnread)
+						}
+					}
+					w.pass(2 * time.Hour)
+					if r, err := ask(b); r != nil || !failure.Is(err, kind) {
+						t.Errorf("after a day: %v, %v", r, err)
+					}
+					w.change(func(w *world) {
+						w.catalogue, w.catalogueErr, w.typesErr, w.divisionsErr = catalogue(1), nil, broken, broken
+					})
+					r, err := ask(b)
+					if err != nil || len(r.Catalogue.States) != 1 || r.Catalogue.StatesUnread != nil {
+						t.Fatalf("the states can be read again: %+v, %v", r, err)
+					}
+					if !failure.Is(r.Catalogue.TypesUnread, failure.Source) || !failure.Is(r.DivisionsUnread, failure.Source) {
+						t.Errorf("the types and divisions of long ago: %v, %v", r.Catalogue.TypesUnread, r.DivisionsUnread)
+					}
+				})
 			}
-			w.change(func(w *world) { w.catalogue, w.catalogueErr = catalogue(1, 2), nil })
-			if r := rules(t, b); len(r.Catalogue.States) != 2 {
-				t.Errorf("%d states, want them read anew", len(r.Catalogue.States))
-			}
-		})
+		}
+	}
+}
+
+// Each catalogue stands by itself: where one cannot be read, the others are those of now.
+func TestEachCatalogueStandsByItself(t *testing.T) {
+	w, b := newWorld()
+	w.catalogue.Types = map[calendarsync.TypeID]calendarsync.TaskType{4: {ID: 4}}
+	rules(t, b)
+	broken := failure.New(failure.SourceInvalid, "userside: read it", "")
+	w.pass(time.Minute)
+	w.change(func(w *world) { w.catalogue, w.typesErr = catalogue(1, 2, 3), broken })
+	r := rules(t, b)
+	if len(r.Catalogue.States) != 3 || r.Catalogue.StatesUnread != nil || len(r.Catalogue.Types) != 1 {
+		t.Errorf("no types: %+v", r.Catalogue)
+	}
+	w.pass(3 * time.Minute)
+	w.change(func(w *world) {
+		w.catalogue.Types = map[calendarsync.TypeID]calendarsync.TaskType{4: {ID: 4}, 5: {ID: 5}}
+		w.typesErr, w.catalogueErr = nil, broken
+	})
+	r = rules(t, b)
+	if len(r.Catalogue.States) != 3 || r.Catalogue.StatesUnread == nil || len(r.Catalogue.Types) != 2 || r.Catalogue.TypesUnread != nil {
+		t.Errorf("no states: %+v", r.Catalogue)
+	}
+}
+
+// What cannot be read is asked for every two minutes, whatever tasks come, and what can be read
+// is stored when it changed, and once an hour.
+func TestAnUnreadableCatalogueIsAskedForSeldom(t *testing.T) {
+	w, b := newWorld()
+	rules(t, b)
+	w.change(func(w *world) { w.catalogueErr = failure.New(failure.Source, "userside: read it", "") })
+	for range 60 {
+		w.pass(10 * time.Second)
+		if _, err := b.Knowing(t.Context(), []calendarsync.StateID{77}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.catalogues > 7 {
+		t.Errorf("%d readings in ten minutes", w.catalogues)
+	}
+	w.change(func(w *world) { w.catalogueErr, w.keeps = nil, 0 })
+	for range 180 {
+		w.pass(time.Minute)
+		rules(t, b)
+	}
+	if w.keeps < 2 || w.keeps > 4 {
+		t.Errorf("stored %d times in three hours", w.keeps)
+	}
+	w.change(func(w *world) { w.catalogue, w.keeps = catalogue(1, 2, 3), 0 })
+	w.pass(time.Minute)
+	if rules(t, b); w.keeps != 1 {
+		t.Errorf("a change was stored %d times", w.keeps)
 	}
 }
 
@@ -350,10 +465,10 @@ func TestWhatCannotBeReadOfTheCatalogueIsRecorded(t *testing.T) {
 	}
 	step := func(what string, saves, warnings int, change func(*world), faults ...string) {
 		t.Helper()
-		w.pass(time.Minute)
+		w.pass(3 * time.Minute)
 		w.change(change)
 		_, err := b.Rules(t.Context())
-		if failed := w.catalogueErr != nil; failed != (err != nil) {
+		if failed := failure.Is(w.catalogueErr, failure.Transient); failed != (err != nil) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if !slices.Equal(w.faults, faults) || w.saves != saves || strings.Count(w.log.String(), "level=WARN") != warnings {
@@ -393,11 +508,5 @@ func TestDivisionsAreReadOnlyForATemplate(t *testing.T) {
 	w.pass(time.Minute)
 	if rules(t, b); w.divisions != 2 {
 		t.Errorf("%d readings after a minute", w.divisions)
-	}
-	w.change(func(w *world) { w.divisionsErr = failure.New(failure.Source, "read", "down") })
-	w.pass(time.Minute)
-	// Without the names every title would be rewritten, and once more afterwards.
-	if _, err := b.Rules(t.Context()); !failure.Is(err, failure.Source) {
-		t.Errorf("no names: %v", err)
 	}
 }

@@ -86,17 +86,27 @@ func catalogueEntries(v any) ([]catalogueEntry, bool) {
 // so that to the rules it is an unknown state (absence) and not one that changed its role
 // (evidence).
 func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) {
-	const typeOp = "userside: read the catalogue of types"
 	out, err := c.States(ctx)
 	if err != nil {
 		return calendarsync.Catalogue{}, err
 	}
-	out.Types = map[calendarsync.TypeID]calendarsync.TaskType{}
-	types, err := c.keyed(ctx, typeOp, "task", "get_catalog_type")
+	types, odd, err := c.Types(ctx)
 	if err != nil {
 		return calendarsync.Catalogue{}, err
 	}
-	for _, e := range types {
+	out.Types, out.Odd = types, append(out.Odd, odd...)
+	return out, nil
+}
+
+// Types reads the catalogue's types alone, in one call, and says which entries are odd.
+func (c *Client) Types(ctx context.Context) (types map[calendarsync.TypeID]calendarsync.TaskType, odd []error, err error) {
+	const typeOp = "userside: read the catalogue of types"
+	types = map[calendarsync.TypeID]calendarsync.TaskType{}
+	entries, err := c.keyed(ctx, typeOp, "task", "get_catalog_type")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
 		hours := 0.0
 		if e.odd == "" {
 			f := &fieldReader{}
@@ -109,17 +119,17 @@ func (c *Client) Catalogue(ctx context.Context) (calendarsync.Catalogue, error) 
 		}
 		if e.odd != "" {
 			hours = 0
-			out.Odd = append(out.Odd, unreadable("task type", e.id, e.odd))
+			odd = append(odd, unreadable("task type", e.id, e.odd))
 		}
 		// Of an odd entry the name may still be right; a task that tells its own is not asked.
 		if id := calendarsync.TypeID(e.id); id != 0 && e.odd != "id" {
-			out.Types[id] = calendarsync.TaskType{ID: id, Name: e.name, HourOnDoing: hours}
+			types[id] = calendarsync.TaskType{ID: id, Name: e.name, HourOnDoing: hours}
 		}
 	}
-	if len(out.Types) == 0 {
-		return calendarsync.Catalogue{}, distrust(typeOp, "the ERP shows no task type")
+	if len(types) == 0 {
+		return nil, nil, distrust(typeOp, "the ERP shows no task type")
 	}
-	return out, nil
+	return types, odd, nil
 }
 
 // States reads the catalogue's states alone, in one call: Catalogue without Types.

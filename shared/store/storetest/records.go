@@ -292,6 +292,41 @@ func catalogueFaults(r *rig) {
 	want()
 }
 
+func knownCatalogue(r *rig) {
+	want := func(when string, known store.KnownCatalogue) {
+		r.Helper()
+		got, err := r.s.KnownCatalogue(r.ctx)
+		r.must(err)
+		equal(r, when, got, known)
+	}
+	want("nothing", store.KnownCatalogue{})
+	first := store.KnownCatalogue{
+		States: []store.KnownState{{ID: 1, Name: "New", Role: 11, RoleName: "open"}}, StatesAt: r.began,
+		Types: []store.KnownType{{ID: 4, Name: "Repair", Hours: 1.5}}, TypesAt: r.began,
+	}
+	r.must(r.s.SaveKnownCatalogue(r.ctx, first))
+	want("stored", first)
+	later := first
+	later.StatesAt, later.TypesAt = r.began.Add(time.Minute), r.began.Add(time.Minute)
+	r.must(r.s.SaveKnownCatalogue(r.ctx, later))
+	want("the same again", first)
+	divisions := store.KnownCatalogue{Divisions: []store.KnownDivision{{ID: 3, Name: "North"}}, DivisionsAt: r.began}
+	r.must(r.s.SaveKnownCatalogue(r.ctx, divisions))
+	first.Divisions, first.DivisionsAt = divisions.Divisions, divisions.DivisionsAt
+	want("each by itself", first)
+	other := store.KnownCatalogue{Types: []store.KnownType{{ID: 4, Name: "Repair"}}, TypesAt: r.began.Add(2 * time.Minute)}
+	r.must(r.s.SaveKnownCatalogue(r.ctx, other))
+	first.Types, first.TypesAt = other.Types, other.TypesAt
+	want("another", first)
+	again := store.KnownCatalogue{States: first.States, StatesAt: r.began.Add(time.Hour)}
+	r.must(r.s.SaveKnownCatalogue(r.ctx, again))
+	first.StatesAt = again.StatesAt
+	want("the same an hour later", first)
+	many := store.KnownCatalogue{States: make([]store.KnownState, 2001), StatesAt: r.began.Add(2 * time.Hour)}
+	r.must(r.s.SaveKnownCatalogue(r.ctx, many))
+	want("more than anybody has", first)
+}
+
 func refusedCards(r *rig) {
 	want := func(when string, everybody bool, rec store.CardsRecord) {
 		r.Helper()
