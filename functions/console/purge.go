@@ -61,7 +61,7 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 		h.say(w, r, http.StatusConflict, "settings-first", "/settings")
 		return
 	}
-	calendars, events, counted := h.owned(w, r, s, ctx)
+	calendars, events, counted := h.owned(w, r, s)
 	if !counted {
 		return
 	}
@@ -80,7 +80,9 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 
 // owned counts the calendars and events that a purge would delete, as the records have them. In a
 // large company the page counts in parts; counted is false where it answered with how far it is.
-func (h *handler) owned(w http.ResponseWriter, r *http.Request, s signin.Session, ctx context.Context) (calendars, events int, counted bool) {
+func (h *handler) owned(w http.ResponseWriter, r *http.Request, s signin.Session) (calendars, events int, counted bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
+	defer cancel()
 	k, err := h.countOwned(ctx)
 	if err == nil {
 		calendars, err = h.Store.OwnedCalendars(ctx)
@@ -146,7 +148,7 @@ func paceWords(c locale, calendars int) string {
 func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	calendars, events, counted := h.owned(w, r, s, ctx)
+	calendars, events, counted := h.owned(w, r, s)
 	if !counted {
 		return
 	}

@@ -88,8 +88,8 @@ func (s *Subject) warn(key string, values ...any) Verdict { return s.verdict(War
 func (s *Subject) bad(key string, values ...any) Verdict  { return s.verdict(Fault, key, values...) }
 
 // failed is a fault with what the other side's adapter says of it, which never quotes an answer.
-func (s *Subject) failed(key string, err error, values ...any) Verdict {
-	v := s.bad(key, values...)
+func (s *Subject) failed(key string, err error) Verdict {
+	v := s.bad(key)
 	v.Details = []string{DetailOf(err)}
 	return v
 }

@@ -73,9 +73,9 @@ type Problem struct {
 }
 
 const (
-	// PollEvery is how often Poll is called; PollSilent how long it may be missing, so that
-	// what it looked at longer ago is not known any more.
-	PollEvery  = 5 * time.Minute
+	// PollEvery is how often Poll is called.
+	PollEvery = 5 * time.Minute
+	// PollSilent is how long it may be missing: what it looked at longer ago is not known any more.
 	PollSilent = 15 * time.Minute
 	// LateChange is the age from which a change that is not applied is a problem.
 	LateChange = 10 * time.Minute
