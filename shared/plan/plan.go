@@ -213,6 +213,8 @@ func (m *maker) person(p *Plan, id calendarsync.EmployeeID) {
 		}
 	case verdict == calendarsync.Keep && has:
 		m.stays(p, one, rec, *reading.Employee)
+	case has && reason != calendarsync.ReasonNone && rec.KeptFor == string(reason) && reading.Employee != nil:
+		m.stays(p, one, rec, *reading.Employee) // an admin keeps it (rule 4.9)
 	case verdict == calendarsync.Keep:
 		if !m.isMadeAnyway(reading, rec) {
 			p.Made = append(p.Made, one)

@@ -149,6 +149,11 @@ func TestWhatASaveWouldDo(t *testing.T) {
 			b.InForce.Enabled = false
 			b.Cards[1].Employee.Working = calendarsync.Say(false)
 		}, map[string]any{"resumes": true, "leaving": []string{"Anna 2"}, "made": []string{"Daria"}, "without": []string{"Hryhorii"}}},
+		{"on again, and an admin keeps the calendar of somebody dismissed", func(b *plan.Basis) {
+			b.InForce.Enabled = false
+			b.Cards[1].Employee.Working = calendarsync.Say(false)
+			b.Employees[0].KeptFor = string(calendarsync.ReasonDismissed)
+		}, map[string]any{"resumes": true, "made": []string{"Daria"}, "without": []string{"Hryhorii"}}},
 		{"on again with another box", func(b *plan.Basis) { b.InForce.Enabled, b.Next.BindingField = false, boxField },
 			map[string]any{"resumes": true, "deleted": []string{"Vasyl 2"}, "without": []string{"Daria", "Hryhorii"}}},
 		{"the first, for everybody", func(b *plan.Basis) { b.Before, b.InForce.Confirmed, b.Employees, b.Tasks = nil, false, nil, nil },

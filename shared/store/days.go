@@ -143,25 +143,33 @@ func (s *Store) Fold(ctx context.Context, account string, now time.Time, changes
 		if stored != last {
 			return nil // another poll has counted them
 		}
-		days := map[string]*DayRecord{}
-		for hour, tally := range tallies {
-			day := hour.Format(time.DateOnly)
-			if days[day] == nil {
-				days[day] = &DayRecord{}
-				if _, err := tx.Get(dayRef(day), days[day]); err != nil {
-					return err
-				}
-				days[day].Day, days[day].ExpiresAt = day, hour.Add(DaysKept)
-			}
-			days[day].add(hour.Format("15"), tally)
-		}
-		for day, rec := range days {
-			if err := tx.Set(dayRef(day), rec); err != nil {
-				return err
-			}
+		if err := addToDays(tx, tallies); err != nil {
+			return err
 		}
 		return tx.Set(foldRef(), &next)
 	})
+}
+
+// addToDays adds tallies of hours to the records of their days.
+func addToDays(tx Tx, tallies map[time.Time]HourTally) error {
+	days := map[string]*DayRecord{}
+	for hour, tally := range tallies {
+		day := hour.Format(time.DateOnly)
+		if days[day] == nil {
+			days[day] = &DayRecord{}
+			if _, err := tx.Get(dayRef(day), days[day]); err != nil {
+				return err
+			}
+			days[day].Day, days[day].ExpiresAt = day, hour.Add(DaysKept)
+		}
+		days[day].add(hour.Format("15"), tally)
+	}
+	for day, rec := range days {
+		if err := tx.Set(dayRef(day), rec); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *DayRecord) add(hour string, tally HourTally) {
