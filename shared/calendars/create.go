@@ -87,7 +87,7 @@ func (p *employeePass) reserve(ctx context.Context, intent store.CalendarRecord,
 	if position.At.IsZero() {
 		position.At = p.term.AcquiredAt() // one was adopted meanwhile: another pass
 	}
-	p.Log.InfoContext(ctx, "calendar waits for its turn", "employee", p.id, "before", position.Before, "about", position.At)
+	p.Log.InfoContext(ctx, "calendar waits in the queue", "employee", p.id, "before", position.Before, "about", position.At)
 	return p.laterInQueue(position.At)
 }
 

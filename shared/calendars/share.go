@@ -230,7 +230,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 	if at, granted, err := p.Store.ReserveShare(ctx, &p.lease, account.Sub, p.caps(account)); err != nil {
 		return err
 	} else if !granted {
-		p.Log.InfoContext(ctx, "share waits for its turn", "employee", p.id, "calendar", c.ID, "about", at)
+		p.Log.InfoContext(ctx, "share waits in the queue", "employee", p.id, "calendar", c.ID, "about", at)
 		return p.laterInQueue(at)
 	}
 	var made googlecalendar.Rule

@@ -170,7 +170,7 @@ type Rulebook interface {
 // EventSyncer makes tasks' events right; events.Syncer is one.
 type EventSyncer interface {
 	Sync(ctx context.Context, o events.Order) (events.Report, error)
-	Clear(ctx context.Context, c events.Clearing) (writes, left int, err error)
+	Clear(ctx context.Context, c events.Clearing) (writes, remaining int, err error)
 }
 
 // Waits are the waits of rules 1.5, 3.6 and 4.2, and the creation budget.
@@ -236,7 +236,7 @@ type Order struct {
 
 // Report is what came of an order.
 type Report struct {
-	// Redelivered employees are held by a live lease taken for this very message.
+	// Redelivered employees are held by a live lease acquired for this very message.
 	Redelivered []calendarsync.EmployeeID
 	// Remaining are the employees not finished before Until, ascending.
 	Remaining []calendarsync.EmployeeID
