@@ -124,21 +124,30 @@ func TestAReopenedCalendarWaitsForItsAdmin(t *testing.T) {
 	}
 }
 
-// That a calendar that is gone is not to be replaced ends no decision to keep it.
-func TestKeepingAGoneCalendarEndsNoOtherDecision(t *testing.T) {
+// Dropping what is held for something else, the replacement of a calendar that is gone or
+// a former calendar, ends no decision to keep the present one.
+func TestDroppingAnotherHoldEndsNoDecision(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	who, calendar := b.keptDismissed()
-	b.change(who, func(r *store.EmployeeRecord) {
-		c := *r.Calendar
-		c.GoneSince = b.clock.Now()
-		r.Calendar, r.Held, r.Reason = &c, store.HeldWaiting, string(calendarsync.ReasonCalendarGone)
-	})
-	must(t, b.store.Drop(t.Context(), store.EmployeeKey(who)))
-	i := b.start(0)
-	i.employee(queue.CauseReconcile, who)
-	i.rest()
-	if got := b.calendar(who); got != calendar || b.live(who)[0].Role("olena@provider.example") != "reader" {
-		t.Errorf("calendar %q, want %q: %+v", got, calendar, b.record(who))
+	for name, hold := range map[string]func(r *store.EmployeeRecord, now time.Time){
+		"a replacement": func(r *store.EmployeeRecord, now time.Time) {
+			c := *r.Calendar
+			c.GoneSince = now
+			r.Calendar, r.Held, r.Reason = &c, store.HeldWaiting, string(calendarsync.ReasonCalendarGone)
+		},
+		"a former calendar": func(r *store.EmployeeRecord, _ time.Time) { r.Held = store.HeldWaiting },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			who, calendar := b.keptDismissed()
+			b.change(who, func(r *store.EmployeeRecord) { hold(r, b.clock.Now()) })
+			must(t, b.store.Drop(t.Context(), store.EmployeeKey(who)))
+			i := b.start(0)
+			i.employee(queue.CauseReconcile, who)
+			i.rest()
+			if got := b.calendar(who); got != calendar || b.live(who)[0].Role("olena@provider.example") != "reader" {
+				t.Errorf("calendar %q, want %q: %+v", got, calendar, b.record(who))
+			}
+		})
 	}
 }

@@ -187,8 +187,8 @@ func (s *Store) Drop(ctx context.Context, key Key) error {
 			return
 		}
 		e.Held = HeldDropped
-		if !e.heldReplacement() {
-			e.KeptFor = e.Reason
+		if e.Reason != "" && !e.heldReplacement() {
+			e.KeptFor = e.Reason // a former calendar alone is held for nothing that the ERP says
 		}
 	})
 }
