@@ -6,6 +6,7 @@ package functions_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,8 @@ func emulated(t *testing.T) store.Backend {
 }
 
 // withCalendars adds employees and waits for their calendars; it returns their
-// ids with the request log empty.
+// ids with the request log empty. In a bubble the first try makes them. Against the real
+// clock a busy machine may let it run out of its time: then the next one does, as anywhere.
 func withCalendars(t *testing.T, w *world.World, names ...string) []int64 {
 	t.Helper()
 	var ids []int64
@@ -71,11 +73,18 @@ func withCalendars(t *testing.T, w *world.World, names ...string) []int64 {
 		ids = append(ids, w.Employee(name))
 	}
 	w.Idle()
-	for _, id := range ids {
-		if w.Calendar(id) == "" {
-			t.Fatalf("employee %d has no calendar", id)
-		}
+	lacks := func(id int64) bool { return w.Calendar(id) == "" }
+	if w.InBubble() && slices.ContainsFunc(ids, lacks) {
+		t.Fatalf("of the employees %d not all have a calendar", ids)
 	}
+	eventually(t, func() bool {
+		if !slices.ContainsFunc(ids, lacks) {
+			return true
+		}
+		w.Poll()
+		w.Idle()
+		return false
+	})
 	w.Google.ResetRequests()
 	return ids
 }

@@ -98,8 +98,8 @@ func TestEverybodyCanUseEveryPage(t *testing.T) {
 					do(ctx, t, "press", chromedp.Click(chromedp.CSS(step[0])), chromedp.WaitVisible(chromedp.CSS(step[1])))
 				}
 				evaluate[string](ctx, t, string(axe)+`;""`) // once a document: it is far larger than any page
-				for _, theme := range []string{"light", "dark"} {
-					for _, width := range []int64{testenv.Desktop, testenv.Phone} {
+				for _, width := range []int64{testenv.Desktop, testenv.Phone} {
+					for _, theme := range []string{"light", "dark"} {
 						do(ctx, t, theme, inTheme(theme))
 						testenv.Screenshot(ctx, t, p.name+"-"+lang+"-"+theme, width)
 						for _, found := range findings(ctx, t) {

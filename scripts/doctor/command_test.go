@@ -50,7 +50,7 @@ func TestTheCommandOnGooglesEmulators(t *testing.T) {
 	}
 
 	program := filepath.Join(t.TempDir(), "doctor")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", program, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
