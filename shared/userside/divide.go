@@ -33,10 +33,6 @@ func (e *spoiledError) Error() string { return e.err.Error() }
 // Unwrap gives the failure.
 func (e *spoiledError) Unwrap() error { return e.err }
 
-// Unreadable reports whether an error says that an answer came and could not be used, or did
-// not come to its end: something in it may be at fault, and not the ERP as a whole.
-func Unreadable(err error) bool { return mayBeSpoiled(err) }
-
 func spoiled(err error) bool {
 	_, ok := errors.AsType[*spoiledError](err)
 	return ok
