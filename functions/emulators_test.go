@@ -142,7 +142,7 @@ func TestMain(m *testing.M) {
 // exactly that: a variable it could do without would be a privilege too many.
 func TestEachFunctionIsRegisteredAndNamesEveryFaultyVariable(t *testing.T) {
 	t.Parallel()
-	worker := []string{"GOOGLE_CLOUD_PROJECT", "ERP_URL", "ERP_API_KEY", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "TOKEN_KEY", "TASK_TOPIC", "EMPLOYEE_TOPIC", "LEASE_SECONDS"}
+	worker := []string{"GOOGLE_CLOUD_PROJECT", "ERP_URL", "ERP_API_KEY", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "CONSOLE_URL", "TOKEN_KEY", "TASK_TOPIC", "EMPLOYEE_TOPIC", "LEASE_SECONDS"}
 	all := map[string]bool{}
 	functions := map[string][]string{
 		"Notify": {"GOOGLE_CLOUD_PROJECT", "NOTIFY_SECRETS", "TASK_TOPIC", "EMPLOYEE_TOPIC"},

@@ -53,7 +53,7 @@ locals {
       entry_point = "SyncTask"
       about       = "makes tasks' events right: the live lane"
       public      = false
-      environment = ["store", "erp", "oauth_client", "token_key", "topics", "budget", "settings"]
+      environment = ["store", "erp", "oauth_client", "guide", "token_key", "topics", "budget", "settings"]
       secrets     = ["ERP_API_KEY", "OAUTH_CLIENT_SECRET"]
       firestore   = "roles/datastore.user"
       publishes   = ["employee"]
@@ -68,7 +68,7 @@ locals {
       entry_point = "SyncEmployee"
       about       = "makes employees' calendars right, fills and audits them: the bulk lane"
       public      = false
-      environment = ["store", "erp", "oauth_client", "token_key", "topics", "budget", "settings"]
+      environment = ["store", "erp", "oauth_client", "guide", "token_key", "topics", "budget", "settings"]
       secrets     = ["ERP_API_KEY", "OAUTH_CLIENT_SECRET"]
       firestore   = "roles/datastore.user"
       publishes   = ["employee"]
@@ -159,6 +159,7 @@ locals {
       OAUTH_URL   = local.public_url["oauth"]
       CONSOLE_URL = local.public_url["console"]
     }
+    guide = { CONSOLE_URL = local.public_url["console"] }
     admins = {
       ADMIN_EMAILS        = join(",", var.admin_emails)
       INTEGRATION_ACCOUNT = var.integration_account

@@ -73,20 +73,22 @@ func users(files repository) map[string]string {
 	}
 	order := []string{"notify", "oauth", "console", "the workers", "poll", "reconcile", "deadletter"}
 	titles := map[string]string{"notify": "Notify", "oauth": "OAuth", "console": "Console", "the workers": "the workers", "poll": "Poll", "reconcile": "Reconcile", "deadletter": "DeadLetter"}
-	out := map[string]string{}
+	users := map[string][]string{} // of a variable, which may be in more than one group
 	for _, m := range group.FindAllStringSubmatch(files["shared/config/config.go"], -1) {
+		for _, v := range variableTag.FindAllStringSubmatch(m[2], -1) {
+			users[v[1]] = append(users[v[1]], reads[m[1]]...)
+		}
+	}
+	out := map[string]string{}
+	for variable, functions := range users {
 		var names []string
 		for _, function := range order {
-			if slices.Contains(reads[m[1]], function) {
+			if slices.Contains(functions, function) {
 				names = append(names, titles[function])
 			}
 		}
-		by := strings.Join(names, ", ")
-		if len(names) == len(order) {
-			by = "all"
-		}
-		for _, v := range variableTag.FindAllStringSubmatch(m[2], -1) {
-			out[v[1]] = by
+		if out[variable] = strings.Join(names, ", "); len(names) == len(order) {
+			out[variable] = "all"
 		}
 	}
 	return out

@@ -51,6 +51,11 @@ type Admins struct {
 	IntegrationAccount string   `env:"INTEGRATION_ACCOUNT"`
 }
 
+// Guide says where the guide for employees is: on the console.
+type Guide struct {
+	GuideOn string `env:"CONSOLE_URL"`
+}
+
 // Alerts says whom the alerts of Terraform mail; addresses in lower case.
 type Alerts struct {
 	Mailed []string `env:"ALERT_EMAILS"`

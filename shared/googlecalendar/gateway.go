@@ -62,7 +62,9 @@ type Gateway struct {
 	pacer   Pacer
 	account func(ctx context.Context) (string, error)
 	watcher Watcher // nil for none
-	zones   zoneNames
+	// about gives the words above the mark of a calendar that is made; nil for none.
+	about func(ctx context.Context) string
+	zones zoneNames
 	// locations are zones by their names.
 	locations sync.Map
 }
@@ -82,6 +84,21 @@ func New(ctx context.Context, client *http.Client, endpoint string, pacer Pacer,
 func (g *Gateway) Watched(by Watcher) *Gateway {
 	g.watcher = by
 	return g
+}
+
+// Describing puts words above the mark of calendars that are made, for whoever opens their
+// settings; "" puts none.
+func (g *Gateway) Describing(about func(ctx context.Context) string) *Gateway {
+	g.about = about
+	return g
+}
+
+// described is a mark with the words above it.
+func (g *Gateway) described(ctx context.Context, mark calendarsync.CalendarMark) string {
+	if g.about == nil {
+		return mark.Text()
+	}
+	return strings.TrimSpace(g.about(ctx) + "\n\n" + mark.Text())
 }
 
 // op is one call: the method of Google's API, the key that it is about ("<calendar>",
@@ -277,8 +294,9 @@ func fromCalendar(id, name, description, zone, etag string) Calendar {
 // looked for by the mark first (rule 3.6).
 func (g *Gateway) CreateCalendar(ctx context.Context, name, zone string, mark calendarsync.CalendarMark) (Calendar, error) {
 	var made *calendar.Calendar
+	description := g.described(ctx, mark)
 	err := g.callZoned(ctx, op{"calendars.insert", "employee " + strconv.FormatInt(int64(mark.Employee), 10), "create the calendar"}, "", definite, zone, func(ctx context.Context, zone string) (err error) {
-		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: mark.Text(), TimeZone: zone}).Context(ctx).Do()
+		made, err = g.api.Calendars.Insert(&calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()
 		return err
 	})
 	if err != nil {
@@ -307,6 +325,9 @@ func (g *Gateway) UpdateCalendar(ctx context.Context, c Calendar, name, zone str
 	// Compared as written: the mark knows no fractions of a second.
 	if !c.Marked || c.Mark.Text() != mark.Text() {
 		description = strings.TrimSpace(calendarsync.WithoutMarks(description) + "\n" + mark.Text())
+	}
+	if calendarsync.WithoutMarks(description) == "" {
+		description = g.described(ctx, mark) // made before calendars had words
 	}
 	return g.callZoned(ctx, op{"calendars.update", c.ID, "update calendar " + c.ID}, c.ID, always, zone, func(ctx context.Context, zone string) error {
 		_, err := g.api.Calendars.Update(c.ID, &calendar.Calendar{Summary: name, Description: description, TimeZone: zone}).Context(ctx).Do()

@@ -1,6 +1,7 @@
 package googlecalendar_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -315,4 +316,27 @@ func TestRefusedShares(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestACalendarSaysWhatItIs: above the mark stand words for its reader, which no later update takes
+// away, and which a calendar gets that was made before there were any.
+func TestACalendarSaysWhatItIs(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		old := w.newCalendar()
+		const words = "Your tasks from the ERP.\nHow to see it on your phone: https://console.example/guide/en"
+		g := w.gateway.Describing(func(context.Context) string { return words })
+		made, err := g.CreateCalendar(t.Context(), "Ivan", zoneName, mark())
+		w.ok(err)
+		if made.Description != words+"\n\n"+mark().Line() || made.Mark != mark() {
+			t.Errorf("made with %q", made.Description)
+		}
+		for _, c := range []googlecalendar.Calendar{made, old} {
+			w.ok(g.UpdateCalendar(t.Context(), c, "Petro", zoneName, mark()))
+			read, err := g.Calendar(t.Context(), c.ID)
+			w.ok(err)
+			if read.Description != words+"\n\n"+mark().Line() || read.Mark != mark() {
+				t.Errorf("after an update: %q", read.Description)
+			}
+		}
+	})
 }

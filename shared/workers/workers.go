@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -22,6 +24,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/grant"
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/polled"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
@@ -41,6 +44,7 @@ type Config struct {
 	config.Budget
 	config.Waits
 	config.Google
+	config.Guide
 	config.DefaultSettings
 }
 
@@ -92,8 +96,8 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 		return nil, err
 	}
 	watch := incidents.New(d.Store, grants, d.Now, d.Log)
-	gateway.Watched(watch).Remembering(d.Store)
 	source := settings.NewSource(d.Store, cfg.JSON, cfg.ERP.URL, d.Now)
+	gateway.Watched(watch).Remembering(d.Store).Describing(about(source, cfg.GuideOn, d.Log))
 	rules := rulebook.New(source, erp, d.Store, d.Now, d.Log)
 	lists := polled.New(d.Store, d.Now, d.Log)
 	taskSyncer := events.New(events.Waits{Lease: cfg.Lease, Absence: cfg.Absence}, events.Deps{
@@ -108,6 +112,27 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	})
 	return &Workers{Settings: source, ERP: erp, Grants: grants, Gateway: gateway, Events: taskSyncer, Calendars: employeeSyncer,
 		Hooks: Hooks{Forget: source.Forget, Came: Came(d.Store, d.Now, d.Log)}}, nil
+}
+
+// about gives the words above a calendar's mark, for whoever opens its settings: what it is,
+// and where the guide is, in the language of the settings. What keeps them from being had
+// keeps no calendar from being made.
+func about(from *settings.Source, console string, log *slog.Logger) func(ctx context.Context) string {
+	load := sync.OnceValues(i18n.Load)
+	return func(ctx context.Context) string {
+		texts, err := load()
+		if err != nil {
+			log.ErrorContext(ctx, "the texts for a calendar cannot be read", "error", err)
+			return ""
+		}
+		set, err := from.Settings(ctx)
+		if err != nil {
+			log.WarnContext(ctx, "the language for a calendar's words is not known", "error", err)
+			set.Language = i18n.Default
+		}
+		t := texts.For(set.Language)
+		return t.T("guide.calendar.about", "Guide", strings.TrimSuffix(console, "/")+"/guide/"+t.Language)
+	}
 }
 
 // tokenURL discovers the token endpoint on first use and remembers it; a failed
