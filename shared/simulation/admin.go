@@ -635,7 +635,7 @@ func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
 func (w *world) startAuditor() error {
 	w.auditor = audit.New(audit.World{
 		Google: w.google, ERP: w.erp, ExecutorsLeftOut: w.setup.ERP.ExecutorsLeftOut, UnassignedIgnored: w.setup.ERP.UnassignedIgnored,
-		Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute,
+		Account: account, ERPURL: w.config.ERP.URL, RequestsPerMinute: w.setup.RequestsPerMinute, CalendarsPerHour: w.setup.CalendarsPerHour,
 		Lease: w.config.Lease, Absence: w.config.Absence, Now: time.Now,
 	})
 	w.auditor.MarksLost(w.marksLost())

@@ -3,6 +3,7 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,8 @@ func (w *world) applyTask(s Step) error {
 		})
 	case TaskType:
 		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.TypeID = []int64{typeRepair, typeInstall}[s.N[1]%2] })
+	case TaskPriority:
+		return w.erp.UpdateTask(t.ID, func(t *userside.Task) { t.Priority = int64(1 + s.N[1]%3) })
 	case TaskUndate:
 		return w.erp.MoveTask(t.ID, time.Time{})
 	case TaskDelete:
@@ -246,7 +249,15 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 	case 1:
 		c.EventDescription = []string{"For {{.Employee.Name}}\n{{.Task.URL}}", "{{.Task.Description}} {{.Task.State}} {{.Task.Executors}}\n{{.Task.URL}}"}[v%2]
 	case 2:
-		c.Colors = map[string]int{strconv.Itoa(typeRepair): 1 + v%11}
+		c.Colors = map[string]int{
+			strconv.Itoa(typeRepair): 1 + v%11, fmt.Sprintf("state:%d", []int{stateOpen, stateWorking, stateAgreed}[v%3]): 1 + v/3%11,
+			fmt.Sprintf("priority:%d", 1+v%3): 1 + v/9%11,
+		}
+		for n, key := range slices.Sorted(maps.Keys(c.Colors)) {
+			if s.N[2]>>n&1 == 1 {
+				delete(c.Colors, key)
+			}
+		}
 	case 3:
 		c.CalendarName = []string{"Tasks of {{.Employee.Name}}", "{{.Employee.Name}}"}[v%2]
 	case 4, 5:

@@ -22,7 +22,7 @@ const organisation = "provider.example"
 func DrawnRows() []string {
 	return []string{
 		"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G13", "G14", "G15",
-		"E1", "E2", "E3", "E4", "E5", "E6", "E8",
+		"E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8",
 	}
 }
 

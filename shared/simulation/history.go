@@ -23,6 +23,7 @@ const (
 	TaskState       Kind = "task.state"
 	TaskText        Kind = "task.text"
 	TaskType        Kind = "task.type"
+	TaskPriority    Kind = "task.priority"
 	TaskUndate      Kind = "task.undate"
 	TaskDelete      Kind = "task.delete"
 	PersonAdd       Kind = "person.add"
@@ -181,7 +182,7 @@ type weight struct {
 func weights() []weight {
 	return []weight{
 		{TaskAdd, 60}, {TaskMove, 80}, {TaskWall, 10}, {TaskLength, 20}, {TaskReassign, 60}, {TaskDivisions, 20}, {TaskState, 60},
-		{TaskText, 30}, {TaskType, 15}, {TaskUndate, 15}, {TaskDelete, 25},
+		{TaskText, 30}, {TaskType, 15}, {TaskPriority, 15}, {TaskUndate, 15}, {TaskDelete, 25},
 		{PersonAdd, 8}, {PersonAddress, 25}, {PersonBind, 20}, {PersonDismiss, 15}, {PersonRename, 15}, {PersonDivision, 20}, {PersonDelete, 4},
 		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
 		{PersonsMove, 2}, {ERPBadRecord, 15}, {CatalogueOdd, 10},

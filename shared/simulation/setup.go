@@ -105,7 +105,11 @@ func setupOf(d dice, rows []string) setup {
 	s.Google.Ways.Descriptions.Lost = s.Google.Ways.Descriptions.Lost && !s.Unaided
 	// An answer lost besides gives a task two events, which only their marks could tell.
 	s.Google.Ways.PropertiesLost = false
-	if s.ERP = drawERP(d, rows); d.chance(300, "card") {
+	s.ERP = drawERP(d, rows)
+	if s.Unaided && s.ERP.ExecutorsUndated {
+		s.ERP.Events = fakeerp.EventsAll // no poll finds what no event told (E7 and E8 together)
+	}
+	if d.chance(300, "card") {
 		s.Settings["calendar_id_field"] = idField
 	}
 	if d.chance(300, "list delay") {
@@ -182,7 +186,7 @@ func (w *world) newEmployee(n int) fakeerp.Employee {
 func (w *world) newTask(n int) fakeerp.Task {
 	name := strconv.Itoa(n)
 	t := fakeerp.Task{
-		TypeID: []int64{typeRepair, typeInstall}[w.dice.pick(2, "type", name)], StateID: stateOpen,
+		TypeID: []int64{typeRepair, typeInstall}[w.dice.pick(2, "type", name)], StateID: stateOpen, Priority: int64(1 + n%3),
 		Todo:        w.hour(w.dice.pick(72, "hour", name)),
 		Address:     fakeerp.Address{Text: w.written("Sadova St, " + name)},
 		Description: "Call before coming & bring <b>cable</b> " + name,

@@ -117,6 +117,8 @@ type World struct {
 	ERPURL string
 	// RequestsPerMinute is Google's limit; 0 judges no budget.
 	RequestsPerMinute int
+	// CalendarsPerHour is CALENDARS_PER_HOUR; 0 judges no queue of new calendars.
+	CalendarsPerHour int
 	// Lease and Absence are LEASE_SECONDS and ABSENCE_SECONDS; 90 s and 10 min where zero.
 	Lease, Absence time.Duration
 	// Skew is how far an instance's clock may be off; 2 min where zero.
@@ -147,6 +149,8 @@ type Auditor struct {
 	reopened         time.Time
 
 	lostMarks map[string]*lostMarks // of calendars and of events, by the kind of write that makes them
+
+	parted map[int64]time.Time // who lost a share to a new address, and when
 
 	tenant string
 	cals   map[string]*trackedCalendar
@@ -185,7 +189,7 @@ func New(w World) *Auditor {
 	a := &Auditor{
 		w: w, tasks: map[int64]*timeline[fakeerp.Task]{}, people: map[int64]*timeline[fakeerp.Employee]{},
 		faulty: map[int]*faultyAnswer{}, vouched: map[string]time.Time{}, allowed: map[string][]time.Time{}, kept: map[string]time.Time{},
-		lostMarks: map[string]*lostMarks{madeCalendar: {}, madeEvent: {}}, cals: map[string]*trackedCalendar{}, deletions: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
+		parted: map[int64]time.Time{}, lostMarks: map[string]*lostMarks{madeCalendar: {}, madeEvent: {}}, cals: map[string]*trackedCalendar{}, deletions: map[Rule]*deletions{RuleExtra: {least: 10}, RuleCalendar: {least: 3}},
 	}
 	w.ERP.Observe(erpObserver{a})
 	w.Google.Observe(googleObserver{a})

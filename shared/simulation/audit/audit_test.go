@@ -1,7 +1,10 @@
 package audit_test
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +31,10 @@ func TestRight(t *testing.T) {
 					e.Start.DateTime, e.End.DateTime = "2026-11-25T08:00:00+02:00", "2026-11-25T11:00:00+02:00"
 				})
 			}
+		}},
+		{"coloured by its priority before its state", func(l *lab) {
+			l.s.Colors = map[string]int{strconv.Itoa(repair): 3, "state:1": 4, "priority:0": 7}
+			l.audit.Settings(l.s)
 		}},
 		{"all day", func(l *lab) {
 			l.s.MidnightIsAllDay = true
@@ -301,6 +308,31 @@ func TestWrong(t *testing.T) {
 			check(l.t, l.google.RemoveShare(l.cals[petro], "petro@provider.example"))
 		}},
 		{"a share widened", audit.RuleShare, func(l *lab) { check(l.t, l.google.SetShare(l.cals[petro], "petro@provider.example", "writer")) }},
+		{"many former addresses parted from at once", audit.RuleShare, func(l *lab) {
+			many := []int64{51, 52, 53, 54}
+			for _, id := range many {
+				l.erp.AddEmployee(fakeerp.Employee{ID: id, Name: "X", Email: fmt.Sprintf("x%d@provider.example", id), Fields: map[int64]string{binding: "1"}})
+				l.readEmployee(id)
+				l.create(id)
+				l.share(l.cals[id], fmt.Sprintf("x%d@provider.example", id))
+			}
+			old := maps.Clone(l.cals)
+			for _, id := range many {
+				check(l.t, l.erp.UpdateEmployee(id, func(e *fakeerp.Employee) { e.Email = fmt.Sprintf("x%d@new.example", id) }))
+				l.readEmployee(id)
+				l.unshare(l.cals[id], fmt.Sprintf("x%d@provider.example", id))
+			}
+			for _, id := range many {
+				l.readEmployee(id)
+				l.create(id)
+				l.share(l.cals[id], fmt.Sprintf("x%d@new.example", id))
+			}
+			for _, id := range many[:3] { // what the guard lets go
+				l.readEmployee(id)
+				l.note("calendar.delete", old[id], "", 0, id)
+				check(l.t, l.api.Calendars.Delete(old[id]).Do())
+			}
+		}},
 		{"deleted while shared", audit.RuleShare, func(l *lab) {
 			check(l.t, l.erp.DismissEmployee(petro))
 			l.readEmployee(petro)
@@ -322,6 +354,14 @@ func TestWrong(t *testing.T) {
 		}},
 		{"no link", audit.RuleField, func(l *lab) {
 			l.edit(func(e *calendar.Event) { e.Description = strings.Replace(e.Description, "/21", "/2", 1) })
+		}},
+		{"the type's colour where the state has one", audit.RuleField, func(l *lab) {
+			l.s.Colors = map[string]int{strconv.Itoa(repair): 7, "state:1": 4}
+			l.audit.Settings(l.s)
+		}},
+		{"the state's colour where the priority has one", audit.RuleField, func(l *lab) {
+			l.s.Colors = map[string]int{"state:1": 7, "priority:0": 4}
+			l.audit.Settings(l.s)
 		}},
 		{"a colour", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.ColorId = "8" }) }},
 		{"an end", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.End.DateTime = "2026-11-23T10:00:00+02:00" }) }},

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"regexp"
@@ -218,11 +219,7 @@ func (w erpWorld) differences(t fakeerp.Task, e fakeerp.Employee, have shownEven
 	want := timesOf(w.s, t, w.types[t.TypeID].HourOnDoing)
 	note(!at(have.start, want.allDay, want, false, w.s.TimeZone), "start")
 	note(!at(have.end, want.allDay, want, true, w.s.TimeZone), "end")
-	color := ""
-	if c := w.s.Colors[strconv.FormatInt(t.TypeID, 10)]; c > 0 {
-		color = strconv.Itoa(c)
-	}
-	note(have.color != color, "colour")
+	note(have.color != w.color(t), "colour")
 	note(have.status != "" && have.status != "confirmed", "status")
 	note(have.visibility != "" && have.visibility != "default", "visibility")
 	note(have.transparency != "" && have.transparency != "opaque", "transparency")
@@ -236,6 +233,15 @@ func (w erpWorld) differences(t fakeerp.Task, e fakeerp.Employee, have shownEven
 	note(!sameText(text.location, have.location, text.wild, calendarsync.MaxLocation), "location")
 	note(!slices.ContainsFunc(text.descriptions, func(d string) bool { return sameDescription(d, text, have.description) }), "description")
 	return out
+}
+
+// color is the colour of a task: its priority's, else its state's, else its type's (rule 8.11).
+func (w erpWorld) color(t fakeerp.Task) string {
+	of := func(what string, id int64) int { return w.s.Colors[what+strconv.FormatInt(id, 10)] }
+	if c := cmp.Or(of("priority:", t.Priority), of("state:", t.StateID), of("", t.TypeID)); c > 0 {
+		return strconv.Itoa(c)
+	}
+	return ""
 }
 
 // shownEvent is a live event as its owner sees it.

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"encoding/json"
+	"slices"
+	"time"
 
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 )
@@ -119,6 +121,32 @@ func (a *Auditor) checkUnshared(c *trackedCalendar, rule fakegoogle.RuleSnapshot
 		a.report(v, "the share was removed: %s", why)
 	}
 	c.unsharedRightly = g != none
+	a.checkParting(c, rule.Value, v)
+}
+
+// checkParting reports that more people lost the calendar of a former address than there can
+// be turns for new ones: with many new addresses at once the others wait (rule 5.8).
+func (a *Auditor) checkParting(c *trackedCalendar, address string, v Violation) {
+	p := a.people[v.Employee]
+	if a.w.CalendarsPerHour == 0 || !a.entitledNow(v.Employee) || sameAddress(p.at(a.w.Now()).Email, address) || a.within(c.denied, longestPause) {
+		return
+	}
+	if !p.changed(a.w.Now().Add(-23 * time.Hour)) {
+		return // a day is the most that anybody waits
+	}
+	a.parted[v.Employee] = a.w.Now()
+	waiting := 0
+	for employee, at := range a.parted {
+		made := slices.ContainsFunc(a.order, func(c *trackedCalendar) bool { return int64(c.mark.Employee) == employee && c.made.After(at) })
+		if !made && a.within(at, time.Hour) && a.entitledNow(employee) {
+			waiting++
+		}
+	}
+	// One alone waits for nothing, and an hour's turns may have been given together.
+	if waiting > a.w.CalendarsPerHour+1 {
+		v.Rule = RuleShare
+		a.report(v, "the %dth to see nothing because of a new address, with %d new calendars an hour", waiting, a.w.CalendarsPerHour)
+	}
 }
 
 // invites reports whether an admin asked for another invitation, and uses that up.
