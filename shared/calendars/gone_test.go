@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -309,10 +310,11 @@ func TestAReplacedCalendarThatTurnsUp(t *testing.T) {
 		{"the old one was seen", true, false, false, true},
 		{"both were seen", true, true, false, false},
 		{"there is no new one yet", false, false, true, true},
+		{"there is none yet, and no list shows the share", false, false, true, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
+			b := newBench(t, ways(fakegoogle.Ways{InvitationsHidden: strings.Contains(row.name, "no list shows")}))
 			i, ids := b.staffed("Olena")
 			who, address := ids[0], "olena@provider.example"
 			i.task(b.addTask(b.hour(9), who))

@@ -235,6 +235,24 @@ func (b *bearing[ID]) suspect(id ID, together int) {
 	}
 }
 
+// isSuspect reports whether an id gave no answer before and has not come back.
+func (b *bearing[ID]) isSuspect(id ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, is := b.apart[id]
+	return is
+}
+
+// unsuspected is the first of some ids that is no suspect, or the first where all are.
+func (b *bearing[ID]) unsuspected(some []ID) ID {
+	for _, id := range some {
+		if !b.isSuspect(id) {
+			return id
+		}
+	}
+	return some[0]
+}
+
 // learn remembers, for the life of the process, how many ids the ERP can bear.
 func (b *bearing[ID]) learn(n int) {
 	b.mu.Lock()

@@ -267,3 +267,19 @@ func TestARefusedKeyIsNoBadRecord(t *testing.T) {
 		}
 	})
 }
+
+// What is not there is said to be absent although the task beside which it is asked for is a
+// bad record: then another one is taken (seed 200075).
+func TestABadRecordProvesNoAbsence(t *testing.T) {
+	for _, fails := range []string{"empty", "cut", "page", "500", "500 error"} {
+		t.Run(fails, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := &spoiledERP{have: 5, bad: []string{"5", "4"}, fails: fails}
+				readings, err := clientFor(t, e).Tasks(t.Context(), taskIDs{99})
+				if err != nil || readings[99].Absent != calendarsync.ProofKnownID {
+					t.Errorf("read %+v: %v", readings[99], err)
+				}
+			})
+		})
+	}
+}

@@ -101,12 +101,12 @@ func (c *Client) readTasks(ctx context.Context, ids []calendarsync.TaskID, how a
 
 // readWithKnown asks for ids together with a task that is known to be there.
 func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, how asking, out map[calendarsync.TaskID]calendarsync.TaskReading) error {
-	known := c.remembered()
+	known, samples := c.remembered(), 1
 	for {
 		listed := known == 0
 		if listed {
 			// In which direction date_add sorts is not documented; any task will do.
-			some, err := c.listTasks(ctx, TaskFilter{Limit: 1, byCreation: true}, how.once)
+			some, err := c.listTasks(ctx, TaskFilter{Limit: samples, byCreation: true}, how.once)
 			if err != nil {
 				return err
 			}
@@ -114,11 +114,18 @@ func (c *Client) readWithKnown(ctx context.Context, ids []calendarsync.TaskID, h
 				declareAbsent(ids, calendarsync.ProofEmptyList, out)
 				return nil
 			}
-			known = some[0]
+			known = c.tasks.unsuspected(some)
 		}
 		// Last, so that it does not come back from an ERP that reads only the first id.
 		ask := append(slices.DeleteFunc(slices.Clone(ids), func(id calendarsync.TaskID) bool { return id == known }), known)
 		shown, err := c.show(ctx, ask, how)
+		if spoiled(err) && ctx.Err() == nil && !c.tasks.isSuspect(known) {
+			// Without it they gave an answer: it is the known one that is the bad record.
+			c.tasks.suspect(known, 1)
+			c.forget(known)
+			known, samples = 0, aliveSamples
+			continue
+		}
 		if err != nil {
 			return err
 		}
