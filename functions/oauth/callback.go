@@ -332,16 +332,22 @@ func (h *handler) ownsCalendars(ctx context.Context) (bool, error) {
 	}), nil
 }
 
+// emptied is how what is known of calendars that nobody can delete is forgotten.
+const emptied = "let whoever runs erp-calendar delete the collections " + string(store.Employees) + " and " + string(store.Tasks) +
+	" in Firestore, then press Connect again"
+
 func (h *handler) otherOwner(before store.AccountRecord) *refusal {
 	r := &refusal{status: http.StatusConflict, log: "other owner", title: "Another account owns the calendars",
 		cause: "The employees' calendars were made by the account " + before.Email + ". A new account could neither see nor change them, and every employee would get everything twice.",
 		cures: []string{"Set INTEGRATION_ACCOUNT back to " + before.Email + " and connect that account.",
-			"Or delete the calendars first, with the old account connected, and connect the new one after that."}}
+			"Or delete the calendars first, with the old account connected, and connect the new one after that.",
+			"Or, if the old account does not exist any more: " + emptied + ". Everybody gets a new calendar then."}}
 	if signin.SameAddress(before.Email, h.cfg.IntegrationAccount) {
 		r.title = "Another OAuth client made the calendars"
 		r.cause = "The calendars were made with another OAuth client id. Google lets an application change only calendars that it made itself, so they would be out of reach."
-		r.cures = []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client that was used before.",
-			"Or delete the calendars first, with the old client, and connect with the new one after that."}
+		r.cures = []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back to the client that was used before; one that was deleted can be restored for 30 days at https://console.cloud.google.com/auth/clients.",
+			"Or delete the calendars first, with the old client, and connect with the new one after that.",
+			"Or, if the old client cannot be restored: delete the calendars in Google Calendar as " + before.Email + "; " + emptied + ". Everybody gets a new calendar then."}
 	}
 	return r
 }

@@ -403,7 +403,7 @@ func TestAnotherOwnerIsRefusedWhileCalendarsAreKnown(t *testing.T) {
 			row.change(w)
 			w.start()
 			p := w.connect(row.account)
-			if p.status != http.StatusConflict || !strings.Contains(plainText(p.body), row.says) {
+			if p.status != http.StatusConflict || !strings.Contains(plainText(p.body), row.says) || !strings.Contains(plainText(p.body), "delete the collections employees and tasks in Firestore") {
 				t.Errorf("got %d: %s", p.status, p.body)
 			}
 			w.cfg.ClientID = "client-1"

@@ -118,8 +118,10 @@ func (p *employeePass) awaitReplacement(ctx context.Context, c store.CalendarRec
 			return false, err
 		}
 	}
-	if position.At.Before(until) {
-		until = position.At
+	for _, sooner := range []time.Time{position.At, now.Add(queueAgain)} {
+		if sooner.Before(until) {
+			until = sooner
+		}
 	}
 	p.Again(until)
 	p.address = c.Address
