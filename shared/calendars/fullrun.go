@@ -223,7 +223,7 @@ func (p *progress) count(ctx context.Context, flush bool, results ...store.RunRe
 
 // runResult is what the passes under this lease came to.
 func (p *employeePass) runResult() store.RunResult {
-	r := store.RunResult{Employee: int64(p.id), Failed: p.Err != nil, Repaired: int64(p.repaired), Drift: p.drift, Fields: p.fields}
+	r := store.RunResult{Employee: int64(p.id), Failed: p.Err != nil || p.stalled, Repaired: int64(p.repaired), Drift: p.drift, Fields: p.fields}
 	if p.unfinished {
 		r.Unfinished = p.lease.Token
 	}

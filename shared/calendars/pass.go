@@ -51,6 +51,8 @@ type presentPass struct {
 	refill bool
 	// unfinished: the fill goes on in another message.
 	unfinished bool
+	// stalled: nothing may be written until a person acts.
+	stalled bool
 	// forgotten: the record is to be removed.
 	forgotten bool
 	// employee is whom the pass concerns as read, nil for one who is not in the ERP.
@@ -246,7 +248,7 @@ func (p *employeePass) decide(ctx context.Context) error {
 	p.unreadable = in.Unreadable
 	if in.Purge.Open() {
 		if _, err := p.Account.Account(p.calls(ctx)); err != nil {
-			return err
+			return p.keptBack(err)
 		}
 		p.tenant = in.Tenant
 		return p.purge(ctx)
@@ -364,7 +366,7 @@ func (p *employeePass) forgetDecision(ctx context.Context, verdict calendarsync.
 // (rules 4.6 and 4.7): the key stays dirty, and Poll brings it up when it may.
 func (p *employeePass) showStopped(ctx context.Context, verdict calendarsync.Verdict, reason calendarsync.Reason) error {
 	if p.rec().Calendar != nil || len(p.rec().Retiring) > 0 {
-		return p.stop.Err
+		return p.keptBack(p.stop.Err)
 	}
 	state := store.StateNone
 	if verdict == calendarsync.Keep {
@@ -375,7 +377,17 @@ func (p *employeePass) showStopped(ctx context.Context, verdict calendarsync.Ver
 			return err
 		}
 	}
-	return p.stop.Err
+	return p.keptBack(p.stop.Err)
+}
+
+// keptBack ends a pass that may write nothing. What waits for a person, for the settings, an
+// account or a decision, is no failure of its own (rule 7.8).
+func (p *employeePass) keptBack(stop error) error {
+	if !pass.NeedsPerson(stop) {
+		return stop
+	}
+	p.stalled = true
+	return p.later(p.term.AcquiredAt())
 }
 
 func (p *employeePass) stoppedBy() calendarsync.Reason {

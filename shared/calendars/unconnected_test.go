@@ -50,7 +50,7 @@ func TestBeforeAnAccountIsConnectedEverythingWaits(t *testing.T) {
 			}
 			i.outbox = nil
 			for _, id := range ids {
-				if rec := b.record(id); rec.State != store.StatePending || rec.Reason != string(calendarsync.ReasonNotConnected) || rec.Failure != nil && rec.Failure.Count > 20 || rec.Dirty == 0 {
+				if rec := b.record(id); rec.State != store.StatePending || rec.Reason != string(calendarsync.ReasonNotConnected) || rec.Failure != nil || rec.Dirty == 0 {
 					t.Errorf("%s because of %q, %+v", rec.State, rec.Reason, rec.Work)
 				}
 			}
@@ -89,5 +89,35 @@ func TestAPurgeWithoutAnAccount(t *testing.T) {
 	must(t, err)
 	if in.Purge.Open() {
 		t.Errorf("the purge is open: %v, %+v", ended, in.Purge)
+	}
+}
+
+// While syncing is paused, whoever is looked at waits, and has not failed (rule 7.8).
+func TestWhatSyncingPausedKeepsBackIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for name, over := range map[string]map[string]any{"paused": {"enabled": false}, "not confirmed": {"confirmed": false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			_, ids := b.staffed("Olena")
+			ids = append(ids, b.hire("Petro"))
+			b.use(over)
+			b.clock.advance(time.Minute)
+			i := b.start(0)
+			i.employee(queue.CauseReconcile, ids...)
+			for _, id := range ids {
+				if rec := b.record(id); rec.Failure != nil || rec.Dirty == 0 || rec.DueAt.IsZero() {
+					t.Errorf("employee %d: %+v", id, rec.Work)
+				}
+			}
+			b.use(nil)
+			b.clock.advance(time.Minute)
+			i = b.start(0)
+			i.rest()
+			if b.calendar(ids[1]) == "" {
+				t.Error("what waited does not follow")
+			}
+			b.wantQuiet(ids...)
+		})
 	}
 }
