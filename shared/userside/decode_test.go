@@ -3,16 +3,19 @@ package userside
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
@@ -80,6 +83,83 @@ func TestAnAnswerThatGrowsIsRefusedWhileItIsRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever is asked for, the memory that is in use at any moment stays below what an instance
+// has to spare: also where an answer that is too large is asked for in parts.
+func TestNoCallHoldsAnAnswerThatGrows(t *testing.T) {
+	const size, most = 31 << 20, 150 << 20
+	comments := calendarsync.Extras{Comment: true, Fields: true}
+	for name, row := range map[string]struct {
+		begin, part, end string
+		ask              func(ctx context.Context, c *Client) error
+	}{
+		"tasks": {`{"result":"OK","data":{"5":{"id":5,"comments":[`, `{"comment":"x"},`, `{}]}}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.TasksWith(ctx, taskIDs{5, 6, 7, 8}, comments)
+			return err
+		}},
+		"a list of tasks": {`{"result":"OK","count":9,"list":[`, `1,`, `1]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.ListTasks(ctx, TaskFilter{})
+			return err
+		}},
+		"employees": {`{"result":"OK","data":{"5":{"id":5,"additional_data":[`, `{"value":"1"},`, `{}]}}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.Employees(ctx, []calendarsync.EmployeeID{5, 6})
+			return err
+		}},
+		"all employees": {`{"result":"OK","data":[`, `{},`, `{}]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.AllEmployees(ctx, []calendarsync.EmployeeID{5, 6})
+			return err
+		}},
+		"the catalogue": {`{"result":"OK","data":{"1":{"id":1,"x":[`, `[],`, `[]]}}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.Catalogue(ctx)
+			return err
+		}},
+		"the clock": {`{"result":"OK","x":[`, `"",`, `""]}`, func(ctx context.Context, c *Client) error { _, err := c.Clock(ctx); return err }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := zipped(t, row.begin, row.part, row.end, size)
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Encoding", "gzip")
+				_, _ = w.Write(body) // the client may hang up
+			}))
+			defer srv.Close()
+			u, err := url.Parse(srv.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := New(Config{URL: u, Key: testKey, AllowHTTP: true}, nil, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			runtime.GC()
+			peak := heapPeak(ctx)
+			_ = row.ask(ctx, c) // an answer that is refused, or tasks that are not readable
+			cancel()
+			if taken := <-peak; taken < 1<<20 || taken > most {
+				t.Errorf("%d KiB of gzip took %d MiB at a time", len(body)>>10, taken>>20)
+			}
+		})
+	}
+}
+
+// heapPeak gives how much more the heap held at any moment until ctx ended than it held before.
+func heapPeak(ctx context.Context) <-chan uint64 {
+	held := func() uint64 {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	before, out := held(), make(chan uint64, 1)
+	go func() {
+		most := before
+		for tick := time.NewTicker(time.Millisecond); ctx.Err() == nil; <-tick.C {
+			most = max(most, held())
+		}
+		out <- most - before
+	}()
+	return out
 }
 
 // The bounds are beyond what an ERP of thousands says.

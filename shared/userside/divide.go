@@ -47,6 +47,7 @@ type bearing[ID ~int64] struct {
 	bearable int
 	apart    map[ID]int
 	readings int // numbers the readings that have suspects
+	silent   int // counts the times that the ERP showed none of those sampled
 }
 
 func newBearing[ID ~int64]() *bearing[ID] {
@@ -298,6 +299,40 @@ func (b *bearing[ID]) batches(ids []ID) (sound, suspect [][]ID) {
 		suspect = slices.Concat(suspect[first:], suspect[:first])
 	}
 	return slices.Collect(slices.Chunk(whole, b.bearable)), suspect
+}
+
+// aliveSamples is how many are asked for to see whether the ERP shows any, and fewEnough how
+// many are all asked for.
+const (
+	aliveSamples = 3
+	fewEnough    = 5
+)
+
+// samples gives some of ids to see whether the ERP shows any: others each time that it showed
+// none of them, because it may be just these that are bad.
+func (b *bearing[ID]) samples(ids []ID) []ID {
+	n := len(ids)
+	if n <= fewEnough {
+		return ids
+	}
+	out := make([]ID, aliveSamples)
+	for i := range out {
+		out[i] = ids[(i*n/aliveSamples+b.turns())%n]
+	}
+	return out
+}
+
+func (b *bearing[ID]) turns() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.silent
+}
+
+// shownNone notes that the ERP showed none of those sampled.
+func (b *bearing[ID]) shownNone() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.silent++
 }
 
 // cleared takes away the suspicion of what came back.

@@ -250,6 +250,71 @@ func TestAnERPThatShowsNoTaskIsDown(t *testing.T) {
 	}
 }
 
+// A small company is no exception: of five tasks three are bad, whichever, and the others are read
+// at once. In a large one whose oldest are bad, the next looks take others.
+func TestWhereAllSamplesAreBadOthersAreTaken(t *testing.T) {
+	type company struct{ have, bad, looks int }
+	for name, row := range map[string]company{"five tasks": {5, 3, 1}, "two tasks": {2, 1, 1}, "nine tasks": {9, 8, 6}, "many": {400, 60, 12}} {
+		for _, fails := range waysToFail {
+			for _, last := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, the last %v", name, fails, last), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						e := &spoiledERP{have: row.have, fails: fails}
+						// Asked for are the bad ones and a few besides.
+						var ids []calendarsync.TaskID
+						sound := 0
+						for id := 1; id <= row.have; id++ {
+							bad := id <= row.bad
+							if last {
+								bad = id > row.have-row.bad
+							}
+							switch {
+							case bad:
+								e.bad = append(e.bad, strconv.Itoa(id))
+							case sound == 3:
+								continue
+							default:
+								sound++
+							}
+							ids = append(ids, calendarsync.TaskID(id))
+						}
+						most := row.looks
+						if fails == "hang" && row.bad > 3 {
+							most += 10 // one that hangs takes its time, and there is a minute a look
+						}
+						if looks := looksUntilRead(t, clientFor(t, e), ids, sound); looks > most {
+							t.Errorf("read at look %d", looks)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// looksUntilRead gives how many looks it took until so many sound ones of ids were read.
+func looksUntilRead(t *testing.T, c *Client, ids []calendarsync.TaskID, sound int) int {
+	t.Helper()
+	read := map[calendarsync.TaskID]bool{}
+	for look := 1; look <= 100; look++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		got, err := c.Tasks(ctx, ids)
+		cancel()
+		if err != nil {
+			continue
+		}
+		for id, r := range got {
+			if r.Task != nil {
+				read[id] = true
+			}
+		}
+		if len(read) == sound {
+			return look
+		}
+	}
+	return 101
+}
+
 // A key that is refused is no bad record, whichever part meets it.
 func TestARefusedKeyIsNoBadRecord(t *testing.T) {
 	e := &erp{answer: func(n int, f url.Values) (int, string) {

@@ -183,7 +183,9 @@ func (c *Client) showsAnybody(ctx context.Context, asked []calendarsync.Employee
 	low, high := slices.Min(asked), slices.Max(asked)
 	samples := [][]calendarsync.EmployeeID{{c.lastShown()}, {low - 1}, {high + 1}, idsFrom(low-neighbours, neighbours), idsFrom(high+1, neighbours)}
 	if len(asked) > 1 {
-		samples = append(samples, []calendarsync.EmployeeID{low}, []calendarsync.EmployeeID{asked[len(asked)/2]}, []calendarsync.EmployeeID{high})
+		for _, id := range c.employees.samples(asked) {
+			samples = append(samples, []calendarsync.EmployeeID{id})
+		}
 	}
 	for _, ids := range samples {
 		ids = slices.DeleteFunc(ids, func(id calendarsync.EmployeeID) bool { return id <= 0 })
@@ -200,6 +202,7 @@ func (c *Client) showsAnybody(ctx context.Context, asked []calendarsync.Employee
 			}
 		}
 	}
+	c.employees.shownNone()
 	return false, nil
 }
 

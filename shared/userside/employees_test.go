@@ -132,12 +132,12 @@ func TestEmployeesAbsentOnlyFromTheCompleteList(t *testing.T) {
 		{"single shape", `{"id":7}`, `{"7":{"id":7},"8":{"id":8}}`, "", nil, 2},
 		{"nobody came back", `[]`, `{"9":{"id":9}}`, "", employeeIDs{7, 8}, 2},
 		{"nobody at all", `[]`, `[]`, failure.SourceInvalid, nil, 2},
-		{"no data at all", `null`, `null`, failure.SourceInvalid, nil, 8},
+		{"no data at all", `null`, `null`, failure.SourceInvalid, nil, 7},
 		{"the long answer lacks who was just shown", `{"7":{"id":7}}`, `{"9":{"id":9}}`, failure.SourceInvalid, nil, 2},
-		{"the long answer is one employee without key", `[]`, `{"id":9}`, failure.SourceInvalid, nil, 9},
+		{"the long answer is one employee without key", `[]`, `{"id":9}`, failure.SourceInvalid, nil, 8},
 		{"the long answer is garbled", `[]`, `{"9":{"id":"x"}}`, failure.SourceInvalid, nil, 2},
-		{"an entry without id", `[{"x":1}]`, `{"9":{"id":9}}`, failure.SourceInvalid, nil, 8},
-		{"keys that are no ids", `{"ann":{"id":7}}`, `{"9":{"id":9}}`, failure.SourceInvalid, nil, 8},
+		{"an entry without id", `[{"x":1}]`, `{"9":{"id":9}}`, failure.SourceInvalid, nil, 7},
+		{"keys that are no ids", `{"ann":{"id":7}}`, `{"9":{"id":9}}`, failure.SourceInvalid, nil, 7},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := &erp{answer: func(_ int, f url.Values) (int, string) {

@@ -49,17 +49,23 @@ func (c *Client) TasksWith(ctx context.Context, ids []calendarsync.TaskID, extra
 	return out, nil
 }
 
-// aliveSamples is how many listed tasks are asked for to see whether the ERP shows any.
-const aliveSamples = 3
+// mostListed bounds the list of which some are sampled.
+const mostListed = 100
 
-// showsAny reports whether the ERP shows any of the tasks that it lists, each asked for by
-// itself: one of them may be the bad record.
+// showsAny reports whether the ERP shows any task: one that came back lately, or some of those
+// that it lists, each asked for by itself, as one of them may be the bad record. Where it showed
+// none, the next look takes others, of more.
 func (c *Client) showsAny(ctx context.Context, _ []calendarsync.TaskID) (bool, error) {
-	listed, err := c.listTasks(ctx, TaskFilter{Limit: aliveSamples, byCreation: true}, true)
+	limit := min(manyIDs*(1+c.tasks.turns()), mostListed)
+	listed, err := c.listTasks(ctx, TaskFilter{Limit: limit, byCreation: true}, true)
 	if err != nil {
 		return false, nil //nolint:nilerr // the failure to be told is that of the reading
 	}
-	for _, id := range listed[:min(len(listed), aliveSamples)] {
+	samples := c.tasks.samples(listed[:min(len(listed), limit)])
+	if known := c.remembered(); known != 0 && !slices.Contains(samples, known) {
+		samples = append([]calendarsync.TaskID{known}, samples...)
+	}
+	for _, id := range samples {
 		switch answer, err := c.show(ctx, []calendarsync.TaskID{id}, asking{once: true}); {
 		case err == nil && len(answer.readings) > 0:
 			return true, nil
@@ -67,6 +73,7 @@ func (c *Client) showsAny(ctx context.Context, _ []calendarsync.TaskID) (bool, e
 			return false, err
 		}
 	}
+	c.tasks.shownNone()
 	return false, nil
 }
 
