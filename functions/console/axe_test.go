@@ -186,7 +186,7 @@ func inTheme(theme string) chromedp.Action[chromedp.Void] {
 // what is wrong, and where.
 func findings(ctx context.Context, t *testing.T) []string {
 	t.Helper()
-	report := evaluate[string](ctx, t, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]})
+	report := evaluate[string](ctx, t, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], rules: {"label-content-name-mismatch": {enabled: true}}, resultTypes: ["violations"]})
   .then((r) => JSON.stringify(r.violations.map((v) => ({rule: v.id, help: v.help, where: v.nodes.map((n) => n.html)}))))`)
 	var violations []struct {
 		Rule, Help string
@@ -199,8 +199,26 @@ func findings(ctx context.Context, t *testing.T) []string {
 	for _, v := range violations {
 		out = append(out, fmt.Sprintf("%s: %s\n\t%s", v.Rule, v.Help, strings.Join(v.Where[:min(3, len(v.Where))], "\n\t")))
 	}
+	if twice := evaluate[string](ctx, t, namesakes); twice != "" {
+		out = append(out, "the same name for different things: "+twice)
+	}
 	return out
 }
+
+// namesakes lists, in a browser, what a list of a page's links or buttons would show more than
+// once for different places: nine links were all named "Open".
+const namesakes = `(() => {
+  const name = (e) => (e.getAttribute("aria-label") || e.textContent).replace(/\s+/g, " ").trim();
+  const to = new Map();
+  const note = (key, where) => to.set(key, (to.get(key) ?? new Set()).add(where));
+  for (const a of document.querySelectorAll("a[href]")) if (a.checkVisibility()) note("link " + name(a), a.href.replace(/#.*/, ""));
+  for (const b of document.querySelectorAll("form button")) {
+    if (!b.checkVisibility() || b.type === "button") continue;
+    const fields = [...b.form.elements].filter((e) => e.type === "hidden" && !["csrf", "back"].includes(e.name)).map((e) => e.name + e.value).join();
+    note("button " + name(b), (b.formAction || b.form.action) + b.name + b.value + fields);
+  }
+  return [...to].filter(([, where]) => where.size > 1).map(([key]) => key).join("; ");
+})()`
 
 // down is a company whose ERP has answered 503 for three quarters of an hour.
 func (w *world) down() {
@@ -233,5 +251,26 @@ func (w *world) fails() {
 	w.employee(5, func(*store.EmployeeRecord) {}, &failure.Error{Kind: failure.Forbidden, Status: http.StatusForbidden, Reason: "domainPolicy", Op: "share the calendar of employee 5"})
 	if err := w.store.RecordDeadLetter(w.t.Context(), store.EmployeeKey(9), "notify", 100); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// TestWhatIsFoundOnAPageIsFound: two faults that pages once had are put on one, and told.
+func TestWhatIsFoundOnAPageIsFound(t *testing.T) {
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, w := inBrowser(t)
+	do(ctx, t, "open", chromedp.Navigate(w.base+"/console/"), chromedp.WaitVisible(chromedp.CSS("main h1")))
+	evaluate[string](ctx, t, string(axe)+`;""`)
+	if found := findings(ctx, t); len(found) > 0 {
+		t.Fatalf("before: %v", found)
+	}
+	evaluate[string](ctx, t, `document.querySelector("main").insertAdjacentHTML("beforeend", '<a href="/a">Open</a> <a href="/b">Open</a> <button aria-label="Look at Olena now">Sync now</button>'); ""`)
+	found := strings.Join(findings(ctx, t), "\n")
+	for _, want := range []string{"the same name for different things: link Open", "label-content-name-mismatch"} {
+		if !strings.Contains(found, want) {
+			t.Errorf("%q is not found: %s", want, found)
+		}
 	}
 }

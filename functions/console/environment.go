@@ -39,7 +39,8 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return New(Config{
-		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, AlertEmails: env.Mailed, RequestsPerMinute: env.RequestsPerMinute, IntegrationAccount: env.IntegrationAccount, ERPURL: env.ERP.URL, ERPKeyInQuery: env.ERP.KeyInQuery,
+		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, AlertEmails: env.Mailed, RequestsPerMinute: env.RequestsPerMinute,
+		CalendarsPerHour: env.CalendarsPerHour, CalendarsPerDay: min(env.CalendarsPerDay, env.SharesPerDay), IntegrationAccount: env.IntegrationAccount, ERPURL: env.ERP.URL, ERPKeyInQuery: env.ERP.KeyInQuery,
 		SessionKey: env.SessionKey.Key.Bytes(), TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee,
 	}, Deps{
 		Store: state, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.ERP.URL, time.Now),

@@ -49,8 +49,11 @@ type Config struct {
 	// AlertEmails are the addresses that alerts go to, for the overview to show.
 	AlertEmails []string
 	// RequestsPerMinute is Google's limit for the account (rule 6.1), to compare with.
-	RequestsPerMinute  int
-	IntegrationAccount string
+	RequestsPerMinute int
+	// CalendarsPerHour and CalendarsPerDay are how many new calendars, each with an invitation,
+	// there are at most (rule 6.5).
+	CalendarsPerHour, CalendarsPerDay int
+	IntegrationAccount                string
 	// ERPURL is the ERP's address, and ERPKeyInQuery whether its key is sent in the URL.
 	ERPURL                   string
 	ERPKeyInQuery            bool

@@ -48,6 +48,8 @@ type proposal struct {
 	// next are the settings as typed. Applying the first ones also confirms them (rule 4.7).
 	next calendarsync.Settings
 	erp  knownERP
+	// takes is about how long it takes until all calendars are made; 0 where that is not known.
+	takes time.Duration
 	// afresh: it was proposed just now, and what was counted for the same before is of no use.
 	afresh bool
 }
@@ -91,6 +93,7 @@ type planLine struct {
 	Level, Title, Text string
 	People             []string
 	More               string
+	Pace               string // about how long it takes; "" where that is not known
 }
 
 // propose shows what saving would do, or saves at once what changes nothing that exists.
@@ -180,6 +183,24 @@ func (h *handler) tasksOf(ctx context.Context, people []plan.Person) ([]store.Ta
 	return slices.CompactFunc(all, func(a, b store.TaskRecord) bool { return a.ID == b.ID }), nil
 }
 
+// perCalendar is about how long it takes to make, share and fill one calendar.
+const perCalendar = 8 * time.Second
+
+// pace is about how long it takes until so many calendars are made: as many as an hour allows at
+// once, then so many each hour, and no more than a day's (rule 6.5).
+func (h *handler) pace(calendars int) time.Duration {
+	hour, day := h.cfg.CalendarsPerHour, h.cfg.CalendarsPerDay
+	switch {
+	case hour <= 0 || day <= 0 || calendars == 0:
+		return 0
+	case calendars > day:
+		return time.Duration((calendars-1)/day) * 24 * time.Hour
+	case calendars > hour:
+		return time.Duration((calendars-1)/hour) * time.Hour
+	}
+	return max(time.Minute, time.Duration(calendars)*perCalendar)
+}
+
 // showPlan shows the page.
 func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s signin.Session, p proposal, made madePlan, v planView) {
 	if made.uncounted != nil {
@@ -209,6 +230,7 @@ func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s
 	}
 	c := h.locale(r, p.next.TimeZone)
 	v.First, v.Connected = p.first(), account.Connected
+	p.takes = h.pace(len(made.Made))
 	v.Lines, v.Asks = planLines(c, p, made.Plan, joins), asks(c.Texts, p, made.Plan)
 	if p.saved.Version > 0 {
 		v.Changes = differences(c.Texts, p.next, p.saved.Settings)
@@ -416,6 +438,9 @@ func planLines(c locale, p proposal, made plan.Plan, joins joining) []planLine {
 	}
 	if n := len(made.Made); n > 0 {
 		add("", c.N("plan.made.title", n), c.T("plan.made.text"), each(made.Made, func(one plan.Person) string { return one.Name }))
+		if p.takes > 0 {
+			lines[len(lines)-1].Pace = c.T("plan.made.pace", "Time", c.age(p.takes))
+		}
 	}
 	if n := len(made.Renamed); n > 0 {
 		add("", c.N("plan.renamed.title", n), "", each(made.Renamed, func(one plan.Person) string { return c.T("plan.renamed.each", "From", one.From, "To", one.To) }))

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func TestSetupEndsWithAPlan(t *testing.T) {
 	w.chosen()
 	p = b.get("/setup")
 	wantIn(t, p.body, integration+" is connected.", "Role 1: Assigned, New", "Field 7: Calendar (ticked for 2 of 3)", "2 people by the ERP as it is now",
-		"2 calendars are made, and 2 people are invited by mail", "Anna; Bohdan", "1 person gets no calendar", "Vasyl: the box on the card is not ticked")
+		"2 calendars are made, and 2 people are invited by mail", "Anna; Bohdan", "It takes about 1 min.", "1 person gets no calendar", "Vasyl: the box on the card is not ticked")
 	p = b.post("/setup", nil)
 	wantIn(t, p.body, "What saving would do", "Apply and make 2 calendars")
 	if w.saved().Settings.Confirmed || len(w.sent.all("employee-changes")) > 0 {
@@ -90,4 +91,18 @@ func TestSetupNamesWhatIsChosenWithoutTheERP(t *testing.T) {
 	w.chosen()
 	w.erp.err = failure.New(failure.Source, "userside: list employees", "no answer")
 	wantIn(t, b.get("/setup").body, "Tasks of these roles, in the zone Europe/Kyiv:", "<li>Role 1</li>", "<li>Role 2</li>", "Chosen is:", "<li>Field 7</li>")
+}
+
+// TestThePlanSaysHowLongItTakes: Google's limits on new calendars are reckoned with.
+func TestThePlanSaysHowLongItTakes(t *testing.T) {
+	for people, says := range map[int]string{7: "It takes about 1 min.", 20: "It takes about 2 min.", 41: "It takes about 2 h.", 120: "It takes about 2 days."} {
+		w := newWorld(t)
+		w.connectAccount()
+		w.erp.cards = map[calendarsync.EmployeeID]calendarsync.EmployeeReading{}
+		for id := range calendarsync.EmployeeID(people) {
+			w.erp.cards[id+1] = card(id+1, fmt.Sprint("Anna ", id), "1", "")
+		}
+		w.chosen()
+		wantIn(t, w.signedIn().get("/setup").body, fmt.Sprintf("%d calendars are made", people), says)
+	}
 }

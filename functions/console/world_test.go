@@ -196,7 +196,7 @@ func newWorldOn(t *testing.T, base string, open func(now func() time.Time) store
 	}, captions: map[calendarsync.FieldID]string{7: "Calendar"},
 		clock: userside.Clock{Unix: w.now, Local: calendarsync.LocalTime{Wall: w.now.Add(2 * time.Hour)}, Offset: 2 * time.Hour}}
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
-	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, AlertEmails: []string{"duty@example.com"}, RequestsPerMinute: 600, IntegrationAccount: integration, ERPURL: "https://erp.example",
+	w.cfg = console.Config{OAuthURL: base + "/oauth", ConsoleURL: base + "/console", AdminEmails: []string{admin}, AlertEmails: []string{"duty@example.com"}, RequestsPerMinute: 600, CalendarsPerHour: 20, CalendarsPerDay: 50, IntegrationAccount: integration, ERPURL: "https://erp.example",
 		SessionKey: bytes.Repeat([]byte{3}, 32), TaskTopic: "task-changes", EmployeeTopic: "employee-changes"}
 	w.deps = console.Deps{Store: w.store, Settings: settings.NewSource(w.store, defaults, "https://erp.example", w.clock), ERP: w.erp, Examined: func(bool) (checkup.ERP, error) { return w.erp, nil },
 		Publisher: w.sent, Now: w.clock, Log: log}
