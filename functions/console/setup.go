@@ -116,8 +116,11 @@ func erpStep(c locale, erp knownERP, zone string) setupStep {
 		s.State, s.Text, s.Cure = "bad", c.T("setup.erp.silent"), erpCure(c.Texts, store.FailureOf(erp.err, nil, c.now))
 		return s
 	}
-	s.Text = c.T("setup.erp.done", "Version", orDash(erp.clock.Version), "People", c.N("count.employees", working(erp)), "States", len(erp.catalogue.States))
-	s.Facts = []string{clockWords(c, erp, zone)}
+	s.Text = c.T("setup.erp.done", "People", c.N("count.employees", working(erp)), "States", len(erp.catalogue.States))
+	if erp.clock.Version != "" {
+		s.Facts = append(s.Facts, c.T("setup.erp.version", "Version", erp.clock.Version))
+	}
+	s.Facts = append(s.Facts, clockWords(c, erp, zone))
 	if n := unreadable(erp); n > 0 {
 		s.Facts = append(s.Facts, c.N("plan.unreadable.title", n))
 	}
@@ -126,13 +129,6 @@ func erpStep(c locale, erp knownERP, zone string) setupStep {
 	}
 	if s.State == "done" {
 		s.Link = ""
-	}
-	return s
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "–"
 	}
 	return s
 }
