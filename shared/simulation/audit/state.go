@@ -138,6 +138,9 @@ func (j judgement) reader(c *trackedCalendar, address string) *trackedRule {
 // the day's deletions have reached what the guard grants (rules 4.3 and 4.4), and stays where
 // Google does not let the product delete it.
 func (j judgement) unwanted(c *trackedCalendar, v Violation, explicit bool) {
+	if !c.proved.IsZero() && !c.named {
+		return // denied for as long as has to be believed, and in no list since (rule 3.9)
+	}
 	if d := j.a.deletions[RuleCalendar]; d.most < d.least && !c.unreachable {
 		j.a.report(v, "the calendar ought not to be there")
 	}
