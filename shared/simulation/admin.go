@@ -439,6 +439,11 @@ func fill(f form, s calendarsync.Settings) {
 			f.values.Set(name, value)
 		}
 	}
+	for _, color := range colors {
+		if kind, _, _ := strings.Cut(color, " = "); !slices.Contains(f.names, "colors") {
+			delete(s.Colors, kind) // the ERP showed half its catalogue: it cannot be picked
+		}
+	}
 	if slices.Contains(f.names, "colors") {
 		slices.Sort(colors)
 		f.values.Set("colors", strings.Join(colors, "\n"))
