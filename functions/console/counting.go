@@ -24,6 +24,9 @@ const (
 	// mostAtOnce is how many tasks' records a page counts, and mostReadAtOnce how many tasks it
 	// reads from the ERP for that.
 	mostAtOnce, mostReadAtOnce = 1000, 200
+	// mostListed is how many tasks of the ERP are counted at all: their numbers are kept in one
+	// record in between, which Firestore bounds at 1 MiB.
+	mostListed = 50_000
 	// countLasts is how long a count is of use.
 	countLasts = 10 * time.Minute
 )
@@ -236,7 +239,7 @@ func (h *handler) joining(ctx context.Context, p proposal, made madePlan) (joini
 		return joining{}, nil
 	}
 	j := joining{tasks: len(ids), known: true}
-	if len(ids) == 0 {
+	if len(ids) == 0 || len(ids) > mostListed {
 		return j, nil
 	}
 	if b.Employees, err = h.Store.Employees(ctx); err != nil {
