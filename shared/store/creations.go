@@ -191,9 +191,13 @@ func (s *Store) ReserveCreation(ctx context.Context, l *EmployeeLease, c NewCrea
 			rec.Creation = &CreationRequest{Account: c.Intent.Account, Asked: now}
 		}
 		q.PerHour, q.Caps = max(c.PerHour, 1), c.Caps
-		if ahead := rec.Creation.Granted; !ahead.IsZero() && now.Before(ahead.Add(creationPatience)) {
+		switch ahead := rec.Creation.Granted; {
+		case !ahead.IsZero() && now.Before(ahead.Add(creationPatience)):
 			position = QueuePosition{Granted: true, At: now}
-		} else {
+		case !ahead.IsZero():
+			q.notMade(CreatingCalendars, now) // it has lapsed
+			fallthrough
+		default:
 			position = q.ask(CreationWait{Employee: rec.ID, Asked: rec.Creation.Asked}, c.NotBefore, now)
 		}
 		rec.Creation.Granted = time.Time{}
@@ -276,8 +280,14 @@ func (s *Store) DequeueCreation(ctx context.Context, l *EmployeeLease) error {
 		if _, err := tx.Get(ref, &q); err != nil {
 			return nothing, err
 		}
-		if place := q.place(rec.ID); place >= 0 {
+		place, ahead := q.place(rec.ID), !rec.Creation.Granted.IsZero()
+		if place >= 0 {
 			q.Waiting = slices.Delete(q.Waiting, place, place+1)
+		}
+		if ahead {
+			q.notMade(CreatingCalendars, tx.Now())
+		}
+		if place >= 0 || ahead {
 			if err := tx.Set(ref, &q); err != nil {
 				return nothing, err
 			}

@@ -627,3 +627,56 @@ func replacementAhead(r *rig) {
 	}
 	r.release(second, store.Result{})
 }
+
+// replacementUnused shows that a creation reserved ahead that is given up, or lapses, leaves
+// its room to others (rule 6.5).
+func replacementUnused(r *rig) {
+	caps := store.Caps{CalendarsPerDay: 1}
+	reserve := func(h held) store.QueuePosition {
+		r.Helper()
+		position, _, err := r.s.ReserveReplacement(r.ctx, h.employee, "a", 100, caps, time.Time{})
+		r.must(err)
+		return position
+	}
+	other := r.take(store.Employees, 1, "")
+	reserve(other) // two addresses change at once
+	r.release(other, store.Result{})
+	create := func(h held) bool {
+		r.Helper()
+		c := r.creation(h.employee.Record.ID, 100)
+		c.Caps = caps
+		position, err := r.s.ReserveCreation(r.ctx, h.employee, c)
+		r.must(err)
+		return position.Granted
+	}
+	second := r.take(store.Employees, 2, "")
+	if !reserve(second).Granted {
+		r.Fatal("nothing was reserved ahead")
+	}
+	third := r.take(store.Employees, 3, "")
+	if create(third) {
+		r.Fatal("what was reserved is given to another")
+	}
+	r.must(r.s.DequeueCreation(r.ctx, second.employee))
+	if !create(third) {
+		r.Error("what was given up is given to nobody")
+	}
+	r.release(second, store.Result{})
+	r.release(third, store.Result{})
+
+	r.b.advance(25 * time.Hour)
+	other = r.take(store.Employees, 4, "")
+	reserve(other)
+	r.release(other, store.Result{})
+	second = r.take(store.Employees, 5, "")
+	if !reserve(second).Granted {
+		r.Fatal("nothing was reserved ahead a day later")
+	}
+	r.release(second, store.Result{})
+	r.b.advance(2 * time.Hour)
+	second = r.take(store.Employees, 5, "")
+	if !create(second) {
+		r.Error("what lapsed is in its own way")
+	}
+	r.release(second, store.Result{})
+}

@@ -92,6 +92,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"the bucket of calendar creations", creations},
 		{"the queue for calendars", creationQueue},
 		{"a replacement is reserved ahead", replacementAhead},
+		{"a reservation ahead that nobody uses counts for nothing", replacementUnused},
 		{"the queue during a pause", creationsHeld},
 		{"who left the queue", creationsLeft},
 		{"creations and shares of a day", creationsOfADay},
