@@ -80,7 +80,7 @@ func (p *employeePass) partFromFormerAddress(ctx context.Context) error {
 		if waits, err := p.awaitReplacement(ctx, *c); err != nil || waits {
 			return err
 		}
-		return p.retire(ctx, time.Time{})
+		return p.retire(ctx)
 	}
 	// Made or not, it was never shared: the pending creation gets the new address.
 	// Forgotten, its calendar would stay for ever.

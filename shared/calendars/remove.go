@@ -73,17 +73,17 @@ func (p *employeePass) retireCalendar(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.retire(ctx, time.Time{})
+	return p.retire(ctx)
 }
 
 // retire moves the present calendar to those that are on their way out; from now on no
-// event is written to it (rule 1.6). from is that of the calendar to come, zero for one
-// of its own (rule 3.5).
-func (p *employeePass) retire(ctx context.Context, from time.Time) error {
-	return p.retireAs(ctx, from, nil)
+// event is written to it (rule 1.6).
+func (p *employeePass) retire(ctx context.Context) error {
+	return p.retireAs(ctx, time.Time{}, nil)
 }
 
-// retireAs retires the present calendar after a change of its record; nil for none.
+// retireAs retires the present calendar after a change of its record; nil for none. from is
+// that of the calendar to come, zero for one of its own (rule 3.5).
 func (p *employeePass) retireAs(ctx context.Context, from time.Time, change func(*store.CalendarRecord)) error {
 	if p.rec().Calendar == nil {
 		return nil

@@ -82,7 +82,7 @@ func (p *employeePass) share(ctx context.Context) error {
 // any more, and nothing is worth waiting for (rule 5.8).
 func (p *employeePass) partUnread(ctx context.Context) error {
 	p.Log.InfoContext(ctx, "calendar of a former address is read by nobody", "employee", p.id, "calendar", p.rec().Calendar.ID)
-	if err := p.retire(ctx, time.Time{}); err != nil {
+	if err := p.retire(ctx); err != nil {
 		return err
 	}
 	return p.later(p.term.AcquiredAt())
@@ -419,7 +419,7 @@ func (p *employeePass) recall(ctx context.Context) error {
 	}
 	address, hidden := sharedWith(rules, *c, cmp.Or(p.address, p.rec().Address), p.tenant, account)
 	if hidden {
-		return p.retire(ctx, time.Time{})
+		return p.retire(ctx)
 	}
 	if address == "" {
 		return nil
