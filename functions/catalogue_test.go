@@ -187,3 +187,43 @@ func TestWithoutAnyCatalogueCalendarsLiveOn(t *testing.T) {
 		}
 	}
 }
+
+// Rule 5.9: where the ERP does not know the cards' field, everybody has their calendar all the same,
+// it is told once, and mended it heals by itself within a day.
+func TestAFieldThatTheERPDoesNotKnowCostsNoCalendar(t *testing.T) {
+	t.Parallel()
+	const field = 99
+	inBubble(t, world.Options{Settings: `{"calendar_id_field": 99}`}, func(t *testing.T, w *world.World) {
+		ids := withCalendars(t, w, "Anna", "Bohdan", "Vira", "Hanna")
+		w.Task(w.Tomorrow(9), ids...)
+		w.Idle()
+		for range 13 {
+			w.Poll()
+			<-time.After(5 * time.Minute)
+		}
+		w.Reconcile()
+		for _, id := range ids {
+			w.WantStarts(id, w.Tomorrow(9))
+			rec, _, err := w.Store.Employee(t.Context(), id)
+			if must(t, err); rec.Failure != nil || rec.Dirty != 0 || rec.CardFailure == nil {
+				t.Errorf("employee %d: %+v, dirty %d, the card %+v", id, rec.Failure, rec.Dirty, rec.CardFailure)
+			}
+		}
+		if n := strings.Count(w.Log.String(), `"alarm":"cards-refused"`); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		w.ERP.AddEmployeeField(fakeerp.Field{ID: field, Caption: "Calendar id", Kind: fakeerp.FieldText})
+		for range 24 {
+			w.Poll()
+			<-time.After(time.Hour)
+		}
+		for _, id := range ids {
+			if e, _ := w.ERP.Employee(id); e.Fields[field] != w.Calendar(id) {
+				t.Errorf("employee %d: the card has %q", id, e.Fields[field])
+			}
+		}
+		if n := strings.Count(w.Log.String(), `"alarm":"cards-refused"`); n != 2 {
+			t.Errorf("told %d times, its end too", n)
+		}
+	})
+}

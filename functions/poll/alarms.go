@@ -3,6 +3,7 @@ package poll
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -229,7 +230,11 @@ func (p *poll) unreadable(ctx context.Context, open map[string]string) (incident
 			what = append(what, f.What)
 		}
 	}
-	what = append(what, p.unreadHere(open, until)...)
+	for _, here := range p.unreadHere(open, until) {
+		if !slices.Contains(what, here) {
+			what = append(what, here)
+		}
+	}
 	in.is, in.attrs = len(what) > 0, []any{"what", what}
 	return in, nil
 }

@@ -59,8 +59,8 @@ type Source struct {
 	// waits for another's call must not wait beyond a deadline of their own.
 	lock  *semaphore.Weighted
 	rules *calendarsync.Rules
-	// readAt is when the catalogues were read last, and readAgain when they are to be.
-	readAt, readAgain time.Time
+	// readAgain is when the catalogues are to be read again.
+	readAgain time.Time
 	// faults are those of the catalogues as recorded last; nil before.
 	faults []string
 	// known is what was read of each catalogue last, loaded once another process's was asked for,
@@ -121,57 +121,75 @@ func (s *Source) rulesLocked(ctx context.Context, fresh bool) (*calendarsync.Rul
 	if !old && reflect.DeepEqual(inForce, s.rules.Settings) {
 		return s.rules, nil
 	}
-	var reading reading
-	names := map[calendarsync.EmployeeID]string{}
-	if old {
-		if err := s.readCatalogue(ctx, &reading); err != nil {
-			if !tells(ctx, err) {
-				return nil, fmt.Errorf("read the ERP's catalogue: %w", err)
-			}
-			s.recordFaults(ctx, reading.faults)
-			return nil, fmt.Errorf("%w: %w", calendarsync.ErrCatalogueUnread, err)
-		}
-	} else {
-		// A copy: the rules given before are in use and must not change.
-		reading.catalogue = s.rules.Catalogue
-		maps.Copy(names, s.rules.Names)
+	r, names, err := s.readOrKeep(ctx, old)
+	if err != nil {
+		return nil, err
 	}
-	rules, err := calendarsync.NewRules(inForce, reading.catalogue, names)
+	rules, err := calendarsync.NewRules(inForce, r.catalogue, names)
 	if err != nil {
 		return nil, err
 	}
 	if rules.Texts.NeedsDivisions {
-		if err := s.nameDivisions(ctx, rules, old, &reading); err != nil {
+		if err := s.nameDivisions(ctx, rules, old, r); err != nil {
 			return nil, fmt.Errorf("read the divisions' names: %w", err)
 		}
 	}
 	if old {
-		s.recordFaults(ctx, reading.faults)
-		s.keep(ctx, reading.read)
+		s.recordFaults(ctx, r.faults)
+		s.keep(ctx, r.read)
 	}
 	if old || inForce.TimeZone != s.rules.Settings.TimeZone {
 		if err := s.checkClock(ctx, rules.Zone); err != nil {
 			return nil, err
 		}
 	}
-	if rules.Texts.NeedsExecutors {
-		known, err := s.store.Employees(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read the executors' names: %w", err)
-		}
-		for _, e := range known {
-			names[calendarsync.EmployeeID(e.ID)] = e.Name
-		}
+	if err := s.nameExecutors(ctx, rules); err != nil {
+		return nil, err
 	}
 	s.rules = rules
 	if old {
-		s.readAt = s.now()
-		s.readAgain = s.readAt.Add(cacheFor)
-		if reading.unread {
-			s.readAgain = s.readAt.Add(unreadAgain)
+		s.readAgain = s.now().Add(cacheFor)
+		if r.unread {
+			s.readAgain = s.now().Add(unreadAgain)
 		}
 	}
 	return rules, nil
+}
+
+// readOrKeep reads the catalogue where what there is is too old, and otherwise keeps that, with
+// the executors' names.
+func (s *Source) readOrKeep(ctx context.Context, old bool) (*reading, map[calendarsync.EmployeeID]string, error) {
+	names := map[calendarsync.EmployeeID]string{}
+	if !old {
+		// A copy: the rules given before are in use and must not change.
+		maps.Copy(names, s.rules.Names)
+		return &reading{catalogue: s.rules.Catalogue}, names, nil
+	}
+	r := &reading{}
+	switch err := s.readCatalogue(ctx, r); {
+	case err == nil:
+		return r, names, nil
+	case tells(ctx, err):
+		s.recordFaults(ctx, r.faults)
+		return nil, nil, fmt.Errorf("%w: %w", calendarsync.ErrCatalogueUnread, err)
+	default:
+		return nil, nil, fmt.Errorf("read the ERP's catalogue: %w", err)
+	}
+}
+
+// nameExecutors gives rules the executors' names where a template shows them.
+func (s *Source) nameExecutors(ctx context.Context, rules *calendarsync.Rules) error {
+	if !rules.Texts.NeedsExecutors {
+		return nil
+	}
+	known, err := s.store.Employees(ctx)
+	if err != nil {
+		return fmt.Errorf("read the executors' names: %w", err)
+	}
+	for _, e := range known {
+		rules.Names[calendarsync.EmployeeID(e.ID)] = e.Name
+	}
+	return nil
 }
 
 // recordFaults records what cannot be read of the catalogues, where that is new: Poll alarms
