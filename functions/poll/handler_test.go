@@ -59,6 +59,34 @@ func TestAChangeInTheSecondOfThePoll(t *testing.T) {
 	w.must("then at rest", nil)
 }
 
+// However finely the ERP writes a date.update: a later change that bears the same is found.
+func TestAChangeUnderTheSameDateIsFound(t *testing.T) {
+	for form, again := range map[string]int{
+		"2006-01-02 15:04:05": 0, "2006-01-02T15:04:05": 0, "02.01.2006, 15:04:05": 0, "2006-01-02 15:04:05.000": 0,
+		// The poll is in the minute of the change.
+		"2006-01-02 15:04": 1, "02.01.2006, 15:04": 1, "2006-01-02T15:04": 1,
+		// Of no known form.
+		"Monday, 15:04": 1, "2006-01-02 15:04:05 MST": 1,
+	} {
+		t.Run(form, func(t *testing.T) {
+			w := newWorld(t)
+			w.now = w.now.Add(30 * time.Second)
+			w.must("first", nil)
+			w.change(1, -5*time.Minute+10*time.Second, open) // ten seconds before the next poll
+			at, err := time.Parse(wall, w.tasks[1].updated)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.tasks[1].updated, w.listed = at.Format(form), w.tasks[1].updated
+			w.must("changed", tasks(1))
+			for range again {
+				w.must("it may have changed again under the same date", tasks(1))
+			}
+			w.must("at rest", nil)
+		})
+	}
+}
+
 func TestTheWatermarkWaitsForThePublishing(t *testing.T) {
 	w := newWorld(t)
 	w.must("first", nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -212,12 +213,8 @@ func (p *poll) changed(ctx, erpCtx context.Context, ids []calendarsync.TaskID, b
 		if at == "" || before[name] != at {
 			out = append(out, int64(id))
 		}
-		switch {
-		case at == "":
-		case settled(at, clock.Local.Wall):
-			updated[name] = at
-		default:
-			updated[name] = "" // published once more, but known to be listed
+		if at != "" {
+			updated[name] = seenAs(at, before[name], clock.Local.Wall)
 		}
 	}
 	p.sum.Changed, err = p.publishTasks(ctx, out, readings)
@@ -295,27 +292,36 @@ func (p *poll) concerned(ctx context.Context, tasks []int64, readings map[calend
 	return slices.DeleteFunc(distinct(out), func(id int64) bool { return id <= 0 }), nil
 }
 
-// settled reports whether no later change can bear the same date.update: the moment
-// it names, as finely as it is written, must be over by the ERP's own clock. A
-// form that is not known counts as settled.
-func settled(updated string, now time.Time) bool {
+// unsure stands before a date.update of no known form that was seen for the first time.
+const unsure = "?"
+
+// seenAs is what is remembered of a date.update, for the next poll to compare with. Only
+// once it is settled it is the date itself, so that an equal one means no change: the
+// moment it names, as finely as it is written, must be over by the ERP's own clock. How
+// finely one of no known form is written nobody can tell; it is settled when two polls saw
+// it.
+func seenAs(updated, before string, now time.Time) string {
 	at, unit, known := dated(updated)
-	return !known || !at.Add(unit).After(now)
+	switch {
+	case known && at.Add(unit).After(now):
+		return ""
+	case known, before == updated, before == unsure+updated:
+		return updated
+	}
+	return unsure + updated
 }
 
 // dated reads a date.update: its beginning, and how finely it is written; known is false
 // for a form that is none of the ERP's.
 func dated(updated string) (at time.Time, unit time.Duration, known bool) {
-	for layout, unit := range map[string]time.Duration{
-		wallFormat:            time.Second,
-		"2006-01-02 15:04":    time.Minute,
-		"02.01.2006 15:04:05": time.Second,
-		"02.01.2006 15:04":    time.Minute,
-		"2006-01-02":          24 * time.Hour,
-		"02.01.2006":          24 * time.Hour,
-	} {
-		if at, err := time.Parse(layout, updated); err == nil {
-			return at, unit, true
+	for _, day := range []string{time.DateOnly, "02.01.2006"} {
+		for clock, unit := range map[string]time.Duration{
+			" 15:04:05": time.Second, "T15:04:05": time.Second, ", 15:04:05": time.Second,
+			" 15:04": time.Minute, "T15:04": time.Minute, ", 15:04": time.Minute, "": 24 * time.Hour,
+		} {
+			if at, err := time.Parse(day+clock, updated); err == nil {
+				return at, unit, true
+			}
 		}
 	}
 	return time.Time{}, 0, false
@@ -413,7 +419,7 @@ func listedStill(changed map[string]string, since time.Time) []int64 {
 	for name, updated := range changed {
 		id, err := strconv.ParseInt(name, 10, 64)
 		at, _, known := dated(updated)
-		if err == nil && (updated == "" || known && !at.Before(since)) {
+		if recent := updated == "" || strings.HasPrefix(updated, unsure); err == nil && (recent || known && !at.Before(since)) {
 			ids = append(ids, id)
 		}
 	}

@@ -58,6 +58,7 @@ type world struct {
 	nobody    bool   // the ERP has no employee
 	asked     int    // employees asked for by id
 	from      []string
+	listed    string // by which date changes are listed; "" for date.update itself
 	published map[string][]queue.Message
 	publishes bool
 	odd       []error // entries of the catalogue
@@ -143,7 +144,7 @@ func (w *world) ListTasks(_ context.Context, f userside.TaskFilter) ([]calendars
 	}
 	w.from = append(w.from, f.ChangedFrom.Wall.Format(wall))
 	for id, task := range w.tasks {
-		if task.updated >= f.ChangedFrom.Wall.Format(wall) {
+		if date(w.listed, task.updated) >= f.ChangedFrom.Wall.Format(wall) {
 			ids = append(ids, id)
 		}
 	}
@@ -196,6 +197,14 @@ func (w *world) Publish(_ context.Context, topic string, messages ...queue.Messa
 	}
 	w.published[topic] = append(w.published[topic], messages...)
 	return nil
+}
+
+// date is by which date the ERP lists a change.
+func date(listed, updated string) string {
+	if listed != "" {
+		return listed
+	}
+	return updated
 }
 
 // change sets a task's date.update to some time ago.

@@ -24,7 +24,7 @@ type TaskPollRecord struct {
 	Flood     []byte    `firestore:"flood,omitempty" json:"flood,omitempty"`
 	FloodedAt time.Time `firestore:"flooded_at,omitempty" json:"flooded_at,omitzero"`
 	// Changed maps task ids seen in the overlap to their date.update; "" for one that may
-	// still change under the same.
+	// still change under the same, and "?" before one of which that is not known yet.
 	Changed map[string]string `firestore:"changed,omitempty" json:"changed,omitempty"`
 	// Before is the database's time before what is remembered was listed.
 	Before time.Time `firestore:"before,omitempty" json:"before,omitzero"`
