@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -52,10 +53,11 @@ func (k *counting) joiningDone() bool { return k.Joining == nil || len(k.Tasks) 
 
 // countingStore has the tasks to be counted, and keeps the count.
 type countingStore interface {
-	// SettingsCount reads the count; found is false where nothing was counted yet.
-	SettingsCount(ctx context.Context) (rec store.SettingsCount, found bool, err error)
-	// SaveSettingsCount replaces the count.
-	SaveSettingsCount(ctx context.Context, rec store.SettingsCount) error
+	// SettingsCount reads the count of an admin, given by their sub's hash; found is false where
+	// they counted nothing yet.
+	SettingsCount(ctx context.Context, by string) (rec store.SettingsCount, found bool, err error)
+	// SaveSettingsCount replaces an admin's count.
+	SaveSettingsCount(ctx context.Context, by string, rec store.SettingsCount) error
 	// TasksAfter lists the records of some tasks behind an id (0: from the first), by id.
 	TasksAfter(ctx context.Context, id int64, limit int) ([]store.TaskRecord, error)
 }
@@ -69,7 +71,7 @@ func (h *handler) countFor(ctx context.Context, p proposal, hash string) (*count
 	if err != nil {
 		return nil, err
 	}
-	rec, found, err := h.Store.SettingsCount(ctx)
+	rec, found, err := h.Store.SettingsCount(ctx, p.by)
 	if err != nil || !found || rec.For != string(text) || rec.Version != p.saved.Version || rec.Plan != hash || h.Now().Sub(rec.At) > countLasts {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func (h *handler) countFor(ctx context.Context, p proposal, hash string) (*count
 func (h *handler) beginCount(w http.ResponseWriter, r *http.Request, p proposal, made madePlan, k *counting) {
 	text, err := settings.Encode(p.next)
 	if err == nil {
-		err = h.saveCount(r.Context(), store.SettingsCount{For: string(text), Version: p.saved.Version, Plan: made.Hash()}, k)
+		err = h.saveCount(r.Context(), p.by, store.SettingsCount{For: string(text), Version: p.saved.Version, Plan: made.Hash()}, k)
 	}
 	if err != nil {
 		h.trouble(w, r, "begin to count what the settings concern", err)
@@ -90,13 +92,13 @@ func (h *handler) beginCount(w http.ResponseWriter, r *http.Request, p proposal,
 	h.redirect(w, h.console.URL(planPath, nil))
 }
 
-func (h *handler) saveCount(ctx context.Context, rec store.SettingsCount, k *counting) error {
+func (h *handler) saveCount(ctx context.Context, by string, rec store.SettingsCount, k *counting) error {
 	progress, err := json.Marshal(k)
 	if err != nil {
 		return err
 	}
 	rec.Progress = string(progress)
-	return h.Store.SaveSettingsCount(ctx, rec)
+	return h.Store.SaveSettingsCount(ctx, by, rec)
 }
 
 // countingView is the page of a count under way.
@@ -111,7 +113,7 @@ type countingView struct {
 
 // showCounted counts on, and shows how far it is, or the plan once it is done.
 func (h *handler) showCounted(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	rec, found, err := h.Store.SettingsCount(r.Context())
+	rec, found, err := h.Store.SettingsCount(r.Context(), signin.Hash(s.Sub))
 	if err != nil {
 		h.trouble(w, r, "read the count", err)
 		return
@@ -123,17 +125,17 @@ func (h *handler) showCounted(w http.ResponseWriter, r *http.Request, s signin.S
 	k := new(counting)
 	next, wrong := settings.Parse([]byte(rec.For), saved.Settings)
 	if !found || wrong != nil || json.Unmarshal([]byte(rec.Progress), k) != nil || rec.Version != saved.Version || h.Now().Sub(rec.At) > countLasts {
-		h.redirect(w, h.console.URL(settingsPath, nil))
+		h.redirect(w, h.console.URL(settingsPath, url.Values{"queued": {"uncounted"}}))
 		return
 	}
-	p := proposal{saved: saved, next: next}
+	p := proposal{by: signin.Hash(s.Sub), saved: saved, next: next}
 	enough := r.URL.Query().Has("enough")
 	if !k.eventsDone() || !k.joiningDone() && !enough {
 		if err := h.countOn(r.Context(), p, k); err != nil {
 			h.trouble(w, r, "count what the settings concern", err)
 			return
 		}
-		if err := h.saveCount(r.Context(), rec, k); err != nil {
+		if err := h.saveCount(r.Context(), p.by, rec, k); err != nil {
 			h.trouble(w, r, "keep the count", err)
 			return
 		}

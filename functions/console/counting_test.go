@@ -11,6 +11,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/plan"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -42,7 +43,7 @@ func (w *world) counts() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.SaveSettingsCount(w.t.Context(), store.SettingsCount{For: string(text), Version: 1, Progress: string(progress)}); err != nil {
+	if err := w.store.SaveSettingsCount(w.t.Context(), signin.Hash("100"), store.SettingsCount{For: string(text), Version: 1, Progress: string(progress)}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -61,4 +62,34 @@ func TestACountGoesOnByItself(t *testing.T) {
 	if text := evaluate[string](ctx, t, `document.querySelector("main").innerText`); !strings.Contains(text, "700 events of 1 person are made") {
 		t.Errorf("the plan is %s", text)
 	}
+}
+
+// TestTwoAdminsCountApart: what one of them proposed is never the page of the other.
+func TestTwoAdminsCountApart(t *testing.T) {
+	w := newWorld(t)
+	w.apply(map[int64]string{1: "Anna", 2: "Bohdan"})
+	w.openTasks(700)
+	browser := w.signedIn()
+	form := browser.form(browser.get("/settings").body)
+	form["shown_roles"] = append(form["shown_roles"], "3")
+	p := browser.post("/settings", form)
+	wantIn(t, p.body, "data-until")
+	if err := w.store.SaveSettingsCount(t.Context(), signin.Hash("another"), store.SettingsCount{For: "{}", Version: 1, Progress: "{}"}); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; strings.Contains(p.body, "data-until") && n < 20; n++ {
+		p = browser.get("/settings/plan")
+	}
+	wantIn(t, p.body, "700 events of 1 person are made")
+}
+
+// TestACountThatIsOverSaysSo: a page that was left open longer than a count lasts leads to the
+// settings, and says that nothing was changed.
+func TestACountThatIsOverSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.counts()
+	browser := w.signedIn()
+	wantIn(t, browser.get("/settings/plan").body, "data-until")
+	w.wait(11 * time.Minute)
+	wantIn(t, browser.get("/settings/plan").body, "The plan has to be counted anew.", "Nothing was changed")
 }

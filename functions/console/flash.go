@@ -20,7 +20,7 @@ func flash(t i18n.Texts, q url.Values) *notice {
 	id, _ := strconv.ParseInt(q.Get("id"), 10, 64)
 	level := "good"
 	switch word {
-	case "connected-unqueued", "purge", "stopped":
+	case "connected-unqueued", "purge", "stopped", "uncounted":
 		level = "warn"
 	}
 	return &notice{Level: level, Title: t.T("flash."+word+".title", "ID", id), Text: t.T("flash." + word + ".text")}

@@ -143,7 +143,7 @@ func (h *handler) restoreSettings(w http.ResponseWriter, r *http.Request, s sign
 		h.form(w, r, http.StatusUnprocessableEntity, s, saved, typedFrom(next), faults, erp, settingsView{NotSaved: true})
 		return
 	}
-	p := proposal{saved: saved, next: next, erp: erp, afresh: true}
+	p := proposal{by: signin.Hash(s.Sub), saved: saved, next: next, erp: erp, afresh: true}
 	made, err := h.makePlan(r.Context(), p)
 	if err != nil {
 		h.trouble(w, r, "count what the settings would do", err)

@@ -44,6 +44,8 @@ func planned(next withSession) withSession {
 
 // proposal is what an admin wants to save, before they have seen what that would do.
 type proposal struct {
+	// by is the hash of the admin's sub: whose count it is.
+	by    string
 	saved settings.Saved
 	// next are the settings as typed. Applying the first ones also confirms them (rule 4.7).
 	next calendarsync.Settings
@@ -245,7 +247,7 @@ func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s
 
 // applySettings saves settings whose plan the admin has seen, if it is still that plan.
 func (h *handler) applySettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	p, ok := h.proposed(w, r)
+	p, ok := h.proposed(w, r, s)
 	if !ok {
 		return
 	}
@@ -279,13 +281,13 @@ func (h *handler) applySettings(w http.ResponseWriter, r *http.Request, s signin
 
 // editSettings shows the form again with what a plan was about.
 func (h *handler) editSettings(w http.ResponseWriter, r *http.Request, s signin.Session) {
-	if p, ok := h.proposed(w, r); ok {
+	if p, ok := h.proposed(w, r, s); ok {
 		h.form(w, r, http.StatusOK, s, p.saved, typedFrom(p.next), nil, p.erp, settingsView{})
 	}
 }
 
 // proposed reads the settings that a plan's page carries. ok is false where it answered.
-func (h *handler) proposed(w http.ResponseWriter, r *http.Request) (p proposal, ok bool) {
+func (h *handler) proposed(w http.ResponseWriter, r *http.Request, s signin.Session) (p proposal, ok bool) {
 	saved, ok := h.saved(w, r)
 	if !ok {
 		return p, false
@@ -297,7 +299,7 @@ func (h *handler) proposed(w http.ResponseWriter, r *http.Request) (p proposal, 
 		h.redirect(w, h.console.URL("/settings", nil))
 		return p, false
 	}
-	return proposal{saved: saved, next: next, erp: h.readERP(r)}, true
+	return proposal{by: signin.Hash(s.Sub), saved: saved, next: next, erp: h.readERP(r)}, true
 }
 
 // keepSettings saves settings, has everything checked against them, and says so on the settings' page.

@@ -83,7 +83,7 @@ func (h *handler) askPurge(w http.ResponseWriter, r *http.Request, s signin.Sess
 func (h *handler) owned(w http.ResponseWriter, r *http.Request, s signin.Session) (calendars, events int, counted bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
-	k, err := h.countOwned(ctx)
+	k, err := h.countOwned(ctx, signin.Hash(s.Sub))
 	if err == nil {
 		calendars, err = h.Store.OwnedCalendars(ctx)
 	}
@@ -105,8 +105,8 @@ func (h *handler) owned(w http.ResponseWriter, r *http.Request, s signin.Session
 }
 
 // countOwned counts one part more of all events.
-func (h *handler) countOwned(ctx context.Context) (*counting, error) {
-	rec, found, err := h.Store.SettingsCount(ctx)
+func (h *handler) countOwned(ctx context.Context, by string) (*counting, error) {
+	rec, found, err := h.Store.SettingsCount(ctx, by)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (h *handler) countOwned(ctx context.Context) (*counting, error) {
 	if err := h.countOn(ctx, proposal{}, k); err != nil || k.Records < mostAtOnce {
 		return k, err // of a small company it is counted anew each time
 	}
-	return k, h.saveCount(ctx, store.SettingsCount{For: purgePath}, k)
+	return k, h.saveCount(ctx, by, store.SettingsCount{For: purgePath}, k)
 }
 
 // purgePath is the page of the purge, and what its count is kept under.

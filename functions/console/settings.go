@@ -250,7 +250,7 @@ func (h *handler) saveSettings(w http.ResponseWriter, r *http.Request, s signin.
 		again(http.StatusUnprocessableEntity, faults, settingsView{NotSaved: true})
 		return
 	}
-	h.propose(w, r, s, proposal{saved: saved, next: next, erp: erp})
+	h.propose(w, r, s, proposal{by: signin.Hash(s.Sub), saved: saved, next: next, erp: erp})
 }
 
 // form shows the form with what was typed and the faults beside their fields.

@@ -55,7 +55,7 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 	}}
 	v.Ready = !slices.ContainsFunc(v.Steps, func(s setupStep) bool { return s.State != "done" })
 	if saved.Ready() && erp.err == nil {
-		p := proposal{saved: saved, next: saved.Settings, erp: erp}
+		p := proposal{by: signin.Hash(s.Sub), saved: saved, next: saved.Settings, erp: erp}
 		made, err := h.makePlan(r.Context(), p)
 		if err != nil {
 			h.trouble(w, r, "count what the settings would do", err)
@@ -82,7 +82,7 @@ func (h *handler) startSetup(w http.ResponseWriter, r *http.Request, s signin.Se
 	if !ok {
 		return
 	}
-	p := proposal{saved: saved, next: saved.Settings, erp: h.readERP(r), afresh: true}
+	p := proposal{by: signin.Hash(s.Sub), saved: saved, next: saved.Settings, erp: h.readERP(r), afresh: true}
 	faults := slices.Concat(saved.Faults, settings.Check(saved.Settings), checkAgainstERP(saved, saved.Settings, p.erp))
 	if len(faults) > 0 {
 		h.form(w, r, http.StatusUnprocessableEntity, s, saved, typedFrom(saved.Settings), faults, p.erp, settingsView{NotSaved: true})

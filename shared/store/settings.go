@@ -38,7 +38,8 @@ type SettingsPlan struct {
 }
 
 // SettingsCount is the count, under way or done, of what settings concern that are not saved: a
-// page that shows their plan counts on each time it is looked at. There is one at a time.
+// page that shows their plan counts on each time it is looked at. Each admin has one at a time:
+// of two who count at once neither is shown what the other proposed.
 type SettingsCount struct {
 	// For are the settings as JSON text, and Version what was saved when they were proposed.
 	For     string `firestore:"for" json:"for"`
@@ -50,16 +51,17 @@ type SettingsCount struct {
 	At       time.Time `firestore:"at" json:"at"`
 }
 
-func settingsCountRef() Ref { return Ref{Settings, "count"} }
+func settingsCountRef(by string) Ref { return Ref{Settings, "count-" + by} }
 
-// SettingsCount reads the count; found is false where nothing was counted yet.
-func (s *Store) SettingsCount(ctx context.Context) (rec SettingsCount, found bool, err error) {
-	return get[SettingsCount](ctx, s, "read the count for a plan", settingsCountRef())
+// SettingsCount reads the count of an admin, given by their sub's hash; found is false where they
+// counted nothing yet.
+func (s *Store) SettingsCount(ctx context.Context, by string) (rec SettingsCount, found bool, err error) {
+	return get[SettingsCount](ctx, s, "read the count for a plan", settingsCountRef(by))
 }
 
-// SaveSettingsCount replaces the count, dated by the database's clock.
-func (s *Store) SaveSettingsCount(ctx context.Context, rec SettingsCount) error {
-	return change(ctx, s, "save the count for a plan", settingsCountRef(), func(stored *SettingsCount, _ bool, now time.Time) effect {
+// SaveSettingsCount replaces an admin's count, dated by the database's clock.
+func (s *Store) SaveSettingsCount(ctx context.Context, by string, rec SettingsCount) error {
+	return change(ctx, s, "save the count for a plan", settingsCountRef(by), func(stored *SettingsCount, _ bool, now time.Time) effect {
 		*stored = rec
 		stored.At = now
 		return set
