@@ -501,3 +501,32 @@ func TestTheOldCalendarStaysUntilTheNewOneIsFilled(t *testing.T) {
 	}
 	b.wantQuiet(ids...)
 }
+
+// One whose answer was lost and that Google lists long after both searches is made a second
+// time; nobody has ever seen the first, and the full run that finds it deletes it (rule 3.6).
+func TestACreationThatIsListedTooLateLeavesNoDouble(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.hire("Olena")
+	b.addTask(b.hour(9), who)
+	b.google.ChangeWays(func(to *fakegoogle.Ways) { to.ListDelayUpTo = 10_000 * time.Hour })
+	i.google.after = creationLost
+	i.employee(queue.CauseNotify, who)
+	i.google.after = nil
+	i.rest()
+	stays := b.record(who).Calendar.ID
+	if made := b.live(who); len(made) != 2 {
+		t.Fatalf("%d calendars", len(made))
+	}
+	wantShares(b, "olena@provider.example", 1)
+	b.google.ChangeWays(func(to *fakegoogle.Ways) { to.ListDelayUpTo = 0 })
+	i.fullRun()
+	i.rest()
+	if got := b.live(who); len(got) != 1 || got[0].ID != stays {
+		t.Errorf("%d calendars stay", len(got))
+	}
+	b.want(who, b.hour(9))
+	wantShares(b, "olena@provider.example", 1)
+	b.wantQuiet(who)
+}
