@@ -186,8 +186,8 @@ func (a *Auditor) deletedCalendar(c *trackedCalendar, before trackedCalendar, v 
 func (a *Auditor) deletedUnshared(c *trackedCalendar, v Violation) {
 	for _, r := range c.rules {
 		// Except where a fault said that the calendar was gone, or the database that knew
-		// of the share was lost.
-		if r.ours && r.Role != "none" && c.falselyGone.IsZero() && c.made.After(a.wiped) {
+		// of the share was lost, or where no list shows the share and its answer was lost (G8).
+		if r.ours && r.Role != "none" && !r.Hidden && c.falselyGone.IsZero() && c.made.After(a.wiped) {
 			v.Rule = RuleShare
 			a.report(v, "it was deleted while %s could still read it", r.ID)
 		}
