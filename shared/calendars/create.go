@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/pass"
@@ -32,6 +33,9 @@ func (p *employeePass) create(ctx context.Context) error {
 	}
 	account, err := p.Account.Account(ctx)
 	if err != nil {
+		return err
+	}
+	if found, err := p.searchLost(ctx); err != nil || found {
 		return err
 	}
 	// The lease may have run for a while; a creation gets a full stretch.
@@ -148,8 +152,54 @@ func intentMade(id string, listed bool) func(*store.EmployeeRecord) {
 	return func(r *store.EmployeeRecord) {
 		ofCalendar(func(c *store.CalendarRecord) { c.ID, c.Listed = id, listed })(r)
 		// Nothing is left to be emptied of one that an admin asked to rebuild.
-		r.KeptFrom, r.Creation, r.RebuildAsked = time.Time{}, nil, time.Time{}
+		r.KeptFrom, r.Creation, r.RebuildAsked, r.Lost = time.Time{}, nil, time.Time{}, nil
 	}
+}
+
+// search looks in the account's list for the calendar of an intent, by its mark, and records it
+// as the employee's.
+func (p *employeePass) search(ctx context.Context, intent store.CalendarRecord) (found bool, err error) {
+	list, err := p.Google.Calendars(p.calls(ctx))
+	if err != nil {
+		return false, err
+	}
+	// Of two with one epoch the smaller id wins (rule 3.6).
+	list = slices.DeleteFunc(ofTenant(list, p.tenant), func(have googlecalendar.Calendar) bool {
+		return have.Mark.Employee != p.id || have.Mark.Epoch != intent.Epoch
+	})
+	if list, err = p.preferAnswering(p.calls(ctx), list, store.FoundRecord{}); err != nil || len(list) == 0 {
+		return false, err
+	}
+	p.Log.InfoContext(ctx, "calendar found by its mark", "employee", p.id, "calendar", list[0].ID, "of", len(list))
+	return true, p.save(ctx, func(r *store.EmployeeRecord) {
+		r.Calendar = &intent
+		intentMade(list[0].ID, false)(r)
+		r.Retiring = slices.Clone(r.Retiring)
+		for _, further := range list[1:] {
+			extra := *r.Calendar
+			extra.ID, extra.Extra = further.ID, true
+			r.Retiring = append(r.Retiring, extra)
+		}
+	})
+}
+
+// lostLasts is for how long a creation whose answer was lost is searched for once more before
+// another is made: nobody knows how late a list may be (rule 3.6).
+const lostLasts = 24 * time.Hour
+
+// searchLost searches for such a creation. Its lists are apart like those before.
+func (p *employeePass) searchLost(ctx context.Context) (found bool, err error) {
+	lost := p.rec().Lost
+	if lost == nil || calendarsync.NormalAddress(lost.Address) != calendarsync.NormalAddress(p.address) {
+		return false, nil // of a former address it is nobody's any more, and the full run's
+	}
+	if since := p.term.AcquiredAt().Sub(lost.Deadline); since < p.waits.Intent/5 || since > lostLasts {
+		return false, nil
+	}
+	if err := p.extend(ctx); err != nil {
+		return false, err
+	}
+	return p.search(ctx, *lost)
 }
 
 // recoverIntent looks for a calendar whose creation was announced and never confirmed
@@ -166,30 +216,10 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 	if err := p.extend(ctx); err != nil {
 		return err
 	}
-	list, err := p.Google.Calendars(p.calls(ctx))
-	if err != nil {
-		return err
-	}
-	// Of two with one epoch the smaller id wins (rule 3.6).
-	list = slices.DeleteFunc(ofTenant(list, p.tenant), func(have googlecalendar.Calendar) bool {
-		return have.Mark.Employee != p.id || have.Mark.Epoch != c.Epoch
-	})
-	if list, err = p.preferAnswering(p.calls(ctx), list, store.FoundRecord{}); err != nil {
-		return err
-	}
+	found, err := p.search(ctx, c)
 	switch {
-	case len(list) > 0:
-		found := list[0].ID
-		p.Log.InfoContext(ctx, "calendar found by its mark", "employee", p.id, "calendar", found, "of", len(list))
-		return p.save(ctx, func(r *store.EmployeeRecord) {
-			intentMade(found, false)(r)
-			r.Retiring = slices.Clone(r.Retiring)
-			for _, further := range list[1:] {
-				extra := *r.Calendar
-				extra.ID, extra.Extra = further.ID, true
-				r.Retiring = append(r.Retiring, extra)
-			}
-		})
+	case err != nil || found:
+		return err
 	case c.Searches == 0:
 		if err := p.save(ctx, ofCalendar(func(c *store.CalendarRecord) {
 			c.Searches = 1
@@ -202,8 +232,10 @@ func (p *employeePass) recoverIntent(ctx context.Context) error {
 		}
 		return p.later(p.term.AcquiredAt().Add(p.waits.Intent / 5))
 	default:
-		// Twice not there: the call never took effect, and counts for nothing (rule 6.5).
-		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar = nil }); err != nil {
+		// Twice not there: the call never took effect, and counts for nothing (rule 6.5). Should
+		// the list be a late one, it is searched once more before another is made.
+		c.Deadline = p.term.AcquiredAt()
+		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.Calendar, r.Lost = nil, &c }); err != nil {
 			return err
 		}
 		p.countOut(ctx, store.CreatingCalendars, c.Account, false)

@@ -530,3 +530,37 @@ func TestACreationThatIsListedTooLateLeavesNoDouble(t *testing.T) {
 	wantShares(b, "olena@provider.example", 1)
 	b.wantQuiet(who)
 }
+
+// Before another is made later, it is searched for once more: the list may have been a late one.
+func TestACreationThatIsListedMeanwhileIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := b.start(0)
+	who := b.hire("Olena")
+	b.addTask(b.hour(9), who)
+	b.google.ChangeWays(func(to *fakegoogle.Ways) { to.ListDelayUpTo = 10_000 * time.Hour })
+	i.google.after = creationLost
+	i.employee(queue.CauseNotify, who)
+	i.google.after = nil
+	made := b.live(who)
+	if len(made) != 1 {
+		t.Fatalf("%d calendars", len(made))
+	}
+	// What would be made after both searches has to wait, since Google wants a pause.
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.calendars.insert", Status: http.StatusForbidden, Reason: "quotaExceeded", Count: 1})
+	for range 2 {
+		b.clock.advance(b.record(who).DueAt.Sub(b.clock.Now()))
+		i.due()
+	}
+	if rec := b.record(who); rec.Calendar != nil || rec.Lost == nil {
+		t.Fatalf("not searched for twice: %+v", rec)
+	}
+	b.google.ChangeWays(func(to *fakegoogle.Ways) { to.ListDelayUpTo = 0 })
+	i.rest()
+	if got := b.live(who); len(got) != 1 || got[0].ID != made[0].ID || b.calendar(who) != made[0].ID {
+		t.Errorf("%d calendars", len(got))
+	}
+	b.want(who, b.hour(9))
+	wantShares(b, "olena@provider.example", 1)
+	b.wantQuiet(who)
+}

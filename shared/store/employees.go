@@ -115,6 +115,9 @@ type EmployeeRecord struct {
 	SeenAt time.Time `firestore:"seen_at,omitempty" json:"seen_at,omitzero"`
 	// Calendar is the present one, or the intent of one.
 	Calendar *CalendarRecord `firestore:"calendar,omitempty" json:"calendar,omitempty"`
+	// Lost is a creation whose answer was lost and that two lists of the account's calendars have
+	// lacked; its Deadline is the time of the last one. Gone once there is another calendar.
+	Lost *CalendarRecord `firestore:"lost,omitempty" json:"lost,omitempty"`
 	// Retiring are calendars on their way out.
 	Retiring []CalendarRecord `firestore:"leaving,omitempty" json:"leaving,omitempty"`
 	// AbsentSince is when a complete reading first lacked a reason for the calendar.
