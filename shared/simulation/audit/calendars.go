@@ -109,10 +109,11 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 	}
 }
 
-// unknown reports whether the product cannot know that the calendar exists: two lists of
-// the account's calendars have lacked it, and nothing was done with it (rule 3.6).
+// unknown reports whether the product cannot know that the calendar exists, or came to know it
+// too late: two lists of the account's calendars lacked it before any showed it, and nothing was
+// done with it (rule 3.6).
 func (c *trackedCalendar) unknown() bool {
-	return !c.listed && c.lacked >= 2 && len(c.events) == 0 &&
+	return (c.late || !c.listed && c.lacked >= 2) && len(c.events) == 0 &&
 		!slices.ContainsFunc(slices.Collect(maps.Values(c.rules)), func(r *trackedRule) bool { return r.everOurs })
 }
 

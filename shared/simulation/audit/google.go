@@ -42,6 +42,8 @@ type trackedCalendar struct {
 	// whether the last one did, and lacked is how many have not.
 	listed, named bool
 	lacked        int
+	// late: two lists lacked it before one named it.
+	late bool
 	// addresses are those of the employee that may have been read when it was made.
 	addresses []string
 	events    map[string]*trackedEvent
@@ -269,6 +271,7 @@ func (a *Auditor) noteLook(c *trackedCalendar, r fakegoogle.Request) {
 func (a *Auditor) calendarsListed(r fakegoogle.Request) {
 	for _, c := range a.order {
 		if c.named = slices.Contains(r.Listed, c.id); c.named {
+			c.late = c.late || !c.listed && c.lacked >= 2
 			c.listed = true
 			continue
 		}
