@@ -28,7 +28,7 @@ func TestEveryAlarmHasAnAlert(t *testing.T) {
 	alerts := map[string]bool{}
 	_, block, _ := strings.Cut(read("../../terraform/alerts.tf"), "alarm_kinds = {")
 	block, _, _ = strings.Cut(block, "\n  }\n")
-	for _, m := range regexp.MustCompile(`(?m)^\s+([a-z-]+)\s+= \{ title`).FindAllStringSubmatch(block, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\s+([a-z-]+)\s+= "`).FindAllStringSubmatch(block, -1) {
 		alerts[m[1]] = true
 	}
 	used, literal := regexp.MustCompile(`logging\.(\w+)`), regexp.MustCompile(`logging\.Alarm(?:Ended)?\([^,\n]+,[^,\n]+, "`)

@@ -305,7 +305,7 @@ func (b *bearing[ID]) batches(ids []ID) (sound, suspect [][]ID) {
 // many are all asked for.
 const (
 	aliveSamples = 3
-	fewEnough    = 5
+	fewEnough    = neighbours
 )
 
 // samples gives some of ids to see whether the ERP shows any: others each time that it showed
