@@ -3,6 +3,7 @@ package calendars_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -137,6 +138,30 @@ func TestTheRemovalOfADoubleIsAnnouncedBeforeItIsMade(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// Rule 3.3: a double that could not be deleted is listed again, and goes then: a pass over its
+// task alone does not know of it.
+func TestADoubleThatCouldNotBeDeletedIsListedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
+	i, ids := b.staffed("Olena")
+	i.task(b.addTask(b.hour(9), ids[0]))
+	lower := b.events(ids[0])[0].Id
+	must(t, b.google.DeleteEvent(b.calendar(ids[0]), lower))
+	i.employee(queue.CauseReconcile, ids[0])
+	i.rest()
+	must(t, b.google.RestoreEvent(b.calendar(ids[0]), lower))
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.delete", Count: -1, Status: http.StatusServiceUnavailable})
+	i.employee(queue.CauseReconcile, ids[0])
+	b.google.ClearFaults()
+	if e := b.events(ids[0]); len(e) != 2 {
+		t.Fatalf("%d events before the second try", len(e))
+	}
+	i.rest()
+	if e := b.events(ids[0]); len(e) != 1 || e[0].Id == lower {
+		t.Errorf("%d events", len(e))
 	}
 }
 

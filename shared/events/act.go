@@ -378,31 +378,37 @@ func (t *taskPass) draft(w *write, over googlecalendar.Event) googlecalendar.Dra
 	}
 }
 
-// remove deletes the event. One that somebody changed since is read, and deleted
-// if it is still ours.
+// remove deletes the event, if it is still ours.
 func (t *taskPass) remove(ctx context.Context, w *write) written {
-	calendar := w.party.record.Calendar.ID
-	found, err := t.deleteEvent(ctx, calendar, w.intent.EventID, w.party.etag)
-	if failure.Is(err, failure.Conflict) {
-		ev, readErr := t.s.Google.Event(ctx, calendar, w.intent.EventID)
-		switch {
-		case failure.Is(readErr, failure.Gone):
-			return t.notFound(w)
-		case readErr == nil && ev.Cancelled:
-			return written{gone: true}
-		case readErr != nil:
-			return written{err: readErr}
-		case !t.marked(ev, w.party):
-			// Somebody took the mark away: the event is theirs now and stays.
-			t.s.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", t.id, "employee", w.party.id, "event", ev.ID)
-			return written{gone: true}
-		}
-		found, err = t.deleteEvent(ctx, calendar, w.intent.EventID, ev.ETag)
-	}
+	found, err := t.deleteOwn(ctx, w.party, w.intent.EventID, w.party.etag)
 	if err == nil && !found {
 		return t.notFound(w)
 	}
 	return written{gone: err == nil, err: err}
+}
+
+// deleteOwn deletes an own event. One that was changed since its ETag was read, or of which
+// Google only says so, is read, and deleted if it is still ours; a second refusal is final.
+// found is false where Google does not know the event, which may pass.
+func (t *taskPass) deleteOwn(ctx context.Context, p *party, event, etag string) (found bool, err error) {
+	calendar := p.record.Calendar.ID
+	if found, err = t.deleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Conflict) {
+		return found, err
+	}
+	ev, err := t.s.Google.Event(ctx, calendar, event)
+	switch {
+	case failure.Is(err, failure.Gone):
+		return false, nil
+	case err != nil:
+		return false, err
+	case ev.Cancelled:
+		return true, nil
+	case !t.marked(ev, p):
+		// Somebody took the mark away: the event is theirs now and stays.
+		t.s.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", t.id, "employee", p.id, "event", ev.ID)
+		return true, nil
+	}
+	return t.deleteEvent(ctx, calendar, event, ev.ETag)
 }
 
 // notFound is what a write came to whose event Google does not find: it is gone once that
@@ -520,10 +526,13 @@ func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.E
 		// A calendar that is not to be written any more is settled by its own pass.
 		return
 	}
-	_, err = t.deleteEvent(ctx, p.record.Calendar.ID, e.ID, e.ETag)
+	found, err := t.deleteOwn(ctx, p, e.ID, e.ETag)
 	t.activity = append(t.activity, pass.Outcome(a, err))
 	t.react(ctx, p.id, written{gone: true, err: err})
-	if err == nil {
-		t.Drift.Add(DriftDoubled, 1)
+	if err != nil || !found {
+		// No later pass over the task knows of it: the next list tells (rules 3.3 and 3.9).
+		t.Unlisted = 1
+		return
 	}
+	t.Drift.Add(DriftDoubled, 1)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/events"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -67,14 +68,7 @@ func TestADeletedEventThatGoogleForgotComesBackAtOnce(t *testing.T) {
 // Rules 2.5 and 3.3: of two live generations the lower goes, announced like any write.
 func TestOfTwoLiveGenerationsTheLowerGoes(t *testing.T) {
 	in(t, func(w *world) {
-		w.withEvent()
-		lower := w.live(4)[0].Id
-		w.must(w.google.DeleteEvent(w.calendar(4), lower))
-		w.audit(4)
-		w.rest()
-		w.want(4, 9)
-		w.must(w.google.RestoreEvent(w.calendar(4), lower))
-		w.want(4, 9, 9)
+		lower := w.doubled()
 		double := func(a store.ActivityRecord) bool { return a.Event == lower && a.Action == "event.delete-double" }
 		w.way.before = func(call, event string) error {
 			if call != "delete" || event != lower {
@@ -96,6 +90,59 @@ func TestOfTwoLiveGenerationsTheLowerGoes(t *testing.T) {
 			t.Errorf("recorded as %+v", w.activity()[i])
 		}
 		w.wantQuiet(4)
+	}, webDeletionForbidsRevival)
+}
+
+// Rules 2.2 and 3.3: the lower of two live generations goes also where it was changed since
+// it was listed, or Google only says so: the pass after this one has no list, and would take
+// the task for right.
+func TestALowerGenerationThatWasChangedGoesAllTheSame(t *testing.T) {
+	for name, meanwhile := range map[string]func(w *world, lower string) error{
+		"changed": func(w *world, lower string) error {
+			return w.google.MoveEvent(w.calendar(4), lower, w.hour(11))
+		},
+		"412 without a change": func(*world, string) error {
+			return failure.New(failure.Conflict, "delete an event", "conditionNotMet")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				lower := w.doubled()
+				refused := false
+				w.way.before = func(call, event string) error {
+					if refused || call != "delete" || event != lower {
+						return nil
+					}
+					refused = true
+					return meanwhile(w, lower)
+				}
+				w.audit(4)
+				w.rest()
+				if e := w.live(4); len(e) != 1 || e[0].Id == lower || !refused {
+					w.t.Fatalf("%d events", len(e))
+				}
+				w.wantQuiet(4)
+			}, webDeletionForbidsRevival)
+		})
+	}
+}
+
+// Rule 3.3: a lower generation that could not be deleted is looked for again, since only a
+// list shows it.
+func TestALowerGenerationThatStaysIsListedAgain(t *testing.T) {
+	in(t, func(w *world) {
+		lower := w.doubled()
+		w.way.before = lost
+		if report := w.audit(4); report.Unlisted != 1 || report.Failed != 1 {
+			w.t.Errorf("reported as %+v", report)
+		}
+		w.way.before = nil
+		if report := w.audit(4); report.Unlisted != 0 {
+			w.t.Errorf("reported as %+v", report)
+		}
+		if e := w.live(4); len(e) != 1 || e[0].Id == lower {
+			w.t.Fatalf("%d events", len(e))
+		}
 	}, webDeletionForbidsRevival)
 }
 
@@ -303,4 +350,18 @@ func TestAnUnlistedCalendarIsListedBeforeAnythingIsInserted(t *testing.T) {
 		}
 		w.want(4, 9)
 	}, webDeletionForbidsRevival)
+}
+
+// doubled gives the task two live events, and the id of that with the lower generation.
+func (w *world) doubled() (lower string) {
+	w.t.Helper()
+	w.withEvent()
+	lower = w.live(4)[0].Id
+	w.must(w.google.DeleteEvent(w.calendar(4), lower))
+	w.audit(4)
+	w.rest()
+	w.want(4, 9)
+	w.must(w.google.RestoreEvent(w.calendar(4), lower))
+	w.want(4, 9, 9)
+	return lower
 }

@@ -146,6 +146,7 @@ func TestHistoriesThatFailedOnce(t *testing.T) {
 		"a call that had its slot waited for another's reading of the account": "account",
 		"an event under a taken id that could not be read was forgotten":       "taken-id",
 		"what was kept could not be reopened beside a former calendar":         "kept",
+		"a double whose deletion met a 412 was forgotten":                      "double",
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := failedOnce.ReadFile("testdata/" + file + ".txt")
