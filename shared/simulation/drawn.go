@@ -181,9 +181,16 @@ func (w *world) bringWithinReach() error {
 }
 
 // mendAllButTasks ends what somebody spoiled in the ERP, but for tasks: those may stay
-// unreadable while everything else is right.
+// unreadable while everything else is right. One stays readable, since an ERP that shows none of
+// its tasks counts as down (rule 8.9), and then nobody's calendar can be filled.
 func (w *world) mendAllButTasks() {
-	w.erp.ChangeWays(func(to *fakeerp.Ways) { to.BadEmployees, to.OddHours, to.OddRoles = nil, nil, nil })
+	bad, tasks := w.badTasks(), w.erp.Tasks()
+	w.erp.ChangeWays(func(to *fakeerp.Ways) {
+		to.BadEmployees, to.OddHours, to.OddRoles = nil, nil, nil
+		if len(bad) == len(tasks) && len(bad) > 0 {
+			to.BadTasks = bad[1:]
+		}
+	})
 }
 
 func (w *world) mendTasks() {
