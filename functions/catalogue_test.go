@@ -63,6 +63,7 @@ func TestAnUnreadableCatalogueCostsOnlyWhatNeedsIt(t *testing.T) {
 					}
 					title := titles()[:strings.Index(titles(), ";")]
 
+					rule := rule // several at once spoil the same catalogue
 					rule.Count, rule.Fault = -1, fault
 					mended := w.ERP.Inject(rule)
 					<-time.After(5 * time.Minute)
@@ -144,6 +145,7 @@ func TestWithoutAnyCatalogueCalendarsLiveOn(t *testing.T) {
 						return task
 					}
 					closed := of(anna, start)
+					rule := rule // several at once spoil the same catalogue
 					rule.Count, rule.Fault = -1, fakeerp.HTMLPage(http.StatusOK)
 					var before []time.Time
 					if late {
