@@ -142,7 +142,7 @@ func accountIncidents(in *store.IncidentRecord) ([]incident, error) {
 		begins: "Google refuses the whole account: what it refuses waits until that is mended",
 		ends:   "Google takes the account again"}
 	if in != nil {
-		texts, err := i18n.Load() // only now: few polls have a use for them
+		texts, err := i18n.Load()
 		if err != nil {
 			return nil, err
 		}

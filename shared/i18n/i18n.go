@@ -9,6 +9,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -28,8 +29,14 @@ func Languages() []string { return []string{Default, "uk", "ru"} }
 // Catalogue is all texts; it does not change once it is loaded.
 type Catalogue struct{ texts map[string]Texts }
 
-// Load reads the embedded texts. An error means that a file is malformed.
-func Load() (*Catalogue, error) {
+// loaded reads the texts when they are first asked for, once a process: half a megabyte is to be parsed,
+// it never changes, and the tests start thousands of instances.
+var loaded = sync.OnceValues(read)
+
+// Load gives the embedded texts. An error means that a file is malformed.
+func Load() (*Catalogue, error) { return loaded() }
+
+func read() (*Catalogue, error) {
 	bundle := i18n.NewBundle(language.English)
 	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
 	names, err := fs.Glob(files, "texts/*.toml")

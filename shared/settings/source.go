@@ -17,6 +17,10 @@ import (
 // a change is in force within a minute everywhere (functions/README.md).
 const CacheFor = 30 * time.Second
 
+// maxParsed is how many texts of settings an instance remembers as parsed: DEFAULT_SETTINGS, those in
+// force and those before them, and as many again after a save.
+const maxParsed = 6
+
 // Store is the part of store.Store that keeps settings.
 type Store interface {
 	SavedSettings(ctx context.Context) (rec store.SettingsRecord, found bool, err error)
@@ -48,7 +52,7 @@ func (s Saved) Ready() bool { return len(s.Missing) == 0 && len(s.Faults) == 0 }
 // Source gives the settings in force. It is safe for concurrent use.
 type Source struct {
 	store    Store
-	defaults []byte
+	defaults string
 	taskURL  string
 	now      func() time.Time
 
@@ -58,12 +62,21 @@ type Source struct {
 	readAt time.Time
 	// age grows with each Forget: what was being read then is not kept.
 	age int
+	// parsed are the stored texts as they were parsed last, by the text: templates are tried when they
+	// are parsed, and polls and pages read settings anew though they seldom change.
+	parsed map[string]parsing
+}
+
+// parsing is what a text of settings says, over the defaults.
+type parsing struct {
+	settings calendarsync.Settings
+	faults   Faults
 }
 
 // NewSource makes a Source on a store. defaultsJSON is DEFAULT_SETTINGS (may be
 // empty), erpURL is ERP_URL, of which the default task_url is made.
 func NewSource(s Store, defaultsJSON, erpURL string, now func() time.Time) *Source {
-	return &Source{store: s, defaults: []byte(defaultsJSON), taskURL: strings.TrimRight(erpURL, "/") + "/task/{id}", now: now}
+	return &Source{store: s, defaults: defaultsJSON, taskURL: strings.TrimRight(erpURL, "/") + "/task/{id}", now: now}
 }
 
 // Settings gives the settings in force, at most 30 s old. Incomplete or faulty
@@ -115,28 +128,44 @@ func (s *Source) Saved(ctx context.Context) (Saved, error) {
 		return Saved{}, failure.Wrap(failure.Transient, "read settings", err)
 	}
 	out := Saved{Version: rec.Version, At: rec.SavedAt, By: rec.SavedBy}
-	base := calendarsync.DefaultSettings()
-	out.Settings, err = Parse(s.defaults, base)
+	var faults Faults
+	out.Settings, faults = s.parse(s.defaults)
 	byDefault := out.Settings
-	if faults, ok := FaultsOf(err); ok && !found {
+	if found {
+		read, faults := s.parse(rec.JSON)
+		if out.Faults = faults; len(faults) == 0 {
+			out.Settings = read
+		}
+	} else {
 		for i := range faults {
 			faults[i].Problem += " (in DEFAULT_SETTINGS)"
 		}
 		out.Faults = faults
-	}
-	if found {
-		read, err := Parse([]byte(rec.JSON), base)
-		if faults, ok := FaultsOf(err); ok {
-			out.Faults = faults
-		} else {
-			out.Settings = read
-		}
 	}
 	s.complete(&out.Settings)
 	out.Missing = Missing(out.Settings)
 	out.Settings.Applied = applied(rec)
 	out.Before = s.before(out, rec, byDefault)
 	return out, nil
+}
+
+// parse gives what a text of settings says, and parses only one that it does not remember.
+func (s *Source) parse(text string) (calendarsync.Settings, Faults) {
+	s.mu.Lock()
+	known, found := s.parsed[text]
+	s.mu.Unlock()
+	if !found {
+		var err error
+		known.settings, err = Parse([]byte(text), calendarsync.DefaultSettings())
+		known.faults, _ = FaultsOf(err)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.parsed == nil || len(s.parsed) == maxParsed {
+			s.parsed = map[string]parsing{}
+		}
+		s.parsed[text] = known
+	}
+	return clone(known.settings), slices.Clone(known.faults)
 }
 
 // complete fills in what only the deployment knows.
@@ -157,8 +186,8 @@ func (s *Source) before(saved Saved, rec store.SettingsRecord, byDefault calenda
 	}
 	was := byDefault
 	if rec.Acted != "" {
-		read, err := Parse([]byte(rec.Acted), calendarsync.DefaultSettings())
-		if err != nil {
+		read, faults := s.parse(rec.Acted)
+		if len(faults) > 0 {
 			return nil // of a release whose settings were others
 		}
 		was = read

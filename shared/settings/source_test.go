@@ -117,6 +117,34 @@ func TestSourceGivesCopies(t *testing.T) {
 	if again, err := src.Settings(t.Context()); err != nil || len(again.Colors) != 0 || again.ShownRoles[0] != 1 {
 		t.Errorf("a caller changed the settings of all: %+v, %v", again, err)
 	}
+	saved, err := src.Saved(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved.Settings.Colors["1"], saved.Settings.ShownRoles[0] = 3, 99
+	if again, err := src.Saved(t.Context()); err != nil || len(again.Settings.Colors) != 0 || again.Settings.ShownRoles[0] != 1 {
+		t.Errorf("a reader changed what others read: %+v, %v", again, err)
+	}
+}
+
+// What is remembered of a text is what it said, however often it is read.
+func TestFaultsAreTheSameAtEachReading(t *testing.T) {
+	s, c := newStore(t)
+	src := source(s, c, `{"language":"xx"}`)
+	first, err := src.Saved(t.Context())
+	if err != nil || len(first.Faults) == 0 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	said := first.Faults.Error()
+	if again, err := src.Saved(t.Context()); err != nil || again.Faults.Error() != said {
+		t.Errorf("read again: %v, %v; first %s", again.Faults, err, said)
+	}
+	if err := s.SaveSettings(t.Context(), good, "a", 0); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := src.Saved(t.Context()); err != nil || !now.Ready() {
+		t.Errorf("after a save: %+v, %v", now, err)
+	}
 }
 
 func TestSourceNamesWhatIsMissingOrWrong(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -118,9 +117,8 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 // and where the guide is, in the language of the settings. What keeps them from being had
 // keeps no calendar from being made.
 func about(from *settings.Source, console string, log *slog.Logger) func(ctx context.Context) string {
-	load := sync.OnceValues(i18n.Load)
 	return func(ctx context.Context) string {
-		texts, err := load()
+		texts, err := i18n.Load()
 		if err != nil {
 			log.ErrorContext(ctx, "the texts for a calendar cannot be read", "error", err)
 			return ""
