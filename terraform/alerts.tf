@@ -24,6 +24,7 @@ locals {
     erp-unreadable         = "WARNING"
     no-notifications       = "WARNING"
     cards-refused          = "WARNING"
+    calendars-out-of-reach = "ERROR"
     dead-letter-unreadable = "ERROR"
   }
 

@@ -148,7 +148,7 @@ func headline(c locale, found []status.Problem) (level, title string) {
 // countedKinds are those whose title says how many.
 func countedKinds() []status.Kind {
 	return []status.Kind{status.DeletionsHeld, status.GaveUp, status.EmployeesFailed, status.TasksFailed,
-		status.Kept, status.SameAddress, status.Queue, status.ChangeLate}
+		status.Kept, status.SameAddress, status.Queue, status.ChangeLate, status.OutOfReach}
 }
 
 func problemOf(c locale, p status.Problem, s status.Status, sharing string) overviewProblem {
@@ -197,7 +197,7 @@ func problemLink(k status.Kind) string {
 		return "/held"
 	case status.GaveUp, status.TasksFailed:
 		return "/failures"
-	case status.EmployeesFailed:
+	case status.EmployeesFailed, status.OutOfReach:
 		return peoplePath + "?state=" + string(groupAttention)
 	case status.Queue, status.ChangeLate:
 		return peoplePath + "?state=" + string(groupWaiting)
@@ -241,7 +241,7 @@ func checksOf(c locale, s status.Status, found []status.Problem) []check {
 		}
 		return c.T("overview.ago", "Time", c.age(c.now.Sub(t)))
 	}
-	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause, status.DailyLimit), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
+	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.OutOfReach, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause, status.DailyLimit), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
 	erp := check{Level: level(status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.NotPolled), Name: c.T("overview.erp"), Text: ago(s.Poll.ReadAt)}
 	if erp.Level == "good" && (s.Poll.Paused || stale(c, s.Poll.ReadAt)) {
 		erp.Level = "wait"

@@ -2,10 +2,13 @@ package console_test
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -27,6 +30,38 @@ func (w *world) polled(r store.PollResult) {
 	w.t.Helper()
 	if err := w.store.RecordPoll(w.t.Context(), r); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// Rule 3.9: that the client reaches its calendars no more is told with how many they are, since
+// when, what it means and what to do, and leads to whom it concerns.
+func TestCalendarsOutOfReachAreToldWithWhatToDo(t *testing.T) {
+	w := newWorld(t)
+	w.populate()
+	w.works()
+	w.employee(42, func(e *store.EmployeeRecord) {
+		e.Reason, e.Calendar.GoneSince = string(calendarsync.ReasonCalendarUnreachable), w.clock()
+	}, nil)
+	n := 12
+	w.polled(store.PollResult{Clock: &store.ClockResult{}, Unreached: &n})
+	since := w.clock()
+	w.wait(10 * time.Minute)
+	b := w.signedIn()
+	for lang, words := range map[string][2]string{
+		"en": {"Google keeps 12 calendars from this connection.", "have a new calendar made on each employee’s page"},
+		"uk": {"Google не дає цьому підключенню доступу до 12 календарів.", "створіть новий календар на сторінці кожного працівника"},
+		"ru": {"Google не даёт этому подключению доступа к 12 календарям.", "создайте новый календарь на странице каждого сотрудника"},
+	} {
+		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
+		wantIn(t, b.get("/").body, words[0], words[1], `href="/console/employees?state=attention"`, since.UTC().Format(time.RFC3339))
+		wantIn(t, b.get("/employees?state=attention").body, `href="/console/employees/42`)
+	}
+	wantIn(t, b.get("/employees/42").body, `href="/console/employees/42/replace"`)
+	wantIn(t, b.get("/api/status").body, `"kind":"calendars-out-of-reach","level":"bad","since":"`+since.UTC().Format(time.RFC3339)+`","count":12`, `"state":"trouble"`)
+	n = 0
+	w.polled(store.PollResult{Clock: &store.ClockResult{}, Unreached: &n})
+	if p := b.get("/api/status"); strings.Contains(p.body, "out-of-reach") {
+		t.Errorf("afterwards: %s", p.body)
 	}
 }
 

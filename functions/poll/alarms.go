@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/incidents"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
@@ -28,6 +29,10 @@ const (
 	// entry of the open alarms that says since when a part of the poll itself cannot be read.
 	unreadableFor = time.Hour
 	unreadSince   = "erp-unread-since"
+	// unreachedFor is how long calendars may be out of reach, and unreachedSince the entry of the
+	// open alarms that says since when they are.
+	unreachedFor   = time.Hour
+	unreachedSince = "out-of-reach-since"
 	// manyPolled is how many changes in a day only the poll has to find before the silence of
 	// the connector is told.
 	manyPolled = 20
@@ -80,11 +85,15 @@ func (p *poll) alarms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	unreached, err := p.outOfReach(ctx, open)
+	if err != nil {
+		return err
+	}
 	seen, err := p.incidents()
 	if err != nil {
 		return err
 	}
-	for _, c := range append(seen, missed, unreadable, silent, cards) {
+	for _, c := range append(seen, missed, unreadable, silent, cards, unreached) {
 		kind := string(c.kind)
 		switch raised := open[kind]; {
 		case c.is && raised == "":
@@ -267,6 +276,33 @@ func (p *poll) cardsRefused(ctx context.Context) (incident, error) {
 	in.id = "cards-refused-" + cards.Since.UTC().Format(time.RFC3339)
 	in.is, in.attrs = everybody && !cards.Since.After(p.now.Add(-unreadableFor)), []any{"why", cards.Why}
 	return in, err
+}
+
+// outOfReach judges whether for an hour Google has kept calendars from the client though they
+// exist, and not that of one employee only (rule 3.9). By then each was looked for again.
+func (p *poll) outOfReach(ctx context.Context, open map[string]string) (incident, error) {
+	in := incident{kind: logging.CalendarsOutOfReach,
+		begins: "Google keeps calendars from this connection, though they exist: nothing is written into them until an admin has new ones made",
+		ends:   "Calendars are within reach again, or replaced"}
+	n, many, err := p.Store.Unreached(ctx, string(calendarsync.ReasonCalendarUnreachable))
+	if err != nil {
+		return in, err
+	}
+	if !many {
+		n = 0
+	}
+	if p.unreached = &n; n == 0 {
+		delete(open, unreachedSince)
+		return in, nil
+	}
+	since, err := time.Parse(time.RFC3339, open[unreachedSince])
+	if err != nil {
+		since = p.now.UTC().Truncate(time.Second)
+		open[unreachedSince] = since.Format(time.RFC3339)
+	}
+	in.id = "out-of-reach-" + since.UTC().Format(time.RFC3339)
+	in.is, in.attrs = !since.After(p.now.Add(-unreachedFor)), []any{"calendars", n, "since", since.UTC().Format(time.RFC3339)}
+	return in, nil
 }
 
 // noNotifications judges whether the connector is silent although the ERP changes

@@ -37,10 +37,12 @@ type poll struct {
 	// unread says what of the ERP this poll could not read.
 	unread []string
 	// fault is the first thing that kept this poll from reading the ERP, sameAddress who
-	// shares an address, and runMissed whether the full run stays away.
+	// shares an address, runMissed whether the full run stays away, and unreached how many
+	// calendars are out of reach, if that was counted.
 	fault       error
 	sameAddress *[]store.SharedAddress
 	runMissed   bool
+	unreached   *int
 	// sent are the tasks published in this poll: one message each is enough.
 	sent map[int64]bool
 }

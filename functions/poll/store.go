@@ -57,6 +57,9 @@ type Store interface {
 	SaveKnownCatalogue(ctx context.Context, read store.KnownCatalogue) error
 	// RefusedCards reads whose cards the ERP refuses, and whether that is everybody's.
 	RefusedCards(ctx context.Context) (rec store.CardsRecord, everybody bool, err error)
+	// Unreached counts the employees of whom the record gives a reason; many reports whether
+	// that is no fault of one calendar.
+	Unreached(ctx context.Context, reason string) (n int, many bool, err error)
 	// RecordPoll keeps how this poll went, for people; Fold counts what was written by the hour.
 	RecordPoll(ctx context.Context, r store.PollResult) error
 	Fold(ctx context.Context, account string, now time.Time, changes func(cause string) bool) error

@@ -44,6 +44,8 @@ const (
 	NoNotifications AlarmKind = "no-notifications"
 	// CardsRefused: the ERP takes nobody's calendar id.
 	CardsRefused AlarmKind = "cards-refused"
+	// CalendarsOutOfReach: Google keeps calendars from the client, though they exist.
+	CalendarsOutOfReach AlarmKind = "calendars-out-of-reach"
 	// DeadLetterUnreadable: a dead letter points to no key, or is a full run.
 	DeadLetterUnreadable AlarmKind = "dead-letter-unreadable"
 )

@@ -34,6 +34,7 @@ const (
 	NotConnected       Kind = "not-connected"
 	ConnectionLost     Kind = "connection-lost"
 	AccountRefused     Kind = "account-refused"
+	OutOfReach         Kind = "calendars-out-of-reach"
 	ERPKeyRefused      Kind = "erp-key-refused"
 	ERPUnread          Kind = "erp-unread"
 	ERPOdd             Kind = "erp-odd"
@@ -219,6 +220,9 @@ func (s Status) ofWork(stopped bool) []Problem {
 	add(DeletionsHeld, Bad, s.Tally.HeldEmployees+s.Tally.HeldTasks)
 	add(GaveUp, Bad, s.Tally.DeadLetters)
 	add(EmployeesFailed, Bad, s.Tally.Employees[store.StateError])
+	if n := s.Poll.Unreached; n > 0 && s.Connected {
+		out = append(out, Problem{Kind: OutOfReach, Level: Bad, Since: s.Poll.UnreachedSince, Count: n})
+	}
 	if !stopped {
 		since := s.Tally.OldestPending()
 		if len(s.Waiting) > 0 {

@@ -45,6 +45,7 @@ func TestAllIsRightOnlyWhenEverythingWasLookedAt(t *testing.T) {
 		{"one thing is refused", func(s *status.Status) {
 			s.Account.Incident = &store.IncidentRecord{Refusal: store.Refusal{At: "acl.insert", Status: 403, Reason: "x"}, Since: ago}
 		}, status.ServiceRefused, status.Bad},
+		{"all calendars are out of reach", func(s *status.Status) { s.Poll.Unreached, s.Poll.UnreachedSince = 12, ago }, status.OutOfReach, status.Bad},
 		{"the grant ends tomorrow", func(s *status.Status) { s.Account.GrantExpiresAt = now.Add(24 * time.Hour) }, status.GrantEnding, status.Bad},
 		{"another account", func(s *status.Status) { s.Account.Email = "other@example.com" }, status.OtherAccount, status.Warn},
 		{"Google asks for a pause", func(s *status.Status) { s.Account.PausedUntil = now.Add(time.Hour) }, status.GooglePause, status.Wait},

@@ -107,7 +107,8 @@ type EmployeeRecord struct {
 	Address   string        `firestore:"address,omitempty" json:"address,omitempty"`
 	Divisions []int64       `firestore:"divisions,omitempty" json:"divisions,omitempty"`
 	State     EmployeeState `firestore:"state" json:"state"`
-	// Reason says in one word why the state is none or held, e.g. "no-address".
+	// Reason says in one word why the state is none or held, e.g. "no-address", or why nothing
+	// is written; indexed.
 	Reason string `firestore:"reason,omitempty" json:"reason,omitempty"`
 	// Seen is the digest of the card at the last pass, and SeenAt when a pass found it
 	// otherwise than the one before; indexed.

@@ -24,6 +24,10 @@ type PollOutcome struct {
 	ApartSince time.Time `firestore:"apart_since,omitempty" json:"apart_since,omitzero"`
 	// RunMissedSince is since when no full run has passed over everybody in time; zero: one has.
 	RunMissedSince time.Time `firestore:"run_missed_since,omitempty" json:"run_missed_since,omitzero"`
+	// Unreached is how many calendars Google keeps from the client though they exist, since
+	// UnreachedSince; 0 where that may be a fault of one calendar (rule 3.9).
+	Unreached      int       `firestore:"unreached,omitempty" json:"unreached,omitempty"`
+	UnreachedSince time.Time `firestore:"unreached_since,omitempty" json:"unreached_since,omitzero"`
 	// SameAddress are those who are to have a calendar and share one address with others, a
 	// list for each address (rule 5.1).
 	SameAddress []SharedAddress `firestore:"same_address,omitempty" json:"same_address,omitempty"`
@@ -46,6 +50,8 @@ type PollResult struct {
 	SameAddress *[]SharedAddress
 	// RunMissed reports whether no full run has passed over everybody in time.
 	RunMissed bool
+	// Unreached is set where it was counted how many calendars are out of reach.
+	Unreached *int
 }
 
 // ClockResult is a comparison of the ERP's clock with the setting time_zone.
@@ -87,6 +93,10 @@ func (o *PollOutcome) record(r PollResult, now time.Time) {
 		o.SameAddress = *r.SameAddress
 	}
 	o.RunMissedSince = since(o.RunMissedSince, r.RunMissed, now)
+	if r.Unreached != nil {
+		o.Unreached = *r.Unreached
+		o.UnreachedSince = since(o.UnreachedSince, o.Unreached > 0, now)
+	}
 }
 
 // since is since when something is so: before, if it was so already.

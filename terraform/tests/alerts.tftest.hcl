@@ -51,7 +51,7 @@ run "alerts" {
 
   assert {
     condition = toset(concat(keys(google_monitoring_alert_policy.log), keys(google_monitoring_alert_policy.metric), keys(google_monitoring_alert_policy.absence))) == toset([
-      "grant-revoked", "grant-expiring", "client-refused", "account-refused", "mark-unreadable", "deletions-held", "takeover-needed", "clock-wrong", "quota-exhausted", "full-run-missed", "erp-unreadable", "no-notifications", "cards-refused", "dead-letter-unreadable", "other-alarm", "scheduler-failed", "secret-read",
+      "grant-revoked", "grant-expiring", "client-refused", "account-refused", "mark-unreadable", "deletions-held", "takeover-needed", "clock-wrong", "quota-exhausted", "full-run-missed", "erp-unreadable", "no-notifications", "cards-refused", "calendars-out-of-reach", "dead-letter-unreadable", "other-alarm", "scheduler-failed", "secret-read",
       "dead-letter", "dead-letter-stuck", "oldest-message-live", "oldest-message-bulk", "poll-missed",
     ])
     error_message = "The set of alerts has changed: change the runbook too."

@@ -99,18 +99,25 @@ func pollOutcome(r *rig) {
 	good := record(store.PollResult{SameAddress: &shared, Clock: &store.ClockResult{Apart: calendarsync.MaxApart}})
 	read := good.ReadAt
 	equal(r, "good", good, store.PollOutcome{RanAt: read, ReadAt: read, ClockAt: read, Apart: 600, SameAddress: shared})
-	first := record(store.PollResult{ERP: down, Clock: &store.ClockResult{Apart: 2 * time.Hour, Wrong: true}, RunMissed: true})
+	unreached := 12
+	first := record(store.PollResult{ERP: down, Clock: &store.ClockResult{Apart: 2 * time.Hour, Wrong: true}, RunMissed: true, Unreached: &unreached})
 	second := record(store.PollResult{ERP: down, RunMissed: true})
 	equal(r, "down", second, store.PollOutcome{
 		RanAt: second.RanAt, ReadAt: read, FailingSince: first.RanAt, SameAddress: shared,
 		Failing: &store.Failure{Kind: failure.Source, Status: 503, Message: "userside: list tasks: the ERP answered with an error", At: second.RanAt, Count: 1},
 		ClockAt: first.RanAt, Apart: 7200, ApartSince: first.RanAt, RunMissedSince: first.RanAt,
+		Unreached: 12, UnreachedSince: first.RanAt,
 	})
+	unreached = 3
+	third := record(store.PollResult{ERP: down, Unreached: &unreached})
+	equal(r, "fewer are out of reach", third.Unreached, 3)
+	equal(r, "fewer are out of reach since", third.UnreachedSince, first.RanAt)
 	paused := record(store.PollResult{Paused: true})
 	if paused.Failing == nil || !paused.Paused {
 		r.Errorf("a pause says that the ERP can be read: %+v", paused)
 	}
 	none := []store.SharedAddress{}
-	well := record(store.PollResult{SameAddress: &none, Clock: &store.ClockResult{}})
+	unreached = 0
+	well := record(store.PollResult{SameAddress: &none, Clock: &store.ClockResult{}, Unreached: &unreached})
 	equal(r, "well again", well, store.PollOutcome{RanAt: well.RanAt, ReadAt: well.RanAt, ClockAt: well.RanAt})
 }

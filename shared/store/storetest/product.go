@@ -114,6 +114,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"poll records", pollRecords},
 		{"faults of the catalogue", catalogueFaults},
 		{"cards that the ERP refuses", refusedCards},
+		{"calendars out of reach", unreached},
 		{"the last good catalogues", knownCatalogue},
 		{"notifications and what told of changes", notifications},
 		{"full runs", fullRuns},

@@ -371,6 +371,45 @@ func refusedCards(r *rig) {
 	want("anew", false, store.CardsRecord{Since: again, Employees: []int64{4}, Why: "no key"})
 }
 
+func unreached(r *rig) {
+	const why = "calendar-out-of-reach"
+	want := func(when string, n int, many bool) {
+		r.Helper()
+		got, is, err := r.s.Unreached(r.ctx, why)
+		r.must(err)
+		equal(r, when, got, n)
+		equal(r, when+": many", is, many)
+	}
+	is := func(id int64, state store.EmployeeState, reason string) {
+		h := r.take(store.Employees, id, "m")
+		r.must(r.s.SaveEmployee(r.ctx, h.employee, func(e *store.EmployeeRecord) { e.State, e.Reason = state, reason }))
+		r.release(h, store.Result{})
+	}
+	want("nobody", 0, false)
+	is(1, store.StateActive, why)
+	want("the only one", 1, true)
+	is(2, store.StateActive, "")
+	is(3, store.StateNone, "no-address")
+	want("one of two", 1, false)
+	is(4, store.StatePending, why)
+	want("one who waits does not make up for one who does not", 2, false)
+	is(2, store.StateNone, "dismissed")
+	want("all who have one", 2, true)
+	is(2, store.StateActive, "")
+	is(5, store.StateActive, why)
+	want("three of four", 3, true)
+	for id := range int64(9) {
+		is(10+id, store.StateActive, why)
+	}
+	want("as many as there are", 12, true)
+	for _, id := range []int64{1, 4, 5, 10, 11, 12, 13, 14, 15, 16, 17} {
+		is(id, store.StateActive, "")
+	}
+	want("one is left", 1, false)
+	is(18, store.StateActive, "")
+	want("none is left", 0, false)
+}
+
 func activityOfOne(r *rig) {
 	h := r.take(store.Employees, 7, "m")
 	record := func(id string, at time.Duration, task, employee int64) store.ActivityRecord {
