@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,6 +150,50 @@ func TestWhatIsFoundIsDecided(t *testing.T) {
 				t.Error("there is still something to decide")
 			}
 		})
+	}
+}
+
+// TestTwoAdminsDecideAtOnce: rule 3.13, of two who press at the same time, one to take over and
+// one to start afresh, one decides and the other is told that the list is another by now; what is
+// sent to the workers is for the one decision, once.
+func TestTwoAdminsDecideAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hash := w.found(twoInstallations())
+	w.sent.messages = map[string][]queue.Message{}
+	tenants := []string{"ours", ""}
+	pages := make([]page, len(tenants))
+	ready, pressed := make(chan struct{}), sync.WaitGroup{}
+	for i, tenant := range tenants {
+		b := w.signedIn().stay()
+		form := url.Values{"hash": {hash}, "tenant": {tenant}, "csrf": {b.csrf()}}
+		pressed.Go(func() {
+			<-ready
+			pages[i] = b.post("/takeover", form)
+		})
+	}
+	close(ready)
+	pressed.Wait()
+	in, err := w.store.Installation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	decided := 0
+	if in.TakingOver == "" {
+		decided = 1
+	}
+	if is := uuid.Validate(in.Tenant) == nil; is != (decided == 1) || in.TakingOver != "" && in.TakingOver != "ours" || in.Undecided() {
+		t.Errorf("the installation is %+v", in)
+	}
+	flash := []string{"queued=takeover", "queued=afresh"}[decided]
+	if p := pages[decided]; p.status != http.StatusSeeOther || !strings.Contains(p.header.Get("Location"), flash) {
+		t.Errorf("who decided: %d, to %q", p.status, p.header.Get("Location"))
+	}
+	if p := pages[1-decided]; p.status != http.StatusConflict || !strings.Contains(p.body, "somebody has decided. Nothing was done.") {
+		t.Errorf("the other: %d:\n%s", p.status, p.body)
+	}
+	if sent := w.sent.all("employee-changes"); len(sent) != 1 || !sent[0].All {
+		t.Errorf("sent %+v", sent)
 	}
 }
 

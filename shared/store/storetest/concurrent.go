@@ -46,6 +46,7 @@ func concurrent(t *testing.T, open func(t *testing.T) store.Backend) {
 	}{
 		{"one lease", oneLease},
 		{"one tenant", oneTenant},
+		{"one decides whose the calendars are", oneDecision},
 		{"slots do not overlap", slotsApart},
 		{"creations are counted", creationsCounted},
 		{"one refusal pauses", onePause},

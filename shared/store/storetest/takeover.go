@@ -1,10 +1,62 @@
 package storetest
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
+
+// oneDecision shows that of admins who take over, and others who start afresh, at the same
+// time, one kind of decision holds, and whoever decided otherwise is told (rule 3.13). Who took
+// the same calendars over is told nothing: it is done.
+func oneDecision(r *rig) {
+	_, err := r.s.AskTakeover(r.ctx, store.FoundRecord{Account: "a", Calendars: []store.FoundCalendar{
+		{ID: "x", Tenant: "old", Employee: 1}, {ID: "y", Tenant: "another", Employee: 1},
+	}})
+	r.must(err)
+	list, _, _, err := r.s.Found(r.ctx)
+	r.must(err)
+	// A decision is the tenant that is taken over, or that of a new beginning.
+	wanted := func(i int) (takeOver, afresh string) {
+		switch i % 3 {
+		case 0:
+			return "old", ""
+		case 1:
+			return "another", ""
+		}
+		return "", fmt.Sprint("new-", i)
+	}
+	var done counts[[2]string]
+	var told counts[bool]
+	r.together(func(i int) {
+		takeOver, afresh := wanted(i)
+		decide, tenant := r.s.TakeOver, takeOver
+		if afresh != "" {
+			decide, tenant = r.s.StartAfresh, afresh
+		}
+		switch err := decide(r.ctx, list.Hash, tenant); {
+		case err == nil:
+			done.add([2]string{takeOver, afresh})
+		case errors.Is(err, store.ErrStale):
+			told.add(true)
+		default:
+			r.Error(err)
+		}
+	})
+	in, err := r.s.Installation(r.ctx)
+	r.must(err)
+	holds, same := [2]string{in.TakingOver, in.Tenant}, 0
+	for i := range callers {
+		if takeOver, afresh := wanted(i); holds == [2]string{takeOver, afresh} {
+			same++
+		}
+	}
+	equal(r, "what holds was decided, by whoever was not told otherwise", done.n, map[[2]string]int{holds: same})
+	equal(r, "told", told.n, map[bool]int{true: callers - same})
+	equal(r, "still to be decided", in.Undecided(), false)
+}
 
 // takeover shows that nothing gives the installation a tenant while an admin has to
 // decide about what was found, that the decision concerns the very list that was shown,
