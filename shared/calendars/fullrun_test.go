@@ -141,9 +141,8 @@ func TestTheRemovalOfADoubleIsAnnouncedBeforeItIsMade(t *testing.T) {
 	}
 }
 
-// Rule 3.3: a double that could not be deleted is listed again, and goes then: a pass over its
-// task alone does not know of it.
-func TestADoubleThatCouldNotBeDeletedIsListedAgain(t *testing.T) {
+// Rule 3.3: a double that could not be deleted is remembered, and goes by a pass over its task.
+func TestADoubleThatCouldNotBeDeletedGoesLater(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *fakegoogle.Options) { o.WebDeletionForbidsRevival = true })
 	i, ids := b.staffed("Olena")

@@ -68,6 +68,7 @@ func (t *taskPass) act(ctx context.Context, todo []write) {
 		done := t.carryOut(ctx, w)
 		t.learnForm(ctx, w, &done)
 		t.record(ctx, w, done)
+		w.party.settled = done.err == nil && !done.doubtful
 		t.react(ctx, w.party.id, done)
 	}
 }
@@ -387,13 +388,15 @@ func (t *taskPass) remove(ctx context.Context, w *write) written {
 	return written{gone: err == nil, err: err}
 }
 
-// deleteOwn deletes an own event. One that was changed since its ETag was read, or of which
-// Google only says so, is read, and deleted if it is still ours; a second refusal is final.
-// found is false where Google does not know the event, which may pass.
+// deleteOwn deletes an own event. One without an ETag, or that was changed since its ETag
+// was read, or of which Google only says so, is read, and deleted if it is still ours; a
+// second refusal is final. found is false where Google does not know the event, which may pass.
 func (t *taskPass) deleteOwn(ctx context.Context, p *party, event, etag string) (found bool, err error) {
 	calendar := p.record.Calendar.ID
-	if found, err = t.deleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Conflict) {
-		return found, err
+	if etag != "" {
+		if found, err = t.deleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Conflict) {
+			return found, err
+		}
 	}
 	ev, err := t.s.Google.Event(ctx, calendar, event)
 	switch {
@@ -492,47 +495,4 @@ func (t *taskPass) react(ctx context.Context, employee int64, done written) {
 	case failure.Exhausted:
 		t.s.pause.Refused(ctx, done.err)
 	}
-}
-
-// removeExtras deletes further own events of the same task and employee: of
-// several the highest generation stays (rule 3.3).
-func (t *taskPass) removeExtras(ctx context.Context, parties []party) {
-	if t.result.Err != nil {
-		// The one that is to stay may not be there.
-		return
-	}
-	for i := range parties {
-		p := &parties[i]
-		for _, e := range p.extras {
-			if e.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id)) && e.ID != p.mapping.EventID {
-				t.removeExtra(ctx, p, e)
-			}
-		}
-	}
-}
-
-// removeExtra deletes one event that no mapping knows, announced like every other
-// write: whoever makes it may die behind it (rule 2.5).
-func (t *taskPass) removeExtra(ctx context.Context, p *party, e googlecalendar.Event) {
-	a := t.newActivity(p, "event.delete-double", e.ID, e.Mark.Hash)
-	a.ID += fmt.Sprintf("-%d", e.Mark.Generation)
-	rejected, err := t.s.Store.IntendTask(ctx, &t.lease, []store.Intent{{
-		Employee: p.id, Mapping: store.Mapping{Epoch: p.record.Calendar.Epoch}, Activity: a, Unmapped: true,
-	}})
-	if err != nil {
-		t.fail(err)
-	}
-	if err != nil || len(rejected) > 0 {
-		// A calendar that is not to be written any more is settled by its own pass.
-		return
-	}
-	found, err := t.deleteOwn(ctx, p, e.ID, e.ETag)
-	t.activity = append(t.activity, pass.Outcome(a, err))
-	t.react(ctx, p.id, written{gone: true, err: err})
-	if err != nil || !found {
-		// No later pass over the task knows of it: the next list tells (rules 3.3 and 3.9).
-		t.Unlisted = 1
-		return
-	}
-	t.Drift.Add(DriftDoubled, 1)
 }

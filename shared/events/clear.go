@@ -117,6 +117,11 @@ func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalenda
 		return false, nil
 	}
 	t.record(ctx, w, written{gone: true, err: err})
+	if err == nil {
+		t.doubles = slices.DeleteFunc(slices.Clone(t.lease.Record.Doubles), func(d store.Double) bool {
+			return d.Employee == id && (c.Retiring || d.Generation == e.Mark.Generation)
+		})
+	}
 	if err == nil && c.Retiring {
 		t.mappings[id] = nil
 		t.concerned = slices.DeleteFunc(slices.Clone(t.lease.Record.Employees), func(e int64) bool { return e == id })

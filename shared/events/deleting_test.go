@@ -410,6 +410,24 @@ func TestClearDeletesWhateverTheERPSays(t *testing.T) {
 	}
 }
 
+// Rules 3.3 and 4.10: with the events of a calendar goes what is remembered of its doubles.
+func TestClearForgetsDoubles(t *testing.T) {
+	in(t, func(w *world) {
+		w.doubled()
+		w.way.before = lost
+		w.audit(4)
+		w.way.before = nil
+		order := w.clearing(4, true)
+		w.retire(4)
+		if writes, remaining, err := w.syncer.Clear(t.Context(), order); err != nil || writes != 2 || remaining != 0 {
+			t.Fatalf("%d writes, %d remaining, %v", writes, remaining, err)
+		}
+		if doubles := w.record(7).Doubles; len(doubles) > 0 {
+			t.Errorf("still remembered: %+v", doubles)
+		}
+	}, webDeletionForbidsRevival)
+}
+
 // What another holds, and what changed since it was listed, remains for another try; what
 // was known of a task before is still to be looked at (rules 1.3 and 4.12).
 func TestClearLeavesWhatItMayNotTouch(t *testing.T) {

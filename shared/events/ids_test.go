@@ -13,6 +13,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -127,23 +128,104 @@ func TestALowerGenerationThatWasChangedGoesAllTheSame(t *testing.T) {
 	}
 }
 
-// Rule 3.3: a lower generation that could not be deleted is looked for again, since only a
-// list shows it.
-func TestALowerGenerationThatStaysIsListedAgain(t *testing.T) {
-	in(t, func(w *world) {
-		lower := w.doubled()
-		w.way.before = lost
-		if report := w.audit(4); report.Unlisted != 1 || report.Failed != 1 {
-			w.t.Errorf("reported as %+v", report)
-		}
-		w.way.before = nil
-		if report := w.audit(4); report.Unlisted != 0 {
-			w.t.Errorf("reported as %+v", report)
-		}
-		if e := w.live(4); len(e) != 1 || e[0].Id == lower {
-			w.t.Fatalf("%d events", len(e))
-		}
-	}, webDeletionForbidsRevival)
+// Rule 3.3: a lower generation that could not be deleted is remembered, since only a list
+// shows it, and goes by a pass over its task, which tells nobody else.
+func TestALowerGenerationThatStaysIsRemembered(t *testing.T) {
+	for name, row := range map[string]struct {
+		refuse, again func(w *world)
+		failed        int
+	}{
+		"refused": {refuse: func(w *world) { w.way.before = lost }, failed: 1},
+		"not found": {
+			refuse: func(w *world) {
+				w.google.Inject(fakegoogle.Fault{Method: "calendar.events.delete", Status: http.StatusNotFound})
+			},
+			again: func(*world) { advance(absenceTime) },
+		},
+		"while the one that stays is not known to be there": {
+			refuse: func(w *world) {
+				w.open(7, 11, 4)
+				w.way.before = func(call, event string) error {
+					if call == "update" {
+						return lost(call, event)
+					}
+					return nil
+				}
+			},
+			// The write that was lost may still be on its way.
+			again: func(*world) { advance(leaseTime + pass.IntentGrace(leaseTime)) }, failed: 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				lower := w.doubled()
+				row.refuse(w)
+				if report := w.audit(4); report.Unlisted != 0 || report.Failed != row.failed || len(report.Relist) > 0 {
+					w.t.Errorf("reported as %+v", report)
+				}
+				if doubles := w.record(7).Doubles; len(w.live(4)) != 2 || len(doubles) != 1 || doubles[0].Generation != 0 {
+					w.t.Errorf("remembered as %+v", doubles)
+				}
+				w.way.before = nil
+				if row.again != nil {
+					row.again(w)
+				}
+				w.sync(7)
+				if e := w.live(4); len(e) != 1 || e[0].Id == lower {
+					w.t.Fatalf("%d events", len(e))
+				}
+				w.rest()
+				w.wantQuiet(4)
+				if doubles := w.record(7).Doubles; len(doubles) > 0 {
+					w.t.Errorf("still remembered: %+v", doubles)
+				}
+			}, webDeletionForbidsRevival)
+		})
+	}
+}
+
+// Rules 3.3 and 3.9: a lower generation that is not there any more when it is to be deleted
+// is forgotten: at once where Google shows it as deleted, and after a second look where it
+// only does not find it. One whose mark was taken off is somebody's, and stays.
+func TestALowerGenerationThatIsNotThereIsForgotten(t *testing.T) {
+	for name, row := range map[string]struct {
+		meanwhile func(w *world, lower string)
+		again     time.Duration
+		live      int
+	}{
+		"deleted":   {meanwhile: func(w *world, lower string) { w.must(w.google.DeleteEvent(w.calendar(4), lower)) }, live: 1},
+		"not found": {meanwhile: notFoundAnyMore, again: absenceTime, live: 2},
+		"somebody's": {meanwhile: func(w *world, lower string) {
+			w.must(w.google.EditEvent(w.calendar(4), lower, func(e *calendar.Event) { e.ExtendedProperties = nil }))
+		}, live: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				lower := w.doubled()
+				w.way.before = lost
+				w.audit(4)
+				w.way.before = nil
+				row.meanwhile(w, lower)
+				w.sync(7)
+				if doubles := w.record(7).Doubles; row.again > 0 && (len(doubles) != 1 || doubles[0].GoneSince.IsZero()) {
+					w.t.Fatalf("remembered as %+v", doubles)
+				}
+				advance(row.again)
+				w.sync(7)
+				if rec := w.record(7); len(rec.Doubles) > 0 || rec.Failure != nil || rec.Dirty != 0 {
+					w.t.Errorf("still remembered: %+v", rec)
+				}
+				if n := len(w.live(4)); n != row.live {
+					w.t.Errorf("%d events", n)
+				}
+			}, webDeletionForbidsRevival)
+		})
+	}
+}
+
+// notFoundAnyMore has Google deny an event, whatever is asked of it.
+func notFoundAnyMore(w *world, event string) {
+	w.google.Inject(fakegoogle.Fault{Method: "calendar.events.*", EventID: event, Status: http.StatusNotFound, Count: -1})
 }
 
 // Rule 2.7: a tombstone ends after 30 days.

@@ -20,6 +20,8 @@ type party struct {
 	// remember (adopt); mapped is false without either.
 	mapping store.Mapping
 	mapped  bool
+	// settled: the event is as it ought to be, or none of the party's is to be there.
+	settled bool
 	observation
 }
 
@@ -76,6 +78,9 @@ func (t *taskPass) gather(ctx context.Context) ([]party, error) {
 func gather(ctx context.Context, s Records, rules *calendarsync.Rules, reading calendarsync.TaskReading, rec store.TaskRecord, ids map[int64]bool) ([]party, error) {
 	for _, id := range rec.Mapped() {
 		ids[id] = true
+	}
+	for _, d := range rec.Doubles {
+		ids[d.Employee] = true
 	}
 	records, err := targets(ctx, s, rules, reading, ids)
 	if err != nil {

@@ -26,6 +26,7 @@ type taskPass struct {
 	Report
 	result    pass.Result
 	mappings  map[int64]*store.Mapping // to be recorded; nil: to be forgotten
+	doubles   []store.Double           // that remain; nil: as they were
 	concerned []int64
 	updated   string
 	activity  []store.ActivityRecord
@@ -33,7 +34,7 @@ type taskPass struct {
 
 func (t *taskPass) begin() {
 	t.Report, t.result, t.updated = Report{Unlisted: 1}, pass.Result{}, ""
-	t.mappings, t.concerned, t.activity = map[int64]*store.Mapping{}, nil, nil
+	t.mappings, t.doubles, t.concerned, t.activity = map[int64]*store.Mapping{}, nil, nil, nil
 }
 
 // acquiredAt is when the lease was acquired, by the database's clock.
@@ -76,12 +77,13 @@ func (t *taskPass) run(calls context.Context) {
 	if len(todo) > 0 {
 		t.act(calls, todo)
 	}
-	t.removeExtras(calls, parties)
+	// Whatever becomes of the doubles, which are none of the ERP's.
+	t.lookAgain(len(todo) > 0)
+	t.removeDoubles(calls, parties)
 	if reading.Invalid != nil {
 		// Recorded on its key and shown, while the other tasks go on.
 		t.fail(reading.Invalid)
 	}
-	t.lookAgain(len(todo) > 0)
 }
 
 // plan finds out what is to be done about the event of each party.
@@ -135,6 +137,8 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 	if j.relist {
 		t.Relist = append(t.Relist, p.id)
 	}
+	p.settled = j.action == calendarsync.Nothing && !j.relist &&
+		(p.actual.Presence == calendarsync.Live || j.decision.Verdict != calendarsync.Unknown || p.mapping.State == store.MappingTombstone)
 	switch {
 	case j.forget:
 		t.mappings[p.id], p.mapped = nil, false
@@ -183,6 +187,7 @@ func asksGuard(w write) bool {
 }
 
 func (t *taskPass) hold(ctx context.Context, w write) {
+	w.party.settled = true
 	m := w.asItIs
 	m.AbsentSince, m.AbsentFor = w.absentSince, w.absentFor
 	if m.HeldSince.IsZero() {
@@ -230,6 +235,6 @@ func (t *taskPass) settle(ctx context.Context) (released bool, err error) {
 		t.s.Log.WarnContext(ctx, "task not right yet", "task", t.id, "cause", t.order.Cause, "kind", failure.KindOf(err), "error", err.Error(), "again", t.result.RetryAt)
 	}
 	return t.s.Store.SettleTask(ctx, &t.lease, store.TaskOutcome{
-		Result: t.result.Recorded(), Mappings: t.mappings, Concerned: t.concerned, Updated: t.updated, Activity: t.activity,
+		Result: t.result.Recorded(), Mappings: t.mappings, Doubles: t.doubles, Concerned: t.concerned, Updated: t.updated, Activity: t.activity,
 	})
 }

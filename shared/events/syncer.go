@@ -193,7 +193,7 @@ type Report struct {
 	// Failed counts the tasks whose failure was recorded.
 	Failed int
 	// Unlisted counts the tasks for which the order's listing was not made use of:
-	// held by another, parked, not readable, or a further event was not removed.
+	// held by another, parked or not readable.
 	Unlisted int
 	// Busy are those of the unlisted that another held: they may soon be free.
 	Busy []calendarsync.TaskID

@@ -88,6 +88,16 @@ func (m *Mapping) Release() {
 // Open reports whether a write was announced and not confirmed.
 func (m Mapping) Open() bool { return m.State == MappingIntended || m.State == MappingDeleting }
 
+// Double is an own event beside the one of an employee's mapping, which only a list of the
+// calendar showed.
+type Double struct {
+	Employee   int64  `firestore:"employee" json:"employee"`
+	Epoch      string `firestore:"epoch" json:"epoch"`
+	Generation int    `firestore:"generation,omitempty" json:"generation,omitempty"`
+	// GoneSince is when Google first said that it does not exist (rule 3.9).
+	GoneSince time.Time `firestore:"gone_since,omitempty" json:"gone_since,omitzero"`
+}
+
 // TaskRecord is what is known of one task: its mappings by employee and its work.
 type TaskRecord struct {
 	ID int64 `firestore:"id" json:"id"`
@@ -95,6 +105,8 @@ type TaskRecord struct {
 	// the last reading), for queries by employee.
 	Employees []int64            `firestore:"employees,omitempty" json:"employees,omitempty"`
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
+	// Doubles are further own events that are still to be deleted (rule 3.3).
+	Doubles []Double `firestore:"doubles,omitempty" json:"doubles,omitempty"`
 	// Updated is the task's date.update at the last pass, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
 	// InsertedAt is when an event of the task was announced last where there was none, and
@@ -166,7 +178,7 @@ func (t *TaskRecord) holding() {
 // idle reports whether a task concerns nobody and is at rest, so that it need not be
 // remembered.
 func (t *TaskRecord) idle() bool {
-	return len(t.Mappings) == 0 && len(t.Employees) == 0 && t.Dirty == 0 && t.DueAt.IsZero() && t.Failure == nil
+	return len(t.Mappings) == 0 && len(t.Doubles) == 0 && len(t.Employees) == 0 && t.Dirty == 0 && t.DueAt.IsZero() && t.Failure == nil
 }
 
 // Intent announces one write to one event.
@@ -247,6 +259,8 @@ type TaskOutcome struct {
 	Result
 	// Mappings are the confirmed ones to record; nil values are forgotten.
 	Mappings map[int64]*Mapping
+	// Doubles are the further events that remain; nil leaves them as they were.
+	Doubles []Double
 	// Concerned are the employees of the reading; nil leaves the list as it was.
 	Concerned []int64
 	// Updated is the task's date.update as read; "" leaves it.
@@ -288,6 +302,9 @@ func (t *TaskRecord) confirm(o TaskOutcome) {
 			t.SetMapping(employee, *m)
 		}
 	}
+	if o.Doubles != nil {
+		t.Doubles = o.Doubles
+	}
 	concerned := o.Concerned
 	if concerned == nil {
 		concerned = t.Employees
@@ -315,6 +332,7 @@ func (s *Store) ForgetMapping(ctx context.Context, task, employee int64, alive s
 			return set, nil
 		}
 		rec.DropMapping(employee)
+		rec.Doubles = slices.DeleteFunc(slices.Clone(rec.Doubles), func(d Double) bool { return d.Employee == employee && d.Epoch != alive })
 		rec.Employees = slices.DeleteFunc(slices.Clone(rec.Employees), func(id int64) bool { return id == employee && alive == "" })
 		rec.concern(rec.Employees)
 		rec.holding()
