@@ -121,7 +121,7 @@ func (p *poll) learn(ctx context.Context) {
 		p.unknown = err
 		return
 	}
-	p.takeover, p.markLost = in.TakeoverAsked, in.Unreadable
+	p.takeover, p.markLost = in.TakeoverAsked, cmp.Or(in.Unreadable, in.UnreadableEvent)
 	p.now, p.unknown = p.Store.Now(ctx)
 }
 

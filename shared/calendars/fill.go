@@ -141,6 +141,9 @@ func (p *employeePass) list(ctx context.Context) (googlecalendar.Calendar, *even
 	if err == nil {
 		err = p.reconsiderEvent(ctx, all)
 	}
+	if err == nil {
+		err = p.awaitEventMarks(ctx, all)
+	}
 	if err != nil {
 		return head, nil, err
 	}

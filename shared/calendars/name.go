@@ -81,10 +81,10 @@ func (p *employeePass) differs(have googlecalendar.Calendar) (kinds []string, di
 
 // reconsiderMark takes back that the calendar's mark did not come back, where it does.
 func (p *employeePass) reconsiderMark(ctx context.Context, have googlecalendar.Calendar) error {
-	if !p.isNoted() || p.unreadable.Event != "" || !have.Marked {
+	if !p.concerns(p.unreadable) || !have.Marked {
 		return nil
 	}
-	return p.noteReadable(ctx)
+	return p.noteReadable(ctx, &p.unreadable)
 }
 
 // rewrite writes name, zone and mark of a calendar read before.

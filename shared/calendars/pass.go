@@ -29,9 +29,9 @@ type employeePass struct {
 	ahead    *readAhead // nil for nothing
 	writes   int        // numbers the activity of this lease
 	settings calendarsync.Settings
-	// unreadable is a mark that did not come back from Google, as was known when the pass
-	// began; nil for none.
-	unreadable *store.UnreadableMark
+	// unreadable is a calendar's mark that did not come back from Google, unreadableEvent an
+	// event's, as was known when the pass began; nil for none.
+	unreadable, unreadableEvent *store.UnreadableMark
 
 	presentPass
 
@@ -245,7 +245,7 @@ func (p *employeePass) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.unreadable = in.Unreadable
+	p.unreadable, p.unreadableEvent = in.Unreadable, in.UnreadableEvent
 	if in.Purge.Open() {
 		if _, err := p.Account.Account(p.calls(ctx)); err != nil {
 			return p.keptBack(err)

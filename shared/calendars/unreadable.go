@@ -29,7 +29,7 @@ func (p *employeePass) createAlone(ctx context.Context) (release func(), err err
 	if err == nil {
 		var in store.InstallationRecord
 		in, err = p.Store.Installation(p.calls(ctx))
-		p.unreadable = in.Unreadable
+		p.unreadable, p.unreadableEvent = in.Unreadable, in.UnreadableEvent
 	}
 	if err != nil {
 		release()
@@ -41,11 +41,7 @@ func (p *employeePass) createAlone(ctx context.Context) (release func(), err err
 // awaitReadable ends the pass while marks do not come back: what is made now would never
 // be found again.
 func (p *employeePass) awaitReadable(ctx context.Context) error {
-	u := p.unreadable
-	if !u.Stops(p.term.AcquiredAt()) {
-		return nil
-	}
-	if u.Event == "" {
+	if u := p.unreadable; u != nil {
 		whose, _, err := p.Store.Employee(ctx, u.Employee)
 		if err != nil {
 			return err
@@ -53,8 +49,13 @@ func (p *employeePass) awaitReadable(ctx context.Context) error {
 		if whose.Calendar == nil || whose.Calendar.ID != u.Calendar {
 			// Nobody would ever see its mark again: the calendar to be made shows whether
 			// they come back.
-			return p.noteReadable(ctx)
+			if err := p.noteReadable(ctx, &p.unreadable); err != nil {
+				return err
+			}
 		}
+	}
+	if now := p.term.AcquiredAt(); !p.unreadable.Stops(now) && !p.unreadableEvent.Stops(now) {
+		return nil
 	}
 	if reason := string(calendarsync.ReasonMarkUnreadable); p.rec().State != store.StatePending || p.rec().Reason != reason {
 		if err := p.save(ctx, func(r *store.EmployeeRecord) { r.State, r.Reason = store.StatePending, reason }); err != nil {
@@ -89,10 +90,10 @@ func (p *employeePass) noteUnreadable(ctx context.Context, calendar string) erro
 }
 
 // noteReadable takes back what was noted.
-func (p *employeePass) noteReadable(ctx context.Context) error {
-	u := *p.unreadable
+func (p *employeePass) noteReadable(ctx context.Context, noted **store.UnreadableMark) error {
+	u := **noted
 	p.Log.InfoContext(ctx, "nothing is known any more of a mark that cannot be read", "calendar", u.Calendar, "event", u.Event)
-	p.unreadable = nil
+	*noted = nil
 	return p.Store.NoteReadable(ctx, u)
 }
 
@@ -100,40 +101,70 @@ func (p *employeePass) noteReadable(ctx context.Context) error {
 // again would be for nothing. One calendar is written all the same, by each full run, to
 // see whether they do.
 func (p *employeePass) marksLost() bool {
-	u := p.unreadable
-	return u != nil && u.Event == "" && (p.created || u.Calendar != p.rec().Calendar.ID)
+	return p.unreadable != nil && (p.created || !p.concerns(p.unreadable))
 }
 
-// isNoted reports whether what was noted is of the employee's calendar, or of an event in it.
-func (p *employeePass) isNoted() bool {
-	return p.unreadable != nil && p.rec().Calendar != nil && p.unreadable.Calendar == p.rec().Calendar.ID
+// concerns reports whether what was noted is of the employee's calendar, or of an event in it.
+func (p *employeePass) concerns(u *store.UnreadableMark) bool {
+	return u != nil && p.rec().Calendar != nil && u.Calendar == p.rec().Calendar.ID
 }
 
 // reconsiderEvent takes back what was noted of an event that the list shows with its
 // mark, or not at all.
 func (p *employeePass) reconsiderEvent(ctx context.Context, all []googlecalendar.Event) error {
-	if !p.isNoted() || p.unreadable.Event == "" {
+	if !p.concerns(p.unreadableEvent) {
 		return nil
 	}
-	event := p.unreadable.Event
+	event := p.unreadableEvent.Event
 	if slices.ContainsFunc(all, func(e googlecalendar.Event) bool { return e.ID == event && !e.Marked }) {
 		return nil
 	}
-	return p.noteReadable(ctx)
+	return p.noteReadable(ctx, &p.unreadableEvent)
 }
+
+// awaitEventMarks ends the pass over a calendar that was never listed as it is, where the list
+// shows events that may be the product's and none of their marks: what is remembered of them
+// was lost with the database, and their ids alone do not tell of which generation they are.
+// Whatever was inserted then would be there twice once marks come back (rules 3.4 and 3.14).
+func (p *employeePass) awaitEventMarks(ctx context.Context, all []googlecalendar.Event) error {
+	c := p.rec().Calendar
+	if c.Listed || !marksMissing(all) {
+		return nil
+	}
+	if !p.unreadableEvent.Stops(p.term.AcquiredAt()) && !p.concerns(p.unreadableEvent) {
+		event := all[slices.IndexFunc(all, mayBeOurs)].ID
+		p.Log.ErrorContext(ctx, "Google does not give events' marks back: nothing is created until it does", "employee", p.id, "calendar", c.ID, "event", event)
+		if err := p.Store.NoteUnreadable(ctx, store.UnreadableMark{Employee: int64(p.id), Calendar: c.ID, Event: event}); err != nil {
+			return err
+		}
+	}
+	return p.later(p.term.AcquiredAt().Add(unreadableAgain))
+}
+
+// marksMissing reports whether a list shows what may be the product's events, and no mark.
+func marksMissing(all []googlecalendar.Event) bool {
+	marked := slices.ContainsFunc(all, func(e googlecalendar.Event) bool { return e.Marked })
+	return !marked && slices.ContainsFunc(all, mayBeOurs)
+}
+
+// mayBeOurs reports whether an event may be the product's, although it shows no mark.
+func mayBeOurs(e googlecalendar.Event) bool { return e.Bare && calendarsync.LooksOwn(e.ID) }
 
 // marksDoubtful reports whether a retiring calendar, or an event in it, may carry a mark that
 // Google does not give back: given up for lacking it, it would stay for ever (rule 3.14).
 func (p *employeePass) marksDoubtful(ctx context.Context, found inspection, c store.CalendarRecord, all []googlecalendar.Event) (bool, error) {
-	lost := p.unreadable != nil && p.unreadable.Event == ""
+	lost := p.unreadable != nil
 	switch {
 	case lost && found.marked && !found.others:
-		return false, p.noteReadable(ctx)
+		return false, p.noteReadable(ctx, &p.unreadable)
 	case !found.marked && (lost || c.MarkLost):
 		p.Again(p.term.AcquiredAt().Add(unreadableAgain))
 		return true, nil
 	case !found.others:
 		return false, nil
+	case marksMissing(all):
+		p.Again(p.term.AcquiredAt().Add(unreadableAgain))
+		return true, nil
 	}
 	recs, err := p.Store.TasksOf(ctx, int64(p.id))
 	if err != nil {

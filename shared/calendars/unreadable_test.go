@@ -1,6 +1,8 @@
 package calendars_test
 
 import (
+	"cmp"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +20,7 @@ func (b *bench) unreadable() *store.UnreadableMark {
 	b.t.Helper()
 	in, err := b.store.Installation(b.t.Context())
 	must(b.t, err)
-	return in.Unreadable
+	return cmp.Or(in.Unreadable, in.UnreadableEvent)
 }
 
 // made are all calendars that were ever made.
@@ -193,6 +195,55 @@ func TestAnEventsMarkThatDoesNotComeBackStopsInserts(t *testing.T) {
 	b.wantQuiet(ids...)
 }
 
+// Rules 3.4 and 3.14: after a lost database the list of a calendar tells which events are there
+// only by their marks. While it shows none, nothing is inserted: the event may live under
+// another generation than the first.
+func TestATakenOverCalendarWaitsForItsEventsMarks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena", "Petro")
+	task, closed := b.addTask(b.hour(9), ids...), b.addTask(b.hour(10), ids...)
+	i.task(task)
+	i.task(closed)
+	must(t, b.google.DeleteEvent(b.calendar(ids[0]), b.mapping(task, ids[0]).EventID))
+	// It refuses to live again only once, so that it would later.
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.events.update", Status: http.StatusForbidden, Reason: "forbidden", Count: 1})
+	i.employee(queue.CauseReconcile, ids[0])
+	i.rest()
+	if m := b.mapping(task, ids[0]); m.Generation != 1 {
+		t.Fatalf("generation %d", m.Generation)
+	}
+	before := b.google.Events(b.calendar(ids[0]))
+
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = true })
+	i = b.takenOver()
+	must(t, b.erp.SetTaskState(closed, stateClosed))
+	for range 3 {
+		i.employee(queue.CauseReconcile, ids...)
+		i.task(task)
+		i.due()
+		b.clock.advance(4 * time.Hour)
+	}
+	if after := b.google.Events(b.calendar(ids[0])); len(after) != len(before) {
+		t.Fatalf("%d events were made", len(after))
+	}
+	b.want(ids[0], b.hour(9), b.hour(10))
+	b.want(ids[1], b.hour(9), b.hour(10))
+	if u := b.unreadable(); u == nil || u.Event == "" {
+		t.Errorf("noted %+v", u)
+	}
+
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = false })
+	i.fullRun()
+	i.rest()
+	b.want(ids[0], b.hour(9))
+	b.want(ids[1], b.hour(9))
+	if after := b.google.Events(b.calendar(ids[0])); len(after) != len(before) || b.unreadable() != nil {
+		t.Errorf("%d events were made, noted %+v", len(after), b.unreadable())
+	}
+	b.wantQuiet(ids...)
+}
+
 // inserted are the ids of the events that were inserted.
 func (b *bench) inserted() []string {
 	var out []string
@@ -209,7 +260,7 @@ func (b *bench) inserted() []string {
 func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]fakegoogle.Ways{
-		"of calendars": {Descriptions: descriptionsLost}, "of events": {PropertiesLost: true},
+		"of calendars": {Descriptions: descriptionsLost}, "of events": {PropertiesLost: true}, "of events, without a database": {PropertiesLost: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -220,6 +271,11 @@ func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
 			i.employee(queue.CauseReconcile, who)
 			if b.calendar(who) == "" {
 				t.Fatal("no calendar")
+			}
+			if name == "of events, without a database" {
+				i = b.takenOver()
+				_, err := i.calendars.Tenant(t.Context())
+				must(t, err)
 			}
 			startPurge(b)
 			for range 3 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"time"
 )
@@ -66,6 +67,13 @@ func EventID(tenant string, task TaskID, employee EmployeeID, generation int) st
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%d", tenant, task, employee, generation))
 	return "e" + hex.EncodeToString(sum[:])[:40]
 }
+
+// eventID is what the ids of the product's events look like.
+var eventID = regexp.MustCompile(`^e[0-9a-f]{40}$`)
+
+// LooksOwn reports whether an id is one that the product may have given: all that tells its
+// events while Google gives no marks back (rule 3.14).
+func LooksOwn(id string) bool { return eventID.MatchString(id) }
 
 // Mark identifies an event as the product's, in its private extended properties.
 type Mark struct {

@@ -85,7 +85,7 @@ func (t *taskPass) needInstallation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.basis.unreadable, t.basis.read = in.Unreadable, true
+	t.basis.unreadable, t.basis.read = in.UnreadableEvent, true
 	return nil
 }
 
@@ -223,8 +223,8 @@ func (t *taskPass) place(ctx context.Context, w *write) written {
 func (t *taskPass) readPlace(ctx context.Context, w *write, a *placement) {
 	a.event, a.err = t.s.Google.Event(ctx, w.party.record.Calendar.ID, w.intent.EventID)
 	gone := failure.Is(a.err, failure.Gone)
-	if a.err == nil && !t.marked(a.event, w.party) {
-		a.err = t.needInstallation(ctx)
+	if a.err == nil && !a.event.Cancelled && !t.marked(a.event, w.party) {
+		a.err = t.judgeUnmarked(ctx, a.event, w.party)
 	}
 	switch {
 	case gone && w.taken && t.isDeleted(w):
@@ -266,7 +266,7 @@ func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
 	if a.err = t.needInstallation(ctx); a.err != nil {
 		return
 	}
-	if t.basis.unreadable.StopsEvents(t.acquiredAt()) {
+	if t.basis.unreadable.Stops(t.acquiredAt()) {
 		a.err = failure.New(failure.Transient, "insert event "+w.intent.EventID, "Google does not give marks back: nothing is inserted until it does")
 		return
 	}
@@ -281,49 +281,14 @@ func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
 	}
 }
 
-// checkMark looks for the mark in the answer to an insert, and, where it is not, in the
-// event itself, once. What would be inserted without one would be nobody's, and inserted
-// again under one generation after another (rule 3.14).
-func (t *taskPass) checkMark(ctx context.Context, w *write, a *placement, mark calendarsync.Mark) {
-	calendar := w.party.record.Calendar.ID
-	if a.event.Mark != mark {
-		if have, err := t.s.Google.Event(ctx, calendar, w.intent.EventID); err == nil && have.Mark == mark {
-			a.event = have
-		}
-	}
-	before := t.basis.unreadable
-	var err error
-	switch {
-	case a.event.Mark != mark:
-		u := store.UnreadableMark{Since: t.acquiredAt(), Employee: w.party.id, Calendar: calendar, Event: w.intent.EventID}
-		t.s.Log.ErrorContext(ctx, "Google does not give an event's mark back: nothing is created until it does", "task", t.id, "employee", u.Employee, "event", u.Event)
-		t.basis.unreadable, err = &u, t.s.Store.NoteUnreadable(ctx, u)
-	case before != nil && before.Event != "":
-		t.basis.unreadable, err = nil, t.s.Store.NoteReadable(ctx, *before)
-	}
-	if err != nil {
-		t.fail(err)
-	}
-}
-
-// marked reports whether an event has the mark of a party's event.
-func (t *taskPass) marked(e googlecalendar.Event, p *party) bool {
-	return e.Ours(t.basis.tenant, t.id, calendarsync.EmployeeID(p.id))
-}
-
-// ours reports whether what Google has under the id of a party's event is that event:
-// while marks do not come back, the id that is remembered is enough. An event that has not
-// its mark needs the installation.
-func (t *taskPass) ours(e googlecalendar.Event, p *party) bool {
-	return t.marked(e, p) ||
-		t.basis.unreadable != nil && t.basis.unreadable.Event != "" && !e.Marked && p.mapping.State == store.MappingLive && p.mapping.EventID == e.ID
-}
-
 func (t *taskPass) update(ctx context.Context, w *write, a *placement) {
 	t.Writes++
 	a.event, a.err = t.s.Google.UpdateEvent(ctx, w.party.record.Calendar.ID, t.draft(w, a.event))
 	was, kind := a.under, failure.KindOf(a.err)
 	a.under = settled
+	if a.err == nil {
+		t.s.witnesses.add(w.party.record.Calendar.ID, a.event)
+	}
 	switch {
 	case was == cancelled && (kind == failure.Forbidden || kind == failure.Gone):
 		// Deleted in the web UI, an event may refuse to live again (shared/googlecalendar/README.md).
@@ -348,6 +313,7 @@ func (t *taskPass) nextGeneration(ctx context.Context, w *write, a *placement) {
 	// lost, that id too was written to.
 	t.activity = append(t.activity, pass.Outcome(w.activity, a.err))
 	w.taken, w.intent.GoneSince = false, time.Time{}
+	w.intent.Sequence, w.intent.ETag, w.intent.Sent, w.intent.Returned = 0, "", "", "" // of the id before
 	w.intent.Generation++
 	w.intent.EventID = calendarsync.EventID(t.basis.tenant, t.id, calendarsync.EmployeeID(w.party.id), w.intent.Generation)
 	w.activity.ID = fmt.Sprintf("%s-%d-%d-g%d", t.lease.Token, w.party.id, t.lease.Pass, w.intent.Generation)
@@ -406,7 +372,13 @@ func (t *taskPass) deleteOwn(ctx context.Context, p *party, event, etag string) 
 		return false, err
 	case ev.Cancelled:
 		return true, nil
-	case !t.marked(ev, p):
+	}
+	if !t.marked(ev, p) {
+		if err := t.judgeUnmarked(ctx, ev, p); err != nil {
+			return false, err
+		}
+	}
+	if !t.ours(ev, p) {
 		// Somebody took the mark away: the event is theirs now and stays.
 		t.s.Log.WarnContext(ctx, "event left alone, its mark is not ours", "task", t.id, "employee", p.id, "event", ev.ID)
 		return true, nil

@@ -588,6 +588,7 @@ func TestClearRemembersTheHighestGeneration(t *testing.T) {
 func TestADeletionLeavesWhatLostItsMark(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
+		w.witness()
 		id := w.live(4)[0].Id
 		w.must(w.google.EditEvent(w.calendar(4), id, func(e *calendar.Event) { e.ExtendedProperties = nil }))
 		w.closed(7, 9, 4)

@@ -252,8 +252,8 @@ func TestATombstoneEnds(t *testing.T) {
 	})
 }
 
-// Rule 3.2: an event whose mark somebody took away is nobody's any more: it stays, and
-// the task gets another.
+// Rule 3.2: an event whose mark somebody took away, while that of another is seen, is nobody's
+// any more: it stays, and the task gets another.
 func TestAnEventWithoutItsMarkIsNotTouched(t *testing.T) {
 	for name, row := range map[string]struct {
 		do   func(w *world)
@@ -266,6 +266,7 @@ func TestAnEventWithoutItsMarkIsNotTouched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(w *world) {
 				w.withEvent()
+				w.witness()
 				stripped := w.live(4)[0].Id
 				w.must(w.google.EditEvent(w.calendar(4), stripped, func(e *calendar.Event) { e.ExtendedProperties, e.Summary = nil, "Mine" }))
 				row.do(w)

@@ -219,10 +219,13 @@ func (t *taskPass) ask(ctx context.Context, p *party) error {
 	if err != nil && !failure.Is(err, failure.Gone) {
 		return err
 	}
-	if err == nil && !t.marked(ev, p) {
-		if err := t.needInstallation(ctx); err != nil {
+	if err == nil && !ev.Cancelled && !t.marked(ev, p) {
+		if err := t.judgeUnmarked(ctx, ev, p); err != nil {
 			return err
 		}
+	}
+	if err == nil {
+		t.s.witnesses.add(p.record.Calendar.ID, ev)
 	}
 	p.asked = true
 	p.sequence, p.etag = ev.Sequence, ev.ETag

@@ -131,11 +131,16 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 	if j.failure != nil {
 		t.fail(j.failure)
 	}
-	if !j.again.IsZero() {
-		t.result.Again(j.again)
-	}
-	if j.relist {
+	switch {
+	case j.relist && t.basis.unreadable.Stops(t.acquiredAt()):
+		t.result.Again(t.acquiredAt().Add(unreadableAgain)) // a list would show nothing (rule 3.14)
+	case j.relist:
 		t.Relist = append(t.Relist, p.id)
+		fallthrough
+	default:
+		if !j.again.IsZero() {
+			t.result.Again(j.again)
+		}
 	}
 	p.settled = j.action == calendarsync.Nothing && !j.relist &&
 		(p.actual.Presence == calendarsync.Live || j.decision.Verdict != calendarsync.Unknown || p.mapping.State == store.MappingTombstone)

@@ -70,6 +70,7 @@ type Google interface {
 	UpdateEvent(ctx context.Context, calendarID string, d googlecalendar.Draft) (googlecalendar.Event, error)
 	DeleteEvent(ctx context.Context, calendarID, eventID, etag string) error
 	Event(ctx context.Context, calendarID, eventID string) (googlecalendar.Event, error)
+	Events(ctx context.Context, calendarID string) (googlecalendar.Calendar, []googlecalendar.Event, error)
 }
 
 // Slots reserves, while a write is announced, the slot of its call.
@@ -124,6 +125,8 @@ type Syncer struct {
 	pause *pass.Pause // of all writes
 	// tenant is the installation's as it was read last; nil before there was one.
 	tenant atomic.Pointer[string]
+	// witnesses are events whose marks this process has seen (rule 3.14).
+	witnesses witnesses
 }
 
 // New makes a Syncer.
@@ -328,7 +331,7 @@ type basis struct {
 	at     time.Time
 	rules  *calendarsync.Rules
 	tenant string
-	// unreadable is a mark that Google did not give back; nil for none. Neither it nor the
+	// unreadable is an event's mark that Google did not give back; nil for none. Neither it nor the
 	// tenant was read unless read says so: then the tenant is proven (provenTenant).
 	unreadable *store.UnreadableMark
 	read       bool
@@ -350,7 +353,7 @@ func (s *Syncer) read(ctx context.Context, held []*taskPass) (basis, error) {
 	}
 	b, err := s.readERP(ctx, held)
 	err = cmp.Or(err, beside.Wait())
-	b.employees, b.tenant, b.unreadable, b.read = employees, in.Tenant, in.Unreadable, unproven
+	b.employees, b.tenant, b.unreadable, b.read = employees, in.Tenant, in.UnreadableEvent, unproven
 	return b, err
 }
 

@@ -24,6 +24,8 @@ type Event struct {
 	Mark   calendarsync.Mark
 	Marked bool
 	Owned  bool
+	// Bare: it shows no private property at all, as all do while Google gives none back.
+	Bare bool
 }
 
 // Draft is an event to be written.
@@ -194,7 +196,8 @@ func eventOf(e *calendar.Event) Event {
 	if e.Status != "confirmed" && e.Status != "cancelled" && e.Status != "" {
 		out.Fields.Transparency += "/" + e.Status
 	}
-	if e.ExtendedProperties != nil {
+	out.Bare = e.ExtendedProperties == nil || len(e.ExtendedProperties.Private) == 0
+	if !out.Bare {
 		out.Mark, out.Marked = calendarsync.ReadMark(e.ExtendedProperties.Private)
 		out.Owned = out.Marked && out.Mark.Owns(e.Id)
 	}

@@ -174,7 +174,7 @@ func batchStopped() simulation.Defect {
 func marksOverlooked() simulation.Defect {
 	return tampering(func(_ store.Ref, doc any) {
 		if in, ok := doc.(*store.InstallationRecord); ok {
-			in.Unreadable = nil
+			in.Unreadable, in.UnreadableEvent = nil, nil
 		}
 	}, nil)
 }

@@ -103,8 +103,7 @@ func setupOf(d dice, rows []string) setup {
 	}
 	// That marks come back again is seen by a full run (rule 3.14).
 	s.Google.Ways.Descriptions.Lost = s.Google.Ways.Descriptions.Lost && !s.Unaided
-	// An answer lost besides gives a task two events, which only their marks could tell.
-	s.Google.Ways.PropertiesLost = false
+	s.Google.Ways.PropertiesLost = s.Google.Ways.PropertiesLost && !s.Unaided
 	s.ERP = drawERP(d, rows)
 	if s.Unaided && s.ERP.ExecutorsUndated {
 		s.ERP.Events = fakeerp.EventsAll // no poll finds what no event told (E7 and E8 together)

@@ -23,8 +23,10 @@ type InstallationRecord struct {
 	// GoogleZones are the names by which Google takes zones that it does not take by
 	// their own (rule 2.9).
 	GoogleZones map[string]string `firestore:"google_zones,omitempty" json:"google_zones,omitempty"`
-	// Unreadable is a mark that Google did not give back, nil for none.
-	Unreadable *UnreadableMark `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
+	// Unreadable is a calendar's mark that Google did not give back, UnreadableEvent an
+	// event's; nil for none.
+	Unreadable      *UnreadableMark `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
+	UnreadableEvent *UnreadableMark `firestore:"unreadable_event,omitempty" json:"unreadable_event,omitempty"`
 }
 
 func installationRef() Ref { return Ref{Installation, "current"} }
@@ -75,7 +77,7 @@ func (s *Store) SetGoogleZone(ctx context.Context, zone, name string) error {
 }
 
 // UnreadableMark names a thing whose mark did not come back from Google. While there is
-// one, no calendar is made, nor, where it is an event, an event (rule 3.14).
+// one, no calendar is made, nor, where it is an event, an event (rule 3.14). nil is none.
 type UnreadableMark struct {
 	Since    time.Time `firestore:"since" json:"since"`
 	Employee int64     `firestore:"employee" json:"employee"`
@@ -93,20 +95,24 @@ func (u *UnreadableMark) Stops(now time.Time) bool {
 	return u != nil && (u.Event == "" || now.Before(u.Since.Add(unreadableEventFor)))
 }
 
-// StopsEvents reports whether no event may be inserted at a time.
-func (u *UnreadableMark) StopsEvents(now time.Time) bool {
-	return u != nil && u.Event != "" && u.Stops(now)
+// unreadable is what is noted of calendars, or of events.
+func (in *InstallationRecord) unreadable(u UnreadableMark) **UnreadableMark {
+	if u.Event == "" {
+		return &in.Unreadable
+	}
+	return &in.UnreadableEvent
 }
 
 // NoteUnreadable notes that the mark of a calendar or event did not come back. What was
-// noted before stays, unless it stops nothing any more.
+// noted before of another calendar or event stays, unless it stops nothing any more.
 func (s *Store) NoteUnreadable(ctx context.Context, u UnreadableMark) error {
 	return change(ctx, s, "note that a mark cannot be read", installationRef(), func(in *InstallationRecord, _ bool, now time.Time) effect {
-		if in.Unreadable.Stops(now) {
+		noted := in.unreadable(u)
+		if (*noted).Stops(now) {
 			return nothing
 		}
 		u.Since = now
-		in.Unreadable = &u
+		*noted = &u
 		return set
 	})
 }
@@ -115,10 +121,11 @@ func (s *Store) NoteUnreadable(ctx context.Context, u UnreadableMark) error {
 // or it is not there any more.
 func (s *Store) NoteReadable(ctx context.Context, u UnreadableMark) error {
 	return change(ctx, s, "note that a mark can be read", installationRef(), func(in *InstallationRecord, _ bool, _ time.Time) effect {
-		if in.Unreadable == nil || in.Unreadable.Calendar != u.Calendar || in.Unreadable.Event != u.Event {
+		noted := in.unreadable(u)
+		if *noted == nil || (*noted).Calendar != u.Calendar || (*noted).Event != u.Event {
 			return nothing
 		}
-		in.Unreadable = nil
+		*noted = nil
 		return set
 	})
 }

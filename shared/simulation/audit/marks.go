@@ -19,9 +19,10 @@ const (
 type lostMarks struct {
 	lost bool
 	// told is when the answer to an insert showed that to an instance which lived on; zero
-	// while none has. in are the calendars that such answers were about.
+	// while none has. in are the calendars that such answers were about, of the events.
 	told time.Time
 	in   []string
+	of   []*trackedEvent
 }
 
 // triedAgain is when an event is inserted once more although marks do not come back; a
@@ -42,10 +43,13 @@ func (a *Auditor) MarksLost(calendars, events bool) {
 func (a *Auditor) forgetLost(since time.Time) {
 	for _, l := range a.lostMarks {
 		if !l.told.Before(since) {
-			l.told, l.in = time.Time{}, nil
+			l.tried()
 		}
 	}
 }
+
+// tried: one more is made, to see whether its mark comes back.
+func (l *lostMarks) tried() { l.told, l.in, l.of = time.Time{}, nil, nil }
 
 // noteLost notes an answer in which a mark was missing.
 func (a *Auditor) noteLost(r fakegoogle.Request) {
@@ -57,6 +61,9 @@ func (a *Auditor) noteLost(r fakegoogle.Request) {
 		l.told = a.w.Now()
 	}
 	l.in = append(l.in, r.CalendarID)
+	if c := a.cals[r.CalendarID]; r.Method == madeEvent && c.events[r.EventID] != nil {
+		l.of = append(l.of, c.events[r.EventID])
+	}
 }
 
 // checkLost reports something that is made although its mark would not come back: so long
@@ -68,8 +75,9 @@ func (a *Auditor) checkLost(method string, v Violation) {
 		if !l.lost || l.told.IsZero() || a.within(l.told, passAge) || lostIn == madeCalendar && method == madeEvent {
 			continue
 		}
-		if lostIn == madeEvent && !a.within(l.told, triedAgain) || slices.ContainsFunc(l.in, func(id string) bool { return a.maySettleLost(a.cals[id], l.told) }) {
-			l.told, l.in = time.Time{}, nil // it tries once more
+		if lostIn == madeEvent && !a.within(l.told, triedAgain) || slices.ContainsFunc(l.in, func(id string) bool { return a.maySettleLost(a.cals[id], l.told) }) ||
+			slices.ContainsFunc(l.of, func(e *trackedEvent) bool { return !e.live }) {
+			l.tried()
 			continue
 		}
 		v.Rule = RuleMark

@@ -196,39 +196,39 @@ func zoneNames(r *rig) {
 }
 
 func unreadableMark(r *rig) {
-	noted := func(what string, want *store.UnreadableMark, calendars, events bool) {
+	noted := func(what string, calendar, event *store.UnreadableMark, calendars, events bool) {
 		r.Helper()
 		in, err := r.s.Installation(r.ctx)
 		r.must(err)
-		equal(r, what, in.Unreadable, want)
-		equal(r, what+": calendars", in.Unreadable.Stops(r.b.now()), calendars)
-		equal(r, what+": events", in.Unreadable.StopsEvents(r.b.now()), events)
+		equal(r, what+": of a calendar", in.Unreadable, calendar)
+		equal(r, what+": of an event", in.UnreadableEvent, event)
+		equal(r, what+": calendars are stopped", in.Unreadable.Stops(r.b.now()), calendars)
+		equal(r, what+": events are stopped", in.UnreadableEvent.Stops(r.b.now()), events)
 	}
-	one := store.UnreadableMark{Employee: 7, Calendar: "c7"}
-	event := store.UnreadableMark{Employee: 8, Calendar: "c8", Event: "e"}
-	noted("nothing", nil, false, false)
+	one, other := store.UnreadableMark{Employee: 7, Calendar: "c7"}, store.UnreadableMark{Employee: 9, Calendar: "c9"}
+	event, later := store.UnreadableMark{Employee: 8, Calendar: "c8", Event: "e"}, store.UnreadableMark{Employee: 8, Calendar: "c8", Event: "e2"}
+	noted("nothing", nil, nil, false, false)
 	r.unchanged("what was never noted", func() { r.must(r.s.NoteReadable(r.ctx, one)) })
 	r.must(r.s.NoteUnreadable(r.ctx, one))
-	want := one
-	want.Since = r.b.now()
-	noted("a calendar's", &want, true, false)
+	one.Since = r.b.now()
+	noted("a calendar's", &one, nil, true, false)
 	r.b.advance(48 * time.Hour)
 	r.unchanged("another, and the end of another", func() {
-		r.must(r.s.NoteUnreadable(r.ctx, event))
-		r.must(r.s.NoteReadable(r.ctx, event))
+		r.must(r.s.NoteUnreadable(r.ctx, other))
+		r.must(r.s.NoteReadable(r.ctx, other))
 	})
-	noted("the first stays", &want, true, false)
-	r.must(r.s.NoteReadable(r.ctx, one))
-	noted("readable", nil, false, false)
+	noted("the first stays", &one, nil, true, false)
 
 	r.must(r.s.NoteUnreadable(r.ctx, event))
-	want = event
-	want.Since = r.b.now()
-	noted("an event's", &want, true, true)
+	event.Since = r.b.now()
+	noted("an event's beside it", &one, &event, true, true)
+	r.must(r.s.NoteReadable(r.ctx, one))
+	noted("the calendar's is readable", nil, &event, false, true)
 	r.b.advance(24 * time.Hour)
-	noted("an event's, a day later", &want, false, false)
-	r.must(r.s.NoteUnreadable(r.ctx, one))
-	want = one
-	want.Since = r.b.now()
-	noted("another in its place", &want, true, false)
+	noted("an event's, a day later", nil, &event, false, false)
+	r.must(r.s.NoteUnreadable(r.ctx, later))
+	later.Since = r.b.now()
+	noted("another in its place", nil, &later, false, true)
+	r.must(r.s.NoteReadable(r.ctx, later))
+	noted("readable", nil, nil, false, false)
 }
