@@ -11,6 +11,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/config"
 	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // FromEnvironment makes the handler with the real dependencies.
@@ -38,6 +39,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	erp.RememberRoles(unchangedRoles{state})
 	return New(Config{
 		OAuthURL: env.OAuthURL, ConsoleURL: env.ConsoleURL, AdminEmails: env.Emails, AlertEmails: env.Mailed, RequestsPerMinute: env.RequestsPerMinute,
 		CalendarsPerHour: env.CalendarsPerHour, CalendarsPerDay: min(env.CalendarsPerDay, env.SharesPerDay), IntegrationAccount: env.IntegrationAccount, ERPURL: env.ERP.URL, ERPKeyInQuery: env.ERP.KeyInQuery,
@@ -47,7 +49,18 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 		ERP: erp, Examined: func(inForm bool) (checkup.ERP, error) {
 			cfg := env.ERP
 			cfg.KeyInQuery = cfg.KeyInQuery && !inForm
-			return cloud.ERP(cfg, nil, time.Now)
+			examined, err := cloud.ERP(cfg, nil, time.Now)
+			if err != nil {
+				return nil, err
+			}
+			examined.RememberRoles(unchangedRoles{state})
+			return examined, nil
 		}, Publisher: publisher, Now: time.Now, Log: logging.From(ctx),
 	})
 }
+
+// unchangedRoles lets the console understand the ERP's roles: looking at a page must change
+// nothing, and Poll learns how they are spelled within minutes.
+type unchangedRoles struct{ *store.Store }
+
+func (unchangedRoles) SaveKnownRoles(context.Context, store.KnownRoles) error { return nil }

@@ -32,6 +32,7 @@ func FromEnvironment(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	erp.RememberRoles(state)
 	return New(Config{TaskTopic: env.Task, EmployeeTopic: env.Topics.Employee}, Deps{
 		ERP: erp, Settings: settings.NewSource(state, env.DefaultSettings.JSON, env.URL, time.Now),
 		Store: state, Publisher: publisher, Log: logging.From(ctx),

@@ -91,7 +91,10 @@ type Rules struct {
 	// rolesKnown is false while a shown role is gone from the catalogue: then a
 	// state's role proves nothing.
 	rolesKnown bool
-	shown      map[RoleID]bool
+	// respelled is why nothing is known of other roles than the shown ones: these are
+	// numbers, and the catalogue has texts only, or the other way round.
+	respelled error
+	shown     map[RoleID]bool
 }
 
 // NewRules prepares settings; a fault is of kind misconfigured and names the field.
@@ -112,6 +115,10 @@ func NewRules(s Settings, c Catalogue, names map[EmployeeID]string) (*Rules, err
 		r.shown[role] = true
 		if len(c.StatesWithRoles([]RoleID{role})) == 0 {
 			r.rolesKnown = false
+			if !c.spellsSo(role) && len(c.States) > 0 {
+				r.respelled = failure.New(failure.SourceInvalid, "read the catalogue of states",
+					"its roles are spelled otherwise than those of shown_roles, and nobody knows which are the same")
+			}
 		}
 	}
 	return r, nil
@@ -203,6 +210,9 @@ func (r *Rules) decideState(t Task) (Decision, bool) {
 		return Decision{}, false
 	case r.Catalogue.StatesUnread != nil:
 		return Decision{Verdict: Unknown, Reason: ReasonState, Err: r.Catalogue.StatesUnread}, true
+	case r.respelled != nil:
+		// Rule 4.16: another spelling is no other role.
+		return Decision{Verdict: Unknown, Reason: ReasonCatalogue, Err: r.respelled}, true
 	case !r.rolesKnown:
 		return Decision{Verdict: Absent, Reason: ReasonCatalogue}, true
 	default:

@@ -168,6 +168,48 @@ func TestATaskInAStateThatCannotBeReadStays(t *testing.T) {
 	}
 }
 
+// Rule 4.16: where the catalogue spells all roles otherwise than the settings do, no state is known
+// not to be shown; where it spells any of them so, a shown role that is gone is an absence (rule 4.1).
+func TestRolesSpelledOtherwiseAreNoEvidence(t *testing.T) {
+	text := func(r RoleID) RoleID { return FirstTextRole + r }
+	for _, row := range []struct {
+		name            string
+		shown, has      func(RoleID) RoleID
+		numberOf        StateID // spelled by number all the same
+		verdict, anyway Verdict
+	}{
+		{"texts, shown are numbers", nil, text, 0, Unknown, Unknown},
+		{"numbers, shown are texts", text, nil, 0, Unknown, Unknown},
+		{"texts, shown are texts", text, text, 0, Remove, Keep},
+		{"texts and a number, shown are numbers", nil, text, stateDone, Absent, Absent},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s, c := settings(), catalogue()
+			for i, r := range s.ShownRoles {
+				if row.shown != nil {
+					s.ShownRoles[i] = row.shown(r)
+				}
+			}
+			for id, state := range c.States {
+				if row.has != nil && id != row.numberOf {
+					state.Role = row.has(state.Role)
+					c.States[id] = state
+				}
+			}
+			rules, err := NewRules(s, c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for state, want := range map[StateID]Verdict{stateDone: row.verdict, stateNew: row.anyway} {
+				d := rules.Decide(read(task(func(x *Task) { x.State = Say(state) })), recipient(), false)
+				if d.Verdict != want || (d.Err != nil) != (want == Unknown) {
+					t.Errorf("state %d: verdict %v for %q (%v), want %v", state, d.Verdict, d.Reason, d.Err, want)
+				}
+			}
+		})
+	}
+}
+
 // Rule 4.15: states of an earlier reading show tasks and are no evidence against any; where types
 // or divisions are not known at all, only what needs them is unknown.
 func TestWhatNeedsAnUnreadableCatalogueIsUnknown(t *testing.T) {

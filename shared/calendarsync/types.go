@@ -21,8 +21,15 @@ type DivisionID int64
 // StateID is the ERP's number of a task state; it differs between installations.
 type StateID int64
 
-// RoleID is the ERP's number of a system role.
+// RoleID is the ERP's number of a system role, or one of its own for a role that the ERP has
+// only ever named by a text.
 type RoleID int64
+
+// FirstTextRole is the least number of a role that is known by text only.
+const FirstTextRole RoleID = 1 << 48
+
+// IsText reports whether a role was first met as a text.
+func (r RoleID) IsText() bool { return r >= FirstTextRole }
 
 // TypeID is the ERP's number of a task type.
 type TypeID int64
@@ -221,6 +228,16 @@ func (c Catalogue) Knows(id StateID) bool {
 	_, sound := c.States[id]
 	_, odd := c.OddStates[id]
 	return sound || odd
+}
+
+// spellsSo reports whether any state has a role spelled as one is, by number or by text.
+func (c Catalogue) spellsSo(role RoleID) bool {
+	for _, s := range c.States {
+		if s.Role.IsText() == role.IsText() {
+			return true
+		}
+	}
+	return false
 }
 
 // StatesWithRoles lists, in ascending order, the ids of the states whose system

@@ -634,7 +634,11 @@ func (w *world) tryAgain(key string) error {
 }
 
 // inForce tells the auditor of settings from now on.
-func (w *world) inForce(s calendarsync.Settings) { w.auditor.Settings(s) }
+// inForce tells the auditor of settings. It knows roles by their numbers.
+func (w *world) inForce(s calendarsync.Settings) {
+	s.ShownRoles = byNumber(s.ShownRoles)
+	w.auditor.Settings(s)
+}
 
 // startAuditor has an auditor listen from now on.
 func (w *world) startAuditor() error {

@@ -40,6 +40,8 @@ func (w *world) apply(s Step) error {
 	switch s.Kind {
 	case ERPBadRecord:
 		return w.spoil(s)
+	case ERPRespelled:
+		return w.respellRoles()
 	case GoogleMarks:
 		return w.giveMarksBack()
 	case ERPCommitsLater:
@@ -263,10 +265,7 @@ func (w *world) change(c *calendarsync.Settings, s Step) {
 	case 4, 5:
 		c.IncludeDepartments = !c.IncludeDepartments
 	case 6:
-		c.ShownRoles = []calendarsync.RoleID{calendarsync.RoleID(userside.RoleNotCompleted), calendarsync.RoleID(userside.RoleInProgress)}
-		if v%2 == 0 {
-			c.ShownRoles = c.ShownRoles[:1]
-		}
+		c.ShownRoles = w.spelledRoles(userside.RoleNotCompleted, userside.RoleInProgress)[:1+v%2]
 	case 7:
 		c.DefaultDurationMinutes = 30 + v%4*30
 	case 8:

@@ -38,6 +38,8 @@ const (
 	CatalogueState  Kind = "catalogue.state"
 	ERPCommitsLater Kind = "erp.commits-later"
 	PersonsMove     Kind = "person.new-domain" // everybody's address changes at once
+	// An update of the ERP: its catalogue gives roles as texts instead of numbers, or numbers again.
+	ERPRespelled Kind = "erp.respelled-roles"
 	// What a dispatcher or a script can spoil.
 	ERPBadRecord Kind = "erp.bad-record"
 	CatalogueOdd Kind = "catalogue.odd-entry"
@@ -184,7 +186,7 @@ func weights() []weight {
 		{TaskAdd, 60}, {TaskMove, 80}, {TaskWall, 10}, {TaskLength, 20}, {TaskReassign, 60}, {TaskDivisions, 20}, {TaskState, 60},
 		{TaskText, 30}, {TaskType, 15}, {TaskPriority, 15}, {TaskUndate, 15}, {TaskDelete, 25},
 		{PersonAdd, 8}, {PersonAddress, 25}, {PersonBind, 20}, {PersonDismiss, 15}, {PersonRename, 15}, {PersonDivision, 20}, {PersonDelete, 4},
-		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8},
+		{CatalogueRole, 4}, {CatalogueType, 6}, {CatalogueState, 4}, {ERPCommitsLater, 8}, {ERPRespelled, 6},
 		{PersonsMove, 2}, {ERPBadRecord, 15}, {CatalogueOdd, 10},
 		{AdminSettings, 15}, {AdminPause, 6}, {AdminConfirm, 6}, {AdminAgain, 4}, {AdminSync, 15}, {AdminRun, 6}, {AdminConnect, 3},
 		{AdminDrop, 4}, {AdminReopen, 3}, {AdminDead, 3}, {AdminInvite, 5}, {AdminRebuild, 6}, {AdminPurge, 2}, {AdminReplace, 8},

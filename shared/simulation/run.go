@@ -239,7 +239,12 @@ func (w *world) comeToRest() {
 	if !w.endPurge() {
 		return
 	}
-	w.fail(w.configure(func(c *calendarsync.Settings) { c.Enabled, c.TimeZone = true, zoneName }))
+	w.fail(w.configure(func(c *calendarsync.Settings) {
+		c.Enabled, c.TimeZone = true, zoneName
+		// Where the database was lost and the ERP had come to spell roles otherwise, nobody
+		// knows which are the same, and an admin chooses them anew (rule 4.16).
+		c.ShownRoles = w.spelledRoles(calendarsync.IDs[int64](byNumber(c.ShownRoles))...)
+	}))
 	w.decideHeld(heldReopen)
 	if !w.lookedAtByNewInstances() || !w.settle() {
 		return

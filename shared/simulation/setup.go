@@ -86,7 +86,6 @@ func setupOf(d dice, rows []string) setup {
 	}
 	s.Settings = map[string]any{
 		"enabled": true, "confirmed": true, "time_zone": zoneName, "binding_field": bindingField,
-		"shown_roles":         []int64{fakeerp.RoleNotCompleted, fakeerp.RoleInProgress},
 		"include_departments": d.chance(400, "departments"),
 		"midnight_is_all_day": d.chance(300, "midnight"),
 	}
@@ -105,6 +104,7 @@ func setupOf(d dice, rows []string) setup {
 	s.Google.Ways.Descriptions.Lost = s.Google.Ways.Descriptions.Lost && !s.Unaided
 	s.Google.Ways.PropertiesLost = s.Google.Ways.PropertiesLost && !s.Unaided
 	s.ERP = drawERP(d, rows)
+	s.Settings["shown_roles"] = shownRoles(s.ERP)
 	if s.Unaided && s.ERP.ExecutorsUndated {
 		s.ERP.Events = fakeerp.EventsAll // no poll finds what no event told (E7 and E8 together)
 	}

@@ -136,29 +136,33 @@ func (c *Client) Types(ctx context.Context) (types map[calendarsync.TypeID]calen
 func (c *Client) States(ctx context.Context) (calendarsync.Catalogue, error) {
 	const stateOp = "userside: read the catalogue of states"
 	out := calendarsync.Catalogue{States: map[calendarsync.StateID]calendarsync.State{}}
+	read := catalogueRoles{at: c.now()}
 	states, err := c.keyed(ctx, stateOp, "task", "get_catalog_state")
 	if err != nil {
 		return calendarsync.Catalogue{}, err
 	}
-	roles := make([]role, len(states))
+	read.states, read.roles = make([]calendarsync.StateID, len(states)), make([]role, len(states))
 	for i, e := range states {
 		if e.odd == "" {
-			roles[i] = readRole(e.fields)
+			read.states[i], read.roles[i] = calendarsync.StateID(e.id), readRole(e.fields)
 		}
 	}
-	number := roleNumbers(roles)
+	roles, err := c.understand(ctx, read)
+	if err != nil {
+		return calendarsync.Catalogue{}, err
+	}
 	for i, e := range states {
 		id := calendarsync.StateID(e.id)
-		if e.odd == "" && roles[i].unsaid {
+		if e.odd == "" && read.roles[i].unsaid {
 			continue
 		}
-		n, ok := number(roles[i])
-		if e.odd == "" && (!ok || n < 0) {
+		is, ok := roles[i]
+		if e.odd == "" && !ok {
 			e.odd = "system_role"
 		}
 		switch {
 		case e.odd == "":
-			out.States[id] = calendarsync.State{ID: id, Name: e.name, Role: n, RoleName: roles[i].name}
+			out.States[id] = calendarsync.State{ID: id, Name: e.name, Role: is, RoleName: read.roles[i].name}
 			continue
 		case e.id == 0:
 			out.Incomplete = true

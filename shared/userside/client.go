@@ -17,6 +17,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 const (
@@ -55,8 +56,11 @@ type Client struct {
 	now        func() time.Time
 	tasks      *bearing[calendarsync.TaskID]
 	employees  *bearing[calendarsync.EmployeeID]
+	roleMemory RoleMemory // nil: each catalogue is read by itself
 
 	mu sync.Mutex
+	// roles is how the ERP has spelled its roles; nil before the first catalogue.
+	roles *store.KnownRoles
 	// known is a task that came back lately, to be asked for together with missing ones
 	// (rule 4.2); 0: none.
 	known calendarsync.TaskID

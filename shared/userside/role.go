@@ -1,13 +1,24 @@
 package userside
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
 	"unicode"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
+
+// RoleMemory remembers how the ERP has spelled its roles (rule 4.16); store.Store does.
+type RoleMemory interface {
+	KnownRoles(ctx context.Context) (store.KnownRoles, error)
+	SaveKnownRoles(ctx context.Context, read store.KnownRoles) error
+}
+
+// RememberRoles has a client know a role again that the ERP spells otherwise than before.
+func (c *Client) RememberRoles(m RoleMemory) { c.roleMemory = m }
 
 // role is a state's system role as the catalogue spells it: by number, by text, or both.
 type role struct {
@@ -27,54 +38,57 @@ func readRole(state object) role {
 	}
 	r := role{unsaid: empty(v), name: plainLine(text)}
 	if n, ok := integer(v); ok {
-		r.number, r.isSet = calendarsync.RoleID(n), true
+		// A negative one is no role, and does not make a catalogue one of numbers.
+		r.number, r.isSet = calendarsync.RoleID(n), n >= 0
 	} else if s, ok := v.(string); ok {
 		r.name = plainLine(s)
 	}
 	return r
 }
 
-// roleNumbers gives the reading of a catalogue's roles. Where any state has a number,
-// texts are only other names of numbers, as far as states have both: among numbers a text
-// that nobody knows is a slip, and taken for a role of its own it would be evidence against
-// every task of its state. Where no state has a number, each text is a role.
-func roleNumbers(roles []role) func(role) (calendarsync.RoleID, bool) {
-	numbered := false
-	known := map[string]calendarsync.RoleID{}
-	ambiguous := map[string]bool{}
-	for _, r := range roles {
-		if !r.isSet {
-			continue
-		}
-		numbered = true
-		key := roleKey(r.name)
-		if before, twice := known[key]; twice && before != r.number {
-			ambiguous[key] = true
-		}
-		known[key] = r.number
+// key is the text by which a role is known; "" where there is none.
+func (r role) key() string {
+	key := strings.ToLower(strings.TrimSpace(calendarsync.Visible(r.name)))
+	if !strings.ContainsFunc(key, unicode.IsLetter) {
+		return ""
 	}
-	return func(r role) (calendarsync.RoleID, bool) {
-		key := roleKey(r.name)
-		switch {
-		case r.isSet:
-			return r.number, true
-		case !strings.ContainsFunc(key, unicode.IsLetter):
-			return 0, false
-		case numbered:
-			n, ok := known[key]
-			return n, ok && !ambiguous[key]
-		}
-		return textRole(key), true
-	}
+	return key
 }
 
-func roleKey(name string) string {
-	return strings.ToLower(strings.TrimSpace(calendarsync.Visible(name)))
-}
-
-// textRole is the number of a role that the ERP knows by text only: the same for the same
+// TextRole is the number of a role that the ERP knows by text only: the same for the same
 // text, above whatever an ERP counts to, and exact as a number of JSON (below 2^53).
-func textRole(key string) calendarsync.RoleID {
-	sum := sha256.Sum256([]byte(key))
-	return calendarsync.RoleID(1<<48 | binary.BigEndian.Uint64(sum[:8])>>16)
+func TextRole(name string) calendarsync.RoleID {
+	sum := sha256.Sum256([]byte(role{name: name}.key()))
+	return calendarsync.FirstTextRole | calendarsync.RoleID(binary.BigEndian.Uint64(sum[:8])>>16)
+}
+
+// understand tells which roles the states of a catalogue have; without one is a state whose
+// role cannot be told.
+func (c *Client) understand(ctx context.Context, read catalogueRoles) (map[int]calendarsync.RoleID, error) {
+	if c.roleMemory == nil {
+		return newRoleBook(store.KnownRoles{}).read(read), nil
+	}
+	c.mu.Lock()
+	known := c.roles
+	c.mu.Unlock()
+	if known == nil || !newRoleBook(*known).knows(read) {
+		// Another process may have met the spelling before, when it knew better what it is.
+		stored, err := c.roleMemory.KnownRoles(ctx)
+		if err != nil {
+			return nil, err
+		}
+		known = &stored
+	}
+	book := newRoleBook(*known)
+	roles := book.read(read)
+	next := book.record(read.at)
+	if !next.Same(*known) {
+		if err := c.roleMemory.SaveKnownRoles(ctx, next); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	c.roles = &next
+	c.mu.Unlock()
+	return roles, nil
 }

@@ -76,6 +76,7 @@ func New(ctx context.Context, cfg Config, d Deps) (*Workers, error) {
 	if err != nil {
 		return nil, err
 	}
+	erp.RememberRoles(d.Store)
 	client := &http.Client{Transport: d.Transport, Timeout: 30 * time.Second}
 	grants := grant.New(grant.Config{
 		ClientID:     cfg.OAuthClient.ID,

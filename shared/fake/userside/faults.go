@@ -284,20 +284,27 @@ func (f Fault) alterStates(rep *reply) {
 		}
 		if f.kind == faultStateRole {
 			f.setRole(o)
-		} else if _, role := roleOf(o); role == strconv.FormatInt(f.role, 10) {
+		} else if _, role := roleOf(o); role == strconv.FormatInt(f.role, 10) || role == RoleText(f.role) {
 			delete(entries, id)
 		}
 	}
 }
 
+func isText(role string) bool {
+	_, err := strconv.ParseInt(role, 10, 64)
+	return err != nil
+}
+
 func (f Fault) setRole(o object) {
-	name, _ := roleOf(o)
+	name, spelled := roleOf(o)
 	if name == "" || fmt.Sprint(o["id"]) != strconv.FormatInt(f.state, 10) {
 		return
 	}
-	o[name] = like(o[name], f.role)
+	if o[name] = like(o[name], f.role); isText(spelled) {
+		o[name] = RoleText(f.role)
+	}
 	if _, ok := o["system_role_text"]; ok {
-		o["system_role_text"] = roleText(f.role)
+		o["system_role_text"] = RoleText(f.role)
 	}
 }
 

@@ -183,6 +183,7 @@ func Draw(r *rand.Rand) Ways {
 	if one(4) {
 		w.Events = []EventSet{EventsPublic, EventsNone}[r.IntN(2)]
 	}
+	w.RolesAsText = one(6)
 	return w
 }
 
@@ -276,7 +277,7 @@ func (w writer) oddRole(st TaskState) any {
 	}
 	if ways.RolesAsText {
 		w.s.meet(wayRoleText)
-		return roleText(st.Role)
+		return RoleText(st.Role)
 	}
 	return w.id(st.Role)
 }

@@ -121,7 +121,7 @@ func TestWaysAreDrawnFromASeed(t *testing.T) {
 			seen[name] = true
 		}
 	}
-	if len(seen) != 12 {
+	if len(seen) != 13 {
 		t.Errorf("drawn were %v", seen)
 	}
 	if got := (Ways{}).String(); got != "as assumed" {

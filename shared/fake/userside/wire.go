@@ -167,12 +167,13 @@ func (w writer) taskState(id int64) object {
 	}
 	o[w.sp.RoleKey] = w.id(st.Role)
 	if w.sp.RoleText {
-		o["system_role_text"] = roleText(st.Role)
+		o["system_role_text"] = RoleText(st.Role)
 	}
 	return o
 }
 
-func roleText(role int64) string {
+// RoleText is what the ERP calls a role.
+func RoleText(role int64) string {
 	switch role {
 	case RoleNotCompleted:
 		return "Not completed"
@@ -186,6 +187,16 @@ func roleText(role int64) string {
 		return "Postponed"
 	}
 	return fmt.Sprintf("Role %d", role)
+}
+
+// RoleOf is the role that the ERP calls so; false where there is none.
+func RoleOf(text string) (role int64, ok bool) {
+	for _, r := range []int64{RoleNotCompleted, RoleInProgress, RoleCompleted, RoleCancelled, RolePostponed} {
+		if RoleText(r) == text {
+			return r, true
+		}
+	}
+	return 0, false
 }
 
 func (w writer) customer(o object, t *Task) {

@@ -241,8 +241,13 @@ func viewFaultyPerson(o map[string]any) personView {
 func (b *faultyAnswer) roles() map[int64]int64 {
 	out := map[int64]int64{}
 	for id, o := range b.parse().entries {
-		if role, ok := number(pick(o, "system_role", "systemRole", "sysrole")); ok {
+		spelled := pick(o, "system_role", "systemRole", "sysrole")
+		if role, ok := number(spelled); ok {
 			out[id] = role
+		} else if text, ok := spelled.(string); ok {
+			if role, ok := fakeerp.RoleOf(text); ok {
+				out[id] = role
+			}
 		}
 	}
 	return out

@@ -116,6 +116,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"cards that the ERP refuses", refusedCards},
 		{"calendars out of reach", unreached},
 		{"the last good catalogues", knownCatalogue},
+		{"how roles are spelled", knownRoles},
 		{"notifications and what told of changes", notifications},
 		{"full runs", fullRuns},
 		{"runs put off", putOffRuns},

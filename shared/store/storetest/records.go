@@ -327,6 +327,31 @@ func knownCatalogue(r *rig) {
 	want("more than anybody has", first)
 }
 
+func knownRoles(r *rig) {
+	want := func(when string, known store.KnownRoles) {
+		r.Helper()
+		got, err := r.s.KnownRoles(r.ctx)
+		r.must(err)
+		equal(r, when, got, known)
+	}
+	want("nothing", store.KnownRoles{})
+	first := store.KnownRoles{
+		At: r.began.Add(time.Minute), States: []store.StateRole{{State: 1, Role: 11}},
+		Spellings: []store.RoleSpelling{{Role: 11, Number: 11}, {Role: 11, Text: "open"}},
+	}
+	r.must(r.s.SaveKnownRoles(r.ctx, first))
+	want("stored", first)
+	r.must(r.s.SaveKnownRoles(r.ctx, store.KnownRoles{At: r.began, States: []store.StateRole{{State: 1, Role: 12}}}))
+	want("an earlier reading that comes later", first)
+	later := store.KnownRoles{
+		At: r.began.Add(time.Hour), States: []store.StateRole{{State: 1, Role: 12}, {State: 2, Role: 11}},
+		Spellings: []store.RoleSpelling{{Role: 11, Number: 11}, {Role: 12, Number: 12}},
+	}
+	r.must(r.s.SaveKnownRoles(r.ctx, later))
+	later.Spellings = append(later.Spellings, store.RoleSpelling{Role: 11, Text: "open"})
+	want("what another learned stays", later)
+}
+
 func refusedCards(r *rig) {
 	want := func(when string, everybody bool, rec store.CardsRecord) {
 		r.Helper()
