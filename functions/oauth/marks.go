@@ -19,6 +19,8 @@ const (
 	// that are there have to be denied to this client; where there are more, and none of
 	// these is there, nothing is certain. All these calls are made without a slot.
 	mostProbed, mostDenied = 50, 10
+	// ownCalendar is the account's own, which is always there.
+	ownCalendar = "primary"
 	// probedAtOnce is how many are looked for at the same time.
 	probedAtOnce = 5
 	// lookDeadline bounds the look through the account's calendars.
@@ -64,7 +66,9 @@ func (h *handler) outOfReach(ctx context.Context, token *oauth2.Token, who ident
 // tenantOutOfReach is outOfReach for the calendars of one tenant. The row of a deleted
 // calendar may stay in the list and is none (rule 3.13). calendar.app.created does not show
 // what another client made either, but calendar.acls is for every calendar of the account:
-// a calendar that is there has rules, and a row has none.
+// a calendar that is there has rules, and a row has none. Where Google does not list the rules
+// of the account's own calendar either, which is there and which no client made, they tell
+// nothing (G16).
 func tenantOutOfReach(ctx context.Context, google *googlecalendar.Gateway, calendars []googlecalendar.Calendar) (string, error) {
 	// The latest life first: rows are most often of former ones.
 	slices.SortFunc(calendars, func(a, b googlecalendar.Calendar) int {
@@ -72,11 +76,13 @@ func tenantOutOfReach(ctx context.Context, google *googlecalendar.Gateway, calen
 	})
 	probed := calendars[:min(len(calendars), mostProbed)]
 	var denied []string
+	rows := 0
 	for few := range slices.Chunk(probed, probedAtOnce) {
 		there, err := thoseThere(ctx, google, few)
 		if err != nil {
 			return "", err
 		}
+		rows += len(few) - len(there)
 		for _, c := range there {
 			_, err := google.Calendar(ctx, c.ID)
 			switch {
@@ -95,8 +101,17 @@ func tenantOutOfReach(ctx context.Context, google *googlecalendar.Gateway, calen
 		return denied[0], nil
 	case len(calendars) > len(probed):
 		return calendars[len(probed)].Name, nil
+	case rows == 0:
+		return "", nil
 	}
-	return "", nil
+	switch _, err := google.Rules(ctx, ownCalendar); {
+	case failure.Is(err, failure.Gone):
+		return calendars[0].Name, nil
+	case failure.Is(err, failure.Forbidden):
+		return "", nil // it tells what is there from what is not
+	default:
+		return "", err
+	}
 }
 
 // thoseThere leaves out the calendars whose rules Google does not list, because there is no

@@ -521,6 +521,39 @@ func TestRowsOfWhichNothingIsCertainAreRefused(t *testing.T) {
 			t.Errorf("got %d: %s", p.status, p.body)
 		}
 	})
+	// Rows that no client can tell from another client's calendars, and rows of deleted ones
+	// whose rules are listed all the same (G16).
+	for name, rules := range map[string]google.Rules{"rules of own calendars only": google.RulesOfOwn, "rules of deleted calendars": google.RulesOfDeleted} {
+		for what, row := range map[string]struct {
+			client         string
+			living, status int
+		}{
+			"one lives":                       {"client-1", 1, http.StatusSeeOther},
+			"none lives":                      {"client-1", 0, http.StatusConflict},
+			"one lives of another client":     {"client-2", 1, http.StatusConflict},
+			"all live, of another client":     {"client-2", 4, http.StatusConflict},
+			"nothing lives of another client": {"client-2", 0, http.StatusConflict},
+		} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows, o.Ways.Rules = -1, rules })
+				for range 4 {
+					w.made("client-1")
+				}
+				w.deleteAllBut(row.living)
+				w.cfg.ClientID = row.client
+				w.start()
+				p := w.connect(integration)
+				if p.status != row.status || w.connected() != (row.status == http.StatusSeeOther) {
+					t.Errorf("got %d: %s", p.status, plainText(p.body))
+				}
+				for _, cure := range []string{"Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET back", "delete those calendars first", "press Unsubscribe"} {
+					if strings.Contains(plainText(p.body), cure) != (row.status == http.StatusConflict) {
+						t.Errorf("of %q the page says: %s", cure, plainText(p.body))
+					}
+				}
+			})
+		}
+	}
 	t.Run("too many rows", func(t *testing.T) {
 		w := newWorld(t, func(o *google.Options) { o.Ways.StaleRows = -1 })
 		for range 51 {

@@ -1,5 +1,5 @@
 // Command probe finds out how the real Google behaves where nobody has proved it
-// (questions G1 to G15, product.go), for one installation: it makes one scratch
+// (questions G1 to G16, product.go), for one installation: it makes one scratch
 // calendar in the central account, looks, and removes it.
 //
 //	go run ./scripts/probe                                for a person
@@ -38,8 +38,9 @@ again after a release that says so:
 It makes one calendar in the central account, named "erp-calendar probe …", writes
 events into it, shares it with the address of -share (best one of an employee outside
 your domain, if there are any; Google mails it an invitation), and removes it all, also
-after a failure or Ctrl-C. It reads the list of calendars, and up to five calendars of
-erp-calendar. It writes to nothing else.
+after a failure or Ctrl-C. It reads the list of calendars, up to five calendars of
+erp-calendar, and whether it is shown the account's own calendar and who may read
+that. It writes to nothing else, and prints nothing of them.
 
 It reads from the environment:
 

@@ -47,12 +47,17 @@ type probe struct {
 	lastMet time.Duration
 	// asked counts the calls that name the scratch calendar while it exists.
 	asked int
+	// rulesDenied: the rules of a calendar that this client did not make are not listed.
+	rulesDenied bool
 }
+
+// notReached is the detail of a question that nothing was done about yet.
+const notReached = "not reached"
 
 func newProbe() *probe {
 	p := &probe{questions: questions(), met: map[string]int{}}
 	for _, q := range p.questions {
-		p.findings = append(p.findings, finding{ID: q.id, Row: q.row, Question: q.asks, StandIn: q.standIn, Product: open, Detail: "not reached"})
+		p.findings = append(p.findings, finding{ID: q.id, Row: q.row, Question: q.asks, StandIn: q.standIn, Product: open, Detail: notReached})
 	}
 	return p
 }
@@ -84,6 +89,7 @@ func (p *probe) steps(ctx context.Context) error {
 		{"waiting until the list names it", p.waitForRow},
 		{"looking once more at what was cancelled", p.cancelledLater},
 		{"deleting it, and waiting until the list drops it", p.deletion},
+		{"looking for the rules of what is deleted", p.rulesOfDeleted},
 	} {
 		p.say("%s …", step.says)
 		if err := step.do(ctx); err != nil {
@@ -96,7 +102,7 @@ func (p *probe) steps(ctx context.Context) error {
 // failRest marks every question that nobody answered.
 func (p *probe) failRest(err error) {
 	for i := range p.findings {
-		if f := &p.findings[i]; f.Product == open && f.Detail == "not reached" {
+		if f := &p.findings[i]; f.Product == open && f.Detail == notReached {
 			f.Product, f.Detail = failed, err.Error()
 		}
 	}
@@ -175,7 +181,76 @@ func (p *probe) lookAround(ctx context.Context) error {
 		return err
 	}
 	p.answer("account", noneMet, "the list of calendars can be read")
-	return p.reachOf(ctx, rows)
+	if err := p.reachOf(ctx, rows); err != nil {
+		return err
+	}
+	return p.rulesOfOthers(ctx)
+}
+
+// rulesOfOthers looks, and only looks, at the account's own calendar, which is there and which
+// this client did not make: it has to be denied, and its rules to be listed.
+func (p *probe) rulesOfOthers(ctx context.Context) error {
+	own, err := p.denied(ctx, "primary")
+	switch {
+	case err != nil:
+		return err
+	case !own:
+		p.cannot("rules", "the account's own calendar answers this client, though it did not make it")
+		return nil
+	}
+	p.rulesDenied, err = p.lastlyDenied(ctx, false, "primary", "acl")
+	if p.rulesDenied {
+		p.answer("rules", "of others denied", "the rules of the account's own calendar are not listed, which this client did not make")
+	}
+	return err
+}
+
+// rulesOfDeleted looks whether the rules of the scratch calendar are denied now that it is
+// deleted.
+func (p *probe) rulesOfDeleted(ctx context.Context) error {
+	switch f := p.finding("rules"); {
+	case f.Product == open && f.Detail != notReached:
+		return nil // it could not be seen whether those of others are
+	case !p.scratch.gone:
+		p.cannot("rules", "the deletion was accepted, and the calendar answers all the same")
+		return nil
+	}
+	denied, err := p.lastlyDenied(ctx, true, p.scratch.id, "acl")
+	switch {
+	case err != nil:
+		return err
+	case !denied && p.rulesDenied:
+		p.answer("rules", "the wrong way round", "those of the account's own calendar are denied, those of a deleted one are listed")
+	case !denied:
+		p.answer("rules", "of deleted listed", "a minute after the deletion the rules of the deleted calendar are still listed")
+	case !p.rulesDenied:
+		p.answer("rules", "told apart", "those of the account's own calendar are listed, though it is denied; those of a deleted one are denied")
+	}
+	return nil
+}
+
+// lastlyDenied asks until it is as hoped, for a minute: a spell passes, and what was deleted
+// may be known for a moment.
+func (p *probe) lastlyDenied(ctx context.Context, hoped bool, below ...string) (bool, error) {
+	for attempt := 1; ; attempt++ {
+		denied, err := p.denied(ctx, below...)
+		if err != nil || denied == hoped || attempt == 6 {
+			return denied, err
+		}
+		if err := p.pause(ctx, 10*time.Second); err != nil {
+			return false, err
+		}
+	}
+}
+
+// denied reports whether Google denies that there is something below calendars.
+func (p *probe) denied(ctx context.Context, below ...string) (bool, error) {
+	_, err := p.google.do(ctx, request{method: http.MethodGet, path: parts(append([]string{"calendars"}, below...)...)})
+	said, is := errors.AsType[*apiError](err)
+	if is && (said.status == http.StatusNotFound || said.status == http.StatusForbidden || said.status == http.StatusGone) {
+		return true, nil
+	}
+	return false, err
 }
 
 // reachOf reads, and only reads, calendars that the product made in this account.

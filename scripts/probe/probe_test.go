@@ -237,6 +237,8 @@ func TestEachWayIsFound(t *testing.T) {
 		{"cancelled bare", google.Ways{CancelledBare: true}, map[string]string{"cancelled": "its id"}, right},
 		{"cancelled gone", google.Ways{CancelledGoneAfter: 30 * time.Second}, map[string]string{"cancelled": "nothing"}, right},
 		{"UTF-16", google.Ways{UTF16: true}, map[string]string{"length": "yes"}, right},
+		{"rules of own calendars only", google.Ways{Rules: google.RulesOfOwn}, map[string]string{"rules": "of others denied"}, right},
+		{"rules of deleted calendars", google.Ways{Rules: google.RulesOfDeleted}, map[string]string{"rules": "of deleted listed"}, wrong},
 		{"late list", google.Ways{ListDelayUpTo: 24 * time.Hour}, map[string]string{"listed": "not within the time", "stale-row": ""}, ""},
 	}
 	for _, row := range rows {
@@ -259,6 +261,25 @@ func TestEachWayIsFound(t *testing.T) {
 				t.Errorf("exit %d, want %d\n%s", code, want, r.errs.Bytes())
 			}
 		})
+	}
+}
+
+// TestOwnCalendarThatAnswersLeavesItOpen: where the account's own calendar is shown to the client,
+// it is none that stands for another client's.
+func TestOwnCalendarThatAnswersLeavesItOpen(t *testing.T) {
+	p := newProbe()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	defer server.Close()
+	p.google = &client{http: server.Client(), endpoint: server.URL + "/", pause: func(context.Context, time.Duration) error { return nil }}
+	if err := p.rulesOfOthers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.scratch.gone = true
+	if err := p.rulesOfDeleted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := p.finding("rules"); f.Product != open || f.Answer != "" {
+		t.Errorf("%+v", f)
 	}
 }
 
@@ -291,7 +312,7 @@ func TestDrawnGoogles(t *testing.T) {
 		}
 	}
 	for _, q := range questions() {
-		if len(answers[q.id]) < 2 && q.id != "revival" && q.id != "unshare" && q.id != "reach" {
+		if len(answers[q.id]) < 2 && q.id != "revival" && q.id != "unshare" && q.id != "reach" && q.id != "rules" {
 			t.Errorf("%s was always answered alike: %v", q.id, answers[q.id])
 		}
 	}
@@ -463,8 +484,8 @@ func TestWhatWasMadeIsRemoved(t *testing.T) {
 		"a failure in the middle":       {google.Fault{Method: "calendar.events.update", Count: -1, Status: 403, Reason: "forbidden"}, 2},
 		"the answer to its making lost": {google.Fault{Method: "calendar.calendars.insert", LoseResponse: true}, 0},
 		"the answer to an event lost":   {google.Fault{Method: "calendar.events.insert", LoseResponse: true}, 0},
-		"errors that pass":              {google.Fault{Method: "calendar.*", Nth: 4, Count: 2, Status: 503}, 0},
-		"a rate limit":                  {google.Fault{Method: "calendar.*", Nth: 9, Count: 3, Status: 403, Reason: "rateLimitExceeded"}, 0},
+		"errors that pass":              {google.Fault{Method: "calendar.*", Nth: 6, Count: 2, Status: 503}, 0},
+		"a rate limit":                  {google.Fault{Method: "calendar.*", Nth: 11, Count: 3, Status: 403, Reason: "rateLimitExceeded"}, 0},
 		"the deletion fails at first":   {google.Fault{Method: "calendar.calendars.delete", Count: 6, Status: 500}, 2},
 		"an event does not live again":  {google.Fault{Method: "calendar.events.update", Nth: 13, Status: 400, Reason: "invalid"}, 1},
 		"another id has to do":          {google.Fault{Method: "calendar.events.update", Nth: 13, Status: 403, Reason: "forbidden"}, 0},

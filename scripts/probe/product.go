@@ -2,7 +2,7 @@ package main
 
 // question is one thing that nobody has proved about Google.
 type question struct {
-	// id is stable; row is that of the list of unproved questions, G1 to G15.
+	// id is stable; row is that of the list of unproved questions, G1 to G16.
 	id, row string
 	// asks is the question, in words.
 	asks string
@@ -137,6 +137,12 @@ func questions() []question {
 			"soon":                {},
 			"late":                {harm: "a calendar made shortly before the database was lost is made a second time"},
 			"not within the time": {harm: "a calendar whose creation was answered by nothing is made a second time"},
+		}},
+		{id: "rules", row: "G16", asks: "Are rules listed of calendars that another client made, and of deleted ones not?", standIn: "told apart", answers: map[string]effect{
+			"told apart":          {},
+			"of others denied":    {does: "with an empty database, connecting to an account all of whose marked calendars are denied is refused, be they another client's or deleted, with how to remove them (rule 3.7)"},
+			"of deleted listed":   {harm: "a calendar deleted by hand is taken for one out of reach: only an admin has another made (rule 3.9); with an empty database, connecting is refused while its row stays"},
+			"the wrong way round": {harm: "a calendar deleted by hand is taken for one out of reach: only an admin has another made (rule 3.9); with an empty database, connecting is refused while its row stays"},
 		}},
 	}
 }

@@ -427,6 +427,40 @@ func TestACalendarOutOfReachIsReplacedOnlyByAnAdmin(t *testing.T) {
 	}
 }
 
+// Where Google lists the rules of deleted calendars (G16), one that was deleted by hand is taken
+// for one out of reach: said to be so, and replaced once an admin asks (rule 3.9).
+func TestWhereDeletedCalendarsHaveRulesAnAdminHasThemReplaced(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *fakegoogle.Options) { o.Ways.Rules = fakegoogle.RulesOfDeleted })
+	i, ids := b.staffed("Olena")
+	who := ids[0]
+	i.task(b.addTask(b.hour(9), who))
+	i.rest()
+	old := b.calendar(who)
+	must(t, b.google.DeleteCalendar(old))
+	i.employee(queue.CauseReconcile, who)
+	for range 30 {
+		b.clock.advance(time.Hour)
+		i.due()
+	}
+	if rec := b.record(who); rec.Calendar == nil || rec.Calendar.ID != old || rec.Reason != string(calendarsync.ReasonCalendarUnreachable) || rec.DueAt.IsZero() {
+		t.Fatalf("after 30 hours: %+v, calendar %+v", rec, rec.Calendar)
+	}
+	_, err := b.store.AskReplacement(t.Context(), who)
+	must(t, err)
+	i.employee(queue.CauseConsole, who)
+	for range 30 {
+		b.clock.advance(time.Hour)
+		i.due()
+	}
+	i.rest()
+	if rec := b.record(who); rec.Calendar == nil || rec.Calendar.ID == old || rec.Reason != "" || len(rec.Retiring) > 0 || rec.Failure != nil {
+		t.Errorf("replaced: %+v, calendar %+v", rec, rec.Calendar)
+	}
+	b.want(who, b.hour(9))
+	b.wantQuiet(who)
+}
+
 // A single 404 puts nothing off until the night: what a notification brought is looked into
 // in the same pass, and done where Google shows the calendar after all.
 func TestOneNotFoundPutsNothingOff(t *testing.T) {

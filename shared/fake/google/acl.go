@@ -56,6 +56,9 @@ func (r *rule) json() obj {
 
 func (c *call) aclCalendar(need string) (*calendarState, *apiError) {
 	cal, _, err := c.find(c.path["calendarId"], need)
+	if err == nil && c.deniesRules(cal) {
+		return nil, notFound()
+	}
 	return cal, err
 }
 
@@ -218,6 +221,9 @@ func aclDelete(c *call) (obj, *apiError) {
 
 func aclList(c *call) (obj, *apiError) {
 	cal, err := c.aclCalendar("writer")
+	if deleted := c.deletedRules(c.path["calendarId"]); deleted != nil {
+		cal, err = deleted, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,9 @@ type call struct {
 	none  string // If-None-Match
 	now   time.Time
 	// appOnly: only calendar.app.created admits this call, so other calendars
-	// than this client's do not exist. ownedOnly and freeBusy likewise.
+	// than this client's do not exist. ownedOnly, freeBusy and aclsOnly likewise.
 	appOnly, ownedOnly, freeBusy bool
+	aclsOnly                     bool
 	shortPage                    int
 	etagOut                      string
 	noContent                    bool
@@ -239,18 +240,11 @@ func (c *call) checkScopes() *apiError {
 	if len(have) == 0 {
 		return scopeError()
 	}
-	all := func(names ...string) bool {
-		for _, h := range have {
-			if !slices.Contains(names, h) {
-				return false
-			}
-		}
-		return true
-	}
-	c.appOnly = all("calendar.app.created")
+	c.appOnly = only(have, "calendar.app.created")
 	owned := []string{"calendar.events.owned", "calendar.events.owned.readonly"}
-	c.ownedOnly = all(append(owned, "calendar.app.created")...) && !c.appOnly
-	c.freeBusy = all("calendar.events.freebusy", "calendar.events.public.readonly")
+	c.ownedOnly = only(have, append(owned, "calendar.app.created")...) && !c.appOnly
+	c.freeBusy = only(have, "calendar.events.freebusy", "calendar.events.public.readonly")
+	c.aclsOnly = only(have, "calendar.acls", "calendar.acls.readonly")
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 // Ways are the questions about Google that nobody has proved an answer to, each
 // field one of the ways in which Google may behave. The zero value of every field is
 // the Google that has been assumed so far; any of them may be set together. The row
-// (G1 to G15) is that of Server.Met and Ways.Names, and of the report of
+// (G1 to G16) is that of Server.Met and Ways.Names, and of the report of
 // scripts/probe. What befalls Google only for a while is a [Spell].
 type Ways struct {
 	// StaleRows keeps the row of a deleted calendar in its owner's
@@ -94,6 +94,11 @@ type Ways struct {
 	// its own between none and that. G15: nothing is known.
 	ListDelayUpTo time.Duration
 
+	// Rules is of which calendars acl.list answers a client that may do no more than
+	// calendar.app.created and calendar.acls. G16: nothing is known; calendar.acls is
+	// said to be for the "calendars you own". Draw leaves it as assumed.
+	Rules Rules
+
 	// Spells begin with the Server: each when it is due, and lasts as long as it says.
 	Spells []Spell
 }
@@ -143,6 +148,8 @@ const (
 	wayReach           = "G13 reach lost"
 	wayUTF16           = "G14 limits in UTF-16 units"
 	wayListDelay       = "G15 late lists"
+	wayRulesOwn        = "G16 rules of own calendars only"
+	wayRulesDeleted    = "G16 rules of deleted calendars"
 )
 
 // Names lists the ways that are set, in the order of their rows, spells included.
@@ -157,6 +164,7 @@ func (w Ways) Names() []string {
 		wayHourly: w.CalendarsPerHour > 0, wayDaily: w.CalendarsPerDay > 0 || w.SharesPerDay > 0, wayLocksAll: w.CreationLocksAll,
 		wayPrecondition: w.PreconditionsOneIn > 1, wayBare: w.CancelledBare, wayVanished: w.CancelledGoneAfter > 0,
 		wayReach: w.ReachLost != 0, wayUTF16: w.UTF16, wayListDelay: w.ListDelayUpTo > 0,
+		wayRulesOwn: w.Rules == RulesOfOwn, wayRulesDeleted: w.Rules == RulesOfDeleted,
 	}
 	for _, spell := range w.Spells {
 		set[spell.Name] = spell.Name != ""
@@ -188,6 +196,7 @@ func (w Ways) Only(rows ...string) Ways {
 		"G13": func() { out.ReachLost = w.ReachLost },
 		"G14": func() { out.UTF16 = w.UTF16 },
 		"G15": func() { out.ListDelayUpTo = w.ListDelayUpTo },
+		"G16": func() { out.Rules = w.Rules },
 	} {
 		if in(row) {
 			keep()

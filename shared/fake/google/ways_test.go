@@ -232,6 +232,42 @@ func TestReachLost(t *testing.T) {
 	}
 }
 
+func TestRulesOfWhichCalendars(t *testing.T) {
+	for _, row := range []struct {
+		rules                   Rules
+		own, primary, otherLast string
+		met                     string
+	}{
+		{RulesOfAll, "", "", "404 notFound", ""},
+		{RulesOfOwn, "", "404 notFound", "404 notFound", wayRulesOwn},
+		{RulesOfDeleted, "", "", "", wayRulesDeleted},
+	} {
+		t.Run(string(row.rules), func(t *testing.T) {
+			w := ways(t, Ways{Rules: row.rules})
+			svc := w.api(owner)
+			kept, deleted := w.newCal(svc), w.newCal(svc)
+			w.ok(svc.Calendars.Delete(deleted).Do())
+			for id, want := range map[string]string{kept: row.own, "primary": row.primary, deleted: row.otherLast} {
+				_, err := svc.Acl.List(id).Do()
+				w.want(err, want)
+			}
+			_, err := svc.Calendars.Get(deleted).Do()
+			w.want(err, "404 notFound")
+			_, err = svc.Calendars.Get("primary").Do()
+			w.want(err, "404 notFound")
+			_, err = svc.Acl.Insert(deleted, user("a@b.example", "reader")).Do()
+			w.want(err, "404 notFound")
+			if row.met != "" {
+				w.hasMet(row.met)
+			} else if met := w.Met(); len(met) > 0 {
+				t.Errorf("met %v", met)
+			}
+			_, err = w.api(owner, "calendar").Acl.List("primary").Do()
+			w.ok(err) // a client of more than calendar.acls
+		})
+	}
+}
+
 func TestLateLists(t *testing.T) {
 	w := ways(t, Ways{ListDelayUpTo: 24 * time.Hour})
 	svc := w.api(owner)
