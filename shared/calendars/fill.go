@@ -49,9 +49,12 @@ func (p *employeePass) emptyForRebuild(ctx context.Context) error {
 	c := p.rec().Calendar
 	all := slices.Concat(slices.Collect(maps.Values(listing.Events))...)
 	order := events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Events: all, Cause: p.order.Cause}
-	if done, err := p.clear(ctx, order); err != nil {
+	done, refused, err := p.clear(ctx, order)
+	// What Google does not delete stays as it is, and the fill makes it right.
+	if err = cmp.Or(err, p.goOn(ctx, refused)); err != nil {
 		return err
-	} else if !done {
+	}
+	if !done {
 		return errLater
 	}
 	p.Log.InfoContext(ctx, "calendar emptied for a rebuild", "employee", p.id, "calendar", c.ID, "events", len(all))
@@ -59,29 +62,30 @@ func (p *employeePass) emptyForRebuild(ctx context.Context) error {
 }
 
 // clear deletes events a few at a time. done is false where the rest is left to another
-// pass.
-func (p *employeePass) clear(ctx context.Context, c events.Clearing) (done bool, err error) {
+// pass; refused is why Google does not delete one of them, nil for none.
+func (p *employeePass) clear(ctx context.Context, c events.Clearing) (done bool, refused, err error) {
 	for batch := range slices.Chunk(c.Events, batchSize) {
 		if p.late() {
 			p.unfinished = true
-			return false, nil
+			return false, refused, nil
 		}
 		if err := p.extend(ctx); err != nil {
-			return false, err
+			return false, refused, err
 		}
 		c.Events = batch
-		writes, remaining, err := p.Events.Clear(ctx, c)
-		p.repaired += writes
+		cleared, err := p.Events.Clear(ctx, c)
+		p.repaired += cleared.Writes
+		refused = cmp.Or(refused, cleared.Refused)
 		if err != nil {
-			return false, err
+			return false, refused, err
 		}
-		if remaining > 0 {
+		if cleared.Busy > 0 {
 			// Another holds the task; its lease ends before long.
 			p.Wait(p.term.AcquiredAt().Add(p.waits.Lease))
-			return false, nil
+			return false, refused, nil
 		}
 	}
-	return true, nil
+	return true, refused, nil
 }
 
 // fill makes the calendar hold exactly what it ought to: one list of its events, the
@@ -124,6 +128,9 @@ func (p *employeePass) fill(ctx context.Context) error {
 	}
 	if err := p.removeMisplaced(ctx); err != nil {
 		return err
+	}
+	if unread := cmp.Or(first.Unread, again.Unread); unread != nil {
+		return unread // as where all the tasks cannot be read
 	}
 	return p.recordFilled(ctx, first.Unlisted-len(first.Busy)+again.Unlisted, pass.Later(first.ParkedUntil, again.ParkedUntil))
 }
@@ -192,7 +199,8 @@ func (p *employeePass) removeMisplaced(ctx context.Context) error {
 	c := p.rec().Calendar
 	p.reportDriftCount(events.DriftMisplaced, int64(len(p.misplaced)))
 	p.Log.WarnContext(ctx, "events of others' calendars are removed", "employee", p.id, "calendar", c.ID, "events", len(p.misplaced))
-	done, err := p.clear(ctx, events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Misplaced: true, Events: p.misplaced, Cause: p.order.Cause})
+	done, refused, err := p.clear(ctx, events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Misplaced: true, Events: p.misplaced, Cause: p.order.Cause})
+	err = cmp.Or(err, p.goOn(ctx, refused))
 	if err == nil && !done {
 		// Most often the task is held by the pass over the calendar that it belongs to.
 		p.Again(p.term.AcquiredAt().Add(misplacedAgain))
@@ -327,6 +335,7 @@ func (p *employeePass) syncEvents(ctx context.Context, tasks []calendarsync.Task
 			p.drift.AddAll(report.Drift)
 			p.fields.AddAll(report.Fields)
 			sum.Unlisted += report.Unlisted
+			sum.Unread = cmp.Or(sum.Unread, report.Unread)
 			sum.Busy = append(sum.Busy, report.Busy...)
 			sum.ParkedUntil = pass.Later(sum.ParkedUntil, report.ParkedUntil)
 			return nil

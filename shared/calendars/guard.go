@@ -112,11 +112,11 @@ func (p *employeePass) countPresent(ctx context.Context) error {
 // one of a former address may still wait for an admin.
 func (p *employeePass) holdFormer(ctx context.Context) error {
 	held := ""
-	if slices.ContainsFunc(p.rec().Retiring, awaitsAdmin) {
+	if slices.ContainsFunc(p.rec().Retiring, p.awaitsAdmin) {
 		held = cmp.Or(p.rec().Held, store.HeldWaiting)
 	}
-	if p.rec().Held == held {
-		return nil
+	if p.rec().Held == held || held == "" && len(p.undeleted) > 0 {
+		return nil // what an admin let go and Google refuses is let go still
 	}
 	return p.save(ctx, func(r *store.EmployeeRecord) {
 		r.Held, r.AllowedAt = held, time.Time{}
@@ -128,9 +128,10 @@ func (p *employeePass) holdFormer(ctx context.Context) error {
 
 // awaitsAdmin reports whether a calendar that a pass left retiring is one that the
 // delete guard holds: one that a purge emptied waits only for the calls that were on
-// their way to it, and one that is gone, or its rule, for another look.
-func awaitsAdmin(c store.CalendarRecord) bool {
-	return c.Cleared.IsZero() && c.GoneSince.IsZero() && c.UnshareGoneSince.IsZero() && c.ReplacedAt.IsZero()
+// their way to it, one that is gone, or its rule, for another look, and one that Google
+// refuses to delete for another try.
+func (p *employeePass) awaitsAdmin(c store.CalendarRecord) bool {
+	return !slices.Contains(p.undeleted, c.ID) && c.Cleared.IsZero() && c.GoneSince.IsZero() && c.UnshareGoneSince.IsZero() && c.ReplacedAt.IsZero()
 }
 
 // reinstate gives an employee who is to have a calendar after all the old one, whose

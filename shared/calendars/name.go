@@ -26,14 +26,18 @@ func (p *employeePass) adjust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.rewrite(ctx, have)
+	if err := p.rewrite(ctx, have); err != nil {
+		p.unwritten = true
+		return p.goOn(ctx, err)
+	}
+	return nil
 }
 
 // restore gives a calendar back what somebody changed of its name, zone or mark. head
 // is what the list of its events said of it; should that be older than the calendar
 // itself, the calendar decides.
 func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar) error {
-	if _, differs := p.differs(head); !differs {
+	if _, differs := p.differs(head); !differs || p.unwritten {
 		return p.reconsiderMark(ctx, head)
 	}
 	have, err := p.Google.Calendar(p.calls(ctx), head.ID)
@@ -45,7 +49,7 @@ func (p *employeePass) restore(ctx context.Context, head googlecalendar.Calendar
 		return p.reconsiderMark(ctx, have)
 	}
 	if err := p.rewrite(ctx, have); err != nil {
-		return err
+		return p.goOn(ctx, err)
 	}
 	lost, err := p.learnForm(ctx, have)
 	if err != nil {

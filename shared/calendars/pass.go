@@ -68,6 +68,10 @@ type presentPass struct {
 	absent bool
 	// misplaced are own events of others' calendars that the list showed in this one.
 	misplaced []googlecalendar.Event
+	// unwritten: Google refused name, zone or mark of the calendar.
+	unwritten bool
+	// undeleted are the retiring calendars that Google refused to delete.
+	undeleted []string
 	// created and emptied tell that this pass made the calendar, or emptied it.
 	created, emptied bool
 }
@@ -217,6 +221,18 @@ func (p *employeePass) perform(ctx context.Context) {
 		p.Again(p.pause.Refused(ctx, err))
 	}
 	p.showError(ctx)
+}
+
+// goOn notes a failure that says that Google refuses one thing, and has the pass go on with
+// all else: refused for good, it would keep the calendar from being filled for good
+// (rule 7.2). Any other failure ends the pass.
+func (p *employeePass) goOn(ctx context.Context, err error) error {
+	if !pass.ConcernsOneThing(err) {
+		return err
+	}
+	p.Log.WarnContext(ctx, "Google refuses one thing, the others are done", "employee", p.id, "kind", failure.KindOf(err), "error", err.Error())
+	p.Fail(err, p.term.AcquiredAt(), p.rec().Failure)
+	return nil
 }
 
 // showError makes a failure that needs a person visible as the card's state.

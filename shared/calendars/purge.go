@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -45,7 +46,7 @@ func (p *employeePass) purgeRetiring(ctx context.Context) error {
 		if err := p.extend(ctx); err != nil {
 			return err
 		}
-		if err := p.purgeCalendar(ctx, c); err != nil {
+		if err := p.goOn(ctx, p.purgeCalendar(ctx, c)); err != nil {
 			return err
 		}
 		if p.unfinished {
@@ -72,8 +73,8 @@ func (p *employeePass) purgeCalendar(ctx context.Context, c store.CalendarRecord
 		return err
 	}
 	switch fate := judgeRetiring(found, true); {
-	case fate == inDoubt, (fate == madeTheirs || fate == holdsOthers) && !c.UnshareGoneSince.IsZero():
-		return nil
+	case fate == inDoubt, (fate == madeTheirs || fate == holdsOthers) && shared(c):
+		return nil // forgotten, the access would stay
 	case fate == madeTheirs:
 		// Or an earlier pass took the mark off and died before it said so.
 		p.Log.WarnContext(ctx, "calendar without the mark left alone", "employee", p.id, "calendar", c.ID)
@@ -90,12 +91,14 @@ func (p *employeePass) purgeCalendar(ctx context.Context, c store.CalendarRecord
 // only then is the mark taken off.
 func (p *employeePass) clearForOthers(ctx context.Context, found inspection, c store.CalendarRecord) error {
 	order := events.Clearing{Employee: p.id, Calendar: c.ID, Epoch: c.Epoch, Retiring: true, Misplaced: true, Events: found.misplaced, Cause: p.order.Cause}
-	if done, err := p.clear(ctx, order); err != nil || !done {
+	done, refused, err := p.clear(ctx, order)
+	if err != nil || !done {
 		return err
 	}
 	order.Misplaced, order.Events = false, found.ours
-	done, err := p.clear(ctx, order)
-	if err != nil || !done {
+	done, refusedToo, err := p.clear(ctx, order)
+	// The mark is not taken off a calendar that still holds events of ours.
+	if err = cmp.Or(err, refused, refusedToo); err != nil || !done {
 		return err
 	}
 	if c.Cleared.IsZero() {

@@ -132,8 +132,12 @@ func (p *employeePass) deleteRetiring(ctx context.Context) error {
 		if err := p.extend(ctx); err != nil {
 			return err
 		}
-		if err := p.deleteIfAllowed(ctx, c); err != nil {
+		refused := p.deleteIfAllowed(ctx, c)
+		if err := p.goOn(ctx, refused); err != nil {
 			return err
+		}
+		if refused != nil {
+			p.undeleted = append(p.undeleted, c.ID)
 		}
 	}
 	return nil
@@ -214,8 +218,8 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 		// It turned up in this moment: the next pass decides which of the two stays.
 		p.Again(p.term.AcquiredAt())
 		return nil
-	case (fate == madeTheirs || fate == holdsOthers) && !c.UnshareGoneSince.IsZero():
-		return nil
+	case (fate == madeTheirs || fate == holdsOthers) && shared(c):
+		return nil // forgotten, the access would stay
 	case fate == madeTheirs:
 		return p.save(ctx, withoutRetiring(c.ID))
 	case fate == unmarked && p.keptByAdmin():
@@ -353,7 +357,7 @@ func (p *employeePass) deleteCalendar(ctx context.Context, c store.CalendarRecor
 // holdRemaining has what the delete guard did not let go wait for an admin.
 func (p *employeePass) holdRemaining(ctx context.Context) error {
 	switch remaining := p.rec().Retiring; {
-	case slices.ContainsFunc(remaining, awaitsAdmin):
+	case slices.ContainsFunc(remaining, p.awaitsAdmin):
 		return p.hold(ctx, false)
 	case len(remaining) > 0:
 		return errLater

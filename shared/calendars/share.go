@@ -46,7 +46,7 @@ func (p *employeePass) share(ctx context.Context) error {
 	}
 	p.reportDriftCount(DriftShareForeign, foreignRules(rules, rule.ID, *p.rec().Calendar, account))
 	if listed && rule.Role != reader && !isLowered(rule.Role) && !own(rule.ID, account) {
-		if err := p.narrow(ctx, c.ID, rule); err != nil {
+		if err := p.goOn(ctx, p.narrow(ctx, c.ID, rule)); err != nil {
 			return err
 		}
 	}
@@ -276,7 +276,8 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 	return nil
 }
 
-// unshareRetiring takes the employee's access to every calendar that is retiring.
+// unshareRetiring takes the employee's access to every calendar that is retiring. Where
+// Google refuses that, the access goes with the calendar.
 func (p *employeePass) unshareRetiring(ctx context.Context) error {
 	for _, c := range slices.Clone(p.rec().Retiring) {
 		if !shared(c) || wasReplaced(c) {
@@ -285,7 +286,7 @@ func (p *employeePass) unshareRetiring(ctx context.Context) error {
 		if err := p.extend(ctx); err != nil {
 			return err
 		}
-		if err := p.unshare(ctx, c); err != nil {
+		if err := p.goOn(ctx, p.unshare(ctx, c)); err != nil {
 			return err
 		}
 	}

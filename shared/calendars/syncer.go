@@ -170,7 +170,7 @@ type Rulebook interface {
 // EventSyncer makes tasks' events right; events.Syncer is one.
 type EventSyncer interface {
 	Sync(ctx context.Context, o events.Order) (events.Report, error)
-	Clear(ctx context.Context, c events.Clearing) (writes, remaining int, err error)
+	Clear(ctx context.Context, c events.Clearing) (events.Cleared, error)
 }
 
 // Waits are the waits of rules 1.5, 3.6 and 4.2, and the creation budget.

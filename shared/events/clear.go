@@ -29,36 +29,49 @@ type Clearing struct {
 	Cause     queue.Cause
 }
 
+// Cleared is what came of a Clearing.
+type Cleared struct {
+	Writes int
+	// Busy counts the events whose task another holds: they may soon be free.
+	Busy int
+	// Refused is why Google did not delete the first of those that it refuses; nil for none.
+	Refused error
+}
+
 // Clear deletes the events, each in a pass over its task. It reads no ERP: that they
 // go was decided by an admin who saw how many there are, whatever the ERP says
-// (rules 4.10 and 4.12). remaining counts those whose task another holds, and those
-// changed since the list; they are to be listed and tried again. The first failure
-// ends it.
-func (s *Syncer) Clear(ctx context.Context, c Clearing) (writes, remaining int, err error) {
+// (rules 4.10 and 4.12). One that Google refuses to delete costs none of the others
+// (rule 7.2); any other failure ends it.
+func (s *Syncer) Clear(ctx context.Context, c Clearing) (Cleared, error) {
 	// The highest generation last: it is what is remembered (rule 3.3).
 	slices.SortFunc(c.Events, func(a, b googlecalendar.Event) int {
 		return cmp.Or(cmp.Compare(a.Mark.Task, b.Mark.Task), cmp.Compare(a.Mark.Generation, b.Mark.Generation))
 	})
+	var sum Cleared
 	for _, e := range c.Events {
 		done, err := s.clear(ctx, c, e)
 		switch {
+		case pass.ConcernsOneThing(err):
+			sum.Refused = cmp.Or(sum.Refused, err)
 		case err != nil:
-			return writes, remaining, err
+			return sum, err
 		case done:
-			writes++
+			sum.Writes++
 		default:
-			remaining++
+			sum.Busy++
 		}
 	}
-	return writes, remaining, nil
+	return sum, nil
 }
 
-// clear deletes one event under its task's lease.
+// clear deletes one event under its task's lease. done is false where another holds the
+// task, or the calendar is not to be written any more.
 func (s *Syncer) clear(ctx context.Context, c Clearing, e googlecalendar.Event) (done bool, err error) {
 	t, outcome, err := s.acquireOne(ctx, Order{Cause: c.Cause}, e.Mark.Task, s.Now())
 	if err != nil || outcome != store.Acquired {
 		return false, err
 	}
+	t.basis.tenant = e.Mark.Tenant
 	calls, cancel := t.term.Calls(ctx, s.Now())
 	defer cancel()
 	t.begin()
@@ -110,12 +123,8 @@ func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalenda
 	if err != nil || len(rejected) > 0 {
 		return false, err
 	}
-	found, err := t.deleteEvent(calls, c.Calendar, e.ID, e.ETag)
-	if err == nil && !found {
-		// A list has just shown it: the next list tells which was wrong (rule 3.9).
-		t.record(ctx, w, written{err: failure.New(failure.Gone, "delete "+e.String(), "it is not found")})
-		return false, nil
-	}
+	found, err := t.deleteOwn(calls, p, e.ID, e.ETag)
+	err = listedAndNotFound(e, found, err)
 	t.record(ctx, w, written{gone: true, err: err})
 	if err == nil {
 		t.doubles = slices.DeleteFunc(slices.Clone(t.lease.Record.Doubles), func(d store.Double) bool {
@@ -126,10 +135,16 @@ func (t *taskPass) erase(ctx, calls context.Context, c Clearing, e googlecalenda
 		t.mappings[id] = nil
 		t.concerned = slices.DeleteFunc(slices.Clone(t.lease.Record.Employees), func(e int64) bool { return e == id })
 	}
-	if failure.Is(err, failure.Conflict) {
-		return false, nil // changed since it was listed
-	}
 	return err == nil, err
+}
+
+// listedAndNotFound makes a failure of it that Google does not find an event that a list
+// has just shown: the next list tells which was wrong (rule 3.9).
+func listedAndNotFound(e googlecalendar.Event, found bool, err error) error {
+	if err == nil && !found {
+		return failure.New(failure.Gone, "delete "+e.String(), "a list shows it, and it is not found")
+	}
+	return err
 }
 
 // eraseMisplaced deletes an event that is ours and stands in a calendar that it was not
@@ -143,10 +158,10 @@ func (t *taskPass) eraseMisplaced(ctx, calls context.Context, c Clearing, e goog
 	if err != nil || len(rejected) > 0 {
 		return false, err
 	}
-	found, err := t.deleteEvent(calls, c.Calendar, e.ID, e.ETag)
+	owner := *p
+	owner.id = int64(e.Mark.Employee)
+	found, err := t.deleteOwn(calls, &owner, e.ID, e.ETag)
+	err = listedAndNotFound(e, found, err)
 	t.activity = append(t.activity, pass.Outcome(a, err))
-	if failure.Is(err, failure.Conflict) {
-		return false, nil // changed since it was listed
-	}
-	return err == nil && found, err
+	return err == nil, err
 }

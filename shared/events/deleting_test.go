@@ -380,9 +380,9 @@ func TestClearDeletesWhateverTheERPSays(t *testing.T) {
 					w.retire(4)
 				}
 				reads := w.erp.reads
-				writes, remaining, err := w.syncer.Clear(t.Context(), order)
-				if err != nil || writes != len(ids) || remaining != 0 || w.erp.reads != reads {
-					t.Fatalf("%d writes, %d remaining, %v; %d reads", writes, remaining, err, w.erp.reads-reads)
+				cleared, err := w.syncer.Clear(t.Context(), order)
+				if want := (events.Cleared{Writes: len(ids)}); err != nil || cleared != want || w.erp.reads != reads {
+					t.Fatalf("%+v, %v; %d reads", cleared, err, w.erp.reads-reads)
 				}
 				for _, e := range w.google.Events(order.Calendar) {
 					if e.Status != "cancelled" {
@@ -419,8 +419,8 @@ func TestClearForgetsDoubles(t *testing.T) {
 		w.way.before = nil
 		order := w.clearing(4, true)
 		w.retire(4)
-		if writes, remaining, err := w.syncer.Clear(t.Context(), order); err != nil || writes != 2 || remaining != 0 {
-			t.Fatalf("%d writes, %d remaining, %v", writes, remaining, err)
+		if cleared, err := w.syncer.Clear(t.Context(), order); err != nil || cleared.Writes != 2 {
+			t.Fatalf("%+v, %v", cleared, err)
 		}
 		if doubles := w.record(7).Doubles; len(doubles) > 0 {
 			t.Errorf("still remembered: %+v", doubles)
@@ -428,20 +428,20 @@ func TestClearForgetsDoubles(t *testing.T) {
 	}, webDeletionForbidsRevival)
 }
 
-// What another holds, and what changed since it was listed, remains for another try; what
+// What another holds remains for another try, and what changed since it was listed is read; what
 // was known of a task before is still to be looked at (rules 1.3 and 4.12).
 func TestClearLeavesWhatItMayNotTouch(t *testing.T) {
 	for name, row := range map[string]struct {
-		before  func(w *world)
-		remains int
-		due     bool
+		before func(w *world)
+		busy   int
+		due    bool
 	}{
 		"at rest": {func(*world) {}, 0, false},
 		"held by another": {func(w *world) {
 			_, _, err := w.store.AcquireTask(w.t.Context(), 7, store.Claim{TTL: leaseTime, Token: "another"})
 			w.must(err)
 		}, 1, true},
-		"changed since": {func(w *world) { w.must(w.google.MoveEvent(w.calendar(4), w.live(4)[0].Id, w.hour(20))) }, 1, false},
+		"changed since": {func(w *world) { w.must(w.google.MoveEvent(w.calendar(4), w.live(4)[0].Id, w.hour(20))) }, 0, false},
 		"with a change not yet applied": {func(w *world) {
 			w.must(w.store.MarkDirty(w.t.Context(), store.TaskKey(7), time.Now()))
 		}, 0, true},
@@ -466,11 +466,11 @@ func TestClearLeavesWhatItMayNotTouch(t *testing.T) {
 				order := w.clearing(4, false)
 				row.before(w)
 				before := w.mapping(7, 4)
-				writes, remaining, err := w.syncer.Clear(t.Context(), order)
-				if err != nil || remaining != row.remains || writes != 1-row.remains {
-					t.Fatalf("%d writes, %d remaining, %v", writes, remaining, err)
+				cleared, err := w.syncer.Clear(t.Context(), order)
+				if want := (events.Cleared{Writes: 1 - row.busy, Busy: row.busy}); err != nil || cleared != want {
+					t.Fatalf("%+v, %v", cleared, err)
 				}
-				if row.remains == 1 && w.mapping(7, 4) != before {
+				if row.busy == 1 && w.mapping(7, 4) != before {
 					t.Errorf("remembered as %+v, before %+v", w.mapping(7, 4), before)
 				}
 				if due := !w.record(7).DueAt.IsZero(); due != row.due {
@@ -487,15 +487,50 @@ func TestClearDoesNotBelieveAGone(t *testing.T) {
 		w.withEvent()
 		w.google.Inject(fakegoogle.Fault{Method: "calendar.events.delete", Status: http.StatusNotFound, Count: 2})
 		for range 2 {
-			if writes, remaining, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || writes != 0 || remaining != 1 {
-				t.Fatalf("%d writes, %d remain, %v", writes, remaining, err)
+			if cleared, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || cleared.Writes != 0 || !failure.Is(cleared.Refused, failure.Gone) {
+				t.Fatalf("%+v, %v", cleared, err)
 			}
 		}
-		if writes, _, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || writes != 1 {
-			t.Fatalf("%d writes, %v", writes, err)
+		if cleared, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); err != nil || cleared.Writes != 1 {
+			t.Fatalf("%+v, %v", cleared, err)
 		}
 		w.want(4)
 	})
+}
+
+// Rule 7.2: an event that Google refuses to clear costs none of the others; what it refuses
+// to the account, or cannot do just now, ends it.
+func TestClearGoesOnAfterARefusal(t *testing.T) {
+	for name, row := range map[string]struct {
+		err    error
+		writes int
+	}{
+		"refused":         {&failure.Error{Kind: failure.Forbidden, Status: http.StatusForbidden}, 23},
+		"changed again":   {&failure.Error{Kind: failure.Conflict, Status: http.StatusPreconditionFailed}, 23},
+		"for the account": {&failure.Error{Kind: failure.Forbidden, Status: http.StatusForbidden, AccountWide: true}, 0},
+		"not just now":    {&failure.Error{Kind: failure.Transient, Status: http.StatusServiceUnavailable}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				ids := w.many()
+				order := w.clearing(4, false)
+				first := w.mapping(ids[0], 4).EventID
+				w.way.before = func(_, event string) error {
+					if event == first {
+						return row.err
+					}
+					return nil
+				}
+				cleared, err := w.syncer.Clear(t.Context(), order)
+				if refused := row.writes > 0; cleared.Writes != row.writes || (cleared.Refused != nil) != refused || (err != nil) == refused {
+					t.Errorf("%+v, %v", cleared, err)
+				}
+				if m := w.mapping(ids[0], 4); m.State != store.MappingLive {
+					t.Errorf("remembered as %+v", m)
+				}
+			})
+		})
+	}
 }
 
 // Rule 3.9: a deletion that is answered 404 is done only when that is said again long
@@ -545,7 +580,7 @@ func TestAClearingOfUnknownOutcomeStaysOpen(t *testing.T) {
 	in(t, func(w *world) {
 		w.withEvent()
 		w.way.after = lost
-		if _, _, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); !failure.IsAmbiguous(err) {
+		if _, err := w.syncer.Clear(t.Context(), w.clearing(4, false)); !failure.IsAmbiguous(err) {
 			t.Fatalf("%v", err)
 		}
 		w.way.after = nil
@@ -573,8 +608,8 @@ func TestClearRemembersTheHighestGeneration(t *testing.T) {
 		w.must(w.google.RestoreEvent(w.calendar(4), lower))
 		order := w.clearing(4, false)
 		slices.SortFunc(order.Events, func(a, b googlecalendar.Event) int { return b.Mark.Generation - a.Mark.Generation })
-		if writes, _, err := w.syncer.Clear(t.Context(), order); err != nil || writes != 2 {
-			t.Fatalf("%d writes, %v", writes, err)
+		if cleared, err := w.syncer.Clear(t.Context(), order); err != nil || cleared.Writes != 2 {
+			t.Fatalf("%+v, %v", cleared, err)
 		}
 		w.want(4)
 		if m := w.mapping(7, 4); m.Generation != 1 || m.State != store.MappingTombstone {

@@ -44,8 +44,10 @@ type judgement struct {
 	relist   bool // the calendar has to be listed before anything is inserted
 	// concerned: the task still has to do with the employee.
 	concerned bool
-	failure   error     // to be recorded
-	again     time.Time // when another pass is due; zero: never
+	// settled: the event is as it ought to be, or none of the party's is to be there.
+	settled bool
+	failure error     // to be recorded
+	again   time.Time // when another pass is due; zero: never
 }
 
 // judge says what is to be done about one event. It calls nobody.
@@ -85,9 +87,15 @@ func judge(k known) judgement {
 			j.remember = k.remember(j)
 		}
 	case j.action == calendarsync.Insert && !k.listed:
-		// An event may be there that nobody remembers (rule 3.4).
+		// An event may be there that nobody remembers (rule 3.4). A calendar that could not be
+		// listed rests (rule 7.2), and its next list has all its tasks looked at.
 		j.action, j.relist, j.again = calendarsync.Nothing, true, k.acquiredAt
+		if rest := k.record.DueAt; k.record.Failure != nil && rest.After(k.acquiredAt) {
+			j.relist, j.again = false, rest
+		}
 	}
+	j.settled = j.action == calendarsync.Nothing && (k.actual.Presence == calendarsync.Live || k.mapping.State == store.MappingTombstone ||
+		j.decision.Verdict != calendarsync.Unknown && j.decision.Verdict != calendarsync.Keep)
 	j.concerned = k.mapped && !j.forget || j.action != calendarsync.Nothing || !over(k.decision)
 	return j
 }

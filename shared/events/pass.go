@@ -142,8 +142,7 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 			t.result.Again(j.again)
 		}
 	}
-	p.settled = j.action == calendarsync.Nothing && !j.relist &&
-		(p.actual.Presence == calendarsync.Live || j.decision.Verdict != calendarsync.Unknown || p.mapping.State == store.MappingTombstone)
+	p.settled = j.settled
 	switch {
 	case j.forget:
 		t.mappings[p.id], p.mapped = nil, false

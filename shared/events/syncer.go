@@ -198,6 +198,8 @@ type Report struct {
 	// Unlisted counts the tasks for which the order's listing was not made use of:
 	// held by another, parked or not readable.
 	Unlisted int
+	// Unread is why the first of the unlisted was not looked at that failed; nil for none.
+	Unread error
 	// Busy are those of the unlisted that another held: they may soon be free.
 	Busy []calendarsync.TaskID
 	// Relist are the employees whose calendar must be listed before anything can
@@ -215,6 +217,7 @@ func (r *Report) add(o Report) {
 	r.Writes += o.Writes
 	r.Failed += o.Failed
 	r.Unlisted += o.Unlisted
+	r.Unread = cmp.Or(r.Unread, o.Unread)
 	r.Busy = append(r.Busy, o.Busy...)
 	r.Relist = append(r.Relist, o.Relist...)
 	r.Drift.AddAll(o.Drift)
@@ -484,6 +487,9 @@ func (s *Syncer) passOver(ctx, calls context.Context, held []*taskPass, report *
 			t.Unlisted, remaining = 0, append(remaining, t)
 		case t.result.Err != nil:
 			t.Failed = 1
+			if t.Unlisted > 0 {
+				t.Unread = t.result.Err
+			}
 		}
 		report.add(t.Report)
 		return err

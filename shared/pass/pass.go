@@ -109,6 +109,19 @@ func Backoff(err error, before *store.Failure) time.Duration {
 	return min(first, most)
 }
 
+// ConcernsOneThing reports whether a failure says that Google refuses one thing and nothing
+// else: whatever is to be done besides is done all the same (rule 7.2).
+func ConcernsOneThing(err error) bool {
+	if f, ok := errors.AsType[*failure.Error](err); !ok || f.AccountWide {
+		return false
+	}
+	switch failure.KindOf(err) {
+	case failure.Forbidden, failure.Invalid, failure.Conflict, failure.Gone:
+		return true
+	}
+	return false
+}
+
 // Outcome is the activity with how its call ended: "done" or the failure's kind.
 func Outcome(a store.ActivityRecord, err error) store.ActivityRecord {
 	a.Result = "done"
