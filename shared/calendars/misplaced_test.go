@@ -16,8 +16,7 @@ func TestAnEventMovedIntoAnothersCalendarIsRemovedThere(t *testing.T) {
 		i, ids := b.staffed("Olena", "Petro")
 		task := b.addTask(b.hour(9), ids[0])
 		i.task(task, b.addTask(b.hour(10), ids[1]))
-		event := b.events(ids[0])[0].Id
-		must(t, b.google.MoveEventTo(b.calendar(ids[0]), event, b.calendar(ids[1])))
+		event := b.moved(ids[0], ids[1])
 		if closed {
 			must(t, b.erp.CloseTask(task))
 			i.task(task)

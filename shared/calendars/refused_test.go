@@ -91,6 +91,14 @@ func (b *bench) refuse(method, event string, status int, reason string) *fakegoo
 	return b.google.Inject(fakegoogle.Fault{Method: method, EventID: event, Count: -1, Status: status, Reason: reason})
 }
 
+// moved moves the first event of one employee into another's calendar.
+func (b *bench) moved(from, to int64) (event string) {
+	b.t.Helper()
+	event = b.events(from)[0].Id
+	must(b.t, b.google.MoveEventTo(b.calendar(from), event, b.calendar(to)))
+	return event
+}
+
 // Rule 7.2: what Google refuses for good of one calendar, event or rule is a failure that
 // rests ever longer, and nothing else waits for it: the calendar is filled, a former one goes,
 // and what comes later is written.
@@ -112,25 +120,19 @@ func TestWhatGoogleRefusesForGoodCostsItselfAlone(t *testing.T) {
 	}{
 		"an event moved into the calendar": {
 			spoil: func(w world) func() {
-				moved := w.events(w.ids[1])[0].Id
-				must(w.t, w.google.MoveEventTo(w.calendar(w.ids[1]), moved, w.calendar(w.ids[0])))
-				return w.forbid("calendar.events.delete", moved).Remove
+				return w.forbid("calendar.events.delete", w.moved(w.ids[1], w.ids[0])).Remove
 			},
 			kind: failure.Forbidden, calls: "calendar.events.delete",
 		},
 		"an event moved into the calendar that seems to change": {
 			spoil: func(w world) func() {
-				moved := w.events(w.ids[1])[0].Id
-				must(w.t, w.google.MoveEventTo(w.calendar(w.ids[1]), moved, w.calendar(w.ids[0])))
-				return w.refuse("calendar.events.delete", moved, http.StatusPreconditionFailed, "conditionNotMet").Remove
+				return w.refuse("calendar.events.delete", w.moved(w.ids[1], w.ids[0]), http.StatusPreconditionFailed, "conditionNotMet").Remove
 			},
 			kind: failure.Conflict, calls: "calendar.events.delete",
 		},
 		"an event moved into the calendar that is not found": {
 			spoil: func(w world) func() {
-				moved := w.events(w.ids[1])[0].Id
-				must(w.t, w.google.MoveEventTo(w.calendar(w.ids[1]), moved, w.calendar(w.ids[0])))
-				return w.refuse("calendar.events.delete", moved, http.StatusNotFound, "notFound").Remove
+				return w.refuse("calendar.events.delete", w.moved(w.ids[1], w.ids[0]), http.StatusNotFound, "notFound").Remove
 			},
 			kind: failure.Gone, calls: "calendar.events.delete",
 		},
