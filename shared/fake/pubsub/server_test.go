@@ -139,11 +139,12 @@ func TestAMessageIsPushedWithoutDelay(t *testing.T) {
 		took = append(took, receive(t, arrived).Sub(start))
 	}
 	slices.Sort(took)
-	t.Logf("publish to handler: median %v, slowest %v", took[25], took[49])
-	// pstest itself delivers every 10 ms; this package must not wait for such a tick. The
-	// bound leaves room for the race detector on a busy machine.
-	if took[25] > 8*time.Millisecond {
-		t.Errorf("median from publish to handler = %v, want a few milliseconds", took[25])
+	t.Logf("publish to handler: fastest but five %v, median %v, slowest %v", took[5], took[25], took[49])
+	// pstest itself delivers every 10 ms, and each message is published just after a delivery;
+	// this package must not wait for such a tick. A busy machine makes many of them slow, not
+	// all.
+	if took[5] > 8*time.Millisecond {
+		t.Errorf("from publish to handler = %v, want a few milliseconds", took[5])
 	}
 }
 
