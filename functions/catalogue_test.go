@@ -8,7 +8,19 @@ import (
 
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/fake/world"
+	"github.com/erp-calendar/erp-calendar/shared/settings"
+	howis "github.com/erp-calendar/erp-calendar/shared/status"
 )
+
+// problems are those that GET /api/status tells, of a world with settings.
+func problems(t *testing.T, w *world.World, with string) []howis.Trouble {
+	t.Helper()
+	defaults := w.Environment(world.Options{Settings: with})["DEFAULT_SETTINGS"]
+	read := howis.Reader(w.Store, settings.NewSource(w.Store, defaults, w.URL, time.Now), time.Now)
+	answer, err := read(t.Context())
+	must(t, err)
+	return answer.Problems
+}
 
 const north = 3
 
@@ -214,6 +226,11 @@ func TestAFieldThatTheERPDoesNotKnowCostsNoCalendar(t *testing.T) {
 		if n := strings.Count(w.Log.String(), `"alarm":"cards-refused"`); n != 1 {
 			t.Errorf("told %d times", n)
 		}
+		told := problems(t, w, `{"calendar_id_field": 99}`)
+		if len(told) != 1 || told[0].Kind != howis.CardsRefused || told[0].Count != len(ids) || told[0].Cause == "" ||
+			told[0].Since == nil || time.Since(*told[0].Since) < time.Hour {
+			t.Errorf("the status says %+v", told)
+		}
 		w.ERP.AddEmployeeField(fakeerp.Field{ID: field, Caption: "Calendar id", Kind: fakeerp.FieldText})
 		for range 24 {
 			w.Poll()
@@ -226,6 +243,10 @@ func TestAFieldThatTheERPDoesNotKnowCostsNoCalendar(t *testing.T) {
 		}
 		if n := strings.Count(w.Log.String(), `"alarm":"cards-refused"`); n != 2 {
 			t.Errorf("told %d times, its end too", n)
+		}
+		w.Poll()
+		if told := problems(t, w, `{"calendar_id_field": 99}`); len(told) > 0 {
+			t.Errorf("mended, the status says %+v", told)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/fake/world"
+	howis "github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 	"github.com/erp-calendar/erp-calendar/shared/userside"
 )
@@ -120,9 +121,19 @@ func TestARoleTextThatNobodyKnowsConcernsItsStateAlone(t *testing.T) {
 		if !strings.Contains(w.Log.String(), `"alarm":"erp-unreadable"`) {
 			t.Error("it is not told")
 		}
+		odd := func(p howis.Trouble) bool {
+			return p.Kind == howis.ERPUnreadable && p.Since != nil && strings.Contains(p.Cause, "state 2")
+		}
+		if told := problems(t, w, ""); !slices.ContainsFunc(told, odd) {
+			t.Errorf("the status says %+v", told)
+		}
 		w.ERP.ChangeWays(func(ways *fakeerp.Ways) { ways.OddRoles = nil })
 		<-time.After(time.Minute)
 		w.Reconcile()
+		w.Poll()
+		if told := problems(t, w, ""); len(told) > 0 {
+			t.Errorf("mended, the status says %+v", told)
+		}
 		w.WantStarts(anna, w.Tomorrow(11), w.Tomorrow(12))
 	})
 }

@@ -393,7 +393,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := w.store.RaiseIncident(t.Context(), "200", store.Refusal{At: store.AtAPI, Status: 403, Reason: "notACalendarUser"}); err != nil {
 		t.Fatal(err)
 	}
-	want["problems"] = append([]any{with(trouble("account-refused", "bad"), "since", "2026-11-22T10:01:30Z")}, rest...)
+	want["problems"] = append([]any{with(with(trouble("account-refused", "bad"), "since", "2026-11-22T10:01:30Z"), "cause", "403 notACalendarUser from the Calendar API")}, rest...)
 	want["incident"] = map[string]any{"reason": "403 notACalendarUser from the Calendar API", "since": "2026-11-22T10:01:30Z"}
 	if got := read(); !reflect.DeepEqual(got, want) {
 		t.Errorf("refused: %v\nwant: %v", got, want)

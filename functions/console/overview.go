@@ -148,7 +148,7 @@ func headline(c locale, found []status.Problem) (level, title string) {
 // countedKinds are those whose title says how many.
 func countedKinds() []status.Kind {
 	return []status.Kind{status.DeletionsHeld, status.GaveUp, status.EmployeesFailed, status.TasksFailed,
-		status.Kept, status.SameAddress, status.Queue, status.ChangeLate, status.OutOfReach}
+		status.Kept, status.SameAddress, status.Queue, status.ChangeLate, status.OutOfReach, status.CardsRefused}
 }
 
 func problemOf(c locale, p status.Problem, s status.Status, sharing string) overviewProblem {
@@ -188,14 +188,14 @@ func problemLink(k status.Kind) string {
 		return "/takeover"
 	case status.SettingsIncomplete, status.Unconfirmed:
 		return "/setup"
-	case status.SettingsFaulty, status.Paused, status.ClockWrong:
+	case status.SettingsFaulty, status.Paused, status.ClockWrong, status.CardsRefused:
 		return "/settings"
 	case status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.GrantEnding, status.OtherAccount,
-		status.Suspect, status.ERPKeyRefused, status.ERPUnread, status.ERPOdd:
+		status.Suspect, status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.MarkUnreadable, status.NoNotifications:
 		return "/connections"
 	case status.DeletionsHeld:
 		return "/held"
-	case status.GaveUp, status.TasksFailed:
+	case status.GaveUp, status.TasksFailed, status.ERPUnreadable:
 		return "/failures"
 	case status.EmployeesFailed, status.OutOfReach:
 		return peoplePath + "?state=" + string(groupAttention)

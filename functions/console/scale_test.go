@@ -76,6 +76,8 @@ func large(t *testing.T, b store.Backend, employees, tasks int, now time.Time) {
 		case i%50 == 7:
 			e.State, e.Failed = store.StateError, "yes"
 			e.Failure = &store.Failure{Kind: "forbidden", At: now, Count: 3, Message: "share the calendar"}
+		default:
+			e.CardSince, e.CardFailure = now, &store.Failure{Kind: "forbidden", At: now, Count: 1, Message: "write the card"}
 		}
 		return store.Ref{Collection: store.Employees, ID: fmt.Sprintf("%019d", e.ID)}, &e
 	})

@@ -33,10 +33,6 @@ const (
 	// open alarms that says since when they are.
 	unreachedFor   = time.Hour
 	unreachedSince = "out-of-reach-since"
-	// manyPolled is how many changes in a day only the poll has to find before the silence of
-	// the connector is told.
-	manyPolled = 20
-	day        = 24 * time.Hour
 	// mostUnreadable is how many unreadable keys of a kind an alarm names.
 	mostUnreadable = 10
 )
@@ -245,6 +241,8 @@ func (p *poll) unreadable(ctx context.Context, open map[string]string) (incident
 		}
 	}
 	in.is, in.attrs = len(what) > 0, []any{"what", what}
+	first := what[:min(len(what), mostUnreadable)]
+	p.unreadableNow = &first
 	return in, nil
 }
 
@@ -311,6 +309,6 @@ func (p *poll) noNotifications(ctx context.Context) (incident, error) {
 	n, err := p.Store.Notifications(ctx, p.now, string(queue.CauseNotify), string(queue.CausePoll))
 	return incident{kind: logging.NoNotifications, id: "no-notifications-" + p.now.UTC().Format(time.RFC3339),
 		begins: "The poll finds changes and no notification came for a day: the ERP's connector does not work",
-		ends:   "Notifications come, or nothing changes", is: n.Polled >= manyPolled && n.LastAt.Before(p.now.Add(-day)),
+		ends:   "Notifications come, or nothing changes", is: n.Silent(p.now),
 		attrs: []any{"polled", n.Polled}}, err
 }

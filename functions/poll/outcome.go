@@ -13,7 +13,7 @@ import (
 
 // record keeps how the poll went, for the console and for monitoring.
 func (p *poll) record(ctx context.Context) error {
-	result := store.PollResult{Paused: p.sum.Paused, ERP: p.fault, RunMissed: p.runMissed, SameAddress: p.sameAddress, Unreached: p.unreached}
+	result := store.PollResult{Paused: p.sum.Paused, ERP: p.fault, RunMissed: p.runMissed, Unreadable: p.unreadableNow, SameAddress: p.sameAddress, Unreached: p.unreached}
 	if apart, wrong, compared := p.apart(); compared {
 		result.Clock = &store.ClockResult{Apart: apart, Wrong: wrong}
 	}

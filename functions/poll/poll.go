@@ -43,6 +43,9 @@ type poll struct {
 	sameAddress *[]store.SharedAddress
 	runMissed   bool
 	unreached   *int
+	// unreadableNow is what of the ERP has been unreadable for an hour; nil where that was not
+	// looked for.
+	unreadableNow *[]string
 	// sent are the tasks published in this poll: one message each is enough.
 	sent map[int64]bool
 }

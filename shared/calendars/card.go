@@ -74,14 +74,20 @@ func (p *employeePass) forgetCard(ctx context.Context) error {
 // cardRefused records why the ERP did not take the card, and asks for another try.
 func (p *employeePass) cardRefused(ctx context.Context, card string, why error) error {
 	now, before := p.term.At(p.Now()), p.rec().CardFailure
+	since := p.rec().CardSince
 	if p.rec().CardTried != card {
 		before = nil
+	}
+	if before == nil || since.IsZero() {
+		since = now
 	}
 	f := store.FailureOf(why, before, now)
 	again := now.Add(cardRest(f.Count))
 	p.Log.WarnContext(ctx, "the ERP does not take the calendar's id", "employee", p.id, "count", f.Count, "again", again, "error", why)
 	p.Again(again)
-	if err := p.save(ctx, func(r *store.EmployeeRecord) { r.CardFailure, r.CardTried, r.CardAgain = f, card, again }); err != nil {
+	if err := p.save(ctx, func(r *store.EmployeeRecord) {
+		r.CardFailure, r.CardTried, r.CardAgain, r.CardSince = f, card, again, since
+	}); err != nil {
 		return err
 	}
 	return p.Store.CardRefused(ctx, int64(p.id), f.Message)
@@ -89,5 +95,5 @@ func (p *employeePass) cardRefused(ctx context.Context, card string, why error) 
 
 // cardDone notes what the card holds, and that nothing is to be tried any more.
 func cardDone(r *store.EmployeeRecord, card string) {
-	r.Card, r.CardFailure, r.CardTried, r.CardAgain = card, nil, "", time.Time{}
+	r.Card, r.CardFailure, r.CardTried, r.CardAgain, r.CardSince = card, nil, "", time.Time{}, time.Time{}
 }

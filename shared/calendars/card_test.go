@@ -97,6 +97,9 @@ func TestACardThatTheERPDoesNotTakeCostsItselfOnly(t *testing.T) {
 				if late := b.tries() - before; late > 3 {
 					t.Errorf("%d tries in two days long after", late)
 				}
+				if rec := b.record(who); (rec.CardFailure == nil) != rec.CardSince.IsZero() || rec.CardFailure != nil && rec.CardFailure.At.Sub(rec.CardSince) < 48*time.Hour {
+					t.Errorf("refused %+v, and that since %v", rec.CardFailure, rec.CardSince)
+				}
 
 				must(t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Name = "Olena Koval" }))
 				i.employee(queue.CauseNotify, who)
@@ -124,7 +127,7 @@ func TestACardThatTheERPDoesNotTakeCostsItselfOnly(t *testing.T) {
 
 				mended()
 				i.pass(25 * time.Hour)
-				if rec := b.record(who); b.onCard(who) != b.calendar(who) || rec.CardFailure != nil || !rec.DueAt.IsZero() {
+				if rec := b.record(who); b.onCard(who) != b.calendar(who) || rec.CardFailure != nil || !rec.CardSince.IsZero() || !rec.DueAt.IsZero() {
 					t.Errorf("mended: the card has %q, the calendar is %q, %+v, due %v", b.onCard(who), b.calendar(who), rec.CardFailure, rec.DueAt)
 				}
 				before = b.tries()

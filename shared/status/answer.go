@@ -39,6 +39,8 @@ type Trouble struct {
 	// Until is when it ends by itself, where that is known.
 	Until *time.Time `json:"until,omitempty"`
 	Count int        `json:"count,omitempty"`
+	// Cause is what the other side said, in technical words.
+	Cause string `json:"cause,omitempty"`
 }
 
 // Counts are the employees by the state of their calendars.
@@ -103,7 +105,7 @@ func (s Status) Answer() Answer {
 		if i == 0 {
 			a.State = map[Level]string{Bad: "trouble", Warn: "warning", Wait: "waiting"}[p.Level]
 		}
-		a.Problems = append(a.Problems, Trouble{Kind: p.Kind, Level: p.Level, Since: moment(p.Since), Until: moment(p.Until), Count: p.Count})
+		a.Problems = append(a.Problems, Trouble{Kind: p.Kind, Level: p.Level, Since: moment(p.Since), Until: moment(p.Until), Count: p.Count, Cause: p.Detail})
 	}
 	if since := s.Tally.OldestPending(); !since.IsZero() {
 		a.OldestPending = max(0, int64(s.Now.Sub(since)/time.Second))

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -59,6 +60,10 @@ const (
 	DailyLimit         Kind = "daily-limit"
 	Queue              Kind = "queue"
 	NotPolled          Kind = "not-polled"
+	MarkUnreadable     Kind = "mark-unreadable"
+	ERPUnreadable      Kind = "erp-unreadable"
+	NoNotifications    Kind = "no-notifications"
+	CardsRefused       Kind = "cards-refused"
 )
 
 // Problem is one thing that is not as it ought to be.
@@ -152,6 +157,9 @@ func (s Status) ofAccount() []Problem {
 	if s.Expected != "" && !signin.SameAddress(a.Email, s.Expected) {
 		out = append(out, Problem{Kind: OtherAccount, Level: Warn, Detail: a.Email})
 	}
+	if m := s.Installation.Unreadable; m != nil {
+		out = append(out, Problem{Kind: MarkUnreadable, Level: Bad, Since: m.Since})
+	}
 	if !a.SuspectSince.IsZero() {
 		out = append(out, Problem{Kind: Suspect, Level: Warn, Since: a.SuspectSince})
 	}
@@ -196,12 +204,20 @@ func (s Status) ofERP() []Problem {
 			kind = ERPOdd
 		}
 		out = append(out, Problem{Kind: kind, Level: Bad, Since: o.FailingSince, Detail: f.Message})
+	} else if n := len(o.Unreadable); n > 0 {
+		out = append(out, Problem{Kind: ERPUnreadable, Level: Warn, Since: o.UnreadableSince, Count: n, Detail: strings.Join(o.Unreadable, "; ")})
 	}
 	if !o.ApartSince.IsZero() {
 		out = append(out, Problem{Kind: ClockWrong, Level: Bad, Since: o.ApartSince, Count: int(o.Apart / 60)})
 	}
 	if !o.RunMissedSince.IsZero() {
 		out = append(out, Problem{Kind: FullRunMissed, Level: Bad, Since: o.RunMissedSince})
+	}
+	if n := s.Notifications; n.Silent(s.Now) {
+		out = append(out, Problem{Kind: NoNotifications, Level: Warn, Since: n.LastAt, Count: n.Polled})
+	}
+	if c := s.Tally.RefusedCards; c.Count > 0 && s.Saved.Settings.CalendarIDField != 0 {
+		out = append(out, Problem{Kind: CardsRefused, Level: Warn, Since: c.Since, Count: c.Count, Detail: c.Why})
 	}
 	if n := len(o.SameAddress); n > 0 {
 		out = append(out, Problem{Kind: SameAddress, Level: Warn, Count: n})

@@ -1,12 +1,18 @@
 package status_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/logging"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
 	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -31,12 +37,26 @@ func TestAllIsRightOnlyWhenEverythingWasLookedAt(t *testing.T) {
 		t.Fatalf("all is right, and it says %+v", s.Problems())
 	}
 	ago := now.Add(-time.Hour)
-	for _, row := range []struct {
-		name   string
-		change func(s *status.Status)
-		want   status.Kind
-		level  status.Level
-	}{
+	for _, row := range troubles(now, ago) {
+		s := well(now)
+		row.change(&s)
+		got := s.Problems()
+		if len(got) != 1 || got[0].Kind != row.want || got[0].Level != row.level {
+			t.Errorf("%s: %+v, want %s %s alone", row.name, got, row.level, row.want)
+		}
+	}
+}
+
+// trouble is one thing that is not right, and how it is told.
+type trouble struct {
+	name   string
+	change func(s *status.Status)
+	want   status.Kind
+	level  status.Level
+}
+
+func troubles(now, ago time.Time) []trouble {
+	return []trouble{
 		{"never connected", func(s *status.Status) { s.Ever, s.Connected = false, false }, status.NotConnected, status.Bad},
 		{"the grant is revoked", func(s *status.Status) { s.Connected, s.Account.DisconnectedAt = false, ago }, status.ConnectionLost, status.Bad},
 		{"the client secret is wrong", func(s *status.Status) {
@@ -88,13 +108,109 @@ func TestAllIsRightOnlyWhenEverythingWasLookedAt(t *testing.T) {
 		{"settings lack something", func(s *status.Status) { s.Saved.Missing = []string{"time_zone"} }, status.SettingsIncomplete, status.Bad},
 		{"everything is being deleted", func(s *status.Status) { s.Installation.Purge = &store.PurgeRecord{ID: "p", StartedAt: ago} }, status.Purging, status.Bad},
 		{"calendars are found", func(s *status.Status) { s.Installation.TakeoverAsked = ago }, status.TakeoverNeeded, status.Bad},
-	} {
+		{"what was found is being taken over", func(s *status.Status) { s.Installation.TakingOver = "tenant" }, status.TakingOver, status.Wait},
+		{"the settings cannot be read", func(s *status.Status) { s.Saved.Faults = settings.Faults{{Field: "time_zone", Problem: "is no zone"}} }, status.SettingsFaulty, status.Bad},
+		{"the connection is doubted", func(s *status.Status) { s.Account.SuspectSince = ago }, status.Suspect, status.Warn},
+		{"a mark does not come back", func(s *status.Status) { s.Installation.Unreadable = &store.UnreadableMark{Since: ago} }, status.MarkUnreadable, status.Bad},
+		{"a task is unreadable", func(s *status.Status) {
+			s.Poll.Unreadable, s.Poll.UnreadableSince = []string{"tasks/7: date.todo"}, ago
+		}, status.ERPUnreadable, status.Warn},
+		{"the connector is silent", func(s *status.Status) {
+			s.Notifications = store.Notifications{LastAt: now.Add(-25 * time.Hour), Polled: 20}
+		}, status.NoNotifications, status.Warn},
+		{"cards are refused", func(s *status.Status) {
+			s.Saved.Settings.CalendarIDField, s.Tally.RefusedCards = 7, store.RefusedCards{Count: 2, Since: ago, Why: "no such field"}
+		}, status.CardsRefused, status.Warn},
+	}
+}
+
+// constants are the values of a type's constants in a file.
+func constants(t *testing.T, file, of string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+			if name, ok := spec.Type.(*ast.Ident); ok && name.Name == of {
+				if value, ok := spec.Values[0].(*ast.BasicLit); ok {
+					out = append(out, strings.Trim(value.Value, `"`))
+				}
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// TestEveryAlarmAndEveryProblemIsTold (rule 7.4): whoever watches GET /api/status sees each alarm whose
+// incident lasts, and there is no kind of problem that nothing brings about.
+func TestEveryAlarmAndEveryProblemIsTold(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	told := map[status.Kind]bool{}
+	ago := now.Add(-time.Hour)
+	for _, row := range append(troubles(now, ago), trouble{change: func(s *status.Status) {
+		s.Installation.Purge = &store.PurgeRecord{ID: "p", StartedAt: ago, EndedAt: ago, Kept: 1}
+		s.Saved.Settings.Enabled = false // as after every purge, which is told besides
+	}}) {
 		s := well(now)
 		row.change(&s)
-		got := s.Problems()
-		if len(got) != 1 || got[0].Kind != row.want || got[0].Level != row.level {
-			t.Errorf("%s: %+v, want %s %s alone", row.name, got, row.level, row.want)
+		for _, p := range s.Answer().Problems {
+			told[p.Kind] = true
 		}
+	}
+	kinds := constants(t, "problems.go", "Kind")
+	if len(kinds) < 30 {
+		t.Fatalf("the kinds of problems are %q", kinds)
+	}
+	for _, kind := range kinds {
+		if !told[status.Kind(kind)] {
+			t.Errorf("nothing brings about the problem %s", kind)
+		}
+	}
+	as := map[logging.AlarmKind][]status.Kind{
+		logging.GrantRevoked: {status.ConnectionLost}, logging.GrantExpiring: {status.GrantEnding},
+		logging.ClientRefused: {status.AccountRefused}, logging.AccountRefused: {status.AccountRefused, status.ServiceRefused},
+		logging.MarkUnreadable: {status.MarkUnreadable}, logging.CalendarsOutOfReach: {status.OutOfReach}, logging.DeletionsHeld: {status.DeletionsHeld},
+		logging.TakeoverNeeded: {status.TakeoverNeeded}, logging.ClockWrong: {status.ClockWrong},
+		logging.QuotaExhausted: {status.GooglePause, status.CreationsPause, status.DailyLimit},
+		logging.FullRunMissed:  {status.FullRunMissed}, logging.NoNotifications: {status.NoNotifications}, logging.CardsRefused: {status.CardsRefused},
+		logging.ERPUnreadable: {status.ERPUnreadable, status.ERPUnread, status.ERPOdd, status.ERPKeyRefused},
+		// It is over when it is told: nothing of it lasts, and nothing is kept of the message.
+		logging.DeadLetterUnreadable: nil,
+	}
+	alarms := constants(t, "../logging/alarms.go", "AlarmKind")
+	if len(alarms) < 14 {
+		t.Fatalf("the alarms are %q", alarms)
+	}
+	for _, kind := range alarms {
+		problems, known := as[logging.AlarmKind(kind)]
+		if !known {
+			t.Errorf("the alarm %s is no problem of the status", kind)
+		}
+		for _, p := range problems {
+			if !told[p] {
+				t.Errorf("the alarm %s is not told as %s", kind, p)
+			}
+		}
+	}
+}
+
+// TestARefusedCardIsTold with how many there are, since when and why (rule 5.9), and only while
+// cards are to be written.
+func TestARefusedCardIsTold(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	s := well(now)
+	s.Saved.Settings.CalendarIDField, s.Tally.RefusedCards = 7, store.RefusedCards{Count: 2, Since: now.Add(-time.Hour), Why: "no such field"}
+	got := s.Answer()
+	if since := now.Add(-time.Hour); got.State != "warning" || len(got.Problems) != 1 ||
+		!reflect.DeepEqual(got.Problems[0], status.Trouble{Kind: "cards-refused", Level: status.Warn, Since: &since, Count: 2, Cause: "no such field"}) {
+		t.Errorf("told %+v", got)
+	}
+	if s.Saved.Settings.CalendarIDField = 0; s.Answer().State != "ok" {
+		t.Errorf("without a field: %+v", s.Problems())
 	}
 }
 

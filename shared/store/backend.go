@@ -45,7 +45,7 @@ type Ref struct {
 func IndexedFields(c Collection) []string {
 	switch c {
 	case Employees:
-		return []string{"due_at", "pending_since", "divisions", "state", "reason", "failed", "held", "kept_for", "seen_at", "unreadable_since"}
+		return []string{"due_at", "pending_since", "divisions", "state", "reason", "failed", "held", "kept_for", "seen_at", "unreadable_since", "card_since"}
 	case Tasks:
 		return []string{"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"}
 	case Activity:

@@ -133,9 +133,11 @@ type EmployeeRecord struct {
 	Card string `firestore:"card,omitempty" json:"card,omitempty"`
 	// CardFailure is why the ERP did not take what was to be written into its card last,
 	// CardTried, and CardAgain when that is tried again (rule 5.9).
-	CardFailure *Failure  `firestore:"card_failure,omitempty" json:"card_failure,omitempty"`
-	CardTried   string    `firestore:"card_tried,omitempty" json:"card_tried,omitempty"`
-	CardAgain   time.Time `firestore:"card_again,omitempty" json:"card_again,omitzero"`
+	CardFailure *Failure `firestore:"card_failure,omitempty" json:"card_failure,omitempty"`
+	// CardSince is since when it did not take that.
+	CardSince time.Time `firestore:"card_since,omitempty" json:"card_since,omitzero"`
+	CardTried string    `firestore:"card_tried,omitempty" json:"card_tried,omitempty"`
+	CardAgain time.Time `firestore:"card_again,omitempty" json:"card_again,omitzero"`
 	// Held is HeldWaiting while the deletion of a calendar is held by the delete
 	// guard, HeldDropped after an admin decided that it stays; indexed. AllowedAt is
 	// when an admin confirmed it.

@@ -28,6 +28,10 @@ type PollOutcome struct {
 	// UnreachedSince; 0 where that may be a fault of one calendar (rule 3.9).
 	Unreached      int       `firestore:"unreached,omitempty" json:"unreached,omitempty"`
 	UnreachedSince time.Time `firestore:"unreached_since,omitempty" json:"unreached_since,omitzero"`
+	// Unreadable is what of the ERP has been unreadable for an hour (rule 4.13), the first of it,
+	// and UnreadableSince since when that is so; empty for nothing.
+	Unreadable      []string  `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
+	UnreadableSince time.Time `firestore:"unreadable_since,omitempty" json:"unreadable_since,omitzero"`
 	// SameAddress are those who are to have a calendar and share one address with others, a
 	// list for each address (rule 5.1).
 	SameAddress []SharedAddress `firestore:"same_address,omitempty" json:"same_address,omitempty"`
@@ -48,6 +52,8 @@ type PollResult struct {
 	Clock *ClockResult
 	// SameAddress is set where all employees were read.
 	SameAddress *[]SharedAddress
+	// Unreadable is set where it was looked for: what of the ERP has been unreadable for an hour.
+	Unreadable *[]string
 	// RunMissed reports whether no full run has passed over everybody in time.
 	RunMissed bool
 	// Unreached is set where it was counted how many calendars are out of reach.
@@ -91,6 +97,9 @@ func (o *PollOutcome) record(r PollResult, now time.Time) {
 	}
 	if r.SameAddress != nil {
 		o.SameAddress = *r.SameAddress
+	}
+	if u := r.Unreadable; u != nil {
+		o.Unreadable, o.UnreadableSince = *u, since(o.UnreadableSince, len(*u) > 0, now)
 	}
 	o.RunMissedSince = since(o.RunMissedSince, r.RunMissed, now)
 	if r.Unreached != nil {

@@ -190,6 +190,16 @@ func (n Notifications) PolledPercent() int {
 	return (100*n.Polled + all - 1) / all
 }
 
+// manyPolled is how many changes in a day only Poll has to find before the silence of the
+// connector is told.
+const manyPolled = 20
+
+// Silent reports whether the connector told nothing for a day in which the ERP changed
+// (rule 8.10).
+func (n Notifications) Silent(now time.Time) bool {
+	return n.Polled >= manyPolled && n.LastAt.Before(now.Add(-day))
+}
+
 // Notifications reads how the ERP's connector did in the day before a time; the two causes
 // say whether a notification told of a write, or only Poll.
 func (s *Store) Notifications(ctx context.Context, now time.Time, notified, polled string) (Notifications, error) {

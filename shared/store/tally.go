@@ -18,9 +18,19 @@ type Tally struct {
 	// applied.
 	FailedTasks, PendingTasks int
 	DeadLetters               int
+	// RefusedCards are the employees whose card the ERP does not take (rule 5.9).
+	RefusedCards RefusedCards
 	// OldestTask and OldestEmployee are since when the oldest change is known that is not
 	// applied; zero for none.
 	OldestTask, OldestEmployee time.Time
+}
+
+// RefusedCards says of how many employees the ERP does not take the card, since when of the
+// first of them, and why of that one: our own sentence, never content.
+type RefusedCards struct {
+	Count int
+	Since time.Time
+	Why   string
 }
 
 // mostHeldRead bounds how many held employees are read to find their card's state; beyond,
@@ -48,6 +58,14 @@ func (s *Store) Tally(ctx context.Context) (Tally, error) {
 	count(&t.FailedTasks, Tasks, "failed", Equal, "yes")
 	count(&t.PendingTasks, Tasks, "pending_since", Exists, nil)
 	count(&t.DeadLetters, DeadLetters, "at", Exists, nil)
+	count(&t.RefusedCards.Count, Employees, "card_since", Exists, nil)
+	g.Go(func() error {
+		first, err := query[EmployeeRecord](ctx, s, doing, Query{Collection: Employees, Field: "card_since", Op: Exists, Limit: 1})
+		if err == nil && len(first) > 0 && first[0].CardFailure != nil {
+			t.RefusedCards.Since, t.RefusedCards.Why = first[0].CardSince, first[0].CardFailure.Message
+		}
+		return err
+	})
 	var held []EmployeeRecord
 	g.Go(func() (err error) {
 		held, err = query[EmployeeRecord](ctx, s, doing, Query{Collection: Employees, Field: "held", Op: Equal, Value: HeldWaiting, Limit: mostHeldRead})
