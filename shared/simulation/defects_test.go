@@ -209,6 +209,15 @@ func rewriting(change func(r *http.Request)) simulation.Defect {
 	return simulation.Defect{Transport: func(t http.RoundTripper) http.RoundTripper { return rewritingTransport{t, change} }}
 }
 
+// nobodyWaits: whose address changed never hears that others' did, too, and waits for no turn.
+func nobodyWaits() simulation.Defect {
+	return tampering(func(_ store.Ref, doc any) {
+		if q, ok := doc.(*store.CreationsRecord); ok {
+			q.Replacing = nil
+		}
+	}, nil)
+}
+
 // lossyPublisher loses the changes that Poll publishes, while Poll goes on as if it had
 // published them: its watermark gets ahead of its messages.
 type lossyPublisher struct{ queue.Publisher }
@@ -244,6 +253,7 @@ func defects() map[string]simulation.Defect {
 		"missing map taken for evidence": mapFilledIn(),
 		"lost marks overlooked":          marksOverlooked(),
 		"out of reach taken for gone":    rulesDenied(),
+		"all shares go at once":          nobodyWaits(),
 		"activity not written":           tampering(nil, func(ref store.Ref, _ any) bool { return ref.Collection != store.Activity }),
 	}
 }
@@ -295,6 +305,9 @@ func TestDefectsAreCaught(t *testing.T) {
 			h.Rows = rowsOf[name]
 			if name == "dirty counter not checked" && (!simulation.Unaided(s) || !simulation.Undated(s)) {
 				continue // a reconcile or a poll would repair what is missed
+			}
+			if name == "all shares go at once" && !simulation.Many(s) {
+				continue // with few people there are turns for all
 			}
 			if way := wayOf[name]; way != "" && !simulation.Draws(s, way) {
 				continue

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
@@ -210,6 +211,7 @@ func (w *world) badTasks() (ids []int64) {
 // newDomain gives everybody an address under another domain.
 func (w *world) newDomain(all []fakeerp.Employee, s Step) error {
 	w.note("%s", s.Kind)
+	w.movedAt = time.Now()
 	for _, e := range all {
 		local, _, ok := strings.Cut(e.Email, "@")
 		if !ok {
@@ -263,6 +265,9 @@ type Met map[string]int
 func (w *world) met() Met {
 	out := Met(w.google.Met())
 	maps.Copy(out, w.erp.Met())
+	if w.waited > 0 {
+		out[wayWaiting] = w.waited
+	}
 	for _, way := range append(w.setup.Google.Ways.Names(), w.setup.ERP.Names()...) {
 		out[way] += 0 // one that was set and never met is shown, too
 	}

@@ -243,6 +243,9 @@ func GenerateWith(seed uint64, steps int, often map[Kind]int) History {
 		s.After = after(d, s.Kind, name)
 		h.Steps[id] = s
 	}
+	if d.many() {
+		newDomainIn(h.Steps)
+	}
 	return h
 }
 

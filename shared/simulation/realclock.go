@@ -80,6 +80,7 @@ func (w *world) useRealClock(db *Database) {
 	w.wipe = func() { w.fail(w.empty(db)) }
 	w.setup.RequestsPerMinute, w.setup.CalendarsPerHour, w.setup.Google.RequestsPerMinute = 6000, 1000, 0
 	w.setup.Google.CalendarListDelay, w.setup.Unaided = 0, false
+	w.setup.Employees = min(w.setup.Employees, 4) // nobody waits for a turn here
 	w.config.Lease, w.config.Intent, w.config.Absence = 6*time.Second, 5*time.Second, time.Second
 }
 

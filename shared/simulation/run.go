@@ -136,6 +136,7 @@ func (w *world) play(h History) Result {
 		}
 		w.fail(w.standInForWaiting(s))
 		w.advance(s.After)
+		w.noteWaiting()
 		w.collectViolations()
 		if len(w.violations) > 0 {
 			break // the rest of the history would add nothing

@@ -100,6 +100,9 @@ func setupOf(d dice, rows []string) setup {
 		WebDeletionForbidsRevival: d.chance(300, "revival"),
 		Ways:                      drawGoogle(d, rows),
 	}
+	if d.many() {
+		s.larger(d)
+	}
 	// That marks come back again is seen by a full run (rule 3.14).
 	s.Google.Ways.Descriptions.Lost = s.Google.Ways.Descriptions.Lost && !s.Unaided
 	s.Google.Ways.PropertiesLost = s.Google.Ways.PropertiesLost && !s.Unaided
@@ -163,7 +166,7 @@ func (w *world) populate() {
 	for n := range w.setup.Tasks {
 		t := w.newTask(n)
 		for _, e := range data.Employees {
-			if w.dice.chance(600, "first executor", strconv.Itoa(n), e.Name) {
+			if w.dice.chance(w.setup.executorsOf(), "first executor", strconv.Itoa(n), e.Name) {
 				t.Executors = append(t.Executors, e.ID)
 			}
 		}

@@ -78,6 +78,8 @@ type world struct {
 	kept       []store.ActivityRecord
 	violations []Violation
 	polls      int
+	movedAt    time.Time // when a mail domain was new last
+	waited     int       // how often a former address was seen to read on
 }
 
 // open makes the world of a history, in the bubble that it is called in, or on the real
