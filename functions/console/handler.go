@@ -76,7 +76,7 @@ type ERP interface {
 	Types(ctx context.Context) (types map[calendarsync.TypeID]calendarsync.TaskType, odd []error, err error)
 	// EmployeeCards reads all employees, of known those too who spoil the list, and the
 	// captions of their cards' fields.
-	EmployeeCards(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
+	EmployeeCards(ctx context.Context, known userside.Known) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
 	// Clock reads the ERP's time.
 	Clock(ctx context.Context) (userside.Clock, error)
 	// Divisions reads the divisions' names.

@@ -152,14 +152,9 @@ func (h *handler) readERP(r *http.Request) knownERP {
 	defer cancel()
 	var k knownERP
 	var captions map[calendarsync.FieldID]string
-	known, err := h.knownEmployees(ctx)
-	if err != nil {
-		h.Log.WarnContext(ctx, "the records of employees could not be read for the settings page", "error", err)
-		return knownERP{err: err}
-	}
 	g, each := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { k.catalogue, err = h.ERP.Catalogue(each); return err })
-	g.Go(func() (err error) { k.cards, captions, err = h.ERP.EmployeeCards(each, known); return err })
+	g.Go(func() (err error) { k.cards, captions, err = h.ERP.EmployeeCards(each, h.knownEmployees); return err })
 	g.Go(func() (err error) { k.clock, err = h.ERP.Clock(each); return err })
 	if err := g.Wait(); err != nil {
 		// The page says so, and numbers can be typed; half an ERP would mislead.
@@ -170,8 +165,8 @@ func (h *handler) readERP(r *http.Request) knownERP {
 	return k
 }
 
-// knownEmployees are those with a record. Where one bad card spoils the ERP's list of everybody,
-// they are asked for by their numbers (rule 8.9).
+// knownEmployees are those with a record. Only where one bad card spoils the ERP's list of
+// everybody are they asked for by their numbers (rule 8.9).
 func (h *handler) knownEmployees(ctx context.Context) ([]calendarsync.EmployeeID, error) {
 	records, err := h.Store.Employees(ctx)
 	ids := make([]calendarsync.EmployeeID, len(records))

@@ -97,7 +97,7 @@ func (e *erp) Types(context.Context) (map[calendarsync.TypeID]calendarsync.TaskT
 	return e.catalogue.Types, nil, e.err
 }
 
-func (e *erp) EmployeeCards(context.Context, []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
+func (e *erp) EmployeeCards(context.Context, userside.Known) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
 	return e.cards, e.captions, e.err
 }
 

@@ -26,7 +26,7 @@ func (s *Subject) EmployeeChecks() []Check {
 }
 
 func (s *Subject) checkCards(ctx context.Context) Verdict {
-	readings, captions, err := s.ERP.EmployeeCards(ctx, nil)
+	readings, captions, err := s.ERP.EmployeeCards(ctx, userside.NobodyKnown)
 	if errors.Is(err, userside.ErrNobody) {
 		return s.bad("employees.read.nobody")
 	}

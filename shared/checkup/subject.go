@@ -21,7 +21,7 @@ type ERP interface {
 	Places(ctx context.Context, category, action string) (userside.Places, error)
 	Clock(ctx context.Context) (userside.Clock, error)
 	Catalogue(ctx context.Context) (calendarsync.Catalogue, error)
-	EmployeeCards(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
+	EmployeeCards(ctx context.Context, known userside.Known) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error)
 	ListTasks(ctx context.Context, f userside.TaskFilter) ([]calendarsync.TaskID, error)
 	Tasks(ctx context.Context, ids []calendarsync.TaskID) (map[calendarsync.TaskID]calendarsync.TaskReading, error)
 	// Sample says in what form the ERP says things of some tasks.

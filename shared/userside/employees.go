@@ -274,12 +274,18 @@ var ErrNobody = errors.New("the ERP has no employee")
 // the ERP having said so (rule 8.9). That there is nobody (ErrNobody), or nobody readable,
 // is an error of kind source-invalid, because who is missing here is taken for dismissed.
 func (c *Client) AllEmployees(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, error) {
-	return c.allCards(ctx, known, nil)
+	return c.allCards(ctx, func(context.Context) ([]calendarsync.EmployeeID, error) { return known, nil }, nil)
 }
+
+// Known gives those who are known, asked for only where the ERP has to be read by numbers.
+type Known func(ctx context.Context) ([]calendarsync.EmployeeID, error)
+
+// NobodyKnown is Known where nobody is.
+func NobodyKnown(context.Context) ([]calendarsync.EmployeeID, error) { return nil, nil }
 
 // EmployeeCards is AllEmployees with the captions of the cards' additional fields, where
 // this ERP sends them (most do not).
-func (c *Client) EmployeeCards(ctx context.Context, known []calendarsync.EmployeeID) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
+func (c *Client) EmployeeCards(ctx context.Context, known Known) (map[calendarsync.EmployeeID]calendarsync.EmployeeReading, map[calendarsync.FieldID]string, error) {
 	captions := map[calendarsync.FieldID]string{}
 	readings, err := c.allCards(ctx, known, captions)
 	if err != nil {
@@ -290,10 +296,14 @@ func (c *Client) EmployeeCards(ctx context.Context, known []calendarsync.Employe
 
 // allCards reads all employees, and puts the captions of the cards' fields into captions
 // unless that is nil.
-func (c *Client) allCards(ctx context.Context, known []calendarsync.EmployeeID, captions map[calendarsync.FieldID]string) (employeeReadings, error) {
+func (c *Client) allCards(ctx context.Context, whom Known, captions map[calendarsync.FieldID]string) (employeeReadings, error) {
 	readings, err := c.everybody(ctx, captions)
 	if !spoiled(err) || ctx.Err() != nil {
 		return readings, err
+	}
+	known, failed := whom(ctx)
+	if failed != nil {
+		return nil, failed
 	}
 	known = slices.DeleteFunc(distinct(known), func(id calendarsync.EmployeeID) bool { return id <= 0 })
 	d := c.employeeDivider(cards{employeeReadings{}, captions})

@@ -121,7 +121,9 @@ func TestOneBadEmployeeKeepsNoCardFromTheConsole(t *testing.T) {
 						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 						defer cancel()
 						for _, known := range [][]int64{have, slices.DeleteFunc(slices.Clone(have[:len(have)-1]), func(id int64) bool { return id == bad })} {
-							got, captions, err := c.EmployeeCards(ctx, calendarsync.IDs[calendarsync.EmployeeID](known))
+							got, captions, err := c.EmployeeCards(ctx, func(context.Context) ([]calendarsync.EmployeeID, error) {
+								return calendarsync.IDs[calendarsync.EmployeeID](known), nil
+							})
 							if err != nil || captions[12] != "Google & calendar" {
 								t.Fatalf("captions %v, %v", captions, err)
 							}

@@ -60,7 +60,7 @@ func TestCaptionsAreReadWhereTheERPTellsThem(t *testing.T) {
 			"7":{"id":7,"additional_data":{"12":{"value":"1","caption":"Google &amp; calendar"},"13":"x"}},
 			"8":{"id":8,"additional_data":[]}}}`)
 	})))
-	readings, captions, err := c.EmployeeCards(t.Context(), nil)
+	readings, captions, err := c.EmployeeCards(t.Context(), NobodyKnown)
 	if err != nil || len(readings) != 2 || len(captions) != 1 || captions[12] != "Google & calendar" {
 		t.Fatalf("%d readings, captions %v, %v", len(readings), captions, err)
 	}
