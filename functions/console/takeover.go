@@ -46,8 +46,9 @@ type takeoverView struct {
 	Asked   stamp
 	Hash    string
 	Tenants []foundTenant
-	// Dead counts rows of the account's list whose calendars do not answer.
-	Dead int
+	// Dead counts rows of the account's list whose calendars do not answer, Blank calendars
+	// of whose description Google gives nothing back.
+	Dead, Blank int
 }
 
 // foundTenant are the calendars of one installation.
@@ -90,7 +91,7 @@ func (h *handler) showTakeover(w http.ResponseWriter, r *http.Request, s signin.
 	}
 	c := h.locale(r, saved.Settings.TimeZone)
 	h.show(w, r, http.StatusOK, view{Page: "takeover", Title: c.T("takeover.title"), Session: &s, Body: takeoverView{
-		Asked: c.stamp(q.asked), Hash: q.Hash, Tenants: tenantsFound(q.Calendars, employees), Dead: q.Dead,
+		Asked: c.stamp(q.asked), Hash: q.Hash, Tenants: tenantsFound(q.Calendars, employees), Dead: q.Dead, Blank: len(q.Blank),
 	}})
 }
 

@@ -222,6 +222,27 @@ func TestAPurgeIsNotPlannedBeforeTheDecision(t *testing.T) {
 	}
 }
 
+// TestCalendarsWithoutAnyDescriptionSayWhatToDo: rule 3.14, calendars that may be the product's
+// and of which Google gives no mark back are shown with how to tell, and not as deleted ones.
+func TestCalendarsWithoutAnyDescriptionSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.signedIn().stay()
+	w.found(store.FoundRecord{Account: "sub", Blank: []string{"a", "b", "c"}})
+	if p := b.get("/"); !strings.Contains(p.body, "3 calendars are in the account that no database remembers") {
+		t.Error("the overview does not say so")
+	}
+	text := b.get("/takeover").body
+	for _, want := range []string{"3 calendars in the account were made with this OAuth client", "erp-calendar/1", "Look again", "Start afresh"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(text, "Most likely they are deleted") {
+		t.Error("the page takes them for deleted")
+	}
+}
+
 // TestRowsAloneSayWhatToDo: rule 3.13, rows of calendars that do not answer are shown with
 // what to do about them, and starting afresh is open.
 func TestRowsAloneSayWhatToDo(t *testing.T) {

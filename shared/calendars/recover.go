@@ -62,21 +62,33 @@ func (s *Syncer) setTenant(ctx context.Context, tenant string) (string, error) {
 // found is false where it shows nothing, and nobody was asked before; asked is false where
 // it is decided already.
 func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord) (found, asked bool, err error) {
-	account, list, err := s.calendars(ctx)
+	account, all, err := s.calendars(ctx)
 	if err != nil {
 		return false, false, err
 	}
-	list = slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return !c.Marked })
+	list := slices.DeleteFunc(slices.Clone(all), func(c googlecalendar.Calendar) bool { return !c.Marked })
+	var rec store.FoundRecord
 	if len(list) == 0 {
-		if over, err := s.nothingToAsk(ctx, in, account); over || err != nil {
-			return in.Undecided(), false, err
+		if rec, err = s.withoutMarks(ctx, in, account, all); err != nil {
+			return false, false, err
+		}
+		if len(rec.Blank) == 0 && rec.Dead == 0 {
+			if over, err := s.nothingToAsk(ctx, in, account); over || err != nil {
+				return in.Undecided(), false, err
+			}
 		}
 	}
 	answering, err := s.answering(ctx, list)
 	if err != nil {
 		return false, false, err
 	}
-	rec := store.FoundRecord{Account: account.Sub, Dead: len(list) - len(answering)}
+	rec.Account = account.Sub
+	for _, c := range list {
+		if !slices.ContainsFunc(answering, func(a googlecalendar.Calendar) bool { return a.ID == c.ID }) {
+			rec.DeadRows = append(rec.DeadRows, c.ID)
+		}
+	}
+	rec.Dead = len(rec.DeadRows)
 	for _, c := range answering {
 		rec.Calendars = append(rec.Calendars, store.FoundCalendar{
 			ID: c.ID, Tenant: c.Mark.Tenant, Employee: int64(c.Mark.Employee), Name: c.Name, Written: s.written(c.Mark),
@@ -84,9 +96,44 @@ func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord)
 	}
 	if asked, err = s.Store.AskTakeover(ctx, rec); asked && err == nil {
 		s.Log.WarnContext(ctx, "calendars are found that no database remembers: an admin has to decide",
-			"calendars", len(rec.Calendars), "dead", rec.Dead)
+			"calendars", len(rec.Calendars), "dead", rec.Dead, "blank", len(rec.Blank))
 	}
 	return true, asked, err
+}
+
+// withoutMarks finds in a list without any mark what may carry marks that Google does not give
+// back: begun afresh beside it, everybody would have two calendars (rule 3.14). It is what this
+// OAuth client made, and of whose description nothing comes back; of what another client made
+// nothing can be read. What an admin is asked about already counts also where it does not answer.
+func (s *Syncer) withoutMarks(ctx context.Context, in store.InstallationRecord, account store.AccountRecord, list []googlecalendar.Calendar) (rec store.FoundRecord, err error) {
+	var before store.FoundRecord
+	if in.Undecided() {
+		if before, _, _, err = s.Store.Found(ctx); err != nil {
+			return rec, err
+		}
+	}
+	list = slices.DeleteFunc(slices.Clone(list), func(c googlecalendar.Calendar) bool {
+		return c.Description != "" || calendarsync.NormalAddress(c.ID) == calendarsync.NormalAddress(account.Email)
+	})
+	denied, blank := make([]bool, len(list)), make([]bool, len(list))
+	err = pass.Each(list, atOnce, func(i int, c googlecalendar.Calendar) error {
+		have, err := s.Google.Calendar(ctx, c.ID)
+		if denied[i] = failure.Is(err, failure.Gone) || failure.Is(err, failure.Forbidden); denied[i] {
+			return nil
+		}
+		blank[i] = have.Description == "" || have.Marked
+		return err
+	})
+	for i, c := range list {
+		switch answered := slices.Contains(before.Blank, c.ID) || before.Names(c.ID); {
+		case blank[i], denied[i] && answered:
+			rec.Blank = append(rec.Blank, c.ID)
+		case denied[i] && slices.Contains(before.DeadRows, c.ID):
+			rec.DeadRows = append(rec.DeadRows, c.ID)
+		}
+	}
+	rec.Dead = len(rec.DeadRows)
+	return rec, err
 }
 
 // nothingToAsk reports whether a list without anything of the product's leaves nothing to be
@@ -131,6 +178,11 @@ func (s *Syncer) takeOver(ctx context.Context, tenant string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if slices.ContainsFunc(list, func(c googlecalendar.Calendar) bool {
+		return c.Description == "" && shown.Names(c.ID)
+	}) {
+		return "", failure.New(failure.Transient, "take calendars over", "Google does not give their marks back any more")
+	}
 	if list, err = s.preferAnswering(ctx, ofTenant(list, tenant), shown); err != nil {
 		return "", err
 	}
@@ -158,7 +210,7 @@ func (s *Syncer) preferAnswering(ctx context.Context, list []googlecalendar.Cale
 			}
 			if len(answering) == 0 {
 				answered := func(c googlecalendar.Calendar) bool {
-					return slices.ContainsFunc(shown.Calendars, func(f store.FoundCalendar) bool { return f.ID == c.ID })
+					return shown.Names(c.ID)
 				}
 				answering = theirs[max(0, slices.IndexFunc(theirs, answered)):][:1]
 			}

@@ -156,6 +156,24 @@ func (w *world) marksLost() (calendars, events bool) {
 	return calendars, events
 }
 
+// changeMarks has Google give marks back from now on, or, where it gave none at first, none
+// again.
+func (w *world) changeMarks() error {
+	if w.giveMarksBack() == nil {
+		return nil
+	}
+	first := w.setup.Google.Ways
+	if !first.Descriptions.Lost && !first.PropertiesLost {
+		return errNothingToDo
+	}
+	w.note("Google gives no marks back any more")
+	w.google.ChangeWays(func(to *fakegoogle.Ways) {
+		to.Descriptions.Lost, to.PropertiesLost = first.Descriptions.Lost, first.PropertiesLost
+	})
+	w.auditor.MarksLost(w.marksLost())
+	return nil
+}
+
 // giveMarksBack has Google give marks back from now on.
 func (w *world) giveMarksBack() error {
 	if calendars, events := w.marksLost(); !calendars && !events {
@@ -267,6 +285,9 @@ func (w *world) met() Met {
 	maps.Copy(out, w.erp.Met())
 	if w.waited > 0 {
 		out[wayWaiting] = w.waited
+	}
+	if w.markless > 0 {
+		out["G5 database lost while marks are"] = w.markless
 	}
 	for _, way := range append(w.setup.Google.Ways.Names(), w.setup.ERP.Names()...) {
 		out[way] += 0 // one that was set and never met is shown, too

@@ -2,15 +2,19 @@ package simulation
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // decideFound has the admin, whom the alarm of Poll calls, say that the calendars found
 // after a lost database are theirs: the first form of the page. Where none is found that
 // answers, they start afresh if they know of none that ought to be there, or when that has
-// lasted for a day; otherwise they do as the page says, and look again.
+// lasted for a day; otherwise they do as the page says, and look again. So they do for as long
+// as they see marks that Google gives nobody else back.
 func (w *world) decideFound() {
 	in, err := store.New(w.memory).Installation(w.ctx)
 	if err != nil || !in.Undecided() {
@@ -26,7 +30,7 @@ func (w *world) decideFound() {
 		if !ok {
 			return true, p, nil // it is decided: only the answer was lost
 		}
-		if f.values.Get("tenant") == "" && len(w.calendars()) > 0 && !w.waitedForFound() {
+		if f.values.Get("tenant") == "" && len(w.calendars()) > 0 && (w.seesMarks() || !w.waitedForFound()) {
 			return w.press(b, p, "/run", "queued")
 		}
 		w.note("the admin presses %s", f.path())
@@ -34,6 +38,16 @@ func (w *world) decideFound() {
 			return false, p, err
 		}
 		return p.at.Query().Has("queued") || p.status == http.StatusConflict, p, nil
+	})
+}
+
+// seesMarks reports whether somebody who opens a calendar at Google sees a mark that Google does
+// not give back.
+func (w *world) seesMarks() bool {
+	lost, _ := w.marksLost()
+	return lost && slices.ContainsFunc(w.calendars(), func(c fakegoogle.CalendarSnapshot) bool {
+		_, marked := calendarsync.ReadCalendarMark(c.Description)
+		return marked
 	})
 }
 

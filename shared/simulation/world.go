@@ -61,6 +61,7 @@ type world struct {
 	slots       []*instance
 	boots       int
 	renewals    int // boots that replaced an instance that was alive
+	markless    int // databases lost while marks did not come back
 
 	// traceMu guards trace alone: an instance notes its death with its own lock held.
 	traceMu sync.Mutex

@@ -110,7 +110,7 @@ func (s Status) ofSettings() []Problem {
 	var out []Problem
 	switch in := s.Installation; {
 	case in.Undecided():
-		out = append(out, Problem{Kind: TakeoverNeeded, Level: Bad, Since: in.TakeoverAsked, Count: cmp.Or(len(s.Found.Calendars), s.Found.Dead)})
+		out = append(out, Problem{Kind: TakeoverNeeded, Level: Bad, Since: in.TakeoverAsked, Count: cmp.Or(len(s.Found.Calendars), len(s.Found.Blank), s.Found.Dead)})
 	case in.TakingOver != "":
 		out = append(out, Problem{Kind: TakingOver, Level: Wait})
 	}

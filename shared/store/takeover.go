@@ -38,8 +38,18 @@ type FoundRecord struct {
 	// Hash names exactly this list. Calendars are ordered by tenant, employee and id.
 	Hash      string          `firestore:"hash" json:"hash"`
 	Calendars []FoundCalendar `firestore:"calendars" json:"calendars"`
-	// Dead counts the rows of the list whose calendars do not answer: they are none.
-	Dead int `firestore:"dead,omitempty" json:"dead,omitempty"`
+	// Dead counts the rows of the list whose calendars do not answer: they are none. DeadRows
+	// are their ids.
+	Dead     int      `firestore:"dead,omitempty" json:"dead,omitempty"`
+	DeadRows []string `firestore:"dead_rows,omitempty" json:"dead_rows,omitempty"`
+	// Blank are the ids of calendars that answer and of whose description nothing came back,
+	// in a list without any mark: they may be the product's (rule 3.14).
+	Blank []string `firestore:"blank,omitempty" json:"blank,omitempty"`
+}
+
+// Names reports whether a calendar is among those that were found marked.
+func (f FoundRecord) Names(id string) bool {
+	return slices.ContainsFunc(f.Calendars, func(c FoundCalendar) bool { return c.ID == id })
 }
 
 func foundRef() Ref { return Ref{Installation, "found"} }
@@ -53,6 +63,10 @@ func (f *FoundRecord) order() {
 	sum := sha256.New()
 	for _, c := range f.Calendars {
 		_, _ = fmt.Fprintf(sum, "%q %q %d\n", c.ID, c.Tenant, c.Employee) // a hash takes everything
+	}
+	slices.Sort(f.Blank)
+	for _, id := range f.Blank {
+		_, _ = fmt.Fprintf(sum, "%q\n", id)
 	}
 	f.Hash = hex.EncodeToString(sum.Sum(nil)[:8])
 }
