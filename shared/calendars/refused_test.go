@@ -1,7 +1,9 @@
 package calendars_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -201,6 +203,31 @@ func TestWhatGoogleRefusesForGoodCostsItselfAlone(t *testing.T) {
 			b.want(ids[1], b.hour(12))
 			b.wantQuiet(ids...)
 		})
+	}
+}
+
+// Rule 5.2: a stray 412 is no refusal; the calendar is not deleted before its share is.
+func TestARuleThatSeemsToHaveChangedIsRemovedBeforeTheCalendar(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena")
+	was := b.calendar(ids[0])
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.delete", Count: 1, Status: http.StatusPreconditionFailed, Reason: "conditionNotMet"})
+	must(t, b.erp.DismissEmployee(ids[0]))
+	b.google.ResetRequests()
+	i.employee(queue.CauseNotify, ids[0])
+	i.dayOfPolls()
+	if left := b.live(ids[0]); len(left) > 0 {
+		t.Errorf("it stays: %v", left)
+	}
+	var order []string
+	for _, r := range b.google.Requests(fakegoogle.Filter{CalendarID: was}) {
+		if r.Method == "calendar.acl.delete" || r.Method == "calendar.calendars.delete" {
+			order = append(order, fmt.Sprint(r.Method, " ", r.Status))
+		}
+	}
+	if want := []string{"calendar.acl.delete 412", "calendar.acl.delete 204", "calendar.calendars.delete 204"}; !slices.Equal(order, want) {
+		t.Errorf("called %v, want %v", order, want)
 	}
 }
 

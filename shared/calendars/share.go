@@ -277,7 +277,8 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 }
 
 // unshareRetiring takes the employee's access to every calendar that is retiring. Where
-// Google refuses that, the access goes with the calendar.
+// Google refuses that, the access goes with the calendar; a rule that only seems to have
+// changed is asked for again first (rule 5.2).
 func (p *employeePass) unshareRetiring(ctx context.Context) error {
 	for _, c := range slices.Clone(p.rec().Retiring) {
 		if !shared(c) || wasReplaced(c) {
@@ -286,7 +287,11 @@ func (p *employeePass) unshareRetiring(ctx context.Context) error {
 		if err := p.extend(ctx); err != nil {
 			return err
 		}
-		if err := p.goOn(ctx, p.unshare(ctx, c)); err != nil {
+		err := p.unshare(ctx, c)
+		if !failure.Is(err, failure.Conflict) {
+			err = p.goOn(ctx, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

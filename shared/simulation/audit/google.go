@@ -227,9 +227,13 @@ func (t googleObserver) Changed(ch fakegoogle.Change) {
 }
 
 // refused reports whether an injected fault made Google say that something is gone or
-// forbidden.
+// forbidden, or of a rule's removal that it is none.
 func refused(r fakegoogle.Request) bool {
-	return r.Fault != "" && (r.Status == http.StatusForbidden || r.Status == http.StatusNotFound || r.Status == http.StatusGone)
+	if r.Fault == "" {
+		return false
+	}
+	return r.Status == http.StatusForbidden || r.Status == http.StatusNotFound || r.Status == http.StatusGone ||
+		r.Status == http.StatusBadRequest && r.Method == "calendar.acl.delete"
 }
 
 // looks are when both ways of reading a calendar first and last said that it is gone.
