@@ -158,6 +158,8 @@ func TestASecondFullRunWritesNothingWhicheverWayGoogleIs(t *testing.T) {
 		"reach lost":              {ReachLost: 404},
 		"UTF-16":                  {UTF16: true},
 		"late lists":              {ListDelayUpTo: 24 * time.Hour},
+		"rules of own calendars":  {Rules: fakegoogle.RulesOfOwn},
+		"rules of deleted ones":   {Rules: fakegoogle.RulesOfDeleted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -26,6 +27,7 @@ const (
 type personView struct {
 	personRow
 	Path                     string
+	Outside                  string // the account's domain, if theirs is another
 	Outcome                  *outcome
 	Standstill               *cause // why nothing is written for anybody
 	Invite, Rebuild, Replace bool   // may be asked for
@@ -92,6 +94,9 @@ func (h *handler) showPerson(w http.ResponseWriter, r *http.Request, s signin.Se
 	set := all.saved.Settings
 	c := h.locale(r, set.TimeZone)
 	v := personView{personRow: personRowOf(c, e, all.place(e)), Path: personPath(e.ID), Standstill: all.standstill(c), Facts: factsOf(c, e)}
+	if e.Calendar != nil {
+		v.Outside = calendarsync.OutsideOf(h.cfg.IntegrationAccount, e.Address)
+	}
 	v.Outcome = outcomeOf(c, askedAt(r, c.now), e.Work, activity, v.Standstill)
 	v.Invite, v.Replace = e.MayInvite(c.now), e.MayReplace()
 	v.Rebuild = e.State == store.StateActive && v.AddURL != "" && e.Calendar.GoneSince.IsZero()

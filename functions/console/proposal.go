@@ -50,6 +50,8 @@ type proposal struct {
 	// next are the settings as typed. Applying the first ones also confirms them (rule 4.7).
 	next calendarsync.Settings
 	erp  knownERP
+	// account is the address of the central account.
+	account string
 	// takes is about how long it takes until all calendars are made; 0 where that is not known.
 	takes time.Duration
 	// afresh: it was proposed just now, and what was counted for the same before is of no use.
@@ -232,7 +234,7 @@ func (h *handler) showPlan(w http.ResponseWriter, r *http.Request, status int, s
 	}
 	c := h.locale(r, p.next.TimeZone)
 	v.First, v.Connected = p.first(), account.Connected
-	p.takes = h.pace(len(made.Made))
+	p.takes, p.account = h.pace(len(made.Made)), h.cfg.IntegrationAccount
 	v.Lines, v.Asks = planLines(c, p, made.Plan, joins), asks(c.Texts, p, made.Plan)
 	if p.saved.Version > 0 {
 		v.Changes = differences(c.Texts, p.next, p.saved.Settings)
@@ -444,6 +446,9 @@ func planLines(c locale, p proposal, made plan.Plan, joins joining) []planLine {
 			lines[len(lines)-1].Pace = c.T("plan.made.pace", "Time", c.age(p.takes))
 		}
 	}
+	if people, domain := outsiders(p.account, made.Made); len(people) > 0 {
+		add("", c.N("plan.outside.title", len(people), "Domain", domain), c.T("plan.outside.text", "Domain", domain), people)
+	}
 	if n := len(made.Renamed); n > 0 {
 		add("", c.N("plan.renamed.title", n), "", each(made.Renamed, func(one plan.Person) string { return c.T("plan.renamed.each", "From", one.From, "To", one.To) }))
 	}
@@ -476,6 +481,17 @@ func planLines(c locale, p proposal, made plan.Plan, joins joining) []planLine {
 		add("bad", c.T("plan.clock.title"), clockWords(c, p.erp, p.next.TimeZone), nil)
 	}
 	return lines
+}
+
+// outsiders names those whose address is outside the account's domain, whom its Workspace may
+// let see busy times only (rule 5.7).
+func outsiders(account string, people []plan.Person) (names []string, domain string) {
+	for _, one := range people {
+		if of := calendarsync.OutsideOf(account, one.Address); of != "" {
+			names, domain = append(names, one.Name), of
+		}
+	}
+	return names, domain
 }
 
 // each gives a text for each person.

@@ -147,6 +147,44 @@ func TestTheFirstSaveMakesNothingBeforeItsPlan(t *testing.T) {
 	}
 }
 
+// TestWhoIsOutsideIsToldBeforehand: rule 5.7, whose address is outside the account's domain may see
+// busy times only, of which Google need not tell. The plan says so before anybody is invited, and
+// the person's page afterwards, without calling it a fault.
+func TestWhoIsOutsideIsToldBeforehand(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn()
+	form := filled()
+	form.Set("binding_field", "0")
+	form.Set("language", "en")
+	if p := b.post("/settings", form); strings.Contains(p.body, "of these address") {
+		t.Errorf("nobody is outside:\n%s", p.body)
+	}
+	vasyl := w.erp.cards[3].Employee
+	vasyl.Email = calendarsync.Say("vasyl@gmail.com")
+	for lang, title := range map[string]string{
+		"uk": "1 із цих адрес не з домену example.com", "ru": "1 из этих адресов не из домена example.com", "en": "1 of these addresses is outside example.com",
+	} {
+		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
+		wantIn(t, b.post("/settings", form).body, title, "External sharing options")
+	}
+	b.post("/language", url.Values{"to": {"en"}, "back": {"/"}})
+	p := b.post("/settings", form)
+	at := strings.Index(p.body, "of these addresses is outside")
+	if at < 0 || !strings.Contains(p.body[at:], "<li>"+vasyl.Name+"</li>") || strings.Contains(p.body[at:], "<li>Anna</li>") {
+		t.Errorf("it does not name who is outside:\n%s", p.body)
+	}
+	for address, is := range map[string]bool{"vasyl@gmail.com": true, "vasyl@example.com": false} {
+		w.employee(3, func(e *store.EmployeeRecord) {
+			e.Address, e.State = address, store.StateActive
+			e.Calendar = &store.CalendarRecord{ID: "c3", Epoch: "e", Address: address, RuleID: "user:" + address, RuleSeen: true, SharedAt: w.clock(), Filled: w.clock()}
+		}, nil)
+		p := b.get("/employees/3")
+		if strings.Contains(p.body, "This address is outside example.com.") != is || strings.Contains(p.body, `class="mark bad"`) {
+			t.Errorf("%s, outside %t:\n%s", address, is, p.body)
+		}
+	}
+}
+
 // TestAWrongFieldDeletesNothingBeforeItsPlan: swapped numbers would delete a calendar with its
 // events and write ids over the ERP's checkbox. Both are said by name, and going back is free.
 func TestAWrongFieldDeletesNothingBeforeItsPlan(t *testing.T) {

@@ -66,7 +66,7 @@ func (h *handler) showSetup(w http.ResponseWriter, r *http.Request, s signin.Ses
 			h.trouble(w, r, "count what joins", err)
 			return
 		}
-		p.takes = h.pace(len(made.Made))
+		p.takes, p.account = h.pace(len(made.Made)), h.cfg.IntegrationAccount
 		if made.uncounted == nil {
 			v.Lines = planLines(c, p, made.Plan, joins)
 		}

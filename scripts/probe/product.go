@@ -79,7 +79,7 @@ func questions() []question {
 		{id: "readers-view", row: "G6", asks: "What does the reader outside the domain see?", standIn: "details", answers: map[string]effect{
 			"details":   {},
 			loweredView: {},
-			"busy only": {harm: "the calendar is shown as working though its reader sees no more than busy times"},
+			"busy only": {harm: "the calendar is shown as working though its reader sees no more than busy times; only beforehand it is said whose address is outside the domain (rule 5.7)"},
 			"nothing":   {harm: "the calendar is shown as working though its reader cannot open it"},
 		}},
 		{id: "default-rules", row: "G7", asks: "Do new calendars carry rules that nobody asked for?", standIn: "none", answers: map[string]effect{

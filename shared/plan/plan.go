@@ -43,6 +43,8 @@ type Basis struct {
 type Person struct {
 	ID   calendarsync.EmployeeID
 	Name string
+	// Address is that of the card; "" where none is readable.
+	Address string
 	// Events are those of theirs that go.
 	Events int
 	// Reason is why the calendar goes, or why there is to be none.
@@ -200,6 +202,7 @@ func (m *maker) person(p *Plan, id calendarsync.EmployeeID) {
 	reading := m.card(id)
 	if reading.Employee != nil {
 		one.Name = cmp.Or(reading.Employee.Name, one.Name)
+		one.Address, _ = reading.Employee.Email.Get()
 	}
 	verdict, reason := calendarsync.DecideEmployee(m.Next, reading, rec.Vouched)
 	one.Reason = reason

@@ -113,15 +113,22 @@ func (w *world) oddEntry(s Step) error {
 	return nil
 }
 
-// allowOutside has the organisation's admin allow people outside to see events (G6).
+// allowOutside has the organisation's admin allow people outside to see events, where the
+// product can see that they do not (G6). Where it cannot, all has to be right with it as it is.
 func (w *world) allowOutside() {
-	w.google.ChangeWays(func(to *fakegoogle.Ways) { to.Outside = fakegoogle.OutsideAsAsked })
+	w.google.ChangeWays(func(to *fakegoogle.Ways) {
+		if to.Outside != fakegoogle.OutsideBlind {
+			to.Outside = fakegoogle.OutsideAsAsked
+		}
+	})
 }
 
 // inviteOutside has everybody invited again whom the organisation kept from seeing events.
 func (w *world) inviteOutside() {
-	if w.setup.Google.Ways.Outside == fakegoogle.OutsideAsAsked {
+	switch w.setup.Google.Ways.Outside {
+	case fakegoogle.OutsideAsAsked, fakegoogle.OutsideBlind:
 		return
+	case fakegoogle.OutsideRefused, fakegoogle.OutsideLowered:
 	}
 	for n := range w.erp.Employees() {
 		if err := w.invite(n); err != nil && !errors.Is(err, errNothingToDo) {

@@ -164,6 +164,30 @@ func TestHistoriesThatFailedOnce(t *testing.T) {
 	}
 }
 
+// TestABlindReaderIsMet: rule 5.7, a share that says reader and shows busy times only is met in the
+// end, when whoever is outside looks, and all is judged right with it as it is: the product can see
+// nothing of that, writes nothing for it and calls it nothing.
+func TestABlindReaderIsMet(t *testing.T) {
+	const way = "G6 outside shares blind"
+	r := runner(t)
+	met, histories := 0, 0
+	for seed := uint64(1); histories < 4; seed++ {
+		if !simulation.Draws(seed, way) {
+			continue
+		}
+		histories++
+		h := simulation.Generate(seed, 10)
+		h.Rows = []string{"G6"}
+		result := r.Run(t, h, simulation.Defect{})
+		if met += result.Met[way]; result.Failed() {
+			t.Errorf("%s", result)
+		}
+	}
+	if met == 0 {
+		t.Errorf("%q is drawn, and nobody met it", way)
+	}
+}
+
 func TestAPrintedHistoryIsReadAgain(t *testing.T) {
 	t.Parallel()
 	want := simulation.Generate(7, 300)

@@ -145,6 +145,9 @@ func (w *world) play(h History) Result {
 	if len(w.violations) == 0 {
 		w.comeToRest()
 	}
+	if len(w.violations) == 0 {
+		w.readersLook()
+	}
 	r := Result{History: h, Trace: w.trace, Violations: w.violations, Calls: len(w.calls()), Kills: w.boots - instances - w.renewals, Polls: w.polls, Done: done, Met: w.met()}
 	r.Ways = "Google: " + w.setup.Google.Ways.String() + "; ERP: " + w.setup.ERP.String()
 	for _, err := range w.failures {
