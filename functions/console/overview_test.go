@@ -53,7 +53,7 @@ func TestCalendarsOutOfReachAreToldWithWhatToDo(t *testing.T) {
 		"ru": {"Google не даёт этому подключению доступа к 12 календарям.", "создайте новый календарь на странице каждого сотрудника"},
 	} {
 		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
-		wantIn(t, b.get("/").body, words[0], words[1], `href="/console/employees?state=attention"`, " 12:03.</span>")
+		wantIn(t, b.get("/").body, words[0], words[1], `href="/console/employees?state=attention"`, since.UTC().Format(time.RFC3339))
 		wantIn(t, b.get("/employees?state=attention").body, `href="/console/employees/42`)
 	}
 	wantIn(t, b.get("/employees/42").body, `href="/console/employees/42/replace"`)
