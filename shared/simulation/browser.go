@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/erp-calendar/erp-calendar/shared/fake/inprocess"
 )
 
 // The admin's two sites.
@@ -130,7 +132,7 @@ func (b *browser) call(method string, u *url.URL, values url.Values) (p *page, t
 	pause(ctx, w.latency(name, "there"))
 	i := w.slot(w.dice.pick(len(w.slots), "admin slot", name))
 	began := time.Now()
-	rec, answered := i.call(function, r)
+	answer, answered := i.call(function, r)
 	if took := time.Since(began); took > most {
 		w.violate("a page answers in time", "%s %s took %v", method, u.Path, took.Round(time.Second))
 	}
@@ -138,12 +140,12 @@ func (b *browser) call(method string, u *url.URL, values url.Values) (p *page, t
 		return nil, "", errNoAnswer
 	}
 	pause(ctx, w.latency(name, "back"))
-	res := http.Response{Header: rec.header}
+	res := http.Response{Header: answer.Header()}
 	b.jar.SetCookies(u, res.Cookies())
-	if code := rec.code(); code >= 300 && code < 400 {
-		return nil, rec.header.Get("Location"), nil
+	if code := answer.Status(); code >= 300 && code < 400 {
+		return nil, answer.Header().Get("Location"), nil
 	}
-	p, err = read(rec, u)
+	p, err = read(answer, u)
 	return p, "", err
 }
 
@@ -156,9 +158,9 @@ func consentingAccount(u *url.URL) string {
 	return admin
 }
 
-func read(rec *recorder, at *url.URL) (*page, error) {
-	p := &page{status: rec.code(), at: at, body: rec.body.Bytes()}
-	if !strings.HasPrefix(rec.header.Get("Content-Type"), "text/html") {
+func read(answer *inprocess.Answer, at *url.URL) (*page, error) {
+	p := &page{status: answer.Status(), at: at, body: answer.Body()}
+	if !strings.HasPrefix(answer.Header().Get("Content-Type"), "text/html") {
 		return p, nil
 	}
 	var err error

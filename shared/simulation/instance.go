@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/erp-calendar/erp-calendar/shared/fake/deployment"
+	"github.com/erp-calendar/erp-calendar/shared/fake/inprocess"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -138,12 +139,11 @@ func (i *instance) alive() bool {
 
 // call serves a request in the instance. answered is false where it died: then
 // there is no answer at all.
-func (i *instance) call(function string, r *http.Request) (rec *recorder, answered bool) {
+func (i *instance) call(function string, r *http.Request) (answer *inprocess.Answer, answered bool) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	stop := context.AfterFunc(i.ctx, cancel)
 	defer stop()
-	rec = newRecorder()
-	broken := rec.serve(i.functions[function], r.WithContext(ctx))
-	return rec, !broken && i.alive()
+	answer = inprocess.Ask(i.functions[function], r.WithContext(ctx))
+	return answer, !answer.Broken && i.alive()
 }

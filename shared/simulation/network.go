@@ -1,13 +1,12 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
+
+	"github.com/erp-calendar/erp-calendar/shared/fake/inprocess"
 )
 
 // The hosts of the bubble's network. There are no sockets: a request is served
@@ -82,68 +81,9 @@ func (w *world) latency(name, way string) time.Duration {
 func serveERP(h http.Handler, r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "192.0.2.7:443"
-	rec := newRecorder()
-	broken := rec.serve(h, in)
+	answer := inprocess.Ask(h, in)
 	if err := r.Context().Err(); err != nil {
 		return nil, context.Cause(r.Context())
 	}
-	if broken && rec.status == 0 {
-		return nil, fmt.Errorf("simulation: the connection was broken off: %w", io.ErrUnexpectedEOF)
-	}
-	var body io.Reader = &rec.body
-	if broken {
-		body = io.MultiReader(body, brokenOff{})
-	}
-	return &http.Response{
-		Status: http.StatusText(rec.code()), StatusCode: rec.code(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: rec.header, Body: io.NopCloser(body), ContentLength: -1, Request: r,
-	}, nil
-}
-
-type brokenOff struct{}
-
-func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
-// recorder collects an answer.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func newRecorder() *recorder { return &recorder{header: http.Header{}} }
-
-func (r *recorder) Header() http.Header { return r.header }
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.WriteHeader(http.StatusOK)
-	return r.body.Write(b)
-}
-
-func (r *recorder) code() int {
-	if r.status == 0 {
-		return http.StatusOK
-	}
-	return r.status
-}
-
-// serve runs a handler and reports whether it broke the connection off, as handlers do
-// by panicking with ErrAbortHandler. Any other panic goes on.
-func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-				panic(p) //nolint:forbidigo // not ours to swallow
-			}
-			broken = true
-		}
-	}()
-	h.ServeHTTP(r, req)
-	return false
+	return answer.Response(r)
 }

@@ -127,6 +127,6 @@ func (w *world) serve(ctx context.Context, function, name string, body []byte) (
 		w.fail(err)
 		return http.StatusInternalServerError, true
 	}
-	rec, answered := i.call(function, r)
-	return rec.code(), answered
+	answer, answered := i.call(function, r)
+	return answer.Status(), answered
 }

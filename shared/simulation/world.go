@@ -284,7 +284,7 @@ func (w *world) notify(c userside.Change, name string, wait time.Duration) {
 		}
 		w.auditor.Vouched(c.Type, c.IDs...)
 		i := w.slot(w.dice.pick(len(w.slots), "notify slot", id))
-		if rec, answered := i.call("Notify", r); answered && rec.code() == http.StatusAccepted {
+		if answer, answered := i.call("Notify", r); answered && answer.Status() == http.StatusAccepted {
 			return
 		}
 		wait = w.brief(time.Minute)

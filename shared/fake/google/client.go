@@ -1,14 +1,12 @@
 package google
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/erp-calendar/erp-calendar/shared/fake/inprocess"
 )
 
 // Token mints an access token (1 h) of account for the first OAuth client, with
@@ -97,65 +95,6 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != base.Host || !strings.HasPrefix(r.URL.EscapedPath(), base.EscapedPath()+"/") {
 		return nil, fmt.Errorf("%s is no address of the stand-in at %s", r.URL.Redacted(), t.s.opt.BaseURL)
 	}
-	rec := &recorder{header: http.Header{}}
 	// StripPrefix keeps the escaped form of the path in step with the plain one.
-	broken := rec.serve(http.StripPrefix(base.Path, t.s), r)
-	if err := r.Context().Err(); err != nil && broken {
-		return nil, context.Cause(r.Context())
-	}
-	if broken && rec.status == 0 {
-		return nil, fmt.Errorf("the connection was broken off: %w", io.ErrUnexpectedEOF)
-	}
-	var body io.Reader = &rec.body
-	if broken {
-		body = io.MultiReader(body, brokenBody{})
-	}
-	if rec.status == 0 {
-		rec.status = http.StatusOK
-	}
-	return &http.Response{
-		Status: fmt.Sprintf("%d %s", rec.status, http.StatusText(rec.status)), StatusCode: rec.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: rec.header, Body: io.NopCloser(body), ContentLength: -1, Request: r,
-	}, nil
-}
-
-type brokenBody struct{}
-
-func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
-// recorder collects an answer.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (r *recorder) Header() http.Header { return r.header }
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.WriteHeader(http.StatusOK)
-	return r.body.Write(b)
-}
-
-// serve reports whether the handler broke the connection off, which net/http's
-// handlers do by panicking with ErrAbortHandler; any other panic goes on.
-func (r *recorder) serve(h http.Handler, req *http.Request) (broken bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			err, ok := p.(error)
-			if !ok || !errors.Is(err, http.ErrAbortHandler) {
-				panic(p) //nolint:forbidigo // not ours to swallow
-			}
-			broken = true
-		}
-	}()
-	h.ServeHTTP(r, req)
-	return false
+	return inprocess.Ask(http.StripPrefix(base.Path, t.s), r).Response(r)
 }
