@@ -117,12 +117,14 @@ func (s *Syncer) withoutMarks(ctx context.Context, in store.InstallationRecord, 
 	})
 	denied, blank := make([]bool, len(list)), make([]bool, len(list))
 	err = pass.Each(list, atOnce, func(i int, c googlecalendar.Calendar) error {
-		have, err := s.Google.Calendar(ctx, c.ID)
-		if denied[i] = failure.Is(err, failure.Gone) || failure.Is(err, failure.Forbidden); denied[i] {
-			return nil
+		for range 2 { // a single refusal may be any request's, and a second tenant is for good
+			have, err := s.Google.Calendar(ctx, c.ID)
+			if denied[i] = failure.Is(err, failure.Gone) || failure.Is(err, failure.Forbidden); !denied[i] {
+				blank[i] = have.Description == "" || have.Marked
+				return err
+			}
 		}
-		blank[i] = have.Description == "" || have.Marked
-		return err
+		return nil
 	})
 	for i, c := range list {
 		switch answered := slices.Contains(before.Blank, c.ID) || before.Names(c.ID); {

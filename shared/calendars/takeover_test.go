@@ -505,6 +505,7 @@ func TestCalendarsWithoutTheirMarksAreAskedAbout(t *testing.T) {
 			}
 			b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = descriptionsLost })
 			b.freshStore()
+			b.google.Inject(fakegoogle.Fault{Method: "calendar.calendars.get", Status: http.StatusForbidden, Reason: "forbidden", Count: 1})
 			b.start(0).fullRun()
 			if f := b.found(); len(f.Calendars) != 0 || len(f.Blank) != 2 {
 				t.Fatalf("asked about %+v", f)
