@@ -21,6 +21,8 @@ func (s *setup) larger(d dice) {
 	s.Employees, s.CalendarsPerHour = 12+d.pick(9, "many employees"), 4
 	s.RequestsPerMinute = max(s.RequestsPerMinute, 60)
 	s.Google.RequestsPerMinute = s.RequestsPerMinute
+	// With a few creations a day so many would not be at rest within the days that histories have.
+	s.Google.Ways.CalendarsPerDay, s.Google.Ways.SharesPerDay = 0, 0
 }
 
 // newDomainIn has a larger company get its calendars first, and a new mail domain midway.
