@@ -52,6 +52,7 @@ locals {
     "history.json"        = { collection = "settings_history", field = "json" }
     "history.acted"       = { collection = "settings_history", field = "acted" }
     "history.plan"        = { collection = "settings_history", field = "plan" }
+    "tasks.announced"     = { collection = "tasks", field = "announced" }
     "tasks.mappings"      = { collection = "tasks", field = "mappings" }
   }
 }

@@ -45,7 +45,7 @@ func (b *bench) atMost(what string, figure, want float64, unit string) {
 func reasons() map[string]string {
 	const dies = "the lease, the slot, the announcement and the end are each what others find when the worker dies before the next"
 	return map[string]string{
-		"Firestore writes a change":       dies + "; the announcement and the end each have their activity (rule 2.5)",
+		"Firestore writes a change":       dies + "; the end has its activity beside it (rule 2.5)",
 		"Firestore transactions a change": dies + "; with the announcement's, each change would write the ledger of which several share a reservation",
 	}
 }

@@ -122,16 +122,12 @@ func leaseIgnored() simulation.Defect {
 	})
 }
 
-// intentNotWritten: the intents of event writes never reach the database.
+// intentNotWritten: the intents of event writes never reach the database, nor their records
+// that stand with them.
 func intentNotWritten() simulation.Defect {
-	return tampering(nil, func(ref store.Ref, doc any) bool {
-		switch d := doc.(type) {
-		case *store.TaskRecord:
-			return !slices.ContainsFunc(mappings(d), store.Mapping.Open)
-		case store.ActivityRecord:
-			return d.Result != "" // the one written with the intent has none yet
-		}
-		return ref.Collection != store.Activity
+	return tampering(nil, func(_ store.Ref, doc any) bool {
+		t, ok := doc.(*store.TaskRecord)
+		return !ok || !slices.ContainsFunc(mappings(t), store.Mapping.Open)
 	})
 }
 
@@ -175,14 +171,14 @@ func reservationLost() simulation.Defect {
 // event exists.
 func generationNotAhead() simulation.Defect {
 	return tampering(nil, func(_ store.Ref, doc any) bool {
-		if a, ok := doc.(store.ActivityRecord); ok {
-			// The record that is written with the id goes, too.
-			return a.Result != "" || !strings.Contains(a.ID[strings.LastIndex(a.ID, "-"):], "g")
-		}
 		t, ok := doc.(*store.TaskRecord)
 		if !ok {
 			return true
 		}
+		// The record that is written with the id goes, too.
+		t.Announced = slices.DeleteFunc(t.Announced, func(a store.ActivityRecord) bool {
+			return strings.Contains(a.ID[strings.LastIndex(a.ID, "-"):], "g")
+		})
 		for id, m := range t.Mappings {
 			if m.State == store.MappingIntended && m.Generation > 0 {
 				m.Generation, m.State = 0, store.MappingTombstone

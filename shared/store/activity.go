@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,14 +39,93 @@ type ActivityRecord struct {
 // ActivityKept is how long activity is kept: deleted by the database's TTL.
 const ActivityKept = 30 * 24 * time.Hour
 
-// RecentActivity lists the latest activity first; limit 0 means all.
-func (s *Store) RecentActivity(ctx context.Context, limit int) ([]ActivityRecord, error) {
-	return query[ActivityRecord](ctx, s, "list activity", Query{Collection: Activity, Field: "at", Op: Exists, Descending: true, Limit: limit})
+// mostUnderWay bounds how many tasks are read for the writes that are under way: more than
+// all workers together hold.
+const mostUnderWay = 1000
+
+// underWay lists the writes that were announced and whose pass is not settled, the latest
+// first. They stand in their tasks' records until then (rule 2.5). Whoever lists what ended
+// asks for these before it: what ends meanwhile is met twice, and never missed.
+func (s *Store) underWay(ctx context.Context, of func(ActivityRecord) bool) ([]ActivityRecord, error) {
+	tasks, err := query[TaskRecord](ctx, s, "list writes under way",
+		Query{Collection: Tasks, Field: "announced_at", Op: Exists, Descending: true, Limit: mostUnderWay})
+	if err != nil {
+		return nil, err
+	}
+	var out []ActivityRecord
+	for _, t := range tasks {
+		for _, a := range t.Announced {
+			if of(a) {
+				out = append(out, a)
+			}
+		}
+	}
+	return out, nil
 }
 
-// ActivityOf lists what was written for one task or employee, the latest first. A limit is
-// needed: what is read is at most so many records.
+// withOpen adds writes that are under way to records of what ended, the latest first.
+func withOpen(ended, open []ActivityRecord) []ActivityRecord {
+	all := slices.Clone(ended)
+	for _, a := range open {
+		if !slices.ContainsFunc(ended, func(e ActivityRecord) bool { return e.ID == a.ID }) {
+			all = append(all, a)
+		}
+	}
+	slices.SortStableFunc(all, latestFirst)
+	return all
+}
+
+// latestFirst is the order of lists of activity.
+func latestFirst(a, b ActivityRecord) int {
+	return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.ID, a.ID))
+}
+
+// atMost cuts a list to its limit; 0 is none.
+func atMost(recs []ActivityRecord, limit int) []ActivityRecord {
+	if limit > 0 && len(recs) > limit {
+		return recs[:limit]
+	}
+	return recs
+}
+
+// RecentActivity lists the latest activity first; limit 0 means all.
+func (s *Store) RecentActivity(ctx context.Context, limit int) ([]ActivityRecord, error) {
+	open, err := s.underWay(ctx, func(ActivityRecord) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	ended, err := query[ActivityRecord](ctx, s, "list activity", Query{Collection: Activity, Field: "at", Op: Exists, Descending: true, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	return atMost(withOpen(ended, open), limit), nil
+}
+
+// ActivityOf lists what was written, or is being written, for one task or employee, the
+// latest first. A limit is needed: of what ended, at most so many records are read.
 func (s *Store) ActivityOf(ctx context.Context, key Key, limit int) ([]ActivityRecord, error) {
+	open, err := s.openOf(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := s.endedOf(ctx, key, limit)
+	if err != nil {
+		return nil, err
+	}
+	return atMost(withOpen(ended, open), limit), nil
+}
+
+// openOf lists the writes under way for one task or employee.
+func (s *Store) openOf(ctx context.Context, key Key) ([]ActivityRecord, error) {
+	if key.Collection == Employees {
+		return s.underWay(ctx, func(a ActivityRecord) bool { return a.Employee == key.ID })
+	}
+	rec, _, err := s.Task(ctx, key.ID)
+	return rec.Announced, err
+}
+
+// endedOf lists what was written for one task or employee, as far as its end is settled.
+func (s *Store) endedOf(ctx context.Context, key Key, limit int) ([]ActivityRecord, error) {
 	field := "of_task"
 	if key.Collection == Employees {
 		field = "of_employee"
@@ -90,17 +170,29 @@ func document(a ActivityRecord) activityDocument {
 
 // ActivityBefore lists activity of before a moment, the latest first. Of that very moment it
 // gives what stands before an id; "" for all of it. An answer with nothing means that there
-// is no more; limit is about how many to give.
+// is no more; limit is about how many to give. What is under way stands where its record
+// will.
 func (s *Store) ActivityBefore(ctx context.Context, at time.Time, id string, limit int) ([]ActivityRecord, error) {
+	before := func(a ActivityRecord) bool {
+		return a.At.Before(at) || a.At.Equal(at) && (id == "" || a.ID < id)
+	}
+	open, err := s.underWay(ctx, before)
+	if err != nil {
+		return nil, err
+	}
 	for ; ; limit *= 2 {
 		read, err := query[ActivityRecord](ctx, s, "list activity", Query{Collection: Activity, Field: "at", Op: AtMost, Value: at, Descending: true, Limit: limit})
 		if err != nil {
 			return nil, err
 		}
-		recs := slices.DeleteFunc(slices.Clone(read), func(a ActivityRecord) bool { return id != "" && a.At.Equal(at) && a.ID >= id })
+		recs := slices.DeleteFunc(slices.Clone(read), func(a ActivityRecord) bool { return !before(a) })
 		// More of one moment than were asked for: behind them there is more.
 		if len(recs) > 0 || len(read) < limit {
-			return recs, nil
+			if len(read) == limit { // what is under way before the last of these comes after it
+				last := recs[len(recs)-1]
+				open = slices.DeleteFunc(open, func(a ActivityRecord) bool { return latestFirst(a, last) > 0 })
+			}
+			return withOpen(recs, open), nil
 		}
 	}
 }

@@ -47,7 +47,7 @@ func IndexedFields(c Collection) []string {
 	case Employees:
 		return []string{"due_at", "pending_since", "divisions", "state", "reason", "failed", "held", "kept_for", "seen_at", "unreadable_since", "card_since"}
 	case Tasks:
-		return []string{"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since"}
+		return []string{"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since", "announced_at"}
 	case Activity:
 		return []string{"at", "of_task", "of_employee"}
 	case Days:

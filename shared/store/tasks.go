@@ -107,6 +107,11 @@ type TaskRecord struct {
 	Mappings  map[string]Mapping `firestore:"mappings,omitempty" json:"mappings,omitempty"`
 	// Doubles are further own events that are still to be deleted (rule 3.3).
 	Doubles []Double `firestore:"doubles,omitempty" json:"doubles,omitempty"`
+	// Announced are the records of writes whose pass is not settled, kept apart from the
+	// mappings so that none goes with one of them, and AnnouncedAt since when there are any;
+	// indexed (rule 2.5).
+	Announced   []ActivityRecord `firestore:"announced,omitempty" json:"announced,omitempty"`
+	AnnouncedAt time.Time        `firestore:"announced_at,omitempty" json:"announced_at,omitzero"`
 	// Updated is the task's date.update at the last pass, the ERP's spelling.
 	Updated string `firestore:"updated,omitempty" json:"updated,omitempty"`
 	// InsertedAt is when an event of the task was announced last where there was none, and
@@ -208,9 +213,6 @@ func (s *Store) IntendTask(ctx context.Context, l *TaskLease, intents []Intent) 
 		rejected = no
 		for _, in := range accepted {
 			held.Record.announce(in, l.Token, tx.Now())
-			if err := recordActivity(tx, in.Activity); err != nil {
-				return nothing, err
-			}
 		}
 		held.Record.concern(held.Record.Employees)
 		return set, nil
@@ -241,8 +243,14 @@ func judge(tx Tx, intents []Intent) (accepted []Intent, rejected []int64, err er
 	return accepted, rejected, nil
 }
 
-// announce records the mapping of an intent under the holder's token.
+// announce records the activity of an intent, and its mapping under the holder's token.
 func (t *TaskRecord) announce(in Intent, token string, now time.Time) {
+	// Made again after an answer that was lost, it finds its own.
+	same := func(a ActivityRecord) bool { return a.ID == in.Activity.ID }
+	t.Announced = append(slices.DeleteFunc(t.Announced, same), in.Activity)
+	if t.AnnouncedAt.IsZero() {
+		t.AnnouncedAt = now
+	}
 	if in.Unmapped {
 		return
 	}
@@ -279,11 +287,8 @@ func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (re
 		if released, err = settle(tx, &held.Lease, &rec.Work, o.Result); err != nil {
 			return nothing, err
 		}
-		for _, a := range o.Activity {
-			a.Known, a.Ended = known, tx.Now()
-			if err := recordActivity(tx, a); err != nil {
-				return nothing, err
-			}
+		if err := recordActivity(tx, rec.ended(o.Activity, known, tx.Now())...); err != nil {
+			return nothing, err
 		}
 		if released && rec.idle() {
 			return remove, nil
@@ -291,6 +296,24 @@ func (s *Store) SettleTask(ctx context.Context, l *TaskLease, o TaskOutcome) (re
 		return set, nil
 	})
 	return released && err == nil, err
+}
+
+// ended gives the records of writes that ended in a pass or before it: those of the pass
+// with their results, and as they were announced those of whoever died before they could
+// say how theirs ended (rule 2.5).
+func (t *TaskRecord) ended(results []ActivityRecord, known, now time.Time) []ActivityRecord {
+	var out []ActivityRecord
+	for _, a := range t.Announced {
+		if !slices.ContainsFunc(results, func(r ActivityRecord) bool { return r.ID == a.ID }) {
+			out = append(out, a)
+		}
+	}
+	for _, a := range results {
+		a.Known, a.Ended = known, now
+		out = append(out, a)
+	}
+	t.Announced, t.AnnouncedAt = nil, time.Time{}
+	return out
 }
 
 // confirm records what a pass found and did.

@@ -75,7 +75,7 @@ func intendNeedsEpoch(r *rig) {
 	equal(r, "mappings announced", rec.Mappings, want)
 	equal(r, "concerned", rec.Employees, []int64{1, 11})
 	equal(r, "record of the lease", h.task.Record, rec)
-	equal(r, "activity", all[store.ActivityRecord](r, store.Activity), []store.ActivityRecord{intents[0].Activity, intents[10].Activity})
+	equal(r, "writes announced", rec.Announced, []store.ActivityRecord{intents[0].Activity, intents[10].Activity})
 	if _, found, err := r.s.Employee(r.ctx, 10); err != nil || found {
 		r.Errorf("an employee was made by an intent: found %v, error %v", found, err)
 	}
@@ -158,10 +158,92 @@ func settleConfirms(r *rig) {
 		equal(r, "concerned", rec.Employees, []int64{1, 3, 9})
 		equal(r, "updated", rec.Updated, "2026-03-01 10:00:00")
 		equal(r, "record of the lease", h.task.Record, rec)
+		equal(r, "writes still announced", len(rec.Announced), 0)
 	}
 	done.Known, done.Ended = r.began, r.b.now()
 	equal(r, "activity", all[store.ActivityRecord](r, store.Activity),
 		[]store.ActivityRecord{done, intents[1].Activity, intents[2].Activity})
+}
+
+// writesUnderWay shows rule 2.5: a write stands in every list of activity from its
+// announcement on, once, and whatever becomes of its maker and of its mapping.
+func writesUnderWay(r *rig) {
+	r.active(1, "now")
+	other := store.ActivityRecord{ID: "other", At: r.began.Add(-time.Second), Action: "calendar.insert", Employee: 1, Result: "done", ExpiresAt: r.began.Add(time.Hour)}
+	later := other
+	later.ID, later.At = "later", r.began.Add(time.Second)
+	latest := later
+	latest.ID, latest.At = "latest", r.began.Add(2*time.Second)
+	for _, a := range []store.ActivityRecord{other, later, latest} {
+		r.must(r.s.RecordAction(r.ctx, a))
+	}
+	h := r.take(store.Tasks, 70, "m")
+	mapped, double := r.intent(1, "now"), r.intent(1, "now")
+	double.Activity.ID, double.Unmapped = "double", true
+	mapped.Activity.Task, double.Activity.Task = 70, 70
+	for _, in := range []store.Intent{mapped, double} {
+		refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{in})
+		r.must(err)
+		equal(r, "refused", len(refused), 0)
+	}
+	shown := func(what string, writes ...store.ActivityRecord) {
+		r.Helper()
+		all := append(append([]store.ActivityRecord{latest, later}, writes...), other)
+		recent, err := r.s.RecentActivity(r.ctx, 0)
+		r.must(err)
+		equal(r, what, recent, all)
+		three, err := r.s.RecentActivity(r.ctx, 3)
+		r.must(err)
+		equal(r, what+", the latest three", three, all[:3])
+		of, err := r.s.ActivityOf(r.ctx, store.TaskKey(70), 10)
+		r.must(err)
+		equal(r, what+", of the task", of, writes)
+		of, err = r.s.ActivityOf(r.ctx, store.EmployeeKey(1), 10)
+		r.must(err)
+		equal(r, what+", of the employee", of, all)
+		of, err = r.s.ActivityOf(r.ctx, store.EmployeeKey(2), 10)
+		r.must(err)
+		equal(r, what+", of another", len(of), 0)
+		for limit := range 5 {
+			paged := []store.ActivityRecord{}
+			for at, id := r.began.Add(time.Hour), ""; ; at, id = paged[len(paged)-1].At, paged[len(paged)-1].ID {
+				page, err := r.s.ActivityBefore(r.ctx, at, id, limit+1)
+				if r.must(err); len(page) == 0 {
+					break
+				}
+				paged = append(paged, page...)
+			}
+			equal(r, what+", page by page", paged, all)
+		}
+	}
+	shown("announced", mapped.Activity, double.Activity)
+	equal(r, "recorded while they are under way", len(all[store.ActivityRecord](r, store.Activity)), 3)
+
+	// Their maker dies, and the mapping goes.
+	r.b.advance(ttl)
+	r.must(r.s.ForgetMapping(r.ctx, 70, 1, ""))
+	rec, _, err := r.s.Task(r.ctx, 70)
+	r.must(err)
+	equal(r, "mappings", len(rec.Mappings), 0)
+	shown("of a dead maker", mapped.Activity, double.Activity)
+
+	// The next holder makes a write of its own, of which it says how it ended.
+	h = r.take(store.Tasks, 70, "m2")
+	own := r.intent(1, "now")
+	own.Activity.ID, own.Activity.Task, own.Activity.At = "own", 70, r.began.Add(time.Millisecond)
+	_, err = r.s.IntendTask(r.ctx, h.task, []store.Intent{own})
+	r.must(err)
+	shown("of a dead maker and of the next", own.Activity, mapped.Activity, double.Activity)
+	done := own.Activity
+	done.Result = "done"
+	released, err := r.s.SettleTask(r.ctx, h.task, store.TaskOutcome{Activity: []store.ActivityRecord{done}, Concerned: []int64{}, Mappings: map[int64]*store.Mapping{1: nil}})
+	r.must(err)
+	equal(r, "released", released, true)
+	done.Known, done.Ended = r.began, r.b.now()
+	shown("settled", done, mapped.Activity, double.Activity)
+	if _, found, err := r.s.Task(r.ctx, 70); err != nil || found {
+		r.Errorf("a task at rest that concerns nobody is remembered: %v, error %v", found, err)
+	}
 }
 
 func tasksOf(r *rig) {

@@ -56,6 +56,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"an intent needs an active calendar of its epoch", intendNeedsEpoch},
 		{"an intent needs the lease", intendNeedsLease},
 		{"a settled task confirms its mappings", settleConfirms},
+		{"a write is shown from its announcement on", writesUnderWay},
 		{"tasks of an employee", tasksOf},
 		{"tasks with new events", insertedSince},
 		{"tasks at rest are forgotten", forgetsIdle},

@@ -451,7 +451,7 @@ func interleaved(t *testing.T, open func(t *testing.T) store.Backend) {
 				func() any {
 					refused, err := r.s.IntendTask(r.ctx, h.task, []store.Intent{r.intent(1, "now"), r.intent(2, "now")})
 					r.is(err, store.ErrLeaseLost)
-					return []any{len(refused), len(h.task.Record.Mappings), len(all[store.ActivityRecord](r, store.Activity))}
+					return []any{len(refused), len(h.task.Record.Mappings), len(h.task.Record.Announced)}
 				}, []any{0, 0, 0}
 		}},
 		{"a calendar becomes active before the intent", func(r *rig) (func(), func() any, any) {
