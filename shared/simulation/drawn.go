@@ -227,6 +227,8 @@ func (w *world) mendTasks() {
 // gone can be read.
 func (w *world) badTasks() (ids []int64) {
 	w.erp.ChangeWays(func(now *fakeerp.Ways) { ids = slices.Clone(now.BadTasks) })
+	slices.Sort(ids)
+	ids = slices.Compact(ids) // one may be spoiled twice
 	there := w.erp.Tasks()
 	return slices.DeleteFunc(ids, func(id int64) bool {
 		return !slices.ContainsFunc(there, func(t fakeerp.Task) bool { return t.ID == id })
