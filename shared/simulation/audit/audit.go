@@ -251,7 +251,7 @@ func (a *Auditor) Wiped() {
 	}
 	for _, c := range a.cals {
 		for _, r := range c.rules {
-			r.listed = 0
+			r.listed, r.toldLower = 0, 0
 		}
 	}
 }

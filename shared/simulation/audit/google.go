@@ -87,8 +87,13 @@ type trackedRule struct {
 	fakegoogle.RuleSnapshot
 	ours     bool // it is as the product made it
 	everOurs bool // the product made it at some time
-	lowered  bool // the product asked for a reader, and Google gave less
-	listed   int  // how often Google showed it to the product in a list
+	// lowered: the product asked for a reader, and Google gave less; by which request, and how
+	// often its answers said so. A list that shows it counts as two answers: of one, whoever
+	// read it may have died before it was recorded.
+	lowered   bool
+	loweredBy int
+	toldLower int
+	listed    int // how often Google showed it to the product in a list
 	// lost: it was removed by hand before the product can be sure to have seen it.
 	lost bool
 }
@@ -193,11 +198,19 @@ func (t googleObserver) Answered(r fakegoogle.Request) {
 			for _, rule := range c.rules {
 				if !rule.Hidden && rule.Role != "none" {
 					rule.listed++
+					if rule.lowered && rule.Role == lowered {
+						rule.toldLower += 2
+					}
 				}
 			}
 		}
-	case "calendar.acl.insert":
-		if r.Fault == "" {
+	case "calendar.acl.insert", "calendar.acl.update":
+		for _, rule := range c.rules {
+			if rule.lowered && rule.loweredBy == r.ID && r.Fault == "" {
+				rule.toldLower++
+			}
+		}
+		if r.Fault == "" && r.Method == "calendar.acl.insert" {
 			c.cannotShare = r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden && (r.Reason == "forbidden" || r.Reason == "cannotChangeOwnAcl")
 		}
 	}

@@ -37,11 +37,11 @@ func (a *Auditor) ruleChanged(c *trackedCalendar, now fakegoogle.RuleSnapshot, b
 		a.checkUnshared(c, now, v)
 	case now.Role == lowered && askedFor(by) == "reader":
 		// A policy of the owner's organisation: not the product's doing, and not to be undone.
-		if r.lowered && !a.invites(employee) {
+		if r.toldLower > 1 && !a.invites(employee) {
 			v.Rule = RuleShare
 			a.report(v, "raised what Google had lowered before: %s", now.ID)
 		}
-		r.lowered = true
+		r.lowered, r.loweredBy = true, by.ID
 	case now.Role != "reader" || now.Type != "user" && now.Type != "group":
 		v.Rule = RuleShare
 		a.report(v, "shared with %s as %s", now.ID, now.Role)
@@ -54,7 +54,7 @@ func (a *Auditor) ruleChanged(c *trackedCalendar, now fakegoogle.RuleSnapshot, b
 		a.report(v, "another invitation to %s", now.ID)
 	}
 	if now.Role == "none" {
-		r.listed, r.lowered = 0, false // a new share is not the lowered one raised
+		r.listed, r.lowered, r.toldLower = 0, false, 0 // a new share is not the lowered one raised
 	}
 	r.ours, r.everOurs, r.lost = true, true, false
 	c.unsharedRightly = c.unsharedRightly && now.Role == "none"
