@@ -35,13 +35,19 @@ func shownRoles(ways fakeerp.Ways) []calendarsync.RoleID {
 	return out
 }
 
-// spelledRoles are roles as the settings name them: as the product met them first.
+// spelledRoles are roles as the settings name them: as the product met them first, or, where it
+// has not met any yet, will do.
 func (w *world) spelledRoles(roles ...int64) []calendarsync.RoleID {
 	known, err := store.New(w.memory).KnownRoles(w.ctx)
 	w.fail(err)
+	asText := false
+	w.erp.ChangeWays(func(now *fakeerp.Ways) { asText = now.RolesAsText })
 	out := make([]calendarsync.RoleID, len(roles))
 	for i, role := range roles {
 		out[i] = calendarsync.RoleID(role)
+		if len(known.Spellings) == 0 && asText {
+			out[i] = userside.TextRole(fakeerp.RoleText(role))
+		}
 		for _, s := range known.Spellings {
 			if s.Text == "" && s.Number == role || s.Text == strings.ToLower(fakeerp.RoleText(role)) {
 				out[i] = calendarsync.RoleID(s.Role)
