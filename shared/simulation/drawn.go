@@ -55,7 +55,7 @@ func Undated(seed uint64) bool { return drawERP(dice(seed), []string{"E8"}).Exec
 
 // Draws reports whether a seed's Google behaves in a way ("G13 reach lost"), if it is drawn.
 func Draws(seed uint64, way string) bool {
-	return slices.Contains(setupOf(dice(seed), DrawnRows()).Google.Ways.Names(), way)
+	return slices.Contains(setupOf(dice(seed), rowsOf(seed)).Google.Ways.Names(), way)
 }
 
 // spell is one that befalls Google from a step on; of the history's rows.

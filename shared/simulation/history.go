@@ -225,7 +225,7 @@ func GenerateWith(seed uint64, steps int, often map[Kind]int) History {
 		kinds = append(kinds, w)
 		all += w.n
 	}
-	h := History{Seed: seed, Rows: DrawnRows(), Steps: make([]Step, steps)}
+	h := History{Seed: seed, Rows: rowsOf(seed), Steps: make([]Step, steps)}
 	for id := range steps {
 		name := strconv.Itoa(id)
 		s := Step{ID: id}

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,13 +17,18 @@ func (d dice) many() bool { return d.chance(50, "many people") }
 // Many reports whether a seed's histories are of a larger company.
 func Many(seed uint64) bool { return dice(seed).many() }
 
+// rowsOf are the rows that a seed's histories draw. Where Google limits creations, or locks all
+// writes, which teaches a limit, a larger company would not be at rest within the days that
+// histories have.
+func rowsOf(seed uint64) []string {
+	return slices.DeleteFunc(DrawnRows(), func(row string) bool { return row == "G9" && Many(seed) })
+}
+
 // larger makes a company a larger one.
 func (s *setup) larger(d dice) {
 	s.Employees, s.CalendarsPerHour = 12+d.pick(9, "many employees"), 4
 	s.RequestsPerMinute = max(s.RequestsPerMinute, 60)
 	s.Google.RequestsPerMinute = s.RequestsPerMinute
-	// With a few creations a day so many would not be at rest within the days that histories have.
-	s.Google.Ways.CalendarsPerDay, s.Google.Ways.SharesPerDay = 0, 0
 }
 
 // newDomainIn has a larger company get its calendars first, and a new mail domain midway.
