@@ -97,7 +97,11 @@ func (w *world) oddEntry(s Step) error {
 		return errNothingToDo
 	}
 	odd := []any{"-", "abc", []any{}, "1,5", "-1", "1:30", false}[s.N[1]%7]
+	known := w.roleTextsAreKnown()
 	w.erp.ChangeWays(func(to *fakeerp.Ways) {
+		if to.RolesAsText && !known && odd == "abc" {
+			odd = "-" // where a first text would be, it would be taken for it (rule 4.16)
+		}
 		switch s.N[0] % 6 {
 		case 0, 1:
 			to.OddHours = map[int64]any{[]int64{typeRepair, typeInstall}[s.N[2]%2]: odd}

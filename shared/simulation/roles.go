@@ -57,6 +57,19 @@ func (w *world) spelledRoles(roles ...int64) []calendarsync.RoleID {
 	return out
 }
 
+// roleTextsAreKnown reports whether the product has met the texts of all roles.
+func (w *world) roleTextsAreKnown() bool {
+	known, err := store.New(w.memory).KnownRoles(w.ctx)
+	w.fail(err)
+	for _, role := range []int64{fakeerp.RoleNotCompleted, fakeerp.RoleInProgress, fakeerp.RoleCompleted, fakeerp.RolePostponed} {
+		text := strings.ToLower(fakeerp.RoleText(role))
+		if !slices.ContainsFunc(known.Spellings, func(s store.RoleSpelling) bool { return s.Text == text }) {
+			return false
+		}
+	}
+	return true
+}
+
 // byNumber names roles by the ERP's numbers, which are the same however it spells them.
 func byNumber(roles []calendarsync.RoleID) []calendarsync.RoleID {
 	out := slices.Clone(roles)

@@ -18,14 +18,6 @@ type catalogueRoles struct {
 	roles  []role
 }
 
-// shows reports whether a state of the catalogue has a role spelled so.
-func (c catalogueRoles) shows(s spelling) bool {
-	return slices.ContainsFunc(c.roles, func(r role) bool {
-		is, ok := r.spelled()
-		return ok && is == s
-	})
-}
-
 // spelling is one way to write a role: its number, or, where text is not empty, its text.
 type spelling struct {
 	number calendarsync.RoleID
@@ -137,13 +129,12 @@ func (b *roleBook) learnPairs(c catalogueRoles) {
 
 // learnByStates learns from a catalogue of numbers only, or of texts only, which roles those are
 // that the ERP spelled otherwise before: the ones that the same states had. It learns of a role
-// what has no such spelling yet; all where no text is known any more, as in another language. A
-// text that the catalogue no longer shows is none: it was another wording, or a slip. A number stays.
+// what has no such spelling yet; all where no text is known any more, as in another language.
 func (b *roleBook) learnByStates(c catalogueRoles, texts bool) {
 	spelledSo := map[calendarsync.RoleID]bool{}
 	anew := texts
 	for s, is := range b.means {
-		if (s.text != "") == texts && (!texts || c.shows(s)) {
+		if (s.text != "") == texts {
 			spelledSo[is] = true
 		}
 	}
