@@ -311,6 +311,47 @@ func (s *cancelling) Commit(ctx context.Context, _ *pb.CommitRequest) (*pb.Commi
 	return nil, ctx.Err()
 }
 
+// So are locks whose transaction is told only after that.
+func TestLocksToldTooLateAreReleased(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &late{cancel: cancel, gone: make(chan struct{}), released: make(chan string, 1)}
+	err := serve(t, s).Transact(ctx, locked)
+	close(s.gone)
+	if !errors.Is(err, context.Canceled) || failure.IsAmbiguous(err) {
+		t.Errorf("error %v", err)
+	}
+	select {
+	case is := <-s.released:
+		if is != "1" {
+			t.Errorf("released %q", is)
+		}
+	case <-t.Context().Done():
+	case <-time.After(20 * time.Second):
+		t.Error("the locks stay")
+	}
+}
+
+// late ends its caller's context before it tells which transaction's the locks are.
+type late struct {
+	server
+	cancel   context.CancelFunc
+	gone     chan struct{}
+	released chan string
+}
+
+func (s *late) BatchGetDocuments(r *pb.BatchGetDocumentsRequest, out pb.Firestore_BatchGetDocumentsServer) error {
+	if r.GetNewTransaction() != nil {
+		s.cancel()
+		<-s.gone
+	}
+	return s.server.BatchGetDocuments(r, out)
+}
+
+func (s *late) Rollback(_ context.Context, r *pb.RollbackRequest) (*emptypb.Empty, error) {
+	s.released <- string(r.Transaction)
+	return &emptypb.Empty{}, nil
+}
+
 // The headers lead to the named database: reads of one fail without them.
 func TestHeaders(t *testing.T) {
 	s := &server{}

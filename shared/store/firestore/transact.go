@@ -176,7 +176,7 @@ func (t *tx) confirm(names []string) error {
 	// these documents holds none himself unless he also relies on others unwritten:
 	// only such two can wait for each other. Named as a retry of the one before, a
 	// transaction keeps its turn.
-	s, err := t.b.lookUp(t.ctx, &pb.BatchGetDocumentsRequest{
+	s, err := t.lookUpLocking(&pb.BatchGetDocumentsRequest{
 		Database: t.b.path, Documents: names,
 		ConsistencySelector: &pb.BatchGetDocumentsRequest_NewTransaction{NewTransaction: &pb.TransactionOptions{
 			Mode: &pb.TransactionOptions_ReadWrite_{ReadWrite: &pb.TransactionOptions_ReadWrite{RetryTransaction: t.lost}},
@@ -191,6 +191,30 @@ func (t *tx) confirm(names []string) error {
 		return classify(t.ctx, transaction+": confirm what was read", err)
 	}
 	return t.compare(s.docs, names)
+}
+
+// lookUpLocking reads documents and locks them. Only the answer names the transaction whose locks
+// they are: where ctx ends before it comes, they are released once it is there. Forgotten, they
+// stood in everybody's way for a minute.
+func (t *tx) lookUpLocking(req *pb.BatchGetDocumentsRequest) (snapshot, error) {
+	type answer struct {
+		snapshot
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), transactTimeout)
+		defer cancel()
+		s, err := t.b.lookUp(ctx, req)
+		answered <- answer{s, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.snapshot, a.err
+	case <-t.ctx.Done():
+		go func() { t.b.release(t.ctx, (<-answered).transaction) }()
+		return snapshot{}, status.FromContextError(t.ctx.Err()).Err()
+	}
 }
 
 // unchanged makes sure, for a transaction that only read, that its documents were
@@ -255,13 +279,16 @@ func (t *tx) send(req *pb.CommitRequest, once bool) error {
 	}
 }
 
-// rollback releases the locks, as well as it can: if it fails, the server does so
-// when it forgets the transaction (60 s).
-func (t *tx) rollback() {
-	if t.lock == nil {
+// rollback releases the locks.
+func (t *tx) rollback() { t.b.release(t.ctx, t.lock) }
+
+// release releases a transaction's locks, as well as it can, also after ctx has ended: if it
+// fails, the server does so when it forgets the transaction (60 s). nil: there are none.
+func (b *Backend) release(ctx context.Context, transaction []byte) {
+	if transaction == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
-	_ = t.b.client.Rollback(ctx, &pb.RollbackRequest{Database: t.b.path, Transaction: t.lock})
+	_ = b.client.Rollback(ctx, &pb.RollbackRequest{Database: b.path, Transaction: transaction})
 }
