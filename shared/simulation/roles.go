@@ -57,6 +57,15 @@ func (w *world) spelledRoles(roles ...int64) []calendarsync.RoleID {
 	return out
 }
 
+// chooseRolesAnew has an admin choose the shown roles as they are spelled now, where nobody knows
+// which of those that were chosen are the same (rule 4.16).
+func (w *world) chooseRolesAnew() {
+	spelled := w.spelledRoles(calendarsync.IDs[int64](byNumber(w.settings.ShownRoles))...)
+	if !slices.Equal(spelled, w.settings.ShownRoles) {
+		w.fail(w.configure(func(c *calendarsync.Settings) { c.ShownRoles = spelled }))
+	}
+}
+
 // roleTextsAreKnown reports whether the product has met the texts of all roles.
 func (w *world) roleTextsAreKnown() bool {
 	known, err := store.New(w.memory).KnownRoles(w.ctx)

@@ -220,6 +220,7 @@ func (w *world) comeToRest() {
 	if w.giveMarksBack() == nil {
 		w.scheduled("Reconcile") // as every night; without it nobody would see that they do
 	}
+	w.chooseRolesAnew()
 	w.calm.Store(true)
 	for n := range w.slots {
 		i := w.slot(n)
@@ -245,10 +246,8 @@ func (w *world) comeToRest() {
 	}
 	w.fail(w.configure(func(c *calendarsync.Settings) {
 		c.Enabled, c.TimeZone = true, zoneName
-		// Where the database was lost and the ERP had come to spell roles otherwise, nobody
-		// knows which are the same, and an admin chooses them anew (rule 4.16).
-		c.ShownRoles = w.spelledRoles(calendarsync.IDs[int64](byNumber(c.ShownRoles))...)
 	}))
+	w.chooseRolesAnew()
 	w.decideHeld(heldReopen)
 	if !w.lookedAtByNewInstances() || !w.settle() {
 		return

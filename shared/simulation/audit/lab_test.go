@@ -103,7 +103,7 @@ func newLab(t *testing.T) *lab {
 		option.WithHTTPClient(l.google.Client(account, "calendar.app.created", "calendar.acls", "calendar.calendarlist.readonly")))
 	check(t, err)
 	l.audit = audit.New(audit.World{
-		Google: l.google, ERP: l.erp, Account: account, ERPURL: "https://erp.example", RequestsPerMinute: 600, CalendarsPerHour: 2, Now: l.clock,
+		Google: l.google, ERP: l.erp, Account: account, ERPURL: "https://erp.example", RequestsPerMinute: 600, CalendarsPerHour: 1, Now: l.clock,
 	})
 	l.s = calendarsync.DefaultSettings()
 	l.s.Confirmed, l.s.TimeZone, l.s.BindingField = true, zone, binding

@@ -142,8 +142,9 @@ func (a *Auditor) checkParting(c *trackedCalendar, address string, v Violation) 
 			waiting++
 		}
 	}
-	// One alone waits for nothing, and an hour's turns may have been given together.
-	if waiting > a.w.CalendarsPerHour+1 {
+	// One alone waits for nothing, and of turns there are in an hour those that were saved up
+	// besides those that come.
+	if waiting > 2*a.w.CalendarsPerHour+1 {
 		v.Rule = RuleShare
 		a.report(v, "the %dth to see nothing because of a new address, with %d new calendars an hour", waiting, a.w.CalendarsPerHour)
 	}
