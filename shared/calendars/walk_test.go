@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,9 +104,10 @@ func walk(t *testing.T, seed uint64) {
 			at = 1 + r.IntN(14)
 		}
 		i := b.start(at)
-		loss := ""
+		var loss atomic.Value // employees and their tasks call at once
+		loss.Store("")
 		if r.IntN(4) == 0 {
-			hook := func(call, _ string) error { loss = call; return lost() }
+			hook := func(call, _ string) error { loss.Store(call); return lost() }
 			if r.IntN(2) == 0 {
 				i.google.after = hook
 			} else {
@@ -114,7 +116,7 @@ func walk(t *testing.T, seed uint64) {
 		}
 		switch choice := r.IntN(5); {
 		case tidy:
-			note("%d: %+v, killed at %d, lost %q", step, d, at, loss)
+			note("%d: %+v, killed at %d, lost %q", step, d, at, loss.Load())
 			if !i.deliver(d) {
 				heir := b.start(0)
 				for tries := 0; !heir.deliver(d); tries++ {
@@ -129,10 +131,10 @@ func walk(t *testing.T, seed uint64) {
 		case choice == 1:
 			i.deliver(d)
 			b.start(0).deliver(d)
-			note("%d: %+v twice, killed at %d, lost %q", step, d, at, loss)
+			note("%d: %+v twice, killed at %d, lost %q", step, d, at, loss.Load())
 		default:
 			i.deliver(d)
-			note("%d: %+v, killed at %d, lost %q", step, d, at, loss)
+			note("%d: %+v, killed at %d, lost %q", step, d, at, loss.Load())
 		}
 		b.clock.advance(time.Duration(r.IntN(200)) * time.Second)
 		if r.IntN(4) == 0 {

@@ -299,12 +299,18 @@ func (w *world) settle() bool {
 		w.advance(late) // a calendar whose maker heard no answer is found once it is listed
 	}
 	end := time.Now().Add(restDays * 24 * time.Hour)
+	// A text that Google folds later is written once more before it is known for Google's form
+	// (rule 2.8): also of what is written only after the first full run.
+	fullRuns := 1
+	if texts := w.setup.Google.Ways.Texts; texts != (google.Folding{AtOnce: texts.AtOnce}) && !texts.AtOnce {
+		fullRuns = 2
+	}
 	for round := 0; ; round++ {
 		// An absence is proved at the second poll.
 		if !w.untilNothingDue(end, max(3-2*round, 1)) {
 			return false
 		}
-		if round >= 1 {
+		if round >= fullRuns {
 			if len(w.decideHeld(heldConfirm)) == 0 {
 				return true
 			}
