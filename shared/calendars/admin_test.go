@@ -380,6 +380,48 @@ func TestAPurgeInALongSpellOf404LeavesNobodyTheAccess(t *testing.T) {
 	}
 }
 
+// Rule 3.9: a calendar that the account's list does not name yet, and that Google denies for
+// hours, exists as long as its rules are listed: the purge waits, and deletes it (found by the
+// simulation). Out of reach for good, it is given up after a day.
+func TestAPurgeForgetsNothingWhoseRulesAreListed(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		spell time.Duration
+		left  bool
+	}{
+		"a spell of hours": {3 * time.Hour, false},
+		"for good":         {48 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *fakegoogle.Options) { o.CalendarListDelay = 72 * time.Hour })
+			_, staff := b.staffed("Olena")
+			before := b.calendar(staff[0])
+			startPurge(b)
+			spell := fakegoogle.NotFoundSpell(fakegoogle.BodyWithStatus, "calendar.calendars.get", "calendar.events.list")
+			spell.For = row.spell
+			b.google.Begin(spell)
+			for range 3 {
+				b.start(0).employee(queue.CauseConsole, staff...)
+				b.clock.advance(30 * time.Minute)
+			}
+			if rec := b.record(staff[0]); len(rec.Retiring) != 1 {
+				t.Errorf("given up in the spell: %+v", rec)
+			}
+			for range 26 {
+				b.start(0).employee(queue.CauseConsole, staff...)
+				b.clock.advance(time.Hour)
+			}
+			if b.isLive(before) != row.left {
+				t.Errorf("it is there: %v", !row.left)
+			}
+			if rec := b.record(staff[0]); len(rec.Retiring) != 0 || rec.Calendar != nil {
+				t.Errorf("not over: %+v", rec)
+			}
+		})
+	}
+}
+
 // A calendar that was to be rebuilt and that its owner had deleted is made anew, which
 // is all that was asked for: it is not emptied a day later (found by the simulation).
 func TestARebuildOfADeletedCalendarEndsWithTheNewOne(t *testing.T) {

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// goneThoughListed is how long a calendar has to be gone that the account's list
-	// still names: the row of a deleted one may stay (shared/googlecalendar/README.md, G2).
-	goneThoughListed = 24 * time.Hour
+	// goneThoughNamed is how long a calendar has to be gone that the account's list still
+	// names, or whose rules are listed: both of a deleted one may stay
+	// (shared/googlecalendar/README.md, G2 and G16).
+	goneThoughNamed = 24 * time.Hour
 	// goneAgain is how often such a calendar is looked for meanwhile.
 	goneAgain = time.Hour
 )
@@ -59,15 +60,20 @@ func (p *employeePass) goneForSure(ctx context.Context, c store.CalendarRecord, 
 	if !c.ReplaceAsked.IsZero() {
 		return true, nil
 	}
-	listed := false
+	named := false
 	if second := since.Add(p.waits.Absence); !p.term.AcquiredAt().Before(second) {
 		list, err := p.Google.Calendars(calls)
 		if err != nil {
 			return false, err
 		}
-		listed = slices.ContainsFunc(list, func(have googlecalendar.Calendar) bool { return have.ID == c.ID })
+		named = slices.ContainsFunc(list, func(have googlecalendar.Calendar) bool { return have.ID == c.ID })
+		if !named { // a new one may be listed late, and what has rules exists (G15)
+			if named, err = p.listsRules(ctx, c); err != nil {
+				return false, err
+			}
+		}
 	}
-	again := lookAgain(since, p.term.AcquiredAt(), p.waits.Absence, listed)
+	again := lookAgain(since, p.term.AcquiredAt(), p.waits.Absence, named)
 	if again.IsZero() {
 		return true, nil
 	}
@@ -86,12 +92,12 @@ func (p *employeePass) lookForGone(calls context.Context, calendar string) error
 }
 
 // lookAgain is when to look again for a calendar that is gone since a time; zero: it
-// is gone for sure. listed: the account's list still names it.
-func lookAgain(since, now time.Time, absence time.Duration, listed bool) time.Time {
+// is gone for sure. named: the account's list still names it, or its rules are listed.
+func lookAgain(since, now time.Time, absence time.Duration, named bool) time.Time {
 	if second := since.Add(absence); now.Before(second) {
 		return second
 	}
-	if last := since.Add(max(absence, goneThoughListed)); listed && now.Before(last) {
+	if last := since.Add(max(absence, goneThoughNamed)); named && now.Before(last) {
 		if again := now.Add(goneAgain); again.Before(last) {
 			return again
 		}

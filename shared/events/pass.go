@@ -131,16 +131,14 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 	if j.failure != nil {
 		t.fail(j.failure)
 	}
-	switch {
-	case j.relist && t.basis.unreadable.Stops(t.acquiredAt()):
-		t.result.Again(t.acquiredAt().Add(unreadableAgain)) // a list would show nothing (rule 3.14)
-	case j.relist:
+	if j.relist && t.basis.unreadable.Stops(t.acquiredAt()) {
+		j.relist, j.again = false, t.acquiredAt().Add(unreadableAgain) // a list would show nothing (rule 3.14)
+	}
+	if !j.again.IsZero() {
+		t.result.Again(j.again)
+	}
+	if j.relist {
 		t.Relist = append(t.Relist, p.id)
-		fallthrough
-	default:
-		if !j.again.IsZero() {
-			t.result.Again(j.again)
-		}
 	}
 	p.settled = j.settled
 	switch {

@@ -1,6 +1,7 @@
 // Package userside is the client of the UserSide ERP's API (shared/userside/README.md): it asks,
 // reads every spelling that the ERP's versions are known to use, and gives the domain
-// types of calendarsync.
+// types of calendarsync. What it has learned of how the ERP spells roles is kept in the
+// store (rule 4.16).
 //
 // A reading of this package decides what is deleted in people's calendars, so it
 // must never turn a failed, cut or untrustworthy answer into "there is nothing":
