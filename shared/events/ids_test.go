@@ -236,6 +236,7 @@ func TestATombstoneEnds(t *testing.T) {
 		w.sync(7)
 		advance(29 * 24 * time.Hour)
 		w.sync(7)
+		w.due()
 		if m := w.mapping(7, 4); m.State != store.MappingTombstone {
 			t.Fatalf("remembered as %+v", m)
 		}

@@ -21,8 +21,10 @@ type taskPass struct {
 	lease store.TaskLease
 	term  pass.Term
 	basis basis
+	// early: a pass under this lease found nothing new, or left something to be done.
+	early bool
 
-	// What the present pass came to; begin clears it.
+	// What the present pass came to; begin clears it, and notes in early what was left.
 	Report
 	result    pass.Result
 	mappings  map[int64]*store.Mapping // to be recorded; nil: to be forgotten
@@ -33,6 +35,7 @@ type taskPass struct {
 }
 
 func (t *taskPass) begin() {
+	t.early = t.early || t.result.Err != nil || !t.result.RetryAt.IsZero()
 	t.Report, t.result, t.updated = Report{Unlisted: 1}, pass.Result{}, ""
 	t.mappings, t.doubles, t.concerned, t.activity = map[int64]*store.Mapping{}, nil, nil, nil
 }
@@ -215,18 +218,20 @@ func (t *taskPass) describe(ctx context.Context, w write) (title, start string) 
 	return ev.Fields.Title, start
 }
 
-// lookAgain asks for another pass where this one may have come too early.
+// lookAgain asks for another pass where this one may have come too early: the
+// notification may have overtaken the ERP's own commit (rule 8.1). That is so where
+// nothing new was found, and where what was found may have been left by the pass before.
 func (t *taskPass) lookAgain(changed bool) {
+	t.early = t.early || !changed && t.updated == t.lease.Record.Updated && t.updated != ""
 	if t.result.Err != nil {
 		return
 	}
-	// The notification may have overtaken the ERP's own commit: a pass that found
-	// nothing new is repeated at the next poll (rule 8.1).
-	early := t.order.Cause == queue.CauseNotify && !changed && t.updated == t.lease.Record.Updated && t.updated != ""
+	told := t.order.Cause == queue.CauseNotify || t.lease.Pass > 1
+	owed := t.lease.Record.Owed && (t.order.Cause != queue.CauseRetry || t.lease.Pass > 1)
 	// So is one that still found what was said to be deleted: no list of changes would
 	// tell of it later.
 	there := t.vouched() && t.reading().Task != nil && (t.order.Cause != queue.CauseRetry || t.lease.Dirty > 1)
-	if early || there {
+	if t.early && told || owed || there {
 		t.result.Again(t.acquiredAt())
 	}
 }

@@ -187,6 +187,101 @@ func TestANotificationThatFindsNothingNewIsLookedAtAgain(t *testing.T) {
 	})
 }
 
+// Rule 8.1, found by the simulation: a pass before one that was still to come may do its
+// work, and come too early for its own.
+func TestAPassBeforeOneThatIsStillToComeIsLookedAtAgain(t *testing.T) {
+	causes := []queue.Cause{queue.CauseNotify, queue.CausePoll, queue.CauseReconcile, queue.CauseConsole, queue.CauseFill}
+	for name, first := range map[string]func(w *world){
+		"a notification too early": func(w *world) {
+			w.sync(7)
+			w.open(7, 11, 4)
+		},
+		"a failure": func(w *world) {
+			w.open(7, 11, 4)
+			fault := w.google.Inject(fakegoogle.Fault{Method: "calendar.events.*", Status: http.StatusBadRequest, Count: -1})
+			w.sync(7)
+			fault.Remove()
+		},
+	} {
+		for _, cause := range causes {
+			t.Run(name+", then "+string(cause), func(t *testing.T) {
+				in(t, func(w *world) {
+					w.withEvent()
+					first(w)
+					w.serve(events.Order{Tasks: []calendarsync.TaskID{7}, Cause: cause}) // overtook the second change
+					w.want(4, 11)
+					w.wantLookedAtOnce()
+				})
+			})
+		}
+	}
+}
+
+// Rule 8.1: a notification that comes during a pass may have overtaken its commit, too,
+// whatever the pass is for and whatever it leaves to the next.
+func TestANotificationDuringAPassIsLookedAtAgain(t *testing.T) {
+	for _, cause := range []queue.Cause{queue.CauseNotify, queue.CauseRetry} {
+		for name, leave := range map[string]func(w *world, reading int) error{
+			"found at once": func(w *world, reading int) error {
+				if reading == 1 {
+					w.open(7, 11, 4)
+				}
+				return nil
+			},
+			"found by the next": func(w *world, reading int) error {
+				if reading == 2 {
+					w.open(7, 11, 4)
+				}
+				return nil
+			},
+			"not read": func(w *world, reading int) error {
+				w.open(7, 11, 4)
+				if reading == 1 {
+					return failure.New(failure.Source, "read", "")
+				}
+				return nil
+			},
+			"not written": func(w *world, reading int) error {
+				w.open(7, 11, 4)
+				if reading == 1 {
+					w.google.Inject(fakegoogle.Fault{Method: "calendar.events.*", Status: http.StatusBadRequest, Count: 1})
+				}
+				return nil
+			},
+		} {
+			t.Run(string(cause)+", "+name, func(t *testing.T) {
+				in(t, func(w *world) {
+					w.withEvent()
+					reading := 0
+					w.erp.before = func(context.Context) error {
+						reading++
+						if reading == 1 {
+							w.sync(7) // finds the lease held
+						}
+						return leave(w, reading)
+					}
+					w.serve(events.Order{Tasks: []calendarsync.TaskID{7}, Cause: cause})
+					w.erp.before = nil
+					w.want(4, 11)
+					w.wantLookedAtOnce()
+				})
+			})
+		}
+	}
+}
+
+// wantLookedAtOnce has the ERP commit what a notification told of before, and wants the
+// next poll to find it, and none after it to look.
+func (w *world) wantLookedAtOnce() {
+	w.t.Helper()
+	w.open(7, 12, 4)
+	w.due()
+	w.want(4, 12)
+	if !w.record(7).DueAt.IsZero() {
+		w.t.Error("looked at for ever")
+	}
+}
+
 // Rule 8.2, found by the simulation: a deletion that is told before the ERP shows it is
 // looked for once more: no list of changes would tell of it later.
 func TestADeletionToldBeforeTheERPShowsItIsLookedForAgain(t *testing.T) {

@@ -41,6 +41,9 @@ type Work struct {
 	// DueAt is when Poll publishes the key: at the end of a lease whose holder
 	// died, after a failure's pause, for the second reading of an absence.
 	DueAt time.Time `firestore:"due_at,omitempty" json:"due_at,omitzero"`
+	// Owed tells that a pass was still to come, at DueAt, when the lease was acquired for
+	// another: that one may do its work and be too early for its own (rule 8.1).
+	Owed bool `firestore:"owed,omitempty" json:"owed,omitempty"`
 	// PendingSince is when the oldest change not yet applied became known.
 	PendingSince time.Time `firestore:"pending_since,omitempty" json:"pending_since,omitzero"`
 	Failure      *Failure  `firestore:"failure,omitempty" json:"failure,omitempty"`
@@ -306,6 +309,7 @@ func (w *Work) acquire(c Claim, key Key, now time.Time) (Lease, Outcome) {
 		return Lease{}, Busy
 	}
 	w.Dirty++
+	w.Owed = !w.DueAt.IsZero()
 	w.LeaseToken, w.LeaseMessage, w.LeaseUntil, w.LeaseSince = c.Token, c.Message, now.Add(c.TTL), now
 	// Should the holder die, Poll finds the key by this.
 	w.DueAt = w.LeaseUntil
@@ -327,7 +331,7 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 		return false
 	}
 	w.LeaseToken, w.LeaseMessage, w.LeaseUntil, w.LeaseSince = "", "", time.Time{}, time.Time{}
-	w.DueAt = r.RetryAt
+	w.DueAt, w.Owed = r.RetryAt, false
 	if r.Err != nil {
 		// Dirty and PendingSince stay: the change is not applied.
 		w.Failure, w.Failed = FailureOf(r.Err, w.Failure, now), "yes"

@@ -184,6 +184,43 @@ func leaseBusy(r *rig, c store.Collection) {
 	}
 }
 
+// owed shows what rule 8.1 rests on: whoever acquires a lease knows whether another pass was
+// still to come.
+func owed(r *rig, c store.Collection) {
+	want := func(what string, owed bool) {
+		r.Helper()
+		equal(r, "owed "+what, r.work(c, 7).Owed, owed)
+	}
+	h := r.take(c, 7, "m1")
+	want("at first", false)
+	r.acquire(c, 7, r.claim("m2"))
+	_, err := r.settle(h, store.Result{})
+	r.must(err)
+	want("while a lease ends", false)
+	soon := r.began.Add(time.Minute)
+	r.release(h, store.Result{RetryAt: soon})
+	want("at rest", false)
+
+	h = r.take(c, 7, "m3")
+	want("beside another look", true)
+	equal(r, "of the lease", h.work().Owed, true)
+	r.acquire(c, 7, r.claim("m4"))
+	_, err = r.settle(h, store.Result{})
+	r.must(err)
+	want("in the pass after", true)
+	r.release(h, store.Result{Err: errors.New("cut short"), RetryAt: soon})
+	want("after a failure", false)
+
+	r.take(c, 7, "m5")
+	want("beside what failed", true)
+	r.b.advance(ttl + time.Second)
+	h = r.take(c, 7, "m6")
+	want("where the holder died", true)
+	r.release(h, store.Result{})
+	r.take(c, 7, "m7")
+	want("beside nothing", false)
+}
+
 // leaseOfALaterReader shows rule 1.4: whoever acquired the lease after all was read that a
 // claim rests on is not asked for another pass.
 func leaseOfALaterReader(r *rig, c store.Collection) {

@@ -31,6 +31,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"an employee is leased", func(r *rig) { leaseTaken(r, store.Employees) }},
 		{"a leased task is left to its holder", func(r *rig) { leaseBusy(r, store.Tasks) }},
 		{"a leased employee is left to the holder", func(r *rig) { leaseBusy(r, store.Employees) }},
+		{"what a pass is still to come for is remembered", func(r *rig) { owed(r, store.Tasks) }},
 		{"a holder who reads later is not asked again", func(r *rig) { leaseOfALaterReader(r, store.Tasks) }},
 		{"a task's message comes again", func(r *rig) { redelivered(r, store.Tasks) }},
 		{"an employee's message comes again", func(r *rig) { redelivered(r, store.Employees) }},
