@@ -104,7 +104,9 @@ func (s *Syncer) askAboutFound(ctx context.Context, in store.InstallationRecord)
 // withoutMarks finds in a list without any mark what may carry marks that Google does not give
 // back: begun afresh beside it, everybody would have two calendars (rule 3.14). It is what this
 // OAuth client made, and of whose description nothing comes back; of what another client made
-// nothing can be read. What an admin is asked about already counts also where it does not answer.
+// nothing can be read but the rules. What does not list those either is the row of a deleted
+// calendar, or in a spell of refusals. What an admin is asked about already counts also where
+// it does not answer.
 func (s *Syncer) withoutMarks(ctx context.Context, in store.InstallationRecord, account store.AccountRecord, list []googlecalendar.Calendar) (rec store.FoundRecord, err error) {
 	var before store.FoundRecord
 	if in.Undecided() {
@@ -115,27 +117,55 @@ func (s *Syncer) withoutMarks(ctx context.Context, in store.InstallationRecord, 
 	list = slices.DeleteFunc(slices.Clone(list), func(c googlecalendar.Calendar) bool {
 		return c.Description != "" || calendarsync.NormalAddress(c.ID) == calendarsync.NormalAddress(account.Email)
 	})
-	denied, blank := make([]bool, len(list)), make([]bool, len(list))
-	err = pass.Each(list, atOnce, func(i int, c googlecalendar.Calendar) error {
-		for range 2 { // a single refusal may be any request's, and a second tenant is for good
-			have, err := s.Google.Calendar(ctx, c.ID)
-			if denied[i] = failure.Is(err, failure.Gone) || failure.Is(err, failure.Forbidden); !denied[i] {
-				blank[i] = have.Description == "" || have.Marked
-				return err
-			}
-		}
-		return nil
+	answers := make([]answer, len(list))
+	err = pass.Each(list, atOnce, func(i int, c googlecalendar.Calendar) (err error) {
+		answers[i], err = s.answersWithoutMark(ctx, c.ID)
+		return err
 	})
 	for i, c := range list {
 		switch answered := slices.Contains(before.Blank, c.ID) || before.Names(c.ID); {
-		case blank[i], denied[i] && answered:
+		case answers[i] == answersBlank, answers[i].denied() && answered:
 			rec.Blank = append(rec.Blank, c.ID)
-		case denied[i] && slices.Contains(before.DeadRows, c.ID):
+		case answers[i] == answersNothing, answers[i].denied() && slices.Contains(before.DeadRows, c.ID):
 			rec.DeadRows = append(rec.DeadRows, c.ID)
 		}
 	}
 	rec.Dead = len(rec.DeadRows)
 	return rec, err
+}
+
+// answer is what a calendar without a mark says when it is asked for.
+type answer int
+
+const (
+	answersOther answer = iota // something of its own
+	answersBlank               // this OAuth client made it, and nothing of its description comes back
+	answersRules               // nothing but its rules, as does one that another client made
+	answersNothing
+)
+
+func (a answer) denied() bool { return a == answersRules || a == answersNothing }
+
+// answersWithoutMark asks twice and in several ways: a single refusal may be any request's,
+// and a second tenant is for good.
+func (s *Syncer) answersWithoutMark(ctx context.Context, id string) (answer, error) {
+	denied := func(err error) bool { return failure.Is(err, failure.Gone) || failure.Is(err, failure.Forbidden) }
+	for range 2 {
+		switch have, err := s.Google.Calendar(ctx, id); {
+		case denied(err):
+		case err == nil && (have.Description == "" || have.Marked):
+			return answersBlank, nil
+		default:
+			return answersOther, err
+		}
+	}
+	if _, _, err := s.Google.Events(ctx, id); !denied(err) {
+		return answersBlank, err
+	}
+	if _, err := s.Google.Rules(ctx, id); !denied(err) {
+		return answersRules, err
+	}
+	return answersNothing, nil
 }
 
 // nothingToAsk reports whether a list without anything of the product's leaves nothing to be

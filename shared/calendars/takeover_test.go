@@ -537,6 +537,52 @@ func TestCalendarsWithoutTheirMarksAreAskedAbout(t *testing.T) {
 	}
 }
 
+// Rule 3.14: nor may a spell of refusals at the very first look let them pass for what another
+// client made (seed 910066).
+func TestCalendarsWithoutTheirMarksAreAskedAboutInASpellToo(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		denied      []string // none: everything
+		dead, blank int
+	}{
+		"of everything":       {nil, 2, 0},
+		"of the calendars":    {[]string{"calendar.calendars.get"}, 0, 2},
+		"of all but events":   {[]string{"calendar.calendars.get", "calendar.acl.*"}, 0, 2},
+		"of events and rules": {[]string{"calendar.events.list", "calendar.acl.*"}, 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			i, ids := b.staffed("Olena", "Petro")
+			i.task(b.addTask(b.hour(9), ids...))
+			unchanged, before := b.lives(ids), b.world()
+			b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = descriptionsLost })
+			spell := b.google.Begin(fakegoogle.NotFoundSpell(fakegoogle.BodyDefault, row.denied...))
+			b.freshStore()
+			b.start(0).fullRun()
+			if f := b.found(); len(f.Calendars) != 0 || f.Dead != row.dead || len(f.Blank) != row.blank {
+				t.Fatalf("asked about %+v", f)
+			}
+			spell.Remove()
+			b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = fakegoogle.DescriptionForm{} })
+			b.start(0).fullRun()
+			f := b.found()
+			if len(f.Calendars) != 2 || f.Dead != 0 || len(f.Blank) != 0 {
+				t.Fatalf("asked about %+v", f)
+			}
+			if diff := cmp.Diff(before, b.world()); diff != "" {
+				t.Error(diff)
+			}
+			must(t, b.store.TakeOver(t.Context(), f.Hash, f.Calendars[0].Tenant))
+			i = b.start(0)
+			i.fullRun()
+			i.rest()
+			unchanged()
+			b.wantQuiet(ids...)
+		})
+	}
+}
+
 // Rule 3.14: calendars that say something of themselves without a mark, those that another
 // client made, and the account's own, are nobody's question.
 func TestOtherCalendarsAreNotAskedAbout(t *testing.T) {
@@ -562,7 +608,7 @@ func TestARowThatDoesNotAnswerIsAskedAboutWithoutItsMarkToo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	_, _ = b.staffed("Olena")
-	spell := fakegoogle.NotFoundSpell(fakegoogle.BodyDefault, "calendar.calendars.get")
+	spell := fakegoogle.NotFoundSpell(fakegoogle.BodyDefault, "calendar.calendars.get", "calendar.events.list")
 	spell.For = 5 * time.Hour
 	b.google.Begin(spell)
 	b.freshStore()
