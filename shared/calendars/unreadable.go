@@ -41,17 +41,9 @@ func (p *employeePass) createAlone(ctx context.Context) (release func(), err err
 // awaitReadable ends the pass while marks do not come back: what is made now would never
 // be found again.
 func (p *employeePass) awaitReadable(ctx context.Context) error {
-	if u := p.unreadable; u != nil {
-		whose, _, err := p.Store.Employee(ctx, u.Employee)
-		if err != nil {
+	for _, noted := range []**store.UnreadableMark{&p.unreadable, &p.unreadableEvent} {
+		if err := p.forgetUnseen(ctx, noted); err != nil {
 			return err
-		}
-		if whose.Calendar == nil || whose.Calendar.ID != u.Calendar {
-			// Nobody would ever see its mark again: the calendar to be made shows whether
-			// they come back.
-			if err := p.noteReadable(ctx, &p.unreadable); err != nil {
-				return err
-			}
 		}
 	}
 	if now := p.term.AcquiredAt(); !p.unreadable.Stops(now) && !p.unreadableEvent.Stops(now) {
@@ -63,6 +55,20 @@ func (p *employeePass) awaitReadable(ctx context.Context) error {
 		}
 	}
 	return p.later(p.term.AcquiredAt().Add(unreadableAgain))
+}
+
+// forgetUnseen takes back what was noted of a calendar that is nobody's any more, or of an
+// event in it. Nobody would ever see its mark again: the next thing to be made shows whether
+// they come back.
+func (p *employeePass) forgetUnseen(ctx context.Context, noted **store.UnreadableMark) error {
+	if *noted == nil {
+		return nil
+	}
+	whose, _, err := p.Store.Employee(ctx, (*noted).Employee)
+	if err != nil || whose.Calendar != nil && whose.Calendar.ID == (*noted).Calendar {
+		return err
+	}
+	return p.noteReadable(ctx, noted)
 }
 
 // checkMark looks for the mark in the answer to a creation, and, where it is not, in the
@@ -110,10 +116,10 @@ func (p *employeePass) concerns(u *store.UnreadableMark) bool {
 }
 
 // reconsiderEvent takes back what was noted of an event that the list shows with its
-// mark, or not at all.
+// mark, or not at all, or that nobody's calendar has any more.
 func (p *employeePass) reconsiderEvent(ctx context.Context, all []googlecalendar.Event) error {
 	if !p.concerns(p.unreadableEvent) {
-		return nil
+		return p.forgetUnseen(ctx, &p.unreadableEvent)
 	}
 	event := p.unreadableEvent.Event
 	if slices.ContainsFunc(all, func(e googlecalendar.Event) bool { return e.ID == event && !e.Marked }) {

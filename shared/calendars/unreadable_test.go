@@ -10,6 +10,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
+	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/queue"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -193,6 +194,36 @@ func TestAnEventsMarkThatDoesNotComeBackStopsInserts(t *testing.T) {
 	}
 	b.want(ids[0], b.hour(10), b.hour(11))
 	b.wantQuiet(ids...)
+}
+
+// Rule 3.14: an event that shows that marks do not come back stops nobody once its calendar is
+// nobody's: nothing would ever show its mark (seed 23 on Firestore).
+func TestAnEventOfNobodysCalendarStopsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena", "Petro")
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = true })
+	i.task(b.addTask(b.hour(9), ids[0]))
+	if noted := b.unreadable(); noted == nil || noted.Event == "" {
+		t.Fatalf("noted %+v", noted)
+	}
+	i.task(b.addTask(b.hour(10), ids[1]))
+	b.want(ids[1])
+	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = false })
+	must(t, b.google.DeleteCalendar(b.calendar(ids[0])))
+	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "" }))
+	for range 2 {
+		i.employee(queue.CauseNotify, ids[0])
+		b.clock.advance(time.Hour)
+	}
+	ids = append(ids, b.hire("Stepan"))
+	began := b.clock.Now()
+	i.employee(queue.CauseReconcile, ids[1:]...)
+	i.rest()
+	b.want(ids[1], b.hour(10))
+	if waited := b.clock.Now().Sub(began); waited > 3*time.Hour || b.calendar(ids[2]) == "" || b.unreadable() != nil {
+		t.Errorf("after %s noted %+v", waited, b.unreadable())
+	}
 }
 
 // Rules 3.4 and 3.14: after a lost database the list of a calendar tells which events are there
