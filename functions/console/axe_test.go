@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -34,6 +35,9 @@ func shownPages() []shownPage {
 		{"overview", "/", nil},
 		{"overview-first", "/", func(*world) {}},
 		{"overview-down", "/", (*world).down},
+		{"overview-alarms", "/", (*world).outOfReach},
+		{"person-replace", "/employees/42/replace", (*world).outOfReach},
+		{"person-outside", "/employees/42", (*world).outsider},
 		{"connections-refused", "/connections", (*world).refused},
 		{"failures-causes", "/failures", (*world).fails},
 		{"people", "/employees", nil},
@@ -58,6 +62,10 @@ func shownPages() []shownPage {
 		{"settings-history", "/settings/history", (*world).ran},
 		{"purge", "/purge", nil},
 		{"takeover", "/takeover", func(w *world) { w.found(twoInstallations()) }},
+		{"takeover-rows", "/takeover", func(w *world) { w.found(store.FoundRecord{Account: "200", Dead: 5}) }},
+		{"takeover-blank", "/takeover", func(w *world) {
+			w.found(store.FoundRecord{Account: "200", Blank: []string{"a", "b", "c"}, Dead: 1})
+		}},
 		{"held", "/held", nil},
 		{"held-none", "/held", func(*world) {}},
 		{"failures", "/failures", nil},
@@ -202,6 +210,9 @@ func findings(ctx context.Context, t *testing.T) []string {
 	if twice := evaluate[string](ctx, t, namesakes); twice != "" {
 		out = append(out, "the same name for different things: "+twice)
 	}
+	if crowded := evaluate[string](ctx, t, crowded); crowded != "" {
+		out = append(out, "wider than its place: "+crowded)
+	}
 	return out
 }
 
@@ -219,6 +230,12 @@ const namesakes = `(() => {
   }
   return [...to].filter(([, where]) => where.size > 1).map(([key]) => key).join("; ");
 })()`
+
+// crowded lists, in a browser, texts that reach out of their place, into what stands beside them:
+// on a phone, "Задержанные удаления" ran into its number.
+const crowded = `(() => [...document.querySelectorAll("main :is(dt, dd, th, td, li, p, h1, h2, h3, label, button, .button, .chip, .mark)")]
+  .filter((e) => e.checkVisibility() && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && !e.closest(".unseen, .chart, svg") && getComputedStyle(e).overflowX === "visible" && !e.querySelector(".unseen, .chart"))
+  .map((e) => e.textContent.replace(/\s+/g, " ").trim().slice(0, 60)).join("; "))()`
 
 // down is a company whose ERP has answered 503 for three quarters of an hour.
 func (w *world) down() {
@@ -240,6 +257,28 @@ func (w *world) refused() {
 	}
 }
 
+// outOfReach is one whose client reaches its calendars no more, in which much else is wrong.
+func (w *world) outOfReach() {
+	w.populate()
+	w.works()
+	w.employee(42, func(e *store.EmployeeRecord) {
+		e.Reason, e.Calendar.GoneSince = string(calendarsync.ReasonCalendarUnreachable), w.clock()
+	}, nil)
+	n := 12
+	w.polled(store.PollResult{Clock: &store.ClockResult{}, Unreached: &n, RunMissed: true,
+		SameAddress: &[]store.SharedAddress{{Employees: []int64{42, 43}}}, Unreadable: &[]string{"task 77: date.todo"}})
+	w.wait(10 * time.Minute)
+}
+
+// outsider is one in which somebody has a calendar and an address outside the account's domain.
+func (w *world) outsider() {
+	w.populate()
+	w.works()
+	w.employee(42, func(e *store.EmployeeRecord) {
+		e.Address, e.Calendar.RuleID, e.Calendar.SharedAt, e.Calendar.Filled = "olena@gmail.com", "user:olena", w.clock(), w.clock()
+	}, nil)
+}
+
 // fails is one in which tasks and employees fail for several causes.
 func (w *world) fails() {
 	w.runs()
@@ -254,7 +293,7 @@ func (w *world) fails() {
 	}
 }
 
-// TestWhatIsFoundOnAPageIsFound: two faults that pages once had are put on one, and told.
+// TestWhatIsFoundOnAPageIsFound: faults that pages once had are put on one, and told.
 func TestWhatIsFoundOnAPageIsFound(t *testing.T) {
 	axe, err := os.ReadFile("testdata/axe.min.js")
 	if err != nil {
@@ -266,9 +305,9 @@ func TestWhatIsFoundOnAPageIsFound(t *testing.T) {
 	if found := findings(ctx, t); len(found) > 0 {
 		t.Fatalf("before: %v", found)
 	}
-	evaluate[string](ctx, t, `document.querySelector("main").insertAdjacentHTML("beforeend", '<a href="/a">Open</a> <a href="/b">Open</a> <button aria-label="Look at Olena now">Sync now</button>'); ""`)
+	evaluate[string](ctx, t, `document.querySelector("main").insertAdjacentHTML("beforeend", '<a href="/a">Open</a> <a href="/b">Open</a> <button aria-label="Look at Olena now">Sync now</button><p id="narrow">Overwhelming</p>'); document.getElementById("narrow").style.width = "3rem"; ""`)
 	found := strings.Join(findings(ctx, t), "\n")
-	for _, want := range []string{"the same name for different things: link Open", "label-content-name-mismatch"} {
+	for _, want := range []string{"the same name for different things: link Open", "label-content-name-mismatch", "wider than its place: Overwhelming"} {
 		if !strings.Contains(found, want) {
 			t.Errorf("%q is not found: %s", want, found)
 		}

@@ -98,3 +98,10 @@ func (k conditions) standstill(c locale) *cause {
 	}
 	return &why
 }
+
+// heeded is how a page speaks while these conditions hold: where nothing is written for anybody,
+// it does not say that something is about to be.
+func (k conditions) heeded(c locale) locale {
+	c.still = k.standstill(c) != nil
+	return c
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -134,7 +133,7 @@ func googleConnection(c locale, s status.Status, days []store.DayRecord) connect
 	default:
 		add("bad", "ends", c.T("connections.ends-testing", "At", c.moment(a.GrantExpiresAt)))
 	}
-	add("", "calls", strconv.FormatInt(callsOfADay(days, c.now), 10))
+	add("", "calls", c.figure(int(callsOfADay(days, c.now))))
 	until := func(t time.Time) string {
 		if c.now.Before(t) {
 			return c.T("connections.until", "At", c.moment(t))
@@ -163,6 +162,10 @@ func googleState(c locale, s status.Status) (level, title string) {
 		return "bad", c.T("connections.state.service-refused")
 	case !a.SuspectSince.IsZero():
 		return "warn", c.T("connections.state.suspect")
+	case s.Installation.Unreadable != nil:
+		return "bad", c.T("connections.state.unmarked")
+	case s.Poll.Unreached > 0:
+		return "bad", c.N("connections.state.out-of-reach", s.Poll.Unreached)
 	case !signin.SameAddress(a.Email, s.Expected):
 		return "warn", c.T("connections.state.another")
 	case !a.GrantExpiresAt.IsZero():
@@ -236,6 +239,9 @@ func connectorFacts(c locale, n store.Notifications) []connectionFact {
 	}
 	facts = append(facts, connectionFact{"", c.T("connections.changes"), c.count(n.Notified + n.Polled)})
 	polled := connectionFact{"", c.T("connections.polled"), c.T("connections.percent", "N", n.PolledPercent())}
+	if n.Notified+n.Polled == 0 {
+		polled.Value = "–" // a share of nothing is none
+	}
 	if n.PolledPercent() >= muchPolled && n.Polled >= manyPolled {
 		polled = connectionFact{"bad", c.T("connections.polled"), c.T("connections.polled-much", "N", n.PolledPercent())}
 	}

@@ -35,7 +35,7 @@ func TestTheConsoleSeesAnERPThatFails(t *testing.T) {
 		}
 	}
 	poll(store.PollResult{Clock: &store.ClockResult{}})
-	says("well", "/connections", "The ERP can be read", "agrees with Europe/Kyiv")
+	says("well", "/connections", "The ERP can be read", "agrees with Europe/Kyiv", "<dt>Found by the poll only</dt><dd>–</dd>")
 	poll(store.PollResult{ERP: &failure.Error{Kind: failure.Source, Op: "userside: list tasks", Detail: "the ERP answered with an error"}})
 	says("down", "/", "The ERP cannot be read.", "2026-11-22 12:10", "the ERP answered with an error", "/console/connections")
 	says("down", "/connections", "The ERP cannot be read", "2026-11-22 12:05", "Check ERP_URL", "userside: list tasks")

@@ -80,7 +80,7 @@ func (c locale) eventStanding(x events.Explained, rec store.TaskRecord) eventLin
 	case x.Live && x.Step == calendarsync.Nothing:
 		return line("good", "there", cause{What: c.T("task.event.there")})
 	case x.Live:
-		return line("wait", "there", cause{What: c.T("task.event.stale"), Do: c.T("task.event.soon")})
+		return line("wait", "there", cause{What: c.T("task.event.stale"), Do: c.promise(c.T("task.event.soon"))})
 	case keep && !x.Active:
 		s := standingOf(c, x.Employee, nil)
 		if x.Employee.ID == 0 {
@@ -94,7 +94,7 @@ func (c locale) eventStanding(x events.Explained, rec store.TaskRecord) eventLin
 		}
 		return line("wait", "coming", f)
 	case keep:
-		return line("wait", "coming", cause{What: c.T("task.event.coming"), Do: c.T("task.event.soon")})
+		return line("wait", "coming", cause{What: c.T("task.event.coming"), Do: c.promise(c.T("task.event.soon"))})
 	case why.Person:
 		return line("bad", "absent", why)
 	}

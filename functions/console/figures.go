@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -80,7 +81,7 @@ func (h *handler) showFigures(w http.ResponseWriter, r *http.Request, s signin.S
 func figuresOf(c locale, days []store.DayRecord, day string, quota int) figuresView {
 	from := c.now.Add(-figuresKept).UTC().Truncate(time.Hour)
 	hours := hoursOf(days, from, c.now)
-	v := figuresView{Quota: c.T("figures.quota", "N", quota)}
+	v := figuresView{Quota: c.T("figures.quota", "N", c.figure(quota))}
 	if len(hours) == 0 {
 		v.Empty = &empty{Title: c.T("figures.none.title"), Text: c.T("figures.none.text")}
 		return v
@@ -166,7 +167,11 @@ func (c locale) date(day string) string {
 // brief is a duration to about a tenth.
 func (c locale) brief(d time.Duration) string {
 	if d < 10*time.Second {
-		return c.T("figures.seconds", "S", strconv.FormatFloat(d.Seconds(), 'f', 1, 64))
+		seconds := strconv.FormatFloat(d.Seconds(), 'f', 1, 64)
+		if c.Language != i18n.Default {
+			seconds = strings.Replace(seconds, ".", ",", 1)
+		}
+		return c.T("figures.seconds", "S", seconds)
 	}
 	return c.age(d)
 }

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func TestTwoWeeksInPicturesAndFigures(t *testing.T) {
 	w.busy()
 	b := w.signedIn()
 	body := b.get("/figures").body
-	for _, want := range []string{"<svg", `class="median"`, `class="slow"`, "Google allows 36000 an hour.", "By day", "2026-11-25 by the hour", "/figures?day=2026-11-23"} {
+	for _, want := range []string{"<svg", `class="median"`, `class="slow"`, "Google allows 36,000 an hour.", "By day", "2026-11-25 by the hour", "/figures?day=2026-11-23"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -76,5 +77,10 @@ func TestTwoWeeksInPicturesAndFigures(t *testing.T) {
 	day := b.get("/figures?day=2026-11-22").body
 	if !strings.Contains(day, "2026-11-22 by the hour") || !strings.Contains(day, `<th scope="row">12:00</th><td class="number" data-label="Changes"><span>1</span>`) {
 		t.Error("the day's hours are not those of the installation's zone, or not counted")
+	}
+	// Thousands and tenths as the language writes them.
+	for lang, words := range map[string][2]string{"uk": {"Google дозволяє 36\u00a0000 за годину.", ">1,0 с<"}, "ru": {"Google разрешает 36\u00a0000 в час.", ">1,0 с<"}, "en": {"36,000", ">1.0 s<"}} {
+		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
+		wantIn(t, b.get("/figures").body, words[0], words[1])
 	}
 }

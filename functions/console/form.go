@@ -181,12 +181,16 @@ func label(t i18n.Texts, name string) string {
 func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference {
 	var out []difference
 	a, b := typedFrom(mine), typedFrom(theirs)
-	roles := func(ids []calendarsync.RoleID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
+	roles := func(ids []calendarsync.RoleID) string {
+		return strings.ReplaceAll(strings.Trim(fmt.Sprint(ids), "[]"), " ", ", ")
+	}
 	for _, name := range settings.Fields() {
 		var x, y string
 		switch name {
 		case "shown_roles":
 			x, y = roles(a.roles), roles(b.roles)
+		case "binding_field", "calendar_id_field":
+			x, y = fieldWords(t, name, a.text[name]), fieldWords(t, name, b.text[name])
 		case "colors":
 			x, y = strings.TrimSpace(a.colorsText), strings.TrimSpace(b.colorsText)
 		default:

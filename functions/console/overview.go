@@ -241,8 +241,8 @@ func checksOf(c locale, s status.Status, found []status.Problem) []check {
 		}
 		return c.T("overview.ago", "Time", c.age(c.now.Sub(t)))
 	}
-	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.OutOfReach, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause, status.DailyLimit), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
-	erp := check{Level: level(status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.NotPolled), Name: c.T("overview.erp"), Text: ago(s.Poll.ReadAt)}
+	account := check{Level: level(status.NotConnected, status.ConnectionLost, status.AccountRefused, status.ServiceRefused, status.OutOfReach, status.MarkUnreadable, status.GrantEnding, status.OtherAccount, status.Suspect, status.GooglePause, status.CreationsPause, status.DailyLimit), Name: c.T("overview.account"), Text: cmp.Or(s.Account.Email, c.T("overview.none"))}
+	erp := check{Level: level(status.ERPKeyRefused, status.ERPUnread, status.ERPOdd, status.ERPUnreadable, status.NotPolled), Name: c.T("overview.erp"), Text: ago(s.Poll.ReadAt)}
 	if erp.Level == "good" && (s.Poll.Paused || stale(c, s.Poll.ReadAt)) {
 		erp.Level = "wait"
 	}
@@ -253,6 +253,9 @@ func checksOf(c locale, s status.Status, found []status.Problem) []check {
 		queue.Text = c.T("overview.until", "N", n, "At", c.about(s.Waiting[n-1].At))
 	} else if since := s.Tally.OldestPending(); !since.IsZero() {
 		queue.Text = c.T("overview.since", "Time", c.age(c.now.Sub(since)))
+		if queue.Level == "good" && c.now.Sub(since) > status.LateChange {
+			queue.Level = "wait" // it is no problem of its own while something else keeps everything waiting
+		}
 	}
 	held := check{Level: level(status.DeletionsHeld), Name: c.T("overview.held"), Text: c.count(s.Tally.HeldEmployees + s.Tally.HeldTasks)}
 	gaveUp := check{Level: level(status.GaveUp), Name: c.T("overview.gave-up"), Text: c.count(s.Tally.DeadLetters)}
@@ -300,7 +303,7 @@ func tilesOf(c locale, s status.Status) []tile {
 	}
 	waiting, held := n[store.StatePending]+n[store.StateDeleting], s.Tally.HeldEmployees+s.Tally.HeldTasks
 	return []tile{
-		{Label: c.T("overview.tile.active"), Value: fmt.Sprint(n[store.StateActive]), Link: people(groupOrder)},
+		{Label: c.T("overview.tile.active"), Value: fmt.Sprint(n[store.StateActive]), Link: peoplePath},
 		{Label: c.T("overview.tile.waiting"), Value: fmt.Sprint(waiting), Link: people(groupWaiting)},
 		{Label: c.T("overview.tile.attention"), Value: fmt.Sprint(n[store.StateError]), Level: level(n[store.StateError], "bad"), Link: people(groupAttention)},
 		{Label: c.T("overview.tile.without"), Value: fmt.Sprint(n[store.StateNone]), Link: people(groupWithout)},

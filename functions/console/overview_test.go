@@ -10,6 +10,7 @@ import (
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
+	"github.com/erp-calendar/erp-calendar/shared/status"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -56,7 +57,15 @@ func TestCalendarsOutOfReachAreToldWithWhatToDo(t *testing.T) {
 		wantIn(t, b.get("/").body, words[0], words[1], `href="/console/employees?state=attention"`, since.UTC().Format(time.RFC3339))
 		wantIn(t, b.get("/employees?state=attention").body, `href="/console/employees/42`)
 	}
+	b.post("/language", url.Values{"to": {"en"}, "back": {"/"}})
 	wantIn(t, b.get("/employees/42").body, `href="/console/employees/42/replace"`)
+	wantIn(t, b.get("/connections").body, "Google keeps 12 calendars from this connection")
+	// It exists: who asks for another one is told what becomes of it, and not that it is gone.
+	asked := b.get("/employees/42/replace").body
+	wantIn(t, asked, "although it still exists", "disappears for its reader at once", "no other one is made")
+	if strings.Contains(asked, "does not exist") {
+		t.Errorf("the page says that the calendar does not exist:\n%s", asked)
+	}
 	wantIn(t, b.get("/api/status").body, `"kind":"calendars-out-of-reach","level":"bad","since":"`+since.UTC().Format(time.RFC3339)+`","count":12`, `"state":"trouble"`)
 	n = 0
 	w.polled(store.PollResult{Clock: &store.ClockResult{}, Unreached: &n})
@@ -100,4 +109,66 @@ func TestNothingIsSaidToBeRightThatWasNotChecked(t *testing.T) {
 		wantIn(t, b.get(path).body, "Nothing is written just now.", "The ERP’s clock does not agree with the time zone in the settings.")
 	}
 	wantIn(t, b.get("/connections").body, "The ERP can be read, but its clock is wrong")
+}
+
+// While something keeps everything waiting, a change that waits with it is no problem of its own;
+// it is not green for that.
+func TestAChangeThatWaitsLongIsNotGreen(t *testing.T) {
+	w := newWorld(t)
+	w.apply(map[int64]string{1: "Anna"})
+	w.connectAccount()
+	w.polled(store.PollResult{Clock: &store.ClockResult{}})
+	b := w.signedIn()
+	w.failTask(77, []int64{1}, failure.New(failure.Transient, "write the event of task 77", "no answer"))
+	if got := b.checks()["Waiting changes"]; got != [2]string{"good", "for 0 s"} {
+		t.Errorf("at first: %v", got)
+	}
+	w.wait(status.LateChange + time.Minute)
+	w.polled(store.PollResult{ERP: failure.New(failure.Source, "read the ERP's clock", "no answer")})
+	if got := b.checks()["Waiting changes"]; got != [2]string{"wait", "for 11 min"} {
+		t.Errorf("after eleven minutes with the ERP down: %v", got)
+	}
+}
+
+// TestNobodyIsCountedToBeInOrderUnseen: the overview counts who has a calendar, and does not say
+// that all of them are in order: the list, which looks at each, knows.
+func TestNobodyIsCountedToBeInOrderUnseen(t *testing.T) {
+	w := newWorld(t)
+	w.populate()
+	w.works()
+	b := w.signedIn()
+	tiles := map[string]string{}
+	for _, m := range regexp.MustCompile(`href="/console([^"]*)"><span class="tile-label">([^<]*)</span> <span class="tile-value">2<`).FindAllStringSubmatch(b.get("/").body, -1) {
+		tiles[m[2]] = m[1]
+	}
+	if tiles["With a calendar"] != "/employees" {
+		t.Errorf("of two, of whom neither calendar is filled, the overview says %v", tiles)
+	}
+	wantIn(t, b.get("/employees?state=order").body, `class="count">0<`)
+}
+
+// TestNothingIsPromisedWhileNothingIsWritten: where nothing is written for anybody, no page says
+// that something is done within minutes.
+func TestNothingIsPromisedWhileNothingIsWritten(t *testing.T) {
+	w := newWorld(t)
+	explainedWorld(w)
+	b := w.signedIn()
+	pages := map[string]string{
+		"/employees/45":         "it takes a minute or two",
+		"/employees/42?erp=now": "It happens by itself within minutes.",
+		"/tasks/1114":           "It happens by itself within minutes.",
+	}
+	for path, promise := range pages {
+		wantIn(t, b.get(path).body, promise)
+	}
+	if err := w.store.RaiseIncident(t.Context(), "200", store.Refusal{At: store.AtAPI, Status: http.StatusForbidden, Reason: "accessNotConfigured"}); err != nil {
+		t.Fatal(err)
+	}
+	for path, promise := range pages {
+		body := b.get(path).body
+		wantIn(t, body, "Nothing is written just now.")
+		if strings.Contains(body, promise) {
+			t.Errorf("%s promises %q", path, promise)
+		}
+	}
 }

@@ -92,7 +92,7 @@ func (h *handler) showPerson(w http.ResponseWriter, r *http.Request, s signin.Se
 		return
 	}
 	set := all.saved.Settings
-	c := h.locale(r, set.TimeZone)
+	c := all.heeded(h.locale(r, set.TimeZone))
 	v := personView{personRow: personRowOf(c, e, all.place(e)), Path: personPath(e.ID), Standstill: all.standstill(c), Facts: factsOf(c, e)}
 	if e.Calendar != nil {
 		v.Outside = calendarsync.OutsideOf(h.cfg.IntegrationAccount, e.Address)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/plan"
 	"github.com/erp-calendar/erp-calendar/shared/settings"
@@ -282,6 +283,9 @@ func (h *handler) showReplace(w http.ResponseWriter, r *http.Request, s signin.S
 		Title: t.T("ask.replace.title", "Name", e.Name), Action: fmt.Sprintf("/employees/%d/replace", e.ID), Button: t.T("ask.replace.button"),
 		Facts: []string{t.T("ask.replace.asked"), t.T("ask.replace.made", "Name", e.Name), t.T("ask.replace.otherwise")},
 		Back:  personPath(e.ID),
+	}
+	if e.Reason == string(calendarsync.ReasonCalendarUnreachable) { // it exists: who reads it loses it
+		v.Facts = []string{t.T("ask.replace.kept-away"), t.T("ask.replace.made", "Name", e.Name), t.T("ask.replace.lost"), t.T("ask.replace.waits")}
 	}
 	h.show(w, r, http.StatusOK, view{Page: "ask", Menu: "people", Title: v.Title, Session: &s, Body: v})
 }

@@ -204,7 +204,7 @@ func peopleStep(c locale, saved settings.Saved, erp knownERP) setupStep {
 		}
 	}
 	if erp.err != nil {
-		s.Facts = []string{chosenUnread(c.Texts, saved.Settings.BindingField)}
+		s.Facts = []string{fieldWords(c.Texts, "binding_field", digits(saved.Settings.BindingField))}
 		return s
 	}
 	get := 0
@@ -217,10 +217,11 @@ func peopleStep(c locale, saved settings.Saved, erp knownERP) setupStep {
 	return s
 }
 
-// chosenUnread names the field that says who gets a calendar while the ERP does not give its name.
-func chosenUnread(t i18n.Texts, id calendarsync.FieldID) string {
-	if id == 0 {
-		return t.T("settings.field.none.binding_field")
+// fieldWords says which field of the card is chosen for a setting, without the name that the ERP
+// gives it; "0" is none.
+func fieldWords(t i18n.Texts, setting, id string) string {
+	if id == "0" {
+		return t.T("settings.field.none." + setting)
 	}
 	return t.T("settings.field.number", "ID", id)
 }

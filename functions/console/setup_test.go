@@ -45,6 +45,9 @@ func TestSetupEndsWithAPlan(t *testing.T) {
 	p = b.get("/setup")
 	wantIn(t, p.body, integration+" is connected.", "Role 1: Assigned, New", "Field 7: Calendar (ticked for 2 of 3)", "2 people by the ERP as it is now",
 		"2 calendars are made, and 2 people are invited by mail", "Anna; Bohdan", "It takes about 1 min.", "1 person gets no calendar", "Vasyl: the box on the card is not ticked")
+	// What the first lines mean is said before the button, and not only after it.
+	w.erp.cards[2].Employee.Email = calendarsync.Say("bohdan@gmail.com")
+	wantIn(t, b.get("/setup").body, "Google sends the person one invitation by mail", "1 of these addresses is outside example.com", "External sharing options")
 	p = b.post("/setup", nil)
 	wantIn(t, p.body, "What saving would do", "Apply and make 2 calendars")
 	if w.saved().Settings.Confirmed || len(w.sent.all("employee-changes")) > 0 {

@@ -81,10 +81,10 @@ func (c locale) standingByState(e store.EmployeeRecord, queued *store.QueuedCrea
 		s := standing{groupWaiting, "wait", c.T("standing.label.waiting"), reason, c.stamp(asked(e)), ""}
 		switch {
 		case queued != nil:
-			s.cause = cause{What: c.T("standing.queue.what", "Place", queued.Before+1), Do: c.T("standing.queue.do")}
+			s.cause = cause{What: c.T("standing.queue.what", "Place", queued.Before+1), Do: c.promise(c.T("standing.queue.do"))}
 			s.Next = c.T("standing.turn", "At", c.about(queued.At))
 		case s.What == "":
-			s.cause = cause{What: c.T("standing.making.what"), Do: c.T("standing.making.do")}
+			s.cause = cause{What: c.T("standing.making.what"), Do: c.promise(c.T("standing.making.do"))}
 		}
 		return s
 	case store.StateActive:
@@ -128,11 +128,11 @@ func (c locale) standingActive(e store.EmployeeRecord) standing {
 		s.group, s.Level, s.Since, s.Next = groupWaiting, "wait", c.stamp(e.AbsentSince), c.next(e.Work)
 	case !e.PendingSince.IsZero() && c.now.Sub(e.PendingSince) > status.LateChange:
 		s.group, s.Level, s.Label = groupWaiting, "wait", c.T("standing.label.late")
-		s.cause, s.Since, s.Next = cause{What: c.T("standing.late.what"), Do: c.T("standing.late.do")}, c.stamp(e.PendingSince), c.next(e.Work)
+		s.cause, s.Since, s.Next = cause{What: c.T("standing.late.what"), Do: c.promise(c.T("standing.late.do"))}, c.stamp(e.PendingSince), c.next(e.Work)
 	case k.RuleID == "":
-		s.group, s.Level, s.Label, s.cause = groupWaiting, "wait", c.T("standing.label.waiting"), cause{What: c.T("standing.sharing.what"), Do: c.T("standing.making.do")}
+		s.group, s.Level, s.Label, s.cause = groupWaiting, "wait", c.T("standing.label.waiting"), cause{What: c.T("standing.sharing.what"), Do: c.promise(c.T("standing.making.do"))}
 	case k.Filled.IsZero():
-		s.group, s.Level, s.Label, s.cause, s.Since = groupWaiting, "wait", c.T("standing.label.waiting"), cause{What: c.T("standing.filling.what"), Do: c.T("standing.making.do")}, c.stamp(k.SharedAt)
+		s.group, s.Level, s.Label, s.cause, s.Since = groupWaiting, "wait", c.T("standing.label.waiting"), cause{What: c.T("standing.filling.what"), Do: c.promise(c.T("standing.making.do"))}, c.stamp(k.SharedAt)
 	case !k.InviteAsked.IsZero():
 		s.cause, s.Since = cause{What: c.T("standing.inviting.what")}, c.stamp(k.InviteAsked)
 	case !k.RuleSeen && !k.Unseen.IsZero():

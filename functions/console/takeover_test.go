@@ -228,7 +228,7 @@ func TestCalendarsWithoutAnyDescriptionSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.signedIn().stay()
-	w.found(store.FoundRecord{Account: "sub", Blank: []string{"a", "b", "c"}})
+	w.found(store.FoundRecord{Account: "sub", Blank: []string{"a", "b", "c"}, Dead: 2})
 	if p := b.get("/"); !strings.Contains(p.body, "3 calendars are in the account that no database remembers") {
 		t.Error("the overview does not say so")
 	}
@@ -237,6 +237,9 @@ func TestCalendarsWithoutAnyDescriptionSayWhatToDo(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	if more := strings.Index(text, "Google lists 2 more"); more < strings.Index(text, "3 calendars in the account") {
+		t.Error("what is more does not come after what there is")
 	}
 	if strings.Contains(text, "Most likely they are deleted") {
 		t.Error("the page takes them for deleted")
@@ -254,9 +257,12 @@ func TestRowsAloneSayWhatToDo(t *testing.T) {
 		t.Error("the overview does not say so")
 	}
 	text := b.get("/takeover").body
-	for _, want := range []string{"None of them answers", "Unsubscribe", "Look again", "Start afresh"} {
+	for _, want := range []string{"Google lists 2 calendars, and none of them answers", "nobody can tell", "Unsubscribe", "Look again", "Start afresh"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	if strings.Contains(text, "2 more") || strings.Contains(text, "already has calendars of erp-calendar") {
+		t.Error("the page counts them beside others, or knows whose they are")
 	}
 }

@@ -92,7 +92,7 @@ func (h *handler) showTask(w http.ResponseWriter, r *http.Request, s signin.Sess
 		h.trouble(w, r, "read the task", err)
 		return
 	}
-	c := h.locale(r, all.saved.Settings.TimeZone)
+	c := all.heeded(h.locale(r, all.saved.Settings.TimeZone))
 	v := taskView{ID: id, Path: taskPath(id), Asked: true, ERP: taskLink(all.saved.Settings.TaskURL)(id), Standstill: all.standstill(c)}
 	v.Outcome = outcomeOf(c, askedAt(r, c.now), rec.Work, activity, v.Standstill)
 	if err := h.explainTask(r.Context(), c, &v, rec); err != nil {

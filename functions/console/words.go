@@ -14,6 +14,8 @@ type locale struct {
 	i18n.Texts
 	now  time.Time
 	zone *time.Location
+	// still: nothing is written for anybody just now, so that nothing is promised.
+	still bool
 }
 
 // locale gives that of a request; zone is the installation's.
@@ -75,6 +77,14 @@ func (c locale) figure(n int) string {
 		digits = digits[:at] + apart + digits[at:]
 	}
 	return digits
+}
+
+// promise gives a text that says that something is done by itself; "" while nothing is.
+func (c locale) promise(text string) string {
+	if c.still {
+		return ""
+	}
+	return text
 }
 
 // causeWords says what made a pass: a notification, the poll, the nightly check.
