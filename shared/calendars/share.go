@@ -58,6 +58,7 @@ func (p *employeePass) share(ctx context.Context) error {
 			ofCalendar(func(c *store.CalendarRecord) {
 				c.RuleID, c.RuleSeen, c.LoweredRole = rule.ID, true, ""
 				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
+				c.ShareAsked, c.ShareTries = time.Time{}, 0
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
 		})
@@ -256,6 +257,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 			ofCalendar(func(c *store.CalendarRecord) {
 				c.RuleID, c.SharedAt, c.RuleSeen, c.LoweredRole = made.ID, at, false, ""
 				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
+				c.ShareAsked, c.ShareTries = time.Time{}, 0
 			})(r)
 			r.State, r.Reason = store.StateActive, ""
 			if isLowered(made.Role) {

@@ -57,15 +57,18 @@ func (p *employeePass) awaitReadable(ctx context.Context) error {
 	return p.later(p.term.AcquiredAt().Add(unreadableAgain))
 }
 
-// forgetUnseen takes back what was noted of a calendar that is nobody's any more, or of an
-// event in it. Nobody would ever see its mark again: the next thing to be made shows whether
-// they come back.
+// forgetUnseen takes back what was noted of a calendar that is no longer the employee's, or of
+// an event in one that nobody remembers. Nobody would ever see its mark again: the next thing
+// to be made shows whether they come back.
 func (p *employeePass) forgetUnseen(ctx context.Context, noted **store.UnreadableMark) error {
-	if *noted == nil {
+	u := *noted
+	if u == nil {
 		return nil
 	}
-	whose, _, err := p.Store.Employee(ctx, (*noted).Employee)
-	if err != nil || whose.Calendar != nil && whose.Calendar.ID == (*noted).Calendar {
+	whose, _, err := p.Store.Employee(ctx, u.Employee)
+	current := whose.Calendar != nil && whose.Calendar.ID == u.Calendar
+	retiring := slices.ContainsFunc(whose.Retiring, func(c store.CalendarRecord) bool { return c.ID == u.Calendar })
+	if err != nil || current || retiring && u.Event != "" {
 		return err
 	}
 	return p.noteReadable(ctx, noted)

@@ -30,8 +30,10 @@ type CreationsRecord struct {
 	// Calendars and Shares count what was made in the last day.
 	Calendars []Made `firestore:"calendars,omitempty" json:"calendars,omitempty"`
 	Shares    []Made `firestore:"shares,omitempty" json:"shares,omitempty"`
-	// Waiting are those who asked and have to wait, in the order of asking.
+	// Waiting are those who asked for a calendar and have to wait, Sharing those who asked
+	// for a share, in the order of asking.
 	Waiting []CreationWait `firestore:"waiting,omitempty" json:"waiting,omitempty"`
+	Sharing []CreationWait `firestore:"sharing,omitempty" json:"sharing,omitempty"`
 	// Replacing are those whose address changed within replacingTogether.
 	Replacing []Replacement `firestore:"replacing,omitempty" json:"replacing,omitempty"`
 }
@@ -128,12 +130,17 @@ func room(made []Made, limit int, within time.Duration, at time.Time) time.Time 
 	return at
 }
 
-// CreationWait is one place in the queue.
+// CreationWait is one place in a queue.
 type CreationWait struct {
 	Employee int64     `firestore:"employee" json:"employee"`
 	Asked    time.Time `firestore:"asked" json:"asked"`
 	// Told is when the employee was told to come again.
 	Told time.Time `firestore:"told" json:"told"`
+	// Shares is how many shares of the day are kept from those behind: one, and one more for
+	// one whom Google refused, also while it is tried again. A learned cap rises with time,
+	// and what it leaves room for may be one too many. That one would be theirs each day,
+	// while others come back for another invitation.
+	Shares int `firestore:"shares,omitempty" json:"shares,omitempty"`
 }
 
 func creationsRef(account string) Ref { return Ref{Creations, account} }
@@ -322,20 +329,31 @@ func (s *Store) CreationQueue(ctx context.Context, account string, now, notBefor
 }
 
 // ReserveShare counts one share of the account's calendars, each of which Google mails
-// about, or tells when one may be made: granted is false then.
+// about, or tells when one may be made: granted is false then, and the place is kept for as
+// long as the calendar is not shared, whatever Google refuses: first asked, first served.
 func (s *Store) ReserveShare(ctx context.Context, l *EmployeeLease, account string, caps Caps) (at time.Time, granted bool, err error) {
-	err = s.withEmployee(ctx, "reserve a share of the calendar of", l, func(tx Tx, _ *EmployeeLease) (effect, error) {
+	err = s.withEmployee(ctx, "reserve a share of the calendar of", l, func(tx Tx, held *EmployeeLease) (effect, error) {
 		var q CreationsRecord
 		if _, err := tx.Get(creationsRef(account), &q); err != nil {
 			return nothing, err
 		}
-		now := tx.Now()
-		at = room(q.Shares, caps.SharesPerDay, day, now)
-		if granted = !at.After(now); !granted {
-			return nothing, nil
+		rec, now := &held.Record, tx.Now()
+		var c CalendarRecord
+		if rec.Calendar != nil {
+			c = *rec.Calendar
 		}
-		q.Caps, q.Shares = caps, withMade(q.Shares, now)
-		return nothing, tx.Set(creationsRef(account), &q)
+		if c.ShareAsked.IsZero() {
+			c.ShareAsked = now
+		}
+		q.Caps = caps
+		at, granted = q.askShare(CreationWait{Employee: rec.ID, Asked: c.ShareAsked, Shares: 1 + min(c.ShareTries, 1)}, now)
+		if granted {
+			c.ShareTries++
+		}
+		if rec.Calendar != nil {
+			rec.Calendar = &c
+		}
+		return set, tx.Set(creationsRef(account), &q)
 	})
 	return at, granted && err == nil, err
 }
@@ -356,16 +374,27 @@ func (q *CreationsRecord) place(employee int64) int {
 	return slices.IndexFunc(q.Waiting, func(w CreationWait) bool { return w.Employee == employee })
 }
 
+// present are those who wait without those who stayed away.
+func present(waiting []CreationWait, now time.Time) []CreationWait {
+	return slices.DeleteFunc(slices.Clone(waiting), func(w CreationWait) bool { return now.After(w.Told.Add(creationPatience)) })
+}
+
+// join finds the place of one who asks among those who wait.
+func join(waiting []CreationWait, w CreationWait, now time.Time) (others []CreationWait, place int) {
+	others = slices.DeleteFunc(present(waiting, now), func(o CreationWait) bool { return o.Employee == w.Employee })
+	place, _ = slices.BinarySearchFunc(others, w, func(a, b CreationWait) int {
+		return cmp.Or(a.Asked.Compare(b.Asked), cmp.Compare(a.Employee, b.Employee))
+	})
+	return others, place
+}
+
 // ask serves one who asks. They are granted one when the bucket holds one for each of
 // those before them too: so nobody is kept from what is there by one who has not
 // come yet, and nobody is overtaken either.
 func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) QueuePosition {
-	q.Waiting = slices.DeleteFunc(q.Waiting, func(o CreationWait) bool {
-		return o.Employee == w.Employee || now.After(o.Told.Add(creationPatience))
-	})
-	place, _ := slices.BinarySearchFunc(q.Waiting, w, func(a, b CreationWait) int {
-		return cmp.Or(a.Asked.Compare(b.Asked), cmp.Compare(a.Employee, b.Employee))
-	})
+	var place int
+	q.Waiting, place = join(q.Waiting, w, now)
+	q.Sharing = present(q.Sharing, now)
 	position := QueuePosition{Before: place, At: q.times(place+1, notBefore, now)[place]}
 	if position.Granted = !position.At.After(now); position.Granted {
 		q.Full = later(now, q.Full).Add(q.interval())
@@ -377,12 +406,42 @@ func (q *CreationsRecord) ask(w CreationWait, notBefore, now time.Time) QueuePos
 	return position
 }
 
+// askShare is ask for a share of a day's.
+func (q *CreationsRecord) askShare(w CreationWait, now time.Time) (_ time.Time, granted bool) {
+	var place int
+	q.Sharing, place = join(q.Sharing, w, now)
+	shares, at := q.afterSharing(place, now)
+	at = room(shares, q.Caps.SharesPerDay, day, at)
+	if granted = !at.After(now); granted {
+		q.Shares = withMade(q.Shares, now)
+		w.Shares--
+	}
+	if w.Told = at; w.Shares > 0 {
+		q.Sharing = slices.Insert(q.Sharing, place, w)
+	}
+	return at, granted
+}
+
+// afterSharing is what will have been shared within a day, and when, once the first so many
+// who wait have been served.
+func (q *CreationsRecord) afterSharing(waiting int, now time.Time) (shares []Made, at time.Time) {
+	shares, at = q.Shares, now
+	for _, w := range q.Sharing[:waiting] {
+		for range w.Shares {
+			at = room(shares, q.Caps.SharesPerDay, day, at)
+			shares = withMade(shares, at)
+		}
+	}
+	return shares, at
+}
+
 // times are when the next calendars may be made, one after the other: each as soon as
 // the bucket holds one for it and for those before it, and the caps leave room for it and
-// for its share.
+// for its share, after those that are asked for already.
 func (q *CreationsRecord) times(n int, notBefore, now time.Time) []time.Time {
-	full, at := later(now, q.Full), later(now, notBefore)
-	calendars, shares := q.Calendars, q.Shares
+	full, calendars := later(now, q.Full), q.Calendars
+	shares, at := q.afterSharing(len(q.Sharing), now)
+	at = later(at, notBefore)
 	out := make([]time.Time, n)
 	for i := range out {
 		at = later(at, q.ready(i, full))

@@ -96,6 +96,11 @@ type CalendarRecord struct {
 	// Events is how many events the calendar still had when it retired or was held: its
 	// mappings are forgotten before an admin decides about it.
 	Events int `firestore:"events,omitempty" json:"events,omitempty"`
+	// ShareAsked is when a share of the day's was first asked for, which is the order of those
+	// who wait for one; it stays through every retry, until the calendar is shared.
+	// ShareTries counts those that were granted meanwhile: Google refused them.
+	ShareAsked time.Time `firestore:"share_asked,omitempty" json:"share_asked,omitzero"`
+	ShareTries int       `firestore:"share_tries,omitempty" json:"share_tries,omitempty"`
 	// InviteAsked is when an admin asked to send the invitation again.
 	InviteAsked time.Time `firestore:"invite_asked,omitempty" json:"invite_asked,omitzero"`
 }

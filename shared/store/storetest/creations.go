@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/store"
@@ -85,6 +86,76 @@ func creationsOfADay(r *rig) {
 		r.Errorf("another account's share waits: %v", err)
 	}
 	r.release(h, store.Result{})
+}
+
+// sharesInOrder shows that who asked for a share first gets it first, through refusals, and
+// that no calendar is made for which there would be no share (rule 6.5).
+func sharesInOrder(r *rig) {
+	caps := store.Caps{SharesPerDay: 2}
+	share := func(employee int64) (time.Time, bool) {
+		r.Helper()
+		h := r.take(store.Employees, employee, "")
+		defer r.release(h, store.Result{})
+		at, granted, err := r.s.ReserveShare(r.ctx, h.employee, "a", caps)
+		r.must(err)
+		r.b.advance(time.Second)
+		return at, granted
+	}
+	granted := func(want bool, employee int64) {
+		r.Helper()
+		if at, granted := share(employee); granted != want {
+			r.Errorf("the share of %d: granted %v, at %v", employee, granted, at)
+		}
+	}
+	waits := func(employee int64, until time.Time) {
+		r.Helper()
+		if at, granted := share(employee); granted || !at.Equal(until) {
+			r.Errorf("the share of %d: granted %v, at %v, want %v", employee, granted, at, until)
+		}
+	}
+	r.connected("a", "client", false)
+	for id := range int64(10) {
+		r.active(id+1, fmt.Sprint("e", id+1))
+	}
+	tomorrow := r.b.now().Truncate(grain).Add(grain + 24*time.Hour)
+	granted(true, 1)
+	granted(true, 2)
+	for id := range int64(3) {
+		waits(id+3, tomorrow.Add(time.Duration(id/2)*(24*time.Hour+grain)))
+	}
+	// A calendar's share comes after theirs.
+	c := r.creation(100, 1000)
+	c.Caps = caps
+	if position := r.ask(100, c); position.Granted || !position.At.Equal(tomorrow.Add(24*time.Hour+grain)) {
+		r.Errorf("a calendar that could not be shared: %+v", position)
+	}
+	// Whoever comes first the next day.
+	r.b.advance(tomorrow.Sub(r.b.now()))
+	granted(false, 6)
+	granted(false, 5)
+	granted(true, 4)
+	granted(true, 3)
+	// What Google refused is not made, and its place not lost.
+	r.must(r.s.CreationRefused(r.ctx, "a", store.SharingCalendars, false))
+	granted(false, 7)
+	granted(false, 6)
+	granted(true, 3)
+	// Nor is what was kept for it, until an hour after the next try.
+	r.must(r.s.CreationRefused(r.ctx, "a", store.SharingCalendars, false))
+	granted(false, 5)
+	granted(true, 3)
+	r.must(r.s.CreationRefused(r.ctx, "a", store.SharingCalendars, false))
+	r.b.advance(time.Hour)
+	granted(true, 5)
+	r.b.advance(24*time.Hour + grain)
+	granted(true, 6)
+	granted(true, 7)
+	granted(false, 8)
+	// Who stays away keeps nobody from what is there.
+	r.b.advance(48*time.Hour + grain)
+	granted(true, 9)
+	granted(true, 10)
+	granted(false, 8)
 }
 
 // refusalsTeach shows what is learned of how much had been made when Google refused more,

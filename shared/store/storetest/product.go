@@ -98,6 +98,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"the queue during a pause", creationsHeld},
 		{"who left the queue", creationsLeft},
 		{"creations and shares of a day", creationsOfADay},
+		{"shares in the order of asking", sharesInOrder},
 		{"what refusals of creations teach", refusalsTeach},
 		{"what was refused was not made", refusedIsNotMade},
 		{"a creation needs the lease and no calendar", creationRefused},
