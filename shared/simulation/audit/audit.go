@@ -135,6 +135,7 @@ type Auditor struct {
 	settings         []settingsVersion
 	catalogues       []catalogue
 	faultyCatalogues []faultyCatalogue
+	soundCatalogues  []time.Time // when the catalogue was read well
 	tasks            map[int64]*timeline[fakeerp.Task]
 	people           map[int64]*timeline[fakeerp.Employee]
 	faulty           map[int]*faultyAnswer

@@ -187,9 +187,11 @@ func (s erpObserver) Read(r fakeerp.Read) {
 			e.reads = append(e.reads, newReading(now, e.at(now), false, faulty))
 		}
 	case "task/get_catalog_state":
-		if faulty != nil {
-			a.faultyCatalogues = append(a.faultyCatalogues, faultyCatalogue{now, faulty})
+		if faulty == nil {
+			a.soundCatalogues = append(a.soundCatalogues, now)
+			break
 		}
+		a.faultyCatalogues = append(a.faultyCatalogues, faultyCatalogue{now, faulty})
 	case "task/get_list":
 		if r.Params["employee_id"] != unassigned || a.w.UnassignedIgnored {
 			return

@@ -11,6 +11,8 @@ import (
 const (
 	// cacheAge is how old settings and catalogues may be (functions/README.md, Settings).
 	cacheAge = time.Minute
+	// catalogueKept is how long a catalogue that cannot be read is as it was read last.
+	catalogueKept = 24 * time.Hour
 	// employeePassAge is how long after its reading of the ERP an employee's pass may
 	// still write (rule 7.3), with time for one more call.
 	employeePassAge = 5 * time.Minute
@@ -27,7 +29,7 @@ func (a *Auditor) taskPassAge() time.Duration { return a.w.Lease + time.Minute }
 // those from faulty answers included.
 func (a *Auditor) rolesSince(t time.Time) []map[int64]int64 {
 	var out []map[int64]int64
-	t = t.Add(-cacheAge)
+	t = a.lastSound(t.Add(-cacheAge))
 	for i := len(a.catalogues) - 1; i >= 0; i-- {
 		out = append(out, a.catalogues[i].roles)
 		if !a.catalogues[i].from.After(t) {
@@ -40,6 +42,17 @@ func (a *Auditor) rolesSince(t time.Time) []map[int64]int64 {
 		}
 	}
 	return out
+}
+
+// lastSound is when the catalogue was read well that may still be in force at a time: while
+// it cannot be read, of which the ERP's stand-in need not see anything, it is as it was read
+// last, for a day (rule 4.15).
+func (a *Auditor) lastSound(t time.Time) time.Time {
+	n, _ := slices.BinarySearchFunc(a.soundCatalogues, t, time.Time.Compare)
+	if n > 0 && t.Sub(a.soundCatalogues[n-1]) < catalogueKept {
+		return a.soundCatalogues[n-1]
+	}
+	return t
 }
 
 // memberships are the divisions that an instance may have taken an employee to belong
