@@ -231,11 +231,22 @@ const namesakes = `(() => {
   return [...to].filter(([, where]) => where.size > 1).map(([key]) => key).join("; ");
 })()`
 
-// crowded lists, in a browser, texts that reach out of their place, into what stands beside them:
-// on a phone, "Задержанные удаления" ran into its number.
-const crowded = `(() => [...document.querySelectorAll("main :is(dt, dd, th, td, li, p, h1, h2, h3, label, button, .button, .chip, .mark)")]
+// crowded lists, in a browser, texts that reach out of their place, into what stands beside them,
+// and choices that do not fit into their field: on a phone, "Задержанные удаления" ran into its
+// number, and "Собственный цвет кал" was what every colour showed.
+const crowded = `(() => { return [...document.querySelectorAll("main :is(dt, dd, th, td, li, p, h1, h2, h3, label, button, .button, .chip, .mark)")]
   .filter((e) => e.checkVisibility() && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && !e.closest(".unseen, .chart, svg") && getComputedStyle(e).overflowX === "visible" && !e.querySelector(".unseen, .chart"))
-  .map((e) => e.textContent.replace(/\s+/g, " ").trim().slice(0, 60)).join("; "))()`
+  .map((e) => e.textContent.replace(/\s+/g, " ").trim().slice(0, 60))
+  .concat([...document.querySelectorAll("main select")].filter((e) => e.checkVisibility() && chosenWidth(e) > e.offsetWidth + 1).map((e) => e.selectedOptions[0].label)).join("; ");
+function chosenWidth(select) {
+  const alone = select.cloneNode(false);
+  alone.append(select.selectedOptions[0].cloneNode(true));
+  Object.assign(alone.style, {position: "absolute", width: "auto", maxWidth: "none"});
+  select.after(alone);
+  const width = alone.offsetWidth;
+  alone.remove();
+  return width;
+} })()`
 
 // down is a company whose ERP has answered 503 for three quarters of an hour.
 func (w *world) down() {

@@ -191,7 +191,7 @@ func TestAWrongFieldDeletesNothingBeforeItsPlan(t *testing.T) {
 	w, b := running(t)
 	w.events(3, "e-Vasyl", 1, 101, 102, 103)
 	p := b.change("binding_field", "7")
-	wantIn(t, p.body, "1 calendar with 3 events is deleted", "<li>Vasyl: 3 events</li>", "Apply and delete 1 calendar", "Everybody who works and has an e-mail address", ">Field 7<")
+	wantIn(t, p.body, "1 calendar with 3 events is deleted", "<li>Vasyl: 3 events</li>", "Apply and delete 1 calendar", "All who work and have an address", ">Field 7<")
 	if w.saved().Version != 1 {
 		t.Fatal("saved before the plan was applied")
 	}
