@@ -94,6 +94,8 @@ func (a *Auditor) disowned(c *trackedCalendar, v Violation) {
 	foreign := false
 	for _, e := range c.events {
 		switch {
+		case e.live && c.owns(e) && e.byHand && e.since.After(c.shown):
+			// Brought back between the look that showed no more of them and this call.
 		case e.live && c.owns(e):
 			v.Rule, v.Event = RuleExtra, e.id
 			a.report(v, "it remains in a calendar that the product gave up")

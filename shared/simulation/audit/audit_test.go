@@ -194,6 +194,12 @@ func TestRight(t *testing.T) {
 			}))
 			l.writeCalendar(petro, func(c *calendar.Calendar) { c.Description = mark })
 		}},
+		{"an event brought back as a purge gives its calendar up", func(l *lab) {
+			l.giveUp(func(cleared string) {
+				l.listEvents(l.cals[petro])
+				check(l.t, l.google.RestoreEvent(l.cals[petro], cleared))
+			})
+		}},
 		{"departments", func(l *lab) {
 			l.s.IncludeDepartments = true
 			l.audit.Settings(l.s)

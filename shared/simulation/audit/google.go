@@ -34,6 +34,8 @@ type trackedCalendar struct {
 	gone looks
 	// unreachable: Google denies it to the product without any fault, although it exists (G13).
 	unreachable bool
+	// shown is when its events were listed last, from the first page on.
+	shown time.Time
 	// denied is when an answer last said that it is gone.
 	denied time.Time
 	// proved is when that last proved that it is gone (rule 3.9), as far as can be known.
@@ -281,6 +283,9 @@ func (a *Auditor) noteLook(c *trackedCalendar, r fakegoogle.Request) {
 		c.prove(a.absenceApart())
 	case r.Status == http.StatusOK && r.Fault == "":
 		c.gone = looks{}
+		if list && r.Query.Get("pageToken") == "" {
+			c.shown = a.w.Now()
+		}
 	}
 }
 

@@ -231,6 +231,36 @@ func (l *lab) unshare(cal, address string) {
 	l.pass(time.Second)
 }
 
+// giveUp has a purge empty Petro's calendar and take its mark off, because of what others have
+// in it; last happens between the two. The purge is stopped, and he gets another.
+func (l *lab) giveUp(last func(cleared string)) {
+	l.t.Helper()
+	_, err := l.google.CreateEvent(l.cals[petro], &calendar.Event{
+		Summary: "Lunch", Start: l.content(later, petro, 0).Start, End: l.content(later, petro, 0).End,
+	})
+	check(l.t, err)
+	l.audit.Purge()
+	l.unshare(l.cals[petro], "petro@provider.example")
+	l.remove(later, petro, 0)
+	last(l.content(later, petro, 0).Id)
+	l.writeCalendar(petro, func(c *calendar.Calendar) { c.Description = "" })
+	l.activity[len(l.activity)-1].Action = "calendar.keep"
+	l.audit.PurgeStopped()
+	l.readEmployee(petro)
+	l.create(petro)
+	l.share(l.cals[petro], "petro@provider.example")
+	l.readTasks(later)
+	l.insert(later, petro, 0)
+}
+
+// listEvents reads what a calendar holds.
+func (l *lab) listEvents(cal string) {
+	l.t.Helper()
+	_, err := l.api.Events.List(cal).Do()
+	check(l.t, err)
+	l.pass(time.Second)
+}
+
 func (l *lab) of(cal string) int64 {
 	for id, c := range l.cals {
 		if c == cal {

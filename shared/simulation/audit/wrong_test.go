@@ -81,6 +81,13 @@ func TestWrong(t *testing.T) {
 		}},
 		{"an event missing", audit.RuleMissing, func(l *lab) { check(l.t, l.google.DeleteEvent(l.cals[petro], l.content(later, petro, 0).Id)) }},
 		{"an event too many", audit.RuleExtra, func(l *lab) { check(l.t, l.erp.CloseTask(early)) }},
+		{"an event in a calendar that a purge gave up", audit.RuleExtra, func(l *lab) {
+			l.giveUp(func(cleared string) {
+				check(l.t, l.google.RestoreEvent(l.cals[petro], cleared))
+				l.pass(time.Second)
+				l.listEvents(l.cals[petro])
+			})
+		}},
 		{"an event of a deleted task", audit.RuleExtra, func(l *lab) { check(l.t, l.erp.DeleteTask(early)) }},
 		{"a title", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.Summary = "Repair" }) }},
 		{"a place", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.Location = "" }) }},
