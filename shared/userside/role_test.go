@@ -62,8 +62,11 @@ func TestARoleIsKnownAgainHoweverItIsSpelled(t *testing.T) {
 			`{"1":{"name":"a","system_role":11},"2":{"name":"b","system_role":14},"3":{"name":"c","system_role":12},"5":{"name":"e","system_role":"Frozen"}}`}, with(byNumber, 5, 0)},
 		{"a number that is new", []string{numbers,
 			`{"1":{"name":"a","system_role":11},"2":{"name":"b","system_role":14},"3":{"name":"c","system_role":12},"5":{"name":"e","system_role":17}}`}, with(byNumber, 5, 17)},
-		{"a text that is new where there are no numbers", []string{texts,
-			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Under way"},"3":{"name":"c","system_role":"Done"},"5":{"name":"e","system_role":"Frozen"}}`}, with(byText, 5, TextRole("frozen"))},
+		{"a text that is new where there are no numbers, on a state that had another", []string{texts,
+			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Under way"},"3":{"name":"c","system_role":"Done"},"5":{"name":"e","system_role":"Frozen"}}`}, with(byText, 5, 0)},
+		{"on a state that is new, too", []string{texts,
+			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Under way"},"3":{"name":"c","system_role":"Done"},"5":{"name":"e","system_role":"Frozen"},"6":{"name":"f","system_role":"Frozen"}}`},
+			with(with(byText, 5, TextRole("frozen")), 6, TextRole("frozen"))},
 		{"two of which one state got another role, nobody can say which", []string{
 			`{"1":{"name":"a","system_role":11},"2":{"name":"b","system_role":14},"5":{"name":"e","system_role":11}}`,
 			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Under way"},"5":{"name":"e","system_role":"Done"}}`}, roleIDs{2: 14}},

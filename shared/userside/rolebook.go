@@ -190,8 +190,9 @@ func (b *roleBook) settleOne(may map[spelling]map[calendarsync.RoleID]bool) bool
 }
 
 // learnNew takes what is left for roles that the ERP did not have before, where it cannot be
-// another spelling of one. Taken for a role of its own it is evidence against every task of its
-// state; not understood, it concerns its entry alone (rule 4.13).
+// another spelling of one: a text also where its state had a role before. Taken for a role of
+// its own it is evidence against every task of its state; not understood, it concerns its entry
+// alone (rule 4.13).
 func (b *roleBook) learnNew(c catalogueRoles, numbered bool) {
 	hasNumber := map[calendarsync.RoleID]bool{}
 	for s, is := range b.means {
@@ -204,15 +205,16 @@ func (b *roleBook) learnNew(c catalogueRoles, numbered bool) {
 	for _, is := range b.states {
 		unpaired = unpaired || is.IsText() && !hasNumber[is]
 	}
-	for _, r := range c.roles {
+	for i, r := range c.roles {
 		s, ok := r.spelled()
 		if _, known := b.means[s]; !ok || known {
 			continue
 		}
+		_, had := b.states[c.states[i]]
 		switch {
 		case s.text == "" && !unpaired:
 			b.means[s] = s.number
-		case s.text != "" && !numbers:
+		case s.text != "" && !numbers && !had:
 			b.means[s] = TextRole(s.text)
 		}
 	}
