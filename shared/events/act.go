@@ -258,7 +258,7 @@ func (t *taskPass) isDeleted(w *write) bool {
 	if deleted && w.before.GoneAt.Before(t.acquiredAt()) {
 		return true
 	}
-	return t.notFound(w).gone
+	return t.saidLongEnough(w.intent.GoneSince)
 }
 
 func (t *taskPass) insert(ctx context.Context, w *write, a *placement) {
@@ -349,7 +349,8 @@ func (t *taskPass) draft(w *write, over googlecalendar.Event) googlecalendar.Dra
 func (t *taskPass) remove(ctx context.Context, w *write) written {
 	found, err := t.deleteOwn(ctx, w.party, w.intent.EventID, w.party.etag)
 	if err == nil && !found {
-		return t.notFound(w)
+		sure := t.goneForSure(ctx, w.party, w.intent.EventID, w.intent.GoneSince)
+		return written{gone: sure, doubtful: !sure}
 	}
 	return written{gone: err == nil, err: err}
 }
@@ -386,12 +387,36 @@ func (t *taskPass) deleteOwn(ctx context.Context, p *party, event, etag string) 
 	return t.deleteEvent(ctx, calendar, event, ev.ETag)
 }
 
-// notFound is what a write came to whose event Google does not find: it is gone once that
-// has been said long enough.
-func (t *taskPass) notFound(w *write) written {
-	since := w.intent.GoneSince
-	sure := !since.IsZero() && !t.acquiredAt().Before(since.Add(t.s.waits.Absence))
-	return written{gone: sure, doubtful: !sure}
+// saidLongEnough reports whether Google has not found an event since long enough ago that it
+// may be believed; zero: it has not been asked before.
+func (t *taskPass) saidLongEnough(since time.Time) bool {
+	return !since.IsZero() && !t.acquiredAt().Before(since.Add(t.s.waits.Absence))
+}
+
+// goneForSure reports whether an event that Google does not find, and has not since then, is
+// gone: long enough, and a list of its calendar lacks it too. A spell of refusals denies the
+// calendar as well (rule 3.9).
+func (t *taskPass) goneForSure(ctx context.Context, p *party, event string, since time.Time) bool {
+	if !t.saidLongEnough(since) {
+		return false
+	}
+	_, all, err := t.s.Google.Events(ctx, p.record.Calendar.ID)
+	if err != nil {
+		t.s.Log.InfoContext(ctx, "an event is not found, nor its calendar listed", "task", t.id, "employee", p.id, "event", event, "kind", failure.KindOf(err))
+	}
+	return err == nil && !slices.ContainsFunc(all, func(e googlecalendar.Event) bool { return e.ID == event })
+}
+
+// longestDoubt is how long at most an event rests that is not found and not gone for sure.
+const longestDoubt = 6 * time.Hour
+
+// doubtedAgain is when an event is looked for again that Google has not found since then: once
+// it may be believed, and after that ever less often.
+func doubtedAgain(since, now time.Time, absence time.Duration) time.Time {
+	if second := since.Add(absence); now.Before(second) {
+		return second
+	}
+	return now.Add(min(now.Sub(since), longestDoubt))
 }
 
 // deleteEvent deletes an event; one that is deleted already is no error. found is false
@@ -420,7 +445,7 @@ func (t *taskPass) record(ctx context.Context, w *write, done written) {
 			open.GoneSince = t.term.At(t.s.Now())
 		}
 		t.mappings[w.party.id] = &open
-		t.result.Again(open.GoneSince.Add(t.s.waits.Absence))
+		t.result.Again(doubtedAgain(open.GoneSince, t.acquiredAt(), t.s.waits.Absence))
 	case done.err == nil && done.gone:
 		m.State, m.ETag, m.Returned, m.Sent, m.Via = store.MappingTombstone, "", "", "", ""
 		m.GoneAt = t.acquiredAt()

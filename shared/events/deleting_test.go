@@ -362,13 +362,16 @@ func TestADeletionThatFindsNothingIsLookedAtAgain(t *testing.T) {
 	for name, row := range map[string]struct {
 		status  int
 		methods []string
+		lasts   time.Duration
 		vanish  bool // the event is really gone
 		open    bool // after the deletion
 	}{
-		"404 once":                {http.StatusNotFound, []string{"calendar.events.delete"}, false, true},
-		"404 of both for a while": {http.StatusNotFound, []string{"calendar.events.delete", "calendar.events.get"}, false, true},
-		"it is gone":              {http.StatusNotFound, nil, true, true},
-		"410":                     {http.StatusGone, []string{"calendar.events.delete"}, true, false},
+		"404 once":                {http.StatusNotFound, []string{"calendar.events.delete"}, absenceTime / 2, false, true},
+		"404 of both for a while": {http.StatusNotFound, []string{"calendar.events.delete", "calendar.events.get"}, absenceTime / 2, false, true},
+		"404 of both for long":    {http.StatusNotFound, []string{"calendar.events.delete", "calendar.events.get"}, 3 * absenceTime, false, true},
+		"404 of all for long":     {http.StatusNotFound, []string{"calendar.*"}, 3 * absenceTime, false, true},
+		"it is gone":              {http.StatusNotFound, nil, 0, true, true},
+		"410":                     {http.StatusGone, []string{"calendar.events.delete"}, absenceTime / 2, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(w *world) {
@@ -379,7 +382,7 @@ func TestADeletionThatFindsNothingIsLookedAtAgain(t *testing.T) {
 					w.must(w.google.EmptyBin(w.calendar(4)))
 				}
 				for _, method := range row.methods {
-					w.google.Begin(fakegoogle.Spell{Fault: fakegoogle.Fault{Method: method, Status: row.status, Count: -1}, For: absenceTime / 2})
+					w.google.Begin(fakegoogle.Spell{Fault: fakegoogle.Fault{Method: method, Status: row.status, Count: -1}, For: row.lasts})
 				}
 				w.closed(7, 9, 4)
 				w.sync(7)

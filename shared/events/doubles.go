@@ -99,11 +99,11 @@ func (t *taskPass) removeDouble(ctx context.Context, p *party, d double) {
 		return
 	case d.GoneSince.IsZero():
 		d.GoneSince = t.term.At(t.s.Now())
-	case !t.acquiredAt().Before(d.GoneSince.Add(t.s.waits.Absence)):
-		return // Google has said so for long enough (rule 3.9)
+	case t.goneForSure(ctx, p, d.id, d.GoneSince):
+		return
 	}
 	if err == nil {
-		t.result.Again(d.GoneSince.Add(t.s.waits.Absence))
+		t.result.Again(doubtedAgain(d.GoneSince, t.acquiredAt(), t.s.waits.Absence))
 	}
 	t.doubles = append(t.doubles, d.Double)
 }

@@ -193,8 +193,11 @@ func TestALowerGenerationThatIsNotThereIsForgotten(t *testing.T) {
 		again     time.Duration
 		live      int
 	}{
-		"deleted":   {meanwhile: func(w *world, lower string) { w.must(w.google.DeleteEvent(w.calendar(4), lower)) }, live: 1},
-		"not found": {meanwhile: notFoundAnyMore, again: absenceTime, live: 2},
+		"deleted": {meanwhile: func(w *world, lower string) { w.must(w.google.DeleteEvent(w.calendar(4), lower)) }, live: 1},
+		"not found": {meanwhile: func(w *world, lower string) {
+			w.must(w.google.DeleteEvent(w.calendar(4), lower))
+			w.must(w.google.EmptyBin(w.calendar(4)))
+		}, again: absenceTime, live: 1},
 		"somebody's": {meanwhile: func(w *world, lower string) {
 			w.must(w.google.EditEvent(w.calendar(4), lower, func(e *calendar.Event) { e.ExtendedProperties = nil }))
 		}, live: 2},
@@ -223,9 +226,25 @@ func TestALowerGenerationThatIsNotThereIsForgotten(t *testing.T) {
 	}
 }
 
-// notFoundAnyMore has Google deny an event, whatever is asked of it.
-func notFoundAnyMore(w *world, event string) {
-	w.google.Inject(fakegoogle.Fault{Method: "calendar.events.*", EventID: event, Status: http.StatusNotFound, Count: -1})
+// Rule 3.9: one that a list still shows is not forgotten, however long Google does not find it.
+func TestALowerGenerationIsNotForgottenInALongSpell(t *testing.T) {
+	in(t, func(w *world) {
+		lower := w.doubled()
+		w.way.before = lost
+		w.audit(4)
+		w.way.before = nil
+		w.google.Begin(fakegoogle.Spell{Fault: fakegoogle.Fault{Method: "calendar.events.*", EventID: lower, Status: http.StatusNotFound, Count: -1}, For: 3 * absenceTime})
+		w.sync(7)
+		advance(absenceTime)
+		w.due()
+		if rec := w.record(7); len(rec.Doubles) != 1 || !rec.DueAt.After(time.Now()) {
+			w.t.Errorf("remembered as %+v", rec)
+		}
+		w.rest()
+		if rec := w.record(7); len(rec.Doubles) > 0 || len(w.live(4)) != 1 {
+			w.t.Errorf("%d events, remembered: %+v", len(w.live(4)), rec)
+		}
+	}, webDeletionForbidsRevival)
 }
 
 // Rule 2.7: a tombstone ends after 30 days.

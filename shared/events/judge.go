@@ -80,7 +80,7 @@ func judge(k known) judgement {
 			m.GoneSince = k.readAt
 			j.remember = &m
 		}
-		j.again = m.GoneSince.Add(k.absence)
+		j.again = doubtedAgain(m.GoneSince, k.acquiredAt, k.absence)
 	case j.action == calendarsync.Nothing:
 		j.forget = k.mapped && j.asItIs.Expired(k.acquiredAt)
 		if k.mapped && !j.forget {
@@ -110,13 +110,9 @@ func (k known) absentSince() time.Time {
 	return k.readAt
 }
 
-// inDoubt reports whether Google has not found an event that was to be deleted, and not
-// for long enough to be believed (rule 3.9).
-func (k known) inDoubt() bool {
-	since := k.mapping.GoneSince
-	return k.mapping.State == store.MappingDeleting && k.asked && k.actual.Presence == calendarsync.Never &&
-		(since.IsZero() || k.acquiredAt.Before(since.Add(k.absence)))
-}
+// inDoubt reports whether Google does not find an event that was to be deleted, and that is
+// not gone for sure (rule 3.9).
+func (k known) inDoubt() bool { return k.lost() && !k.gone }
 
 // roleChanged reports whether the task goes although its state is that with which
 // the event was right: the catalogue changed, and not the task (rule 4.3).

@@ -33,6 +33,8 @@ type observation struct {
 	asked    bool
 	sequence int64
 	etag     string
+	// gone: what Google does not find is gone for sure (rule 3.9).
+	gone bool
 	// adopted: the mapping comes from the listing.
 	adopted bool
 	// restored: the event is remembered as deleted, and shown all the same.
@@ -169,6 +171,11 @@ func (t *taskPass) adopt(p *party) {
 	}
 	m := p.mapping
 	t.mappings[p.id] = &m
+}
+
+// lost reports whether Google does not find an event that was to be deleted.
+func (p *party) lost() bool {
+	return p.mapping.State == store.MappingDeleting && p.asked && p.actual.Presence == calendarsync.Never
 }
 
 // observe finds out what is at Google: from the mapping where that is enough, else

@@ -125,6 +125,7 @@ func (t *taskPass) judgeParty(calls context.Context, p *party) judgement {
 		t.fail(err)
 		return judgement{concerned: true}
 	}
+	p.gone = p.lost() && t.goneForSure(calls, p, p.mapping.EventID, p.mapping.GoneSince)
 	j := judge(known{
 		party: *p, decision: t.basis.rules.Decide(t.reading(), recipient(p.record, via(p)), t.vouched()),
 		stateID: t.stateID(), listed: p.record.Calendar.Listed || t.listed(p),
