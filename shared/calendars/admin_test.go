@@ -289,6 +289,39 @@ func TestAPurgeThatIsStoppedKeepsWhatOthersHaveInAClearedCalendar(t *testing.T) 
 	b.wantQuiet(staff...)
 }
 
+// Google refuses to take an invitation off that no list shows, the purge is stopped, and another
+// one begins before the calendar that was given back could be shared anew (found by the simulation,
+// in which the calendar stayed because of what others had in it, and so did the access).
+func TestAPurgeAfterAStoppedOneLeavesNobodyTheAccess(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ways(fakegoogle.Ways{InvitationsHidden: true}))
+	i, staff := b.staffed("Olena")
+	calendarID := b.calendar(staff[0])
+	_, err := b.google.CreateEvent(calendarID, holiday())
+	must(t, err)
+	startPurge(b)
+	b.google.Inject(fakegoogle.Fault{Method: "calendar.*", Status: http.StatusForbidden, Reason: "forbidden", Count: -1})
+	i.employee(queue.CauseConsole, staff...)
+	must(t, b.store.StopPurge(t.Context()))
+	b.use(map[string]any{})
+	must(t, b.store.SaveSettings(t.Context(), b.set, account, 1))
+	b.clock.advance(10 * time.Minute)
+	b.start(0).employee(queue.CauseConsole, staff...)
+	if c := b.record(staff[0]).Calendar; c == nil || c.ID != calendarID {
+		t.Fatalf("not given back: %+v", b.record(staff[0]))
+	}
+	b.google.ClearFaults()
+	startPurge(b)
+	for range 3 {
+		b.clock.advance(10 * time.Minute)
+		b.start(0).employee(queue.CauseConsole, staff...)
+	}
+	if in, err := b.store.Installation(t.Context()); err != nil || in.Purge.Kept != 1 {
+		t.Fatalf("%+v, %v", in.Purge, err)
+	}
+	wantRole(t, b, calendarID, "olena@provider.example", "none")
+}
+
 // After a lost database no pass has been made over the share when the purge comes.
 func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	t.Parallel()

@@ -306,7 +306,7 @@ func (p *employeePass) settleReplaced(ctx context.Context, c store.CalendarRecor
 		// What happened in it meanwhile is not known.
 		old.Listed, old.Permitted, old.PermittedAt = false, false, time.Time{}
 		r.Calendar, r.State, r.KeptFrom = &old, store.StatePending, time.Time{}
-		if old.RuleID != "" {
+		if old.RuleID != "" && !old.ShareAgain {
 			r.State = store.StateActive // it was shared, whether or not a list shows that
 		}
 	})

@@ -177,8 +177,10 @@ func reinstated(c store.CalendarRecord, present string) store.CalendarRecord {
 		// Adopted, and still shared with whom its mark says: recall finds out.
 		c.Address, c.RuleID, c.RuleSeen = "", "", false
 	case c.Address == "" || calendarsync.NormalAddress(c.Address) == calendarsync.NormalAddress(present):
-		// Not shared any more, or to be shared as it was: its rules say what there is.
-		c.Address, c.RuleID, c.RuleSeen = present, "", false
+		// Not shared any more, or to be shared as it was: its rules say what there is. The id of
+		// one that may be there is kept: of an invitation that no list shows, nothing else
+		// takes the access away again.
+		c.Address, c.RuleSeen, c.ShareAgain = present, false, c.RuleID != ""
 	}
 	return c
 }

@@ -86,6 +86,8 @@ func TestJudgeShare(t *testing.T) {
 		"not shown, as recorded":          {store.CalendarRecord{RuleID: rule.ID, Unseen: day(1)}, store.StateActive, false, ruleSettled},
 		"not shown, and asked for anew":   {store.CalendarRecord{RuleID: rule.ID, Unseen: day(1), InviteAsked: day(2)}, store.StateActive, false, ruleWanted},
 		"shown while it was asked for":    {store.CalendarRecord{RuleID: rule.ID, Unseen: day(1), InviteAsked: day(2)}, store.StateActive, true, ruleShown},
+		"given back, and not shown":       {store.CalendarRecord{RuleID: rule.ID, Unseen: day(1), ShareAgain: true}, store.StatePending, false, ruleWanted},
+		"given back, and shown":           {store.CalendarRecord{RuleID: rule.ID, ShareAgain: true}, store.StatePending, true, ruleShown},
 		"invited by a maker who died":     {store.CalendarRecord{RuleID: rule.ID}, store.StatePending, false, ruleHidden},
 		"asked for, and taken away since": {store.CalendarRecord{RuleID: rule.ID, RuleSeen: true, InviteAsked: day(2)}, store.StateActive, false, ruleWanted},
 	} {
@@ -129,7 +131,7 @@ func TestReinstate(t *testing.T) {
 	for name, row := range map[string]struct{ before, want store.CalendarRecord }{
 		"its share is gone":            {store.CalendarRecord{Listed: true}, store.CalendarRecord{Address: olena}},
 		"its share was denied once":    {store.CalendarRecord{Address: olena, UnshareGoneSince: day(1)}, store.CalendarRecord{Address: olena}},
-		"shared as it is to be":        {store.CalendarRecord{Address: "Olena@Provider.example", RuleID: "r", RuleSeen: true}, store.CalendarRecord{Address: olena}},
+		"shared as it is to be":        {store.CalendarRecord{Address: "Olena@Provider.example", RuleID: "r", RuleSeen: true}, store.CalendarRecord{Address: olena, RuleID: "r", ShareAgain: true}},
 		"a former address still reads": {store.CalendarRecord{Address: former, RuleID: "r", RuleSeen: true}, store.CalendarRecord{Address: former, RuleID: "r", RuleSeen: true}},
 		"adopted":                      {store.CalendarRecord{Address: olena, AddressDigest: "d", RuleID: "r"}, store.CalendarRecord{AddressDigest: "d"}},
 	} {

@@ -162,7 +162,9 @@ func stories() []story {
 func startPurge(b *bench) {
 	b.t.Helper()
 	b.use(map[string]any{"enabled": false})
-	must(b.t, b.store.StartPurge(b.t.Context(), store.PurgeRecord{ID: b.newID(), By: account, Calendars: 2, Events: 2}, b.set, 0))
+	saved, _, err := b.store.SavedSettings(b.t.Context())
+	must(b.t, err)
+	must(b.t, b.store.StartPurge(b.t.Context(), store.PurgeRecord{ID: b.newID(), By: account, Calendars: 2, Events: 2}, b.set, saved.Version))
 }
 
 // purged requires that nothing of ours is left, and that syncing makes everything

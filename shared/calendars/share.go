@@ -56,7 +56,7 @@ func (p *employeePass) share(ctx context.Context) error {
 	case ruleShown:
 		return p.save(ctx, func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
-				c.RuleID, c.RuleSeen, c.LoweredRole = rule.ID, true, ""
+				c.RuleID, c.RuleSeen, c.ShareAgain, c.LoweredRole = rule.ID, true, false, ""
 				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
 				c.ShareAsked, c.ShareTries = time.Time{}, 0
 			})(r)
@@ -122,7 +122,7 @@ func judgeShare(r store.EmployeeRecord, rule googlecalendar.Rule, listed bool, n
 		return ruleSettled
 	case listed:
 		return ruleShown
-	case c.RuleID == "" || !c.InviteAsked.IsZero():
+	case c.RuleID == "" || c.ShareAgain || !c.InviteAsked.IsZero():
 		return ruleWanted
 	case c.RuleSeen && (c.RuleMissingSince.IsZero() || now.Before(c.RuleMissingSince.Add(absence))):
 		return ruleMissing
@@ -160,7 +160,8 @@ func (p *employeePass) showLowered(ctx context.Context, rule googlecalendar.Rule
 		if err := p.save(ctx, func(r *store.EmployeeRecord) {
 			if listed {
 				ofCalendar(func(c *store.CalendarRecord) {
-					c.RuleID, c.RuleSeen, c.RuleMissingSince, c.LoweredRole = rule.ID, true, time.Time{}, rule.Role
+					c.RuleID, c.RuleSeen, c.ShareAgain = rule.ID, true, false
+					c.RuleMissingSince, c.LoweredRole = time.Time{}, rule.Role
 				})(r)
 			}
 			lowered(r, r.Calendar.LoweredRole)
@@ -246,7 +247,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 			}
 		}),
 		call: func(calls context.Context) error {
-			if c.RuleID != "" && c.InviteAsked.IsZero() {
+			if c.RuleID != "" && !c.ShareAgain && c.InviteAsked.IsZero() {
 				p.repaired++
 			}
 			made, refusal = p.Google.Share(calls, c.ID, p.address)
@@ -255,7 +256,7 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 		},
 		done: func(r *store.EmployeeRecord) {
 			ofCalendar(func(c *store.CalendarRecord) {
-				c.RuleID, c.SharedAt, c.RuleSeen, c.LoweredRole = made.ID, at, false, ""
+				c.RuleID, c.SharedAt, c.RuleSeen, c.ShareAgain, c.LoweredRole = made.ID, at, false, false, ""
 				c.Unseen, c.InviteAsked, c.RuleMissingSince = time.Time{}, time.Time{}, time.Time{}
 				c.ShareAsked, c.ShareTries = time.Time{}, 0
 			})(r)
@@ -308,7 +309,7 @@ func shared(c store.CalendarRecord) bool {
 func (p *employeePass) unshare(ctx context.Context, c store.CalendarRecord) error {
 	id, err := p.ruleToDelete(ctx, c)
 	w := write{action: "rule.delete", calendar: c.ID, done: ofRetiring(c.ID, func(c *store.CalendarRecord) {
-		c.RuleID, c.Address, c.AddressDigest, c.UnshareGoneSince = "", "", "", time.Time{}
+		c.RuleID, c.ShareAgain, c.Address, c.AddressDigest, c.UnshareGoneSince = "", false, "", "", time.Time{}
 	})}
 	if id != "" {
 		w.call = func(calls context.Context) error { return p.Google.Unshare(calls, c.ID, id) }
