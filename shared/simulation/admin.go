@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -316,7 +317,7 @@ func (w *world) reviewHeld(decision string) (keys []string) {
 			return false, p, nil
 		}
 		if keys = f.values["key"]; decision == heldConfirm {
-			w.auditor.Allow(keys...)
+			w.allow(keys)
 		}
 		w.note("%s %s", decision, strings.Join(keys, " "))
 		if p, err = b.press(f); err != nil {
@@ -326,6 +327,31 @@ func (w *world) reviewHeld(decision string) (keys []string) {
 	})
 	if decision == heldDrop {
 		w.auditor.Keep(keys...)
+	}
+	return keys
+}
+
+// allow tells the auditor what an admin confirms.
+func (w *world) allow(keys []string) {
+	replacements := w.heldReplacements()
+	for _, key := range keys {
+		if slices.Contains(replacements, key) {
+			w.auditor.AllowReplacements(key)
+		} else {
+			w.auditor.Allow(key)
+		}
+	}
+}
+
+// heldReplacements are those of whom only the replacement of a calendar that is gone is held.
+func (w *world) heldReplacements() (keys []string) {
+	s := store.New(w.memory)
+	for _, e := range w.erp.Employees() {
+		rec, _, err := s.Employee(w.ctx, e.ID)
+		w.fail(err)
+		if rec.Held == store.HeldWaiting && rec.Calendar != nil && !rec.Calendar.GoneSince.IsZero() && rec.AbsentSince.IsZero() {
+			keys = append(keys, store.EmployeeKey(e.ID).String())
+		}
 	}
 	return keys
 }

@@ -294,6 +294,11 @@ func (w *world) loseDatabase() error {
 		return err
 	}
 	w.note("the database is lost")
+	w.erp.ChangeWays(func(to *userside.Ways) {
+		if to.RolesAsText {
+			to.OddRoles = nil // where texts are met anew, a slip is taken for one (rule 4.16)
+		}
+	})
 	// The ledger of slots is lost with it. Whoever restores a database stops what uses
 	// it, and needs more than a minute.
 	for n := range w.slots {

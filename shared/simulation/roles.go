@@ -36,16 +36,17 @@ func shownRoles(ways fakeerp.Ways) []calendarsync.RoleID {
 }
 
 // spelledRoles are roles as the settings name them: as the product met them first, or, where it
-// has not met any yet, will do.
+// has not met them yet, will do.
 func (w *world) spelledRoles(roles ...int64) []calendarsync.RoleID {
 	known, err := store.New(w.memory).KnownRoles(w.ctx)
 	w.fail(err)
 	asText := false
 	w.erp.ChangeWays(func(now *fakeerp.Ways) { asText = now.RolesAsText })
+	numbers := slices.ContainsFunc(known.Spellings, func(s store.RoleSpelling) bool { return s.Text == "" })
 	out := make([]calendarsync.RoleID, len(roles))
 	for i, role := range roles {
 		out[i] = calendarsync.RoleID(role)
-		if len(known.Spellings) == 0 && asText {
+		if asText && !numbers {
 			out[i] = userside.TextRole(fakeerp.RoleText(role))
 		}
 		for _, s := range known.Spellings {

@@ -249,6 +249,7 @@ func (w *world) comeToRest() {
 	}))
 	w.chooseRolesAnew()
 	w.decideHeld(heldReopen)
+	w.decideHeld(heldReopen) // of whom two things were kept, the one after the other
 	if !w.lookedAtByNewInstances() || !w.settle() {
 		return
 	}

@@ -200,8 +200,8 @@ func (s *Store) Reopen(ctx context.Context, key Key) error {
 		switch {
 		case e.Held == "":
 			e.Reason, e.KeptFor = e.KeptFor, ""
-		case !e.heldReplacement():
-			e.KeptFor = ""
+		case e.Held == HeldWaiting || !e.heldReplacement():
+			e.KeptFor = "" // else the replacement alone is reopened, which was dropped after it
 		}
 		e.Held = HeldWaiting
 	})

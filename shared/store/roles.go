@@ -14,6 +14,14 @@ type KnownRoles struct {
 	States []StateRole `firestore:"states,omitempty" json:"states,omitempty"`
 	// Spellings are all that were met, by number and text.
 	Spellings []RoleSpelling `firestore:"spellings,omitempty" json:"spellings,omitempty"`
+	// Odd are the texts of the latest reading that nobody has met before, by text.
+	Odd []OddRole `firestore:"odd,omitempty" json:"odd,omitempty"`
+}
+
+// OddRole is a text of which it is not known what role it means, and since when it is read.
+type OddRole struct {
+	Text  string    `firestore:"text" json:"text"`
+	Since time.Time `firestore:"since" json:"since"`
 }
 
 // StateRole is the role of a state.
@@ -31,7 +39,9 @@ type RoleSpelling struct {
 
 // Same reports whether both say the same, whenever they were read.
 func (k KnownRoles) Same(other KnownRoles) bool {
-	return slices.Equal(k.States, other.States) && slices.Equal(k.Spellings, other.Spellings)
+	return slices.Equal(k.States, other.States) && slices.Equal(k.Spellings, other.Spellings) && slices.EqualFunc(k.Odd, other.Odd, func(a, b OddRole) bool {
+		return a.Text == b.Text && a.Since.Equal(b.Since)
+	})
 }
 
 func knownRolesRef() Ref { return Ref{Polls, "known-roles"} }
@@ -45,10 +55,10 @@ func (s *Store) KnownRoles(ctx context.Context) (KnownRoles, error) {
 // SaveKnownRoles stores a later reading. What another has learned meanwhile stays.
 func (s *Store) SaveKnownRoles(ctx context.Context, read KnownRoles) error {
 	return change(ctx, s, "save the known roles", knownRolesRef(), func(rec *KnownRoles, _ bool, _ time.Time) effect {
-		if !read.At.After(rec.At) || len(read.States) > mostKnown || len(read.Spellings) > mostKnown {
+		if !read.At.After(rec.At) || len(read.States) > mostKnown || len(read.Spellings) > mostKnown || len(read.Odd) > mostKnown {
 			return nothing
 		}
-		next := KnownRoles{At: read.At, States: read.States, Spellings: slices.Clone(read.Spellings)}
+		next := KnownRoles{At: read.At, States: read.States, Spellings: slices.Clone(read.Spellings), Odd: read.Odd}
 		for _, s := range rec.Spellings {
 			if !slices.ContainsFunc(next.Spellings, func(n RoleSpelling) bool { return n.Number == s.Number && n.Text == s.Text }) {
 				next.Spellings = append(next.Spellings, s)

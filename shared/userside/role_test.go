@@ -67,6 +67,8 @@ func TestARoleIsKnownAgainHoweverItIsSpelled(t *testing.T) {
 		{"on a state that is new, too", []string{texts,
 			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Under way"},"3":{"name":"c","system_role":"Done"},"5":{"name":"e","system_role":"Frozen"},"6":{"name":"f","system_role":"Frozen"}}`},
 			with(with(byText, 5, TextRole("frozen")), 6, TextRole("frozen"))},
+		{"a slip, and then what is right, in the reading in which texts first come", []string{
+			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"abc"},"3":{"name":"c","system_role":"Done"},"5":{"name":"e","system_role":"Open"}}`, texts}, with(byText, 2, 0)},
 		{"two of which one state got another role, nobody can say which", []string{
 			`{"1":{"name":"a","system_role":11},"2":{"name":"b","system_role":14},"5":{"name":"e","system_role":11}}`,
 			`{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Under way"},"5":{"name":"e","system_role":"Done"}}`}, roleIDs{2: 14}},
@@ -79,27 +81,57 @@ func TestARoleIsKnownAgainHoweverItIsSpelled(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 			remembered := store.New(memory.New(func() time.Time { return now }))
-			got := roleIDs{}
+			var got roleIDs
 			for _, reading := range row.readings {
 				now = now.Add(time.Minute)
-				c := clientFor(t, saying(map[string]string{"get_catalog_state": `{"result":"OK","data":` + reading + `}`}))
-				c.now = func() time.Time { return now }
-				c.RememberRoles(remembered)
-				for range 2 { // from the store, and as this process knows
-					read, err := c.States(t.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					clear(got)
-					for id, s := range read.States {
-						got[id] = s.Role
-					}
-				}
+				got = rolesRead(t, remembered, now, reading)
 			}
 			if !maps.Equal(got, row.want) {
 				t.Errorf("roles %v, want %v", got, row.want)
 			}
 		})
+	}
+}
+
+// rolesRead gives the roles of the states as a process of its own reads them at a time.
+func rolesRead(t *testing.T, remembered RoleMemory, now time.Time, reading string) roleIDs {
+	t.Helper()
+	c := clientFor(t, saying(map[string]string{"get_catalog_state": `{"result":"OK","data":` + reading + `}`}))
+	c.now = func() time.Time { return now }
+	c.RememberRoles(remembered)
+	got := roleIDs{}
+	for range 2 { // from the store, and as this process knows
+		read, err := c.States(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(got)
+		for id, s := range read.States {
+			got[id] = s.Role
+		}
+	}
+	return got
+}
+
+// Rule 4.16: where there are no numbers, a text that nobody met and that stays for a day is a
+// role of its own; mended meanwhile, it counts anew.
+func TestATextThatStaysIsARole(t *testing.T) {
+	const sound, odd = `{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Done"}}`, `{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Frozen"}}`
+	began := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	now := began
+	remembered := store.New(memory.New(func() time.Time { return now }))
+	for _, row := range []struct {
+		after   time.Duration
+		reading string
+		want    calendarsync.RoleID
+	}{
+		{0, sound, TextRole("Done")}, {time.Minute, odd, 0}, {23 * time.Hour, odd, 0}, {24 * time.Hour, sound, TextRole("Done")},
+		{25 * time.Hour, odd, 0}, {48 * time.Hour, odd, 0}, {49 * time.Hour, odd, TextRole("Frozen")}, {50 * time.Hour, sound, TextRole("Done")},
+	} {
+		now = began.Add(row.after)
+		if got := rolesRead(t, remembered, now, row.reading)[2]; got != row.want {
+			t.Errorf("after %s: role %d, want %d", row.after, got, row.want)
+		}
 	}
 }
 

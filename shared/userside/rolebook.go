@@ -29,15 +29,23 @@ type spelling struct {
 type roleBook struct {
 	means  map[spelling]calendarsync.RoleID
 	states map[calendarsync.StateID]calendarsync.RoleID // as read last
+	odd    map[string]time.Time                         // texts that nobody met before, since when they are read
 }
 
+// oddFor is how long a text that nobody met before is an odd entry, where no number will ever
+// stand beside it: long enough for a slip to be noticed and mended.
+const oddFor = 24 * time.Hour
+
 func newRoleBook(known store.KnownRoles) *roleBook {
-	b := &roleBook{means: map[spelling]calendarsync.RoleID{}, states: map[calendarsync.StateID]calendarsync.RoleID{}}
+	b := &roleBook{means: map[spelling]calendarsync.RoleID{}, states: map[calendarsync.StateID]calendarsync.RoleID{}, odd: map[string]time.Time{}}
 	for _, s := range known.Spellings {
 		b.means[spelling{calendarsync.RoleID(s.Number), s.Text}] = calendarsync.RoleID(s.Role)
 	}
 	for _, s := range known.States {
 		b.states[calendarsync.StateID(s.State)] = calendarsync.RoleID(s.Role)
+	}
+	for _, o := range known.Odd {
+		b.odd[o.Text] = o.Since
 	}
 	return b
 }
@@ -51,6 +59,10 @@ func (b *roleBook) record(at time.Time) store.KnownRoles {
 	for s, r := range b.means {
 		out.Spellings = append(out.Spellings, store.RoleSpelling{Role: int64(r), Number: int64(s.number), Text: s.text})
 	}
+	for text, since := range b.odd {
+		out.Odd = append(out.Odd, store.OddRole{Text: text, Since: since})
+	}
+	slices.SortFunc(out.Odd, func(a, b store.OddRole) int { return cmp.Compare(a.Text, b.Text) })
 	slices.SortFunc(out.States, func(a, b store.StateRole) int { return cmp.Compare(a.State, b.State) })
 	slices.SortFunc(out.Spellings, func(a, b store.RoleSpelling) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Text, b.Text))
@@ -190,9 +202,9 @@ func (b *roleBook) settleOne(may map[spelling]map[calendarsync.RoleID]bool) bool
 }
 
 // learnNew takes what is left for roles that the ERP did not have before, where it cannot be
-// another spelling of one: a text also where its state had a role before. Taken for a role of
-// its own it is evidence against every task of its state; not understood, it concerns its entry
-// alone (rule 4.13).
+// another spelling of one: a text whose state had a role before, only after a while. Taken for
+// a role of its own it is evidence against every task of its state; not understood, it concerns
+// its entry alone (rule 4.13).
 func (b *roleBook) learnNew(c catalogueRoles, numbered bool) {
 	hasNumber := map[calendarsync.RoleID]bool{}
 	for s, is := range b.means {
@@ -205,17 +217,26 @@ func (b *roleBook) learnNew(c catalogueRoles, numbered bool) {
 	for _, is := range b.states {
 		unpaired = unpaired || is.IsText() && !hasNumber[is]
 	}
+	odd := map[string]time.Time{}
 	for i, r := range c.roles {
 		s, ok := r.spelled()
 		if _, known := b.means[s]; !ok || known {
 			continue
 		}
 		_, had := b.states[c.states[i]]
+		since, before := b.odd[s.text]
+		if !before {
+			since = c.at
+		}
 		switch {
 		case s.text == "" && !unpaired:
 			b.means[s] = s.number
-		case s.text != "" && !numbers && !had:
+		case s.text != "" && !numbers && (!had || !c.at.Before(since.Add(oddFor))):
 			b.means[s] = TextRole(s.text)
+		case s.text != "" && !numbers:
+			odd[s.text] = since
 		}
 	}
+	b.odd = odd
+	maps.DeleteFunc(b.odd, func(text string, _ time.Time) bool { _, known := b.means[spelling{text: text}]; return known })
 }

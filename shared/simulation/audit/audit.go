@@ -219,11 +219,21 @@ func (a *Auditor) Settings(s calendarsync.Settings) {
 // invitation ("invite/5"), a rebuild ("rebuild/5"), a new calendar in the place of one that
 // Google denies ("replace/5").
 func (a *Auditor) Allow(keys ...string) {
+	a.AllowReplacements(keys...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, k := range keys {
+		delete(a.kept, k)
+	}
+}
+
+// AllowReplacements is Allow for held keys of which only the replacement of a calendar that is
+// gone is held: what an admin decided before about what the ERP says of the employee stays.
+func (a *Auditor) AllowReplacements(keys ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, k := range keys {
 		a.allowed[k] = append(a.allowed[k], a.w.Now())
-		delete(a.kept, k)
 	}
 }
 

@@ -219,3 +219,37 @@ func dropsHeld(r *rig) {
 	r.must(r.s.Drop(r.ctx, store.TaskKey(71))) // of which nothing is held
 	counts(0, 3)
 }
+
+// reopensKept shows that of an employee who was kept, and the replacement of whose calendar is
+// held since, each decision is taken back by itself, the later one first (rule 4.9).
+func reopensKept(r *rig) {
+	key := store.EmployeeKey(7)
+	r.active(7, "e7")
+	kept := func(what, held, keptFor string) {
+		r.Helper()
+		rec, _, err := r.s.Employee(r.ctx, 7)
+		r.must(err)
+		equal(r, what+": held", rec.Held, held)
+		equal(r, what+": kept for", rec.KeptFor, keptFor)
+	}
+	r.change(func(e *store.EmployeeRecord) { e.Held, e.Reason = store.HeldWaiting, "dismissed" })
+	r.must(r.s.Drop(r.ctx, key))
+	kept("dropped", store.HeldDropped, "dismissed")
+	gone := func(e *store.EmployeeRecord) {
+		e.Calendar.GoneSince, e.Held, e.Reason = r.b.now(), store.HeldWaiting, "calendar-gone"
+	}
+	r.change(gone)
+	r.must(r.s.Reopen(r.ctx, key))
+	kept("reopened beside a replacement that waits", store.HeldWaiting, "")
+
+	r.change(func(e *store.EmployeeRecord) { gone(e); e.KeptFor = "dismissed" })
+	r.must(r.s.Drop(r.ctx, key))
+	kept("the replacement dropped, too", store.HeldDropped, "dismissed")
+	r.must(r.s.Reopen(r.ctx, key))
+	kept("the replacement reopened", store.HeldWaiting, "dismissed")
+	keys, err := r.s.Dropped(r.ctx)
+	r.must(err)
+	equal(r, "what can be reopened", len(keys), 1)
+	r.must(r.s.Reopen(r.ctx, key))
+	kept("the other, too", store.HeldWaiting, "")
+}

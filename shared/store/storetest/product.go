@@ -107,6 +107,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"the delete guard's share", guardPercent},
 		{"what the delete guard granted is renewed", guardRenews},
 		{"held deletions are dropped", dropsHeld},
+		{"what was kept is reopened", reopensKept},
 		{"purges", purges},
 
 		{"settings", savedSettings},

@@ -346,6 +346,7 @@ func knownRoles(r *rig) {
 	later := store.KnownRoles{
 		At: r.began.Add(time.Hour), States: []store.StateRole{{State: 1, Role: 12}, {State: 2, Role: 11}},
 		Spellings: []store.RoleSpelling{{Role: 11, Number: 11}, {Role: 12, Number: 12}},
+		Odd:       []store.OddRole{{Text: "abc", Since: r.began}},
 	}
 	r.must(r.s.SaveKnownRoles(r.ctx, later))
 	later.Spellings = append(later.Spellings, store.RoleSpelling{Role: 11, Text: "open"})
