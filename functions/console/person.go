@@ -190,7 +190,9 @@ func factsOf(c locale, e store.EmployeeRecord) []fact {
 		add(c.T("person.fact.from"), c.stamp(k.From).Full)
 		add(c.T("person.fact.address"), k.Address)
 		add(c.T("person.fact.shared"), c.stamp(k.SharedAt).Full)
-		add(c.T("person.fact.rule"), k.RuleID)
+		if !k.ShareAgain {
+			add(c.T("person.fact.rule"), k.RuleID)
+		}
 		add(c.T("person.fact.filled"), c.stamp(k.Filled).Full)
 	}
 	for _, k := range e.Retiring {

@@ -129,7 +129,7 @@ func (c locale) standingActive(e store.EmployeeRecord) standing {
 	case !e.PendingSince.IsZero() && c.now.Sub(e.PendingSince) > status.LateChange:
 		s.group, s.Level, s.Label = groupWaiting, "wait", c.T("standing.label.late")
 		s.cause, s.Since, s.Next = cause{What: c.T("standing.late.what"), Do: c.promise(c.T("standing.late.do"))}, c.stamp(e.PendingSince), c.next(e.Work)
-	case k.RuleID == "":
+	case k.RuleID == "" || k.ShareAgain:
 		s.group, s.Level, s.Label, s.cause = groupWaiting, "wait", c.T("standing.label.waiting"), cause{What: c.T("standing.sharing.what"), Do: c.promise(c.T("standing.making.do"))}
 	case k.Filled.IsZero():
 		s.group, s.Level, s.Label, s.cause, s.Since = groupWaiting, "wait", c.T("standing.label.waiting"), cause{What: c.T("standing.filling.what"), Do: c.promise(c.T("standing.making.do"))}, c.stamp(k.SharedAt)

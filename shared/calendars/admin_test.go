@@ -322,6 +322,42 @@ func TestAPurgeAfterAStoppedOneLeavesNobodyTheAccess(t *testing.T) {
 	wantRole(t, b, calendarID, "olena@provider.example", "none")
 }
 
+// The answers to the share are lost, and no list shows it: nobody was told its id when the purge
+// comes, and the calendar stays because of what others have in it.
+func TestAPurgeTakesOffAShareWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		address string
+		ways    fakegoogle.Ways
+	}{
+		"in no list":             {"O.Lena@provider.example", fakegoogle.Ways{InvitationsHidden: true}},
+		"in no list, with a dot": {"O.Lena@googlemail.com", fakegoogle.Ways{InvitationsHidden: true, GmailSpelling: true}},
+		"listed as a group's":    {"O.Lena@provider.example", fakegoogle.Ways{GroupsOneIn: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, ways(row.ways))
+			who := b.hireAt(row.address)
+			b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.insert", LoseResponse: true, Count: -1})
+			b.start(0).employee(queue.CauseNotify, who)
+			b.google.ClearFaults()
+			calendarID := b.live(who)[0].ID
+			wantRole(t, b, calendarID, row.address, "reader")
+			_, err := b.google.CreateEvent(calendarID, holiday())
+			must(t, err)
+			startPurge(b)
+			for range 3 {
+				b.clock.advance(10 * time.Minute)
+				b.start(0).employee(queue.CauseConsole, who)
+			}
+			if in, err := b.store.Installation(t.Context()); err != nil || in.Purge.Kept != 1 {
+				t.Fatalf("%+v, %v", in.Purge, err)
+			}
+			wantRole(t, b, calendarID, row.address, "none")
+		})
+	}
+}
+
 // After a lost database no pass has been made over the share when the purge comes.
 func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	t.Parallel()

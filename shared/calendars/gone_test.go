@@ -311,6 +311,7 @@ func TestAReplacedCalendarThatTurnsUp(t *testing.T) {
 		{"both were seen", true, true, false, false},
 		{"there is no new one yet", false, false, true, true},
 		{"there is none yet, and no list shows the share", false, false, true, true},
+		{"there is none yet, and the old one had only been given back", false, false, true, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -322,6 +323,12 @@ func TestAReplacedCalendarThatTurnsUp(t *testing.T) {
 			i.rest()
 			old := b.calendar(who)
 			b.change(who, func(r *store.EmployeeRecord) { r.Calendar.RuleSeen = row.oldSeen })
+			again := 0
+			if strings.HasSuffix(row.name, "given back") { // by a purge that was stopped, and that had taken the share off
+				again = 1
+				must(t, b.google.RemoveShare(old, address))
+				b.change(who, func(r *store.EmployeeRecord) { r.Calendar.ShareAgain = true })
+			}
 			spell := fakegoogle.NotFoundSpell(fakegoogle.BodyDefault)
 			spell.CalendarID = old
 			in := b.google.Begin(spell)
@@ -350,8 +357,8 @@ func TestAReplacedCalendarThatTurnsUp(t *testing.T) {
 			if now := b.calendar(who); (now == old) != row.oldStays {
 				t.Errorf("calendar %q, the old one was %q", now, old)
 			}
-			if n := b.shares(address); n != mails {
-				t.Errorf("%d mails more", n-mails)
+			if n := b.shares(address); n != mails+again {
+				t.Errorf("%d mails more, want %d", n-mails, again)
 			}
 			if role := b.live(who)[0].Role(address); role != "reader" {
 				t.Errorf("the employee is %q", role)

@@ -241,6 +241,9 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 	err := p.write(ctx, write{
 		action: "rule.insert", calendar: c.ID,
 		announced: ofCalendar(func(c *store.CalendarRecord) {
+			if c.RuleID == "" {
+				c.RuleID, c.ShareAgain = likelyRule(p.address), true
+			}
 			if !c.InviteAsked.IsZero() {
 				// Asked for once, sent once a day at most, even if its sender dies.
 				c.InviteAsked, c.SharedAt = time.Time{}, p.term.AcquiredAt()
@@ -278,6 +281,10 @@ func (p *employeePass) invite(ctx context.Context, c store.CalendarRecord, accou
 	p.Log.InfoContext(ctx, "calendar shared", "employee", p.id, "calendar", c.ID)
 	return nil
 }
+
+// likelyRule is the id that Google most likely gives to the rule of an address
+// (shared/googlecalendar/README.md, G8).
+func likelyRule(address string) string { return "user:" + calendarsync.NormalAddress(address) }
 
 // unshareRetiring takes the employee's access to every calendar that is retiring. Where
 // Google refuses that, the access goes with the calendar; a rule that only seems to have
@@ -379,20 +386,21 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 		return "", err
 	}
 	id := c.RuleID
-	if id == "" {
-		// The answer to the share was lost: the rule is found by the address.
+	if id == "" || c.ShareAgain {
+		// The answer to the share was lost: the rule is found by the address, and where no list
+		// shows it by the id that it most likely has.
 		rules, err := p.Google.Rules(p.calls(ctx), c.ID)
 		if err != nil {
 			return "", err
 		}
-		rule, _ := ruleFor(rules, "", c.Address)
+		rule, _ := ruleFor(rules, c.RuleID, c.Address)
 		if c.AddressDigest != "" {
 			// Adopted, and no pass made since: shared with whom its mark says.
 			if former, found := formerRule(rules, c, c.Address, p.tenant, account); found {
 				rule = former
 			}
 		}
-		id = rule.ID
+		id = cmp.Or(rule.ID, id)
 	}
 	if own(id, account) {
 		return "", nil

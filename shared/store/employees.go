@@ -59,8 +59,9 @@ type CalendarRecord struct {
 	SharedAt time.Time `firestore:"shared_at,omitempty" json:"shared_at,omitzero"`
 	// RuleSeen is set once acl.list has shown the rule (rule 5.3).
 	RuleSeen bool `firestore:"rule_seen,omitempty" json:"rule_seen,omitempty"`
-	// ShareAgain: the employee got the calendar back, and whether its rule is still there is
-	// not known; it is given again unless a list shows it (rule 4.5).
+	// ShareAgain: whether the rule is there is not known, because the employee got the calendar
+	// back (rule 4.11) or because no answer to the share has come; RuleID is then what it was or
+	// most likely is. It is given again unless a list shows it.
 	ShareAgain bool `firestore:"share_again,omitempty" json:"share_again,omitempty"`
 	// Filled is when the calendar first held all its tasks.
 	Filled time.Time `firestore:"filled,omitempty" json:"filled,omitzero"`
