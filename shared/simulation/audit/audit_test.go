@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,6 +171,18 @@ func TestRight(t *testing.T) {
 			l.pass(10 * time.Minute)
 			l.lookInVain(fakegoogle.BodyWithoutStatus)
 			l.replaceCalendar()
+		}},
+		{"a calendar that turns up beside the one that an admin had made in its place", func(l *lab) {
+			l.lookInVain(fakegoogle.BodyWithStatus)
+			l.audit.Allow(fmt.Sprintf("replace/%d", petro))
+			had := l.cals[petro]
+			l.readEmployee(petro)
+			l.create(petro)
+			l.pass(72 * time.Hour) // in which the product was not connected
+			l.readEmployee(petro)
+			l.note("calendar.delete", l.cals[petro], "", 0, petro)
+			check(l.t, l.api.Calendars.Delete(l.cals[petro]).Do())
+			l.cals[petro] = had
 		}},
 		{"a calendar whose creation no list has shown", func(l *lab) {
 			l.google.ChangeWays(func(w *fakegoogle.Ways) { w.ListDelayUpTo = 24 * time.Hour })

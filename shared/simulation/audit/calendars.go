@@ -98,6 +98,7 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 			a.within(other.proved, longestPause) || other.unknown() {
 			continue
 		}
+		other.replaced = other.replaced || a.replacedByAdmin(other)
 		// Beside a retiring one, a new one is right (rule 5.2).
 		if a.cleared(other) || a.replacedByAdmin(other) || other.unreachable && other.mark.Tenant != c.mark.Tenant {
 			continue
@@ -202,7 +203,7 @@ func (a *Auditor) replaced(c *trackedCalendar, why string) (grounds, string) {
 		if other == c || other.deleted || !other.marked || !other.ours() || other.mark.Employee != c.mark.Employee {
 			continue
 		}
-		if other.mark.Epoch == c.mark.Epoch || !other.proved.IsZero() && other.made.Before(c.made) {
+		if other.mark.Epoch == c.mark.Epoch || (!other.proved.IsZero() || other.replaced) && other.made.Before(c.made) {
 			return explicit, "" // the latter turned up, after this one had taken its place (rule 3.10)
 		}
 		// Of several calendars a stopped purge reinstates whichever it had not come to.

@@ -40,6 +40,8 @@ type trackedCalendar struct {
 	denied time.Time
 	// proved is when that last proved that it is gone (rule 3.9), as far as can be known.
 	proved time.Time
+	// replaced: another was made in its place, as an admin had asked because Google denied it.
+	replaced bool
 	// listed reports whether a list of the account's calendars has ever named it, named
 	// whether the last one did, and lacked is how many have not.
 	listed, named bool
