@@ -14,7 +14,7 @@ import (
 // after a lost database are theirs: the first form of the page. Where none is found that
 // answers, they start afresh if they know of none that ought to be there, or when that has
 // lasted for a day; otherwise they do as the page says, and look again. So they do for as long
-// as they see marks that Google gives nobody else back.
+// as they see marks that Google gives nobody else back, or did not when the product looked last.
 func (w *world) decideFound() {
 	in, err := store.New(w.memory).Installation(w.ctx)
 	if err != nil || !in.Undecided() {
@@ -41,13 +41,16 @@ func (w *world) decideFound() {
 	})
 }
 
-// seesMarks reports whether somebody who opens a calendar at Google sees a mark that Google does
-// not give back.
+// seesMarks reports whether somebody who opens at Google what the page shows without a mark
+// sees one: Google does not give it back, or did not when the product looked last, which cannot
+// look again while its grant is refused.
 func (w *world) seesMarks() bool {
 	lost, _ := w.marksLost()
-	return lost && slices.ContainsFunc(w.calendars(), func(c fakegoogle.CalendarSnapshot) bool {
+	found, _, _, err := store.New(w.memory).Found(w.ctx)
+	w.fail(err)
+	return slices.ContainsFunc(w.calendars(), func(c fakegoogle.CalendarSnapshot) bool {
 		_, marked := calendarsync.ReadCalendarMark(c.Description)
-		return marked
+		return marked && (lost || slices.Contains(found.Blank, c.ID))
 	})
 }
 
