@@ -31,7 +31,7 @@ func TestAnAdminFindsOutWhyAndHasItMended(t *testing.T) {
 
 	// The ERP's notification is lost; nobody has looked yet.
 	must(t, w.ERP.MoveTask(task, w.Tomorrow(14)))
-	wantText(t, "the page of a task that was moved", page(), "The event is there and is about to be brought up to date.")
+	wantText(t, "the page of a task that was moved", page(), "The event is there, and is not up to date yet.")
 	w.WantStarts(olena, w.Tomorrow(9)) // looking changes nothing
 
 	form := page()
@@ -44,9 +44,9 @@ func TestAnAdminFindsOutWhyAndHasItMended(t *testing.T) {
 	wantText(t, "the page after it was looked at", admin.visit(asked, world.Admin), "Looked at, and put right:", "Event changed", "Sync of a task asked for")
 
 	must(t, w.ERP.CloseTask(task))
-	wantText(t, "the page of a task that is done", page(), "The event is about to go.", "Its state is not one of those that are shown.")
+	wantText(t, "the page of a task that is done", page(), "The event goes, and is still there.", "Its state is not one of those that are shown.")
 	person := admin.visit("/Console/employees/"+itoa(olena)+"?erp=now", world.Admin)
-	wantText(t, "the employee's page", person, "The event is about to go.", "In the calendar (1)")
+	wantText(t, "the employee's page", person, "The event goes, and is still there.", "In the calendar (1)")
 	if status := admin.submit(person, "/Console/employees/"+itoa(olena)+"/sync", url.Values{}); status != http.StatusSeeOther {
 		t.Fatalf("asking for the employee: %d", status)
 	}

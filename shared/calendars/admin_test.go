@@ -449,6 +449,35 @@ func TestAPurgeInALongSpellOf404LeavesNobodyTheAccess(t *testing.T) {
 	}
 }
 
+// Rule 3.9: that an admin asked for a new calendar in the place of one that Google denies is no
+// reason to forget that one sooner in a purge (seed 950181).
+func TestAPurgeDoubtsACalendarOfWhichAnotherWasAskedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, staff := b.staffed("Olena")
+	before := b.calendar(staff[0])
+	spell := fakegoogle.NotFoundSpell(fakegoogle.BodyWithStatus)
+	spell.For = 3 * time.Hour
+	b.google.Begin(spell)
+	i.employee(queue.CauseReconcile, staff...)
+	if asked, err := b.store.AskReplacement(t.Context(), staff[0]); err != nil || !asked {
+		t.Fatalf("asked %v, %v", asked, err)
+	}
+	startPurge(b)
+	for range 3 {
+		b.start(0).employee(queue.CauseConsole, staff...)
+		b.clock.advance(30 * time.Minute)
+	}
+	if rec := b.record(staff[0]); len(rec.Retiring) != 1 {
+		t.Errorf("forgotten: %+v", rec)
+	}
+	b.clock.advance(2 * time.Hour)
+	b.start(0).employee(queue.CauseConsole, staff...)
+	if rec := b.record(staff[0]); b.isLive(before) || len(rec.Retiring) != 0 {
+		t.Errorf("not deleted: %+v", rec)
+	}
+}
+
 // Rule 3.9: a calendar that the account's list does not name yet, and that Google denies for
 // hours, exists as long as its rules are listed: the purge waits, and deletes it (found by the
 // simulation). Out of reach for good, it is given up after a day.

@@ -166,7 +166,7 @@ func (p *employeePass) replace(ctx context.Context) error {
 	// The old one retires like any other, but is looked for anew, and one that was gone
 	// may turn up.
 	if err := p.retireAs(ctx, gone.From, func(c *store.CalendarRecord) {
-		c.GoneSince, c.ReplaceAsked = time.Time{}, time.Time{}
+		c.GoneSince = time.Time{}
 		if !exists {
 			c.ReplacedAt = p.term.AcquiredAt()
 		}

@@ -97,6 +97,7 @@ func (p *employeePass) retireAs(ctx context.Context, from time.Time, change func
 		}
 		if r.Calendar.ID != "" {
 			c := *r.Calendar
+			c.ReplaceAsked = time.Time{} // that was for a new one, and not to forget this one sooner
 			if c.Address == "" {
 				// Adopted after the database was lost, and not looked into since: shared, if at
 				// all, with the address on the card.
