@@ -361,29 +361,28 @@ func TestAPurgeTakesOffAShareWhoseAnswerWasLost(t *testing.T) {
 // After a lost database no pass has been made over the share when the purge comes.
 func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	_, staff := b.staffed("Olena")
-	calendarID := b.calendar(staff[0])
-	_, err := b.google.CreateEvent(calendarID, holiday())
-	must(t, err)
-	b.takenOver()
-	must(t, b.start(0).calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
-	startPurge(b)
-	for range 3 {
-		b.clock.advance(10 * time.Minute)
-		i := b.start(0)
-		must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID()))
-		i.employee(queue.CauseConsole, staff...)
-	}
-	if in, err := b.store.Installation(t.Context()); err != nil || in.Purge.Open() || in.Purge.Kept != 1 {
-		t.Fatalf("%+v, %v", in.Purge, err)
-	}
-	for _, c := range b.google.Calendars() {
-		for _, r := range c.Rules {
-			if c.ID == calendarID && r.Role == "reader" {
-				t.Errorf("%s can still read it", r.ID)
+	for name, how := range map[string]fakegoogle.Ways{"": {}, "in no list": {InvitationsHidden: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, ways(how))
+			_, staff := b.staffed("Olena")
+			calendarID := b.calendar(staff[0])
+			_, err := b.google.CreateEvent(calendarID, holiday())
+			must(t, err)
+			b.takenOver()
+			must(t, b.start(0).calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
+			startPurge(b)
+			for range 3 {
+				b.clock.advance(10 * time.Minute)
+				i := b.start(0)
+				must(t, i.calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID()))
+				i.employee(queue.CauseConsole, staff...)
 			}
-		}
+			if in, err := b.store.Installation(t.Context()); err != nil || in.Purge.Open() || in.Purge.Kept != 1 {
+				t.Fatalf("%+v, %v", in.Purge, err)
+			}
+			wantRole(t, b, calendarID, "olena@provider.example", "none")
+		})
 	}
 }
 

@@ -401,11 +401,34 @@ func (p *employeePass) ruleToDelete(ctx context.Context, c store.CalendarRecord)
 			}
 		}
 		id = cmp.Or(rule.ID, id)
+		if id == "" && c.AddressDigest != "" && !c.Extra { // a further one was shared with nobody
+			id = p.hiddenRule(ctx, c)
+		}
 	}
 	if own(id, account) {
 		return "", nil
 	}
 	return id, nil
+}
+
+// hiddenRule is the likely id of the share of an adopted calendar into which no pass has looked,
+// and that no list shows: that of the address of which its mark tells, if it is the employee's.
+// An ERP that cannot be read keeps nobody from a purge.
+func (p *employeePass) hiddenRule(ctx context.Context, c store.CalendarRecord) string {
+	addresses := []string{c.Address, p.rec().Address}
+	readings, err := p.ERP.Employees(p.calls(ctx), []calendarsync.EmployeeID{p.id})
+	if err != nil {
+		p.Log.WarnContext(ctx, "whose share no list shows is not known", "employee", p.id, "calendar", c.ID, "kind", failure.KindOf(err))
+	} else if e := readings[p.id].Employee; e != nil {
+		addresses = append(addresses, e.Email.Or(""))
+	}
+	i := slices.IndexFunc(addresses, func(a string) bool {
+		return a != "" && calendarsync.AddressDigest(p.tenant, a) == c.AddressDigest
+	})
+	if i < 0 {
+		return ""
+	}
+	return likelyRule(addresses[i])
 }
 
 // recall finds out whom an adopted calendar was shared with, from its rules: the
