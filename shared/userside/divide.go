@@ -1,6 +1,7 @@
 package userside
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,15 +44,21 @@ func spoiled(err error) bool {
 type bearing[ID ~int64] struct {
 	mu sync.Mutex
 	// bearable is how many ids of one call the ERP was seen to bear, and apart are those
-	// that gave no answer, with how many of them are asked for together.
+	// that gave no answer.
 	bearable int
-	apart    map[ID]int
-	readings int // numbers the readings that have suspects
+	apart    map[ID]suspicion
+	asked    int // numbers the times that suspects were asked for
 	silent   int // counts the times that the ERP showed none of those sampled
 }
 
+// suspicion is how an id that gave no answer is asked for next.
+type suspicion struct {
+	together int // with how many others of the kind, itself among them
+	turn     int // who was asked for longest ago is the first
+}
+
 func newBearing[ID ~int64]() *bearing[ID] {
-	return &bearing[ID]{bearable: batch, apart: map[ID]int{}}
+	return &bearing[ID]{bearable: batch, apart: map[ID]suspicion{}}
 }
 
 // divider reads things of one kind by id, and in parts what gives no answer as a whole
@@ -70,7 +77,7 @@ type divider[ID ~int64, R any] struct {
 	// mayBe reports whether the ERP may not have an id at all; nil: none.
 	mayBe func(ID) bool
 	out   map[ID]R
-	// until is when parts are no longer asked for; zero: each division has its own time.
+	// until is when parts are no longer asked for; zero: none was yet.
 	until time.Time
 
 	calls int  // spent on parts
@@ -83,13 +90,14 @@ type part[ID ~int64] struct {
 	why error
 }
 
-// readAll reads ids; once: without repeating.
+// readAll reads ids; once: without repeating, and only while there is time for parts, as
+// these are parts of something themselves.
 func (d *divider[ID, R]) readAll(ctx context.Context, ids []ID, once bool) error {
 	sound, suspect := d.batches(ids)
 	for _, batch := range sound {
 		// What was learned from the batch before holds for this one.
 		for ids := range slices.Chunk(batch, d.bears()) {
-			if d.late() {
+			if once && d.late() {
 				d.setApart(part[ID]{ids, d.tooMany()})
 				continue
 			}
@@ -120,15 +128,8 @@ func (d *divider[ID, R]) divide(ctx context.Context, whole part[ID]) error {
 	if !alive {
 		return whole.why
 	}
-	limit := divideTime
-	if deadline, ok := ctx.Deadline(); ok {
-		// The others' readings are to be acted upon within the same deadline.
-		limit = min(limit, time.Until(deadline)/2)
-	}
-	if !d.until.IsZero() {
-		limit = min(limit, time.Until(d.until))
-	}
-	bounded, cancel := context.WithTimeout(ctx, limit)
+	d.beginParts(ctx)
+	bounded, cancel := context.WithDeadline(ctx, d.until)
 	defer cancel()
 	// Level by level, so that what is sound is read before the last bad record is found.
 	failed := []part[ID]{whole}
@@ -144,6 +145,19 @@ func (d *divider[ID, R]) divide(ctx context.Context, whole part[ID]) error {
 		failed = next
 	}
 	return nil
+}
+
+// beginParts limits the time for the parts of this reading, all together: the others'
+// readings are to be acted upon within the same deadline.
+func (d *divider[ID, R]) beginParts(ctx context.Context) {
+	if !d.until.IsZero() {
+		return
+	}
+	limit := divideTime
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	d.until = time.Now().Add(limit)
 }
 
 // late reports whether the time for parts is over, and spent whether that or their number
@@ -172,11 +186,13 @@ func (d *divider[ID, R]) isAlive(ctx context.Context, asked []ID) (bool, error) 
 
 // readSuspect reads a part that gave no answer before.
 func (d *divider[ID, R]) readSuspect(ctx context.Context, ids []ID) error {
+	d.beginParts(ctx)
 	if d.spent() {
 		d.setApart(part[ID]{ids, d.tooMany()})
 		return nil
 	}
 	d.calls++
+	d.takeTurn(ids)
 	err := d.read(ctx, ids, true)
 	if mayBeSpoiled(err) && ctx.Err() == nil {
 		return d.divide(ctx, part[ID]{ids, err})
@@ -227,12 +243,32 @@ func (d *divider[ID, R]) setApart(whole part[ID]) {
 	}
 }
 
-// suspect remembers an id that gave no answer together with others.
+// suspect remembers an id that gave no answer together with others. Who is new among the
+// suspects was asked for just now.
 func (b *bearing[ID]) suspect(id ID, together int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, there := b.apart[id]; there || len(b.apart) < maxSuspects {
-		b.apart[id] = max(together/2, 1)
+	s, there := b.apart[id]
+	if !there {
+		if len(b.apart) >= maxSuspects {
+			return
+		}
+		s.turn = b.asked
+	}
+	s.together = max(together/2, 1)
+	b.apart[id] = s
+}
+
+// takeTurn notes that suspects are asked for now.
+func (b *bearing[ID]) takeTurn(ids []ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked++
+	for _, id := range ids {
+		if s, there := b.apart[id]; there {
+			s.turn = b.asked
+			b.apart[id] = s
+		}
 	}
 }
 
@@ -276,27 +312,25 @@ func (b *bearing[ID]) suspects() bool {
 }
 
 // batches cuts ids into what is asked for at once, and gives besides the parts of those
-// that gave no answer before. Who is first among these changes, so that each is asked for
-// although there may be too many.
+// that gave no answer before: first who was asked for longest ago, so that each has its turn
+// although there may be too many for one reading.
 func (b *bearing[ID]) batches(ids []ID) (sound, suspect [][]ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var whole []ID
-	bySize := map[int][]ID{}
+	alike := map[suspicion][]ID{}
 	for _, id := range ids {
-		if size := b.apart[id]; size > 0 {
-			bySize[size] = append(bySize[size], id)
+		if s, there := b.apart[id]; there {
+			alike[s] = append(alike[s], id)
 		} else {
 			whole = append(whole, id)
 		}
 	}
-	for _, size := range slices.Sorted(maps.Keys(bySize)) {
-		suspect = slices.AppendSeq(suspect, slices.Chunk(bySize[size], size))
-	}
-	if n := len(suspect); n > 0 {
-		b.readings++
-		first := b.readings % n
-		suspect = slices.Concat(suspect[first:], suspect[:first])
+	order := slices.SortedFunc(maps.Keys(alike), func(x, y suspicion) int {
+		return cmp.Or(cmp.Compare(x.turn, y.turn), cmp.Compare(x.together, y.together))
+	})
+	for _, s := range order {
+		suspect = slices.AppendSeq(suspect, slices.Chunk(alike[s], s.together))
 	}
 	return slices.Collect(slices.Chunk(whole, b.bearable)), suspect
 }

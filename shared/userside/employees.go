@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
@@ -307,10 +306,7 @@ func (c *Client) allCards(ctx context.Context, whom Known, captions map[calendar
 	}
 	known = slices.DeleteFunc(distinct(known), func(id calendarsync.EmployeeID) bool { return id <= 0 })
 	d := c.employeeDivider(cards{employeeReadings{}, captions})
-	d.until = time.Now().Add(divideTime)
-	if deadline, ok := ctx.Deadline(); ok {
-		d.until = time.Now().Add(min(divideTime, time.Until(deadline)/2))
-	}
+	d.beginParts(ctx)
 	asked := known
 	if len(asked) == 0 {
 		asked = idsFrom(1, neighbours)
