@@ -16,6 +16,9 @@ const (
 	// names, or whose rules are listed: both of a deleted one may stay
 	// (shared/googlecalendar/README.md, G2 and G16).
 	goneThoughNamed = 24 * time.Hour
+	// listedWithin is within what time of its making a calendar that exists is taken to be in the
+	// account's list (shared/googlecalendar/README.md, G15).
+	listedWithin = 24 * time.Hour
 	// goneAgain is how often such a calendar is looked for meanwhile.
 	goneAgain = time.Hour
 )
@@ -75,10 +78,28 @@ func (p *employeePass) goneForSure(ctx context.Context, c store.CalendarRecord, 
 	}
 	again := lookAgain(since, p.term.AcquiredAt(), p.waits.Absence, named)
 	if again.IsZero() {
-		return true, nil
+		if again = p.mayBeListedYet(c); again.IsZero() {
+			return true, nil
+		}
 	}
 	p.Again(again)
 	return false, nil
+}
+
+// mayBeListedYet is when to look again for a retiring calendar that no list names because it is
+// a new one (G15); zero: it is none. Forgotten, it would keep its reader if it turned up.
+func (p *employeePass) mayBeListedYet(c store.CalendarRecord) time.Time {
+	if present := p.rec().Calendar; present != nil && present.ID == c.ID {
+		return time.Time{} // its employee waits for another one; of two, one goes (rule 3.10)
+	}
+	now, listed := p.term.AcquiredAt(), c.Deadline.Add(listedWithin)
+	if !now.Before(listed) {
+		return time.Time{}
+	}
+	if again := now.Add(goneAgain); again.Before(listed) {
+		return again
+	}
+	return listed
 }
 
 // lookForGone asks Google for a calendar in both ways in which it can be read: it is

@@ -434,6 +434,49 @@ func TestACalendarOutOfReachIsReplacedOnlyByAnAdmin(t *testing.T) {
 	}
 }
 
+// Rule 3.9: a calendar on its way out that no list names yet (G15), and that Google denies for
+// hours in every way, is not forgotten before it is a day old: whoever lost it would read it again
+// once it turns up (seed 960984). One that is gone indeed is forgotten then.
+func TestARetiringCalendarThatMayNotBeListedYetLeavesNobodyTheAccess(t *testing.T) {
+	t.Parallel()
+	edit := func(change func(*fakeerp.Employee)) func(*bench, int64) {
+		return func(b *bench, who int64) { must(b.t, b.erp.UpdateEmployee(who, change)) }
+	}
+	for name, lose := range map[string]func(b *bench, who int64){
+		"unbound":       edit(func(e *fakeerp.Employee) { e.Email = "" }),
+		"dismissed":     edit(func(e *fakeerp.Employee) { e.Dismissed = true }),
+		"a new address": edit(func(e *fakeerp.Employee) { e.Email = "halyna@provider.example" }),
+		"a purge":       func(b *bench, _ int64) { startPurge(b) },
+	} {
+		for _, deleted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, deleted by hand %t", name, deleted), func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, func(o *fakegoogle.Options) { o.CalendarListDelay = 20 * time.Hour })
+				i, ids := b.staffed("Olena")
+				who, old := ids[0], b.calendar(ids[0])
+				spell := fakegoogle.NotFoundSpell(fakegoogle.BodyWithStatus)
+				spell.For = 3 * time.Hour
+				b.google.Begin(spell)
+				if deleted {
+					must(t, b.google.DeleteCalendar(old))
+				}
+				lose(b, who)
+				i.employee(queue.CauseNotify, who)
+				for range 30 {
+					b.clock.advance(time.Hour)
+					i.due()
+				}
+				if b.isLive(old) {
+					t.Errorf("the calendar is there, with the rules %+v", b.live(who)[0].Rules)
+				}
+				if rec := b.record(who); len(rec.Retiring) > 0 {
+					t.Errorf("not over: %+v", rec)
+				}
+			})
+		}
+	}
+}
+
 // Where Google lists the rules of deleted calendars (G16), one that was deleted by hand is taken
 // for one out of reach: said to be so, and replaced once an admin asks (rule 3.9).
 func TestWhereDeletedCalendarsHaveRulesAnAdminHasThemReplaced(t *testing.T) {

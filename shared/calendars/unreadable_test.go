@@ -210,6 +210,7 @@ func TestAnEventOfNobodysCalendarStopsNothing(t *testing.T) {
 	i.task(b.addTask(b.hour(10), ids[1]))
 	b.want(ids[1])
 	b.google.ChangeWays(func(w *fakegoogle.Ways) { w.PropertiesLost = false })
+	b.clock.advance(24 * time.Hour) // a younger calendar might only not be listed yet
 	must(t, b.google.DeleteCalendar(b.calendar(ids[0])))
 	must(t, b.erp.UpdateEmployee(ids[0], func(e *fakeerp.Employee) { e.Email = "" }))
 	for range 2 {
