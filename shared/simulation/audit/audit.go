@@ -257,6 +257,9 @@ func (a *Auditor) Wiped() {
 	defer a.mu.Unlock()
 	a.wiped = a.w.Now()
 	a.forgetLost(a.w.Now())
+	// That events' marks do not come back shows once their calendars are taken over and listed;
+	// of calendars' marks the product is told before it makes one.
+	a.lostMarks[madeEvent].tried()
 	for _, d := range a.deletions {
 		d.counted = nil
 	}
