@@ -180,6 +180,8 @@ type placement struct {
 	written
 	under underID
 	tries int
+	// unsure: a write of it may have taken effect, whatever a later call was refused for.
+	unsure bool
 }
 
 // underID is what is under the id of an event that is to be written.
@@ -215,6 +217,10 @@ func (t *taskPass) place(ctx context.Context, w *write) written {
 		case unusable:
 			t.nextGeneration(ctx, w, &a)
 		}
+		a.unsure = a.unsure || failure.IsAmbiguous(a.err)
+	}
+	if a.unsure {
+		a.err = failure.Ambiguously(a.err)
 	}
 	return a.written
 }
@@ -363,6 +369,9 @@ func (t *taskPass) deleteOwn(ctx context.Context, p *party, event, etag string) 
 	if etag != "" {
 		if found, err = t.deleteEvent(ctx, calendar, event, etag); !failure.Is(err, failure.Conflict) {
 			return found, err
+		}
+		if failure.IsAmbiguous(err) {
+			defer func() { err = failure.Ambiguously(err) }()
 		}
 	}
 	ev, err := t.s.Google.Event(ctx, calendar, event)

@@ -152,3 +152,38 @@ func TestAnEventUnderATakenIDThatCannotBeReadIsNotForgotten(t *testing.T) {
 		w.wantQuiet(4)
 	})
 }
+
+// Rule 2.4, found by the simulation: a write took effect and its answer was lost; repeated it is
+// refused, and what is there cannot be read just then. When the task moves back to where it was
+// before, the event has to follow.
+func TestAWriteThatIsRefusedAfterItTookEffectIsNotTakenForUndone(t *testing.T) {
+	refusal := func(method string) fakegoogle.Fault {
+		return fakegoogle.Fault{Method: "calendar.events." + method, Status: http.StatusConflict, Reason: "duplicate", Count: 2}
+	}
+	for name, row := range map[string]struct {
+		change func(w *world)
+		faults []fakegoogle.Fault
+	}{
+		"an update": {func(w *world) { w.open(7, 11, 4) }, []fakegoogle.Fault{
+			{Method: "calendar.events.update", LoseResponse: true}, refusal("get")}},
+		"a deletion": {func(w *world) { w.closed(7, 9, 4) }, []fakegoogle.Fault{
+			{Method: "calendar.events.delete", LoseResponse: true}, refusal("delete"), refusal("get")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(w *world) {
+				w.withEvent()
+				for _, f := range row.faults {
+					w.google.Inject(f)
+				}
+				row.change(w)
+				w.sync(7)
+				w.google.ClearFaults()
+				w.open(7, 9, 4)
+				w.sync(7)
+				w.rest()
+				w.want(4, 9)
+				w.wantQuiet(4)
+			})
+		})
+	}
+}

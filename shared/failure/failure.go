@@ -138,3 +138,17 @@ func IsAmbiguous(err error) bool {
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
+
+// Ambiguously is err, said of calls of which an earlier one may have taken effect: no later
+// refusal makes that undone. nil stays nil.
+func Ambiguously(err error) error {
+	if err == nil || IsAmbiguous(err) {
+		return err
+	}
+	if e, ok := err.(*Error); ok { //nolint:errorlint // what wraps one is wrapped, with its words
+		ambiguous := *e
+		ambiguous.Ambiguous = true
+		return &ambiguous
+	}
+	return &Error{Kind: KindOf(err), Op: "after a call that may have taken effect", Ambiguous: true, Err: err}
+}

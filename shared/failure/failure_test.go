@@ -75,6 +75,25 @@ func TestIsAmbiguous(t *testing.T) {
 	}
 }
 
+// What failed after a call that may have taken effect is as it was, and ambiguous.
+func TestAmbiguously(t *testing.T) {
+	if err := failure.Ambiguously(nil); err != nil {
+		t.Errorf("nothing failed, and %v", err)
+	}
+	refused := &failure.Error{Kind: failure.Conflict, Op: "read event e1", Status: 409}
+	for name, err := range map[string]error{
+		"refused": refused, "refused, in words": fmt.Errorf("write: %w", refused), "lost": context.DeadlineExceeded, "unknown": errors.New("cause"),
+	} {
+		after := failure.Ambiguously(err)
+		if !failure.IsAmbiguous(after) || failure.KindOf(after) != failure.KindOf(err) || !strings.Contains(after.Error(), err.Error()) {
+			t.Errorf("%s: %v", name, after)
+		}
+	}
+	if refused.Ambiguous {
+		t.Error("what was refused before has changed")
+	}
+}
+
 func TestErrorText(t *testing.T) {
 	for want, err := range map[string]*failure.Error{
 		"read event e1: gone": failure.New(failure.Gone, "read event e1", ""),

@@ -187,8 +187,8 @@ func (g *Gateway) attempt(ctx context.Context, op, writesTo string, r retry, do 
 	// Once an attempt may have taken effect, no later refusal makes that undone.
 	ambiguous := false
 	final := func(err error) error {
-		if f, ok := errors.AsType[*failure.Error](err); ok && ambiguous {
-			f.Ambiguous = true
+		if ambiguous {
+			err = failure.Ambiguously(err)
 		}
 		return err
 	}
