@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -91,7 +92,14 @@ func (a *Auditor) maySettleLost(c *trackedCalendar, told time.Time) bool {
 	if c == nil || c.deleted || a.purgedSince(told) || a.replacedByAdmin(c) || !a.entitledNow(int64(c.mark.Employee)) || a.people[int64(c.mark.Employee)].changed(told) {
 		return true
 	}
-	return c.denied.After(told)
+	return c.denied.After(told) || a.former(c)
+}
+
+// former reports whether a calendar is not, or no longer, shared with the address that its
+// person has now.
+func (a *Auditor) former(c *trackedCalendar) bool {
+	address := a.people[int64(c.mark.Employee)].at(a.w.Now()).Email
+	return !slices.ContainsFunc(slices.Collect(maps.Values(c.rules)), func(r *trackedRule) bool { return r.ours && sameAddress(r.Value, address) })
 }
 
 // entitledNow reports whether an employee, as the ERP has them now, is to have a calendar.
