@@ -17,7 +17,8 @@ const (
 	// still write (rule 7.3), with time for one more call.
 	employeePassAge = 5 * time.Minute
 	// divisionsKept is how long an employee's divisions may be remembered after a change
-	// that no notification reported: until the nightly reconcile at the latest.
+	// that no notification reported: until the nightly reconcile at the latest, paused days
+	// not counted.
 	divisionsKept = 24 * time.Hour
 )
 
@@ -65,13 +66,26 @@ func (a *Auditor) memberships(employee int64) [][]int64 {
 	if !slices.ContainsFunc(a.settings, func(v settingsVersion) bool { return v.IncludeDepartments }) {
 		return [][]int64{nil}
 	}
-	for _, e := range p.lastSince(now.Add(-divisionsKept)) {
+	for _, e := range p.lastSince(now.Add(-divisionsKept - a.pausedFor())) {
 		out = append(out, divisionsOf(e))
 	}
 	if len(out) == 0 {
 		out = append(out, nil)
 	}
 	return out
+}
+
+// pausedFor is how long settings that pause everything were in force, of all that passed.
+func (a *Auditor) pausedFor() (paused time.Duration) {
+	for i, s := range a.settings {
+		if end := a.w.Now(); !s.Enabled {
+			if i+1 < len(a.settings) {
+				end = a.settings[i+1].since
+			}
+			paused += end.Sub(s.since)
+		}
+	}
+	return paused
 }
 
 // personReads are all readings of one employee, alone or with all others.
