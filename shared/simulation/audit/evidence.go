@@ -88,6 +88,16 @@ func (a *Auditor) pausedFor() (paused time.Duration) {
 	return paused
 }
 
+// lastShown is when the ERP last showed an employee well; zero: never.
+func (a *Auditor) lastShown(employee int64) time.Time {
+	for _, r := range slices.Backward(a.personReads(employee)) {
+		if e, _ := r.v.(*fakeerp.Employee); r.faulty == nil && e != nil {
+			return r.at
+		}
+	}
+	return time.Time{}
+}
+
 // personReads are all readings of one employee, alone or with all others.
 func (a *Auditor) personReads(employee int64) []reading {
 	p := a.people[employee]
