@@ -8,6 +8,7 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
+	"github.com/erp-calendar/erp-calendar/shared/pass"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
@@ -282,7 +283,7 @@ func (p *employeePass) knownToGoogle(c store.CalendarRecord) bool {
 // reconsiderReplaced looks for calendars that were replaced because they were gone.
 // Of one that turned up after all and the new one, that stays which the employee can
 // read: whose share a list of its rules has shown. Otherwise it is the new one; and the
-// old one where there is no new one yet.
+// old one where there is no new one yet. One that is refused keeps nothing else waiting.
 func (p *employeePass) reconsiderReplaced(ctx context.Context) error {
 	for _, c := range slices.Clone(p.rec().Retiring) {
 		if !wasReplaced(c) || p.rec().Calendar != nil && p.rec().Calendar.ID == "" {
@@ -292,13 +293,17 @@ func (p *employeePass) reconsiderReplaced(ctx context.Context) error {
 			return err
 		}
 		found, err := p.Google.Calendar(p.calls(ctx), c.ID)
-		if failure.Is(err, failure.Gone) {
+		switch {
+		case failure.Is(err, failure.Gone):
 			continue
+		case err == nil:
+			err = p.settleReplaced(ctx, c, p.marked(found, c))
+		case pass.ConcernsOneThing(err) && p.presentShared():
+			err = p.settleReplaced(ctx, c, false) // it exists, out of reach
+		default:
+			err = p.goOn(ctx, err)
 		}
 		if err != nil {
-			return err
-		}
-		if err := p.settleReplaced(ctx, c, p.marked(found, c)); err != nil {
 			return err
 		}
 	}
@@ -331,6 +336,31 @@ func (p *employeePass) settleReplaced(ctx context.Context, c store.CalendarRecor
 			r.State = store.StateActive // it was shared, whether or not a list shows that
 		}
 	})
+}
+
+// replacedOutOfReach has a replaced calendar lose its share that Google denies while it lists its
+// rules: it exists, its employee reads it beside the new one, and nobody writes it any more
+// (rule 3.10). That waits for the second look and for the new one's share, but not until it is
+// forgotten.
+func (p *employeePass) replacedOutOfReach(ctx context.Context, c store.CalendarRecord, found inspection, fate fate) (bool, error) {
+	if !wasReplaced(c) || !shared(c) || found.exists || c.GoneSince.IsZero() || p.term.AcquiredAt().Before(c.GoneSince.Add(p.waits.Absence)) {
+		return false, nil
+	}
+	if fate != notThere && !p.presentShared() {
+		return false, nil
+	}
+	if exists, err := p.listsRules(ctx, c); err != nil || !exists {
+		return false, err
+	}
+	p.Log.WarnContext(ctx, "a calendar that was replaced exists, out of reach", "employee", p.id, "calendar", c.ID)
+	p.Again(p.term.AcquiredAt()) // the next pass takes the share off
+	return true, p.save(ctx, ofRetiring(c.ID, func(c *store.CalendarRecord) { c.ReplacedAt = time.Time{} }))
+}
+
+// presentShared reports whether the employee has a calendar that they can read.
+func (p *employeePass) presentShared() bool {
+	c := p.rec().Calendar
+	return c != nil && c.RuleID != "" && !c.ShareAgain
 }
 
 // oldStays reports whether a replaced calendar stays that is there after all, and not

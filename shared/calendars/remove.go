@@ -210,7 +210,11 @@ func (p *employeePass) deleteIfAllowed(ctx context.Context, c store.CalendarReco
 	if c.Extra && found.marked {
 		p.drift.Add(DriftCalendarExtra, 1)
 	}
-	switch fate := judgeRetiring(found, c.Extra); {
+	fate := judgeRetiring(found, c.Extra)
+	if kept, err := p.replacedOutOfReach(ctx, c, found, fate); err != nil || kept {
+		return err
+	}
+	switch {
 	case fate == inDoubt:
 		return nil
 	case fate == notThere:
