@@ -14,14 +14,16 @@ type KnownRoles struct {
 	States []StateRole `firestore:"states,omitempty" json:"states,omitempty"`
 	// Spellings are all that were met, by number and text.
 	Spellings []RoleSpelling `firestore:"spellings,omitempty" json:"spellings,omitempty"`
-	// Odd are the texts of the latest reading that nobody has met before, by text.
+	// Odd are what the latest reading had that nobody has met before, by number and text.
 	Odd []OddRole `firestore:"odd,omitempty" json:"odd,omitempty"`
 }
 
-// OddRole is a text of which it is not known what role it means, and since when it is read.
+// OddRole is a text, or where that is empty a number, of which it is not known what role it
+// means, and since when it is read.
 type OddRole struct {
-	Text  string    `firestore:"text" json:"text"`
-	Since time.Time `firestore:"since" json:"since"`
+	Number int64     `firestore:"number,omitempty" json:"number,omitempty"`
+	Text   string    `firestore:"text,omitempty" json:"text,omitempty"`
+	Since  time.Time `firestore:"since" json:"since"`
 }
 
 // StateRole is the role of a state.
@@ -40,7 +42,7 @@ type RoleSpelling struct {
 // Same reports whether both say the same, whenever they were read.
 func (k KnownRoles) Same(other KnownRoles) bool {
 	return slices.Equal(k.States, other.States) && slices.Equal(k.Spellings, other.Spellings) && slices.EqualFunc(k.Odd, other.Odd, func(a, b OddRole) bool {
-		return a.Text == b.Text && a.Since.Equal(b.Since)
+		return a.Number == b.Number && a.Text == b.Text && a.Since.Equal(b.Since)
 	})
 }
 

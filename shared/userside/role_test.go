@@ -113,25 +113,44 @@ func rolesRead(t *testing.T, remembered RoleMemory, now time.Time, reading strin
 	return got
 }
 
-// Rule 4.16: where there are no numbers, a text that nobody met and that stays for a day is a
-// role of its own; mended meanwhile, it counts anew.
-func TestATextThatStaysIsARole(t *testing.T) {
-	const sound, odd = `{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Done"}}`, `{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Frozen"}}`
-	began := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	now := began
-	remembered := store.New(memory.New(func() time.Time { return now }))
-	for _, row := range []struct {
-		after   time.Duration
-		reading string
-		want    calendarsync.RoleID
-	}{
-		{0, sound, TextRole("Done")}, {time.Minute, odd, 0}, {23 * time.Hour, odd, 0}, {24 * time.Hour, sound, TextRole("Done")},
-		{25 * time.Hour, odd, 0}, {48 * time.Hour, odd, 0}, {49 * time.Hour, odd, TextRole("Frozen")}, {50 * time.Hour, sound, TextRole("Done")},
+// Rule 4.16: a spelling that nobody met, and that may be a slip or another one of a known role, is
+// a role of its own once it stands for a day; mended meanwhile, it counts anew.
+func TestASpellingThatStaysIsARole(t *testing.T) {
+	const (
+		sound   = `{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Done"}}`
+		slip    = `{"1":{"name":"a","system_role":"Open"},"2":{"name":"b","system_role":"Frozen"}}`
+		oddOne  = `{"1":{"name":"a","system_role":1},"2":{"name":"b","system_role":"-1"}}`
+		another = `{"1":{"name":"a","system_role":1},"3":{"name":"c","system_role":7}}`
+	)
+	type reading struct {
+		after time.Duration
+		says  string
+		state calendarsync.StateID
+		want  calendarsync.RoleID
+	}
+	for name, readings := range map[string][]reading{
+		"a text among texts": {
+			{0, sound, 2, TextRole("Done")}, {time.Minute, slip, 2, 0}, {23 * time.Hour, slip, 2, 0}, {24 * time.Hour, sound, 2, TextRole("Done")},
+			{25 * time.Hour, slip, 2, 0}, {48 * time.Hour, slip, 2, 0}, {49 * time.Hour, slip, 2, TextRole("Frozen")}, {50 * time.Hour, sound, 2, TextRole("Done")},
+		},
+		"a text where there were numbers": {
+			{0, oddOne, 2, 0}, {time.Minute, sound, 1, 1}, {2 * time.Minute, sound, 2, 0}, {24 * time.Hour, sound, 2, 0}, {25 * time.Hour, sound, 2, TextRole("Done")},
+		},
+		"a number where there were texts": {
+			{0, sound, 1, TextRole("Open")}, {time.Minute, another, 1, TextRole("Open")}, {2 * time.Minute, another, 3, 0}, {24 * time.Hour, another, 3, 0}, {25 * time.Hour, another, 3, 7},
+		},
 	} {
-		now = began.Add(row.after)
-		if got := rolesRead(t, remembered, now, row.reading)[2]; got != row.want {
-			t.Errorf("after %s: role %d, want %d", row.after, got, row.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			began := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+			now := began
+			remembered := store.New(memory.New(func() time.Time { return now }))
+			for _, r := range readings {
+				now = began.Add(r.after)
+				if got := rolesRead(t, remembered, now, r.says)[r.state]; got != r.want {
+					t.Errorf("after %s: state %d has role %d, want %d", r.after, r.state, got, r.want)
+				}
+			}
+		})
 	}
 }
 

@@ -29,15 +29,15 @@ type spelling struct {
 type roleBook struct {
 	means  map[spelling]calendarsync.RoleID
 	states map[calendarsync.StateID]calendarsync.RoleID // as read last
-	odd    map[string]time.Time                         // texts that nobody met before, since when they are read
+	odd    map[spelling]time.Time                       // what nobody met before, since when it is read
 }
 
-// oddFor is how long a text that nobody met before is an odd entry, where no number will ever
-// stand beside it: long enough for a slip to be noticed and mended.
+// oddFor is how long a spelling that nobody met before is an odd entry, where it may be a slip, or
+// another one of a known role: long enough to be noticed and mended.
 const oddFor = 24 * time.Hour
 
 func newRoleBook(known store.KnownRoles) *roleBook {
-	b := &roleBook{means: map[spelling]calendarsync.RoleID{}, states: map[calendarsync.StateID]calendarsync.RoleID{}, odd: map[string]time.Time{}}
+	b := &roleBook{means: map[spelling]calendarsync.RoleID{}, states: map[calendarsync.StateID]calendarsync.RoleID{}, odd: map[spelling]time.Time{}}
 	for _, s := range known.Spellings {
 		b.means[spelling{calendarsync.RoleID(s.Number), s.Text}] = calendarsync.RoleID(s.Role)
 	}
@@ -45,7 +45,7 @@ func newRoleBook(known store.KnownRoles) *roleBook {
 		b.states[calendarsync.StateID(s.State)] = calendarsync.RoleID(s.Role)
 	}
 	for _, o := range known.Odd {
-		b.odd[o.Text] = o.Since
+		b.odd[spelling{calendarsync.RoleID(o.Number), o.Text}] = o.Since
 	}
 	return b
 }
@@ -59,10 +59,12 @@ func (b *roleBook) record(at time.Time) store.KnownRoles {
 	for s, r := range b.means {
 		out.Spellings = append(out.Spellings, store.RoleSpelling{Role: int64(r), Number: int64(s.number), Text: s.text})
 	}
-	for text, since := range b.odd {
-		out.Odd = append(out.Odd, store.OddRole{Text: text, Since: since})
+	for s, since := range b.odd {
+		out.Odd = append(out.Odd, store.OddRole{Number: int64(s.number), Text: s.text, Since: since})
 	}
-	slices.SortFunc(out.Odd, func(a, b store.OddRole) int { return cmp.Compare(a.Text, b.Text) })
+	slices.SortFunc(out.Odd, func(a, b store.OddRole) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Text, b.Text))
+	})
 	slices.SortFunc(out.States, func(a, b store.StateRole) int { return cmp.Compare(a.State, b.State) })
 	slices.SortFunc(out.Spellings, func(a, b store.RoleSpelling) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Text, b.Text))
@@ -201,10 +203,10 @@ func (b *roleBook) settleOne(may map[spelling]map[calendarsync.RoleID]bool) bool
 	return false
 }
 
-// learnNew takes what is left for roles that the ERP did not have before, where it cannot be
-// another spelling of one: a text whose state had a role before, only after a while. Taken for
-// a role of its own it is evidence against every task of its state; not understood, it concerns
-// its entry alone (rule 4.13).
+// learnNew takes what is left for roles that the ERP did not have before: at once where it
+// cannot be another spelling of one, and otherwise when it has stood for a while. Taken for a
+// role of its own it is evidence against every task of its state; not understood, it concerns
+// its entry alone (rule 4.13). A text beside numbers waits for its own.
 func (b *roleBook) learnNew(c catalogueRoles, numbered bool) {
 	hasNumber := map[calendarsync.RoleID]bool{}
 	for s, is := range b.means {
@@ -212,31 +214,31 @@ func (b *roleBook) learnNew(c catalogueRoles, numbered bool) {
 			hasNumber[is] = true
 		}
 	}
-	numbers := len(hasNumber) > 0 || numbered
 	unpaired := false
 	for _, is := range b.states {
 		unpaired = unpaired || is.IsText() && !hasNumber[is]
 	}
-	odd := map[string]time.Time{}
+	odd := map[spelling]time.Time{}
 	for i, r := range c.roles {
 		s, ok := r.spelled()
-		if _, known := b.means[s]; !ok || known {
+		if _, known := b.means[s]; !ok || known || s.text != "" && numbered {
 			continue
 		}
-		_, had := b.states[c.states[i]]
-		since, before := b.odd[s.text]
+		since, before := b.odd[s]
 		if !before {
 			since = c.at
 		}
+		_, had := b.states[c.states[i]]
+		certain := s.text == "" && !unpaired || s.text != "" && !had && len(hasNumber) == 0
 		switch {
-		case s.text == "" && !unpaired:
+		case !certain && c.at.Before(since.Add(oddFor)):
+			odd[s] = since
+		case s.text == "":
 			b.means[s] = s.number
-		case s.text != "" && !numbers && (!had || !c.at.Before(since.Add(oddFor))):
+		default:
 			b.means[s] = TextRole(s.text)
-		case s.text != "" && !numbers:
-			odd[s.text] = since
 		}
 	}
+	maps.DeleteFunc(odd, func(s spelling, _ time.Time) bool { _, known := b.means[s]; return known })
 	b.odd = odd
-	maps.DeleteFunc(b.odd, func(text string, _ time.Time) bool { _, known := b.means[spelling{text: text}]; return known })
 }
