@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,19 +20,26 @@ import (
 	"github.com/erp-calendar/erp-calendar/shared/failure"
 )
 
-// zipped is so many bytes of a repeated text between a beginning and an end, compressed.
+// zipped is so many bytes of a repeated text between a beginning and an end, compressed: gzip
+// may be several one after the other, so a MiB of the text is compressed once.
 func zipped(t *testing.T, begin, part, end string, size int) []byte {
 	t.Helper()
+	const each = 1 << 20
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
-	body := io.MultiReader(strings.NewReader(begin), strings.NewReader(strings.Repeat(part, size/len(part))), strings.NewReader(end))
-	if _, err := io.Copy(z, body); err != nil {
-		t.Fatal(err)
+	compressed := func(text string) []byte {
+		out.Reset()
+		z.Reset(&out)
+		if _, err := io.WriteString(z, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(out.Bytes())
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	between := bytes.Repeat(compressed(strings.Repeat(part, each/len(part))), size/each)
+	return slices.Concat(compressed(begin), between, compressed(end))
 }
 
 // A few KiB of gzip must not become a gigabyte of memory and take the instance with them
