@@ -89,15 +89,12 @@ type archiveFile struct {
 }
 
 // terraformArchives plans the configuration of a copy of the repository, restricted
-// to its archives (no other provider is configured then, so no cloud account is
+// to some archives (no other provider is configured then, so no cloud account is
 // needed), and returns them by the function that each imports.
-func terraformArchives(t *testing.T, root string) map[string]archive {
+func terraformArchives(t *testing.T, root string, addresses ...string) map[string]archive {
 	t.Helper()
 	dir := filepath.Join(root, "terraform")
-	addresses := archiveAddresses(t, dir)
 	saved := filepath.Join(root, "archives.plan")
-	testenv.Terraform(t)
-	terraform(t, dir, "", "init", "-backend=false", "-input=false", "-no-color")
 	args := []string{"plan", "-input=false", "-no-color", "-refresh=false", "-out=" + saved}
 	for _, address := range addresses {
 		args = append(args, "-target="+address)
@@ -146,6 +143,23 @@ func terraformArchives(t *testing.T, root string) map[string]archive {
 			found[name] = a
 		}
 	}
+	return found
+}
+
+// allArchives plans the archives of all functions. Terraform takes six seconds for each of which
+// it sees the contents, so it sees each file's name in place of them.
+func allArchives(t *testing.T, names string) map[string]archive {
+	t.Helper()
+	for _, part := range []string{"functions", "shared"} {
+		must(t, filepath.WalkDir(filepath.Join(names, part), func(file string, d fs.DirEntry, err error) error {
+			// Of the JSON, which belongs into no archive, Terraform reads texts.
+			if err != nil || d.IsDir() || path.Ext(file) == ".json" {
+				return err
+			}
+			return os.WriteFile(file, []byte(file), 0o600)
+		}))
+	}
+	found := terraformArchives(t, names, archiveAddresses(t, filepath.Join(names, "terraform"))...)
 	for name := range functions {
 		if _, ok := found[name]; !ok {
 			t.Errorf("Terraform makes no archive of %s", name)
@@ -155,6 +169,22 @@ func terraformArchives(t *testing.T, root string) map[string]archive {
 		t.Fatalf("Terraform makes %d archives, want one for each of %d functions", len(found), len(functions))
 	}
 	return found
+}
+
+// withContents is an archive that was planned of names, with the repository's contents.
+func (a archive) withContents(t *testing.T, root string) archive {
+	t.Helper()
+	whole := archive{address: a.address, files: map[string]string{}}
+	for name, content := range a.files {
+		if name != "function.go" {
+			original, err := os.ReadFile(filepath.Join(root, name))
+			must(t, err)
+			content = string(original)
+		}
+		whole.files[name] = content
+	}
+	whole.packed = pack(t, whole.files)
+	return whole
 }
 
 // function is the entry point whose folder the archive's root imports.
@@ -326,15 +356,7 @@ func sameSourceSameHash(t *testing.T, one string, before map[string]string) {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(two, name)), 0o750))
 		must(t, os.WriteFile(filepath.Join(two, name), []byte("package more\n"), 0o600))
 	}
-	// Its providers are the first one's: from the registry they are a hundred megabytes.
-	data := filepath.Join("terraform", ".terraform")
-	must(t, os.Mkdir(filepath.Join(two, data), 0o750))
-	for _, part := range []string{"providers", "modules"} {
-		must(t, os.Symlink(filepath.Join(one, data, part), filepath.Join(two, data, part)))
-	}
-	lock, err := os.ReadFile(filepath.Join(one, "terraform", ".terraform.lock.hcl"))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(two, "terraform", ".terraform.lock.hcl"), lock, 0o600))
+	shareProviders(t, one, two)
 	if after := sourceHashes(t, two); !cmp.Equal(before, after) {
 		t.Errorf("another hash of the same source (-first +second):\n%s", cmp.Diff(before, after))
 	}
@@ -350,6 +372,20 @@ func sameSourceSameHash(t *testing.T, one string, before map[string]string) {
 		}
 		seen[before[name]] = true
 	}
+}
+
+// shareProviders gives a second copy of the repository the first one's providers: from the
+// registry they are a hundred megabytes.
+func shareProviders(t *testing.T, one, two string) {
+	t.Helper()
+	data := filepath.Join("terraform", ".terraform")
+	must(t, os.Mkdir(filepath.Join(two, data), 0o750))
+	for _, part := range []string{"providers", "modules"} {
+		must(t, os.Symlink(filepath.Join(one, data, part), filepath.Join(two, data, part)))
+	}
+	lock, err := os.ReadFile(filepath.Join(one, "terraform", ".terraform.lock.hcl"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(two, "terraform", ".terraform.lock.hcl"), lock, 0o600))
 }
 
 // The stand-in for HashiCorp's zip must be as indifferent to time and order.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -30,18 +31,31 @@ import (
 // what it needs, and then lets all eight programs do their work together.
 func TestTheArchivesRunAsDeployed(t *testing.T) {
 	t.Parallel()
-	root := copyRepository(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	archives := terraformArchives(t, root)
-	declared := sourceHashes(t, root)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	root, names := copyRepository(t, at), copyRepository(t, at)
+	testenv.Terraform(t)
+	terraform(t, filepath.Join(root, "terraform"), "", "init", "-backend=false", "-input=false", "-no-color")
+	shareProviders(t, root, names)
+	archives := allArchives(t, names)
+	declared, ofNames := sourceHashes(t, root), sourceHashes(t, names)
 	t.Run("same source same hash", func(t *testing.T) { sameSourceSameHash(t, root, declared) })
+	// One archive with its contents, the one that embeds most, stands for how all are made.
+	t.Run("contents", func(t *testing.T) {
+		const name = "Console"
+		planned := terraformArchives(t, root, archives[name].address)[name]
+		holdsOneFunction(t, root, name, planned, declared[name])
+		if whole := archives[name].withContents(t, root); !maps.Equal(planned.files, whole.files) {
+			t.Errorf("%s holds something else than the repository's files of its names", planned.address)
+		}
+	})
 	programs, bin := map[string]string{}, t.TempDir()
 	for name, a := range archives {
 		// One after the other: each build takes all processors by itself, and all
 		// after the first find its packages in the build cache.
 		programs[name] = filepath.Join(bin, name)
 		if !t.Run("build "+name, func(t *testing.T) {
-			holdsOneFunction(t, root, name, a, declared[name])
-			build(t, a.packed, programs[name])
+			holdsOneFunction(t, names, name, a, ofNames[name])
+			build(t, a.withContents(t, root).packed, programs[name])
 		}) {
 			delete(programs, name) // told already
 		}
