@@ -131,17 +131,14 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := loadAssets(translations, consoleSite.Path(""))
+	shown, err := pagesOf(consoleSite.Path(""))
 	if err != nil {
 		return nil, err
 	}
 	h := &handler{Deps: deps, cfg: cfg, oauth: oauthSite, console: consoleSite,
-		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, translations: translations, assets: files}
+		admins: signin.NewAllowList(cfg.AdminEmails), sessions: sessions, translations: translations, assets: shown.assets, guides: shown.guides}
 
 	h.rules = rulebook.New(deps.Settings, deps.ERP, readOnly{deps.Store}, deps.Now, deps.Log)
-	if h.guides, err = makeGuides(files, translations, consoleSite.Path("")); err != nil {
-		return nil, err
-	}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /signin", h.signIn)

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"sync"
 
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
 	"github.com/erp-calendar/erp-calendar/shared/signin"
@@ -31,6 +32,47 @@ type assets struct {
 
 func contentTypes() map[string]string {
 	return map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+}
+
+// pages are what every instance of one base has in common. They do not change once they are made.
+type pages struct {
+	assets assets
+	guides map[string]guidePage // by language
+}
+
+// made keeps the pages of each base, of which an installation has one: parsing them takes a
+// start's time, and the tests start thousands of instances.
+//
+//nolint:gochecknoglobals // see above
+var made struct {
+	sync.Mutex
+	pages map[string]pages
+}
+
+// pagesOf makes the pages when they are first asked for, once a process.
+func pagesOf(base string) (pages, error) {
+	made.Lock()
+	defer made.Unlock()
+	if p, found := made.pages[base]; found {
+		return p, nil
+	}
+	texts, err := i18n.Load()
+	if err != nil {
+		return pages{}, err
+	}
+	files, err := loadAssets(texts, base)
+	if err != nil {
+		return pages{}, err
+	}
+	guides, err := makeGuides(files, texts, base)
+	if err != nil {
+		return pages{}, err
+	}
+	if made.pages == nil {
+		made.pages = map[string]pages{}
+	}
+	made.pages[base] = pages{assets: files, guides: guides}
+	return made.pages[base], nil
 }
 
 // loadAssets reads the embedded files; base is the console's path as a browser sees it.
