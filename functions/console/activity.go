@@ -321,9 +321,9 @@ func changeWords(c locale, a store.ActivityRecord, recorded string) string {
 		return strings.Join(out, ", ")
 	}
 	if version, err := strconv.Atoi(recorded); err == nil && strings.HasPrefix(a.Action, "admin.settings") {
-		return c.T("activity.version", "N", version)
+		return c.T("activity.version", "N", int64(version))
 	}
-	return recorded
+	return keyWords(c.Texts, recorded)
 }
 
 // exportActivity serves the same list as CSV, for a spreadsheet.

@@ -133,7 +133,7 @@ func googleConnection(c locale, s status.Status, days []store.DayRecord) connect
 	default:
 		add("bad", "ends", c.T("connections.ends-testing", "At", c.moment(a.GrantExpiresAt)))
 	}
-	add("", "calls", c.figure(int(callsOfADay(days, c.now))))
+	add("", "calls", c.Figure(int(callsOfADay(days, c.now))))
 	until := func(t time.Time) string {
 		if c.now.Before(t) {
 			return c.T("connections.until", "At", c.moment(t))
@@ -257,7 +257,7 @@ func (h *handler) testedERP(ctx context.Context, c locale, in calendarsync.Setti
 	if err != nil {
 		return erpFaultFacts(c, c.T("connections.fault"), err)
 	}
-	took := c.T("connections.test.took", "Time", h.Now().Sub(began).Milliseconds())
+	took := c.T("connections.test.took", "Time", int(h.Now().Sub(began).Milliseconds()))
 	out := []connectionFact{{"", c.T("connections.test.key"), took}}
 	if apart, known := apartFrom(in.TimeZone, clock); known {
 		out = append(out, clockFact(c, c.T("connections.test.clock"), apart, c.now))

@@ -377,7 +377,11 @@ func TestStatusJSON(t *testing.T) {
 	want["employees"] = map[string]any{"active": 2., "pending": 1., "held": 1., "error": 1.}
 	want["oldest_pending_seconds"], want["held_deletions"], want["dead_letters"] = 90., 1., 1.
 	want["last_poll"], want["last_erp_read"] = "2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"
-	rest := []any{with(trouble("deletions-held", "bad"), "count", 1.), with(trouble("gave-up", "bad"), "count", 1.), with(trouble("employees-failed", "bad"), "count", 1.), trouble("unconfirmed", "warn")}
+	since := func(problem map[string]any, at string) map[string]any {
+		return with(with(problem, "count", 1.), "since", at)
+	}
+	rest := []any{since(trouble("deletions-held", "bad"), "2026-11-22T10:00:00Z"), since(trouble("gave-up", "bad"), "2026-11-22T10:01:30Z"),
+		since(trouble("employees-failed", "bad"), "2026-11-22T10:00:00Z"), trouble("unconfirmed", "warn")}
 	want["problems"] = rest
 	want["last_reconcile"] = map[string]any{"started": "2026-11-22T10:00:00Z", "ended": nil, "repaired": 0.}
 	if got := read(); !reflect.DeepEqual(got, want) {

@@ -162,7 +162,7 @@ func (h *handler) showCounted(w http.ResponseWriter, r *http.Request, s signin.S
 
 func (h *handler) showCounting(w http.ResponseWriter, r *http.Request, s signin.Session, v countingView) {
 	c := h.locale(r, "")
-	v.Text = c.N("plan.counting.progress", v.Of, "Done", c.figure(v.Done), "Of", c.figure(v.Of))
+	v.Text = c.N("plan.counting.progress", v.Of, "Done", v.Done, "Of", v.Of)
 	h.show(w, r, http.StatusOK, view{Page: "counting", Menu: v.Menu, Title: v.Heading, Session: &s, Body: v, Again: true})
 }
 

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -42,9 +41,12 @@ type eventLine struct {
 func explained(c locale, x events.Explained, reading calendarsync.TaskReading, rec store.TaskRecord) eventLine {
 	l := c.eventStanding(x, rec)
 	d := x.Decision
-	l.Decided = c.T("task.decided", "Verdict", c.T("task.verdict."+verdictName(d.Verdict)), "Reason", cmp.Or(string(d.Reason), "–"), "Rule", ruleOf(x))
+	l.Decided = c.T("task.decided", "Verdict", c.T("task.verdict."+verdictName(d.Verdict)), "Rule", ruleOf(x))
+	if why := taskCause(c.Texts, string(d.Reason)); !strings.Contains(l.What, why.What) {
+		l.Decided += " " + why.What
+	}
 	if m := x.Mapping; m.EventID != "" {
-		l.Decided += " " + c.T("task.event-id", "ID", m.EventID, "State", m.State)
+		l.Decided += " " + c.T("task.event-id", "ID", m.EventID, "State", c.T("task.mapping."+string(m.State)))
 	}
 	switch t := reading.Task; {
 	case d.Verdict == calendarsync.Keep:

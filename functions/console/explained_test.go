@@ -86,12 +86,12 @@ func TestWhyATaskIsNotInTheCalendar(t *testing.T) {
 	b := w.signedIn()
 	for path, want := range map[string][]string{
 		"/tasks/1114": {"It is in 1 of 3 calendars.", "Olena Kovalenko", "Ivan Petrenko", "The event is not there yet.", "Iryna Lysenko", "The calendar is not ticked on their card in the ERP.",
-			"2026-11-24 11:00", "Assigned – is shown", "By rule 1.2", `href="https://erp.example/task/1114"`},
-		"/tasks/1115":                  {"It is in no calendar. Its state is not one of those that are shown.", "Done – is not shown", "By rule 4.1"},
+			"2026-11-24 11:00", "Assigned – is shown", "by rule 1.2", `href="https://erp.example/task/1114"`},
+		"/tasks/1115":                  {"It is in no calendar. Its state is not one of those that are shown.", "Done – is not shown", "by rule 4.1"},
 		"/tasks/1116":                  {"It is in no calendar. The task has no date.", "Give it a date in the ERP."},
-		"/tasks/1117":                  {"The task is dated before this calendar begins.", "By rule 3.5"},
+		"/tasks/1117":                  {"The task is dated before this calendar begins.", "by rule 3.5"},
 		"/tasks/1118":                  {"It is in no calendar: nobody is its executor.", "Assign it to somebody in the ERP."},
-		"/tasks/1119":                  {"The ERP’s own list of states does not have its state.", "By rule 4.2"},
+		"/tasks/1119":                  {"The ERP’s own list of states does not have its state.", "by rule 4.2"},
 		"/tasks/1120":                  {"What the ERP says about the task cannot be read."},
 		"/tasks/99":                    {"It is in no calendar. The ERP does not have this task.", "Check the number."},
 		"/tasks?id=%231114":            {"Task 1114"},

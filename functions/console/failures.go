@@ -24,11 +24,14 @@ const (
 	firstOfCause = 5
 	// givenUp is the cause of a dead letter whose key has no failure of its own.
 	givenUp = "given-up"
-	// stateDismissed is the filter of what is dismissed.
-	stateDismissed = "dismissed"
+	// stateDismissed is the filter of what is dismissed; stateTasks and stateGaveUp are those of
+	// what the overview counts (tally).
+	stateDismissed, stateTasks, stateGaveUp = "dismissed", "tasks", "gave-up"
 	// mostNamedKeys is how many keys the record of an action names.
 	mostNamedKeys = 20
 )
+
+const failuresPath = "/failures"
 
 // failing is one key whose last pass failed, or whose message gave up.
 type failing struct {
@@ -58,7 +61,7 @@ func (f failing) last() time.Time {
 	if f.failure != nil {
 		return f.failure.At
 	}
-	return f.dead.At
+	return f.dead.Last()
 }
 
 // failingCause is what keys fail for, with those that do.
@@ -112,19 +115,21 @@ func (h *handler) showFailures(w http.ResponseWriter, r *http.Request, s signin.
 		h.trouble(w, r, "read what fails", err)
 		return
 	}
-	list := listing{path: "/failures", query: r.URL.Query()}
+	list := listing{path: failuresPath, query: r.URL.Query()}
 	state, only := list.query.Get("state"), list.query.Get("cause")
-	open, dismissed := splitDismissed(all)
-	v := failuresView{More: len(all) >= mostFailing, Empty: empty{Title: c.T("failures.empty.title"), Text: c.T("failures.empty.text")}}
+	open := failingOf(all, "")
+	shown := failingOf(all, state)
+	v := failuresView{More: len(all) >= mostFailing, Dismissed: state == stateDismissed, Empty: empty{Title: c.T("failures.empty.title"), Text: c.T("failures.empty.text")}}
 	waiting := list.chip("", c.T("failures.open"), len(open))
 	if slices.ContainsFunc(open, failing.person) {
 		waiting.Level = "bad"
 	}
-	v.Chips = []chip{waiting, list.chip(stateDismissed, c.T("failures.dismissed"), len(dismissed))}
-	shown := open
-	if v.Dismissed = state == stateDismissed; v.Dismissed {
-		shown = dismissed
+	v.Chips = []chip{waiting, list.chip(stateDismissed, c.T("failures.dismissed"), len(failingOf(all, stateDismissed)))}
+	switch state {
+	case stateDismissed:
 		v.Empty = empty{Title: c.T("failures.none-dismissed.title"), Text: c.T("failures.none-dismissed.text")}
+	case stateTasks, stateGaveUp: // offered while it is chosen
+		v.Chips = append(v.Chips, list.chip(state, c.T("overview.tile."+state), len(shown)))
 	}
 	for _, keys := range byCause(shown) {
 		if only != "" && keys[0].causeID() != only {
@@ -172,15 +177,24 @@ func (h *handler) failing(ctx context.Context) ([]failing, error) {
 	return out, nil
 }
 
-func splitDismissed(all []failing) (open, dismissed []failing) {
+// failingOf are those of a filter: "" and what is none are all that are not dismissed.
+func failingOf(all []failing, filter string) []failing {
+	var out []failing
 	for _, f := range all {
-		if f.dismissed() {
-			dismissed = append(dismissed, f)
-		} else {
-			open = append(open, f)
+		shown := !f.dismissed()
+		switch filter {
+		case stateDismissed:
+			shown = !shown
+		case stateTasks:
+			shown = f.key.Collection == store.Tasks && f.failure != nil && !f.failure.Dismissed
+		case stateGaveUp:
+			shown = f.dead != nil
+		}
+		if shown {
+			out = append(out, f)
 		}
 	}
-	return open, dismissed
+	return out
 }
 
 // byCause puts keys that fail for one cause together: first the causes that need a person,
@@ -334,8 +348,8 @@ func keysText(keys []store.Key) string {
 	return strings.Join(out, ", ")
 }
 
-// chosenFailures are the keys that a form names: one, or all of a cause as they are now; of the
-// dismissed where the form stands on their page.
+// chosenFailures are the keys that a form names: one, or all of a cause as they are now; of those that
+// its page shows.
 func (h *handler) chosenFailures(w http.ResponseWriter, r *http.Request) ([]store.Key, bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeDeadline)
 	defer cancel()
@@ -345,12 +359,8 @@ func (h *handler) chosenFailures(w http.ResponseWriter, r *http.Request) ([]stor
 		return nil, false
 	}
 	one, cause := r.PostForm.Get("key"), r.PostForm.Get("cause")
-	chosen, dismissed := splitDismissed(all)
-	if back(r, "/failures").Query().Get("state") == stateDismissed {
-		chosen = dismissed
-	}
 	var keys []store.Key
-	for _, f := range chosen {
+	for _, f := range failingOf(all, back(r, failuresPath).Query().Get("state")) {
 		if one != "" && formKey(f.key) == one || one == "" && f.causeID() == cause {
 			keys = append(keys, f.key)
 		}

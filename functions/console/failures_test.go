@@ -102,7 +102,7 @@ func TestWhatIsDismissedIsTriedAgain(t *testing.T) {
 	if m := w.sent.all("employee-changes"); p.status != http.StatusSeeOther || len(m) != 1 || !slices.Equal(m[0].IDs, []int64{42, 43}) {
 		t.Errorf("%d, published %+v", p.status, w.sent.messages)
 	}
-	if body := b.get("/activity?kind=admin").body; !strings.Contains(body, "employees/42, employees/43") {
+	if body := b.get("/activity?kind=admin").body; !strings.Contains(body, "Employee 42, Employee 43") {
 		t.Error("the activity does not say what was dismissed")
 	}
 }

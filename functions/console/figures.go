@@ -31,7 +31,7 @@ type figuresView struct {
 type figuresRow struct {
 	When, Link           string
 	Here                 bool
-	Changes, All, Calls  int64
+	Changes, All, Calls  string
 	Median, Slow, Budget string
 }
 
@@ -81,7 +81,7 @@ func (h *handler) showFigures(w http.ResponseWriter, r *http.Request, s signin.S
 func figuresOf(c locale, days []store.DayRecord, day string, quota int) figuresView {
 	from := c.now.Add(-figuresKept).UTC().Truncate(time.Hour)
 	hours := hoursOf(days, from, c.now)
-	v := figuresView{Quota: c.T("figures.quota", "N", c.figure(quota))}
+	v := figuresView{Quota: c.T("figures.quota", "N", quota)}
 	if len(hours) == 0 {
 		v.Empty = &empty{Title: c.T("figures.none.title"), Text: c.T("figures.none.text")}
 		return v
@@ -145,12 +145,12 @@ func figureTables(c locale, hours []hourOf, day string, quota int) (days, ofDay 
 }
 
 func figuresRowOf(c locale, when string, t store.HourTally, busiest int64, quota int) figuresRow {
-	row := figuresRow{When: when, Changes: t.Changes, All: t.All, Calls: t.Calls, Median: "–", Slow: "–", Budget: "–"}
+	row := figuresRow{When: when, Changes: c.Figure(int(t.Changes)), All: c.Figure(int(t.All)), Calls: c.Figure(int(t.Calls)), Median: "–", Slow: "–", Budget: "–"}
 	if len(t.Delays) > 0 {
 		row.Median, row.Slow = c.brief(t.Delay(0.5)), c.brief(t.Delay(0.95))
 	}
 	if quota > 0 {
-		row.Budget = c.T("connections.percent", "N", (100*busiest+int64(quota)-1)/int64(quota))
+		row.Budget = c.T("connections.percent", "N", int((100*busiest+int64(quota)-1)/int64(quota)))
 	}
 	return row
 }
@@ -178,9 +178,13 @@ func (c locale) brief(d time.Duration) string {
 
 func newChart(c locale, from time.Time, text string) chart {
 	p := chart{Width: chartWidth, Height: chartHeight, Text: text}
+	form := "02.01"
+	if c.Language == i18n.Default {
+		form = "01-02"
+	}
 	for at := from.In(c.zone); at.Before(c.now); at = at.Add(time.Hour) {
 		if at.Hour() == 0 && at.Day()%2 == 0 {
-			p.Across = append(p.Across, chartMark{coordinate(acrossOf(from, at)), at.Format("02.01")})
+			p.Across = append(p.Across, chartMark{coordinate(acrossOf(from, at)), at.Format(form)})
 		}
 	}
 	return p
@@ -247,7 +251,7 @@ func barChart(c locale, from time.Time, hours []hourOf, text string, count func(
 	}
 	for _, part := range []int64{1, 2, 4} {
 		n := most * part / 4
-		p.Up = append(p.Up, chartMark{coordinate(upOf(float64(n) / float64(most))), strconv.FormatInt(n, 10)})
+		p.Up = append(p.Up, chartMark{coordinate(upOf(float64(n) / float64(most))), c.Figure(int(n))})
 	}
 	wide := (chartWidth - chartLeft) / (figuresKept.Hours() + 1)
 	for _, h := range hours {

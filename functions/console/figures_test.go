@@ -78,9 +78,9 @@ func TestTwoWeeksInPicturesAndFigures(t *testing.T) {
 	if !strings.Contains(day, "2026-11-22 by the hour") || !strings.Contains(day, `<th scope="row">12:00</th><td class="number" data-label="Changes"><span>1</span>`) {
 		t.Error("the day's hours are not those of the installation's zone, or not counted")
 	}
-	// Thousands and tenths as the language writes them.
-	for lang, words := range map[string][2]string{"uk": {"Google дозволяє 36\u00a0000 за годину.", ">1,0 с<"}, "ru": {"Google разрешает 36\u00a0000 в час.", ">1,0 с<"}, "en": {"36,000", ">1.0 s<"}} {
+	// Thousands, tenths and dates as the language writes them.
+	for lang, words := range map[string][3]string{"uk": {"Google дозволяє 36\u00a0000 за годину.", ">1,0 с<", ">24.11<"}, "ru": {"Google разрешает 36\u00a0000 в час.", ">1,0 с<", ">24.11<"}, "en": {"36,000", ">1.0 s<", ">11-24<"}} {
 		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
-		wantIn(t, b.get("/figures").body, words[0], words[1])
+		wantIn(t, b.get("/figures").body, words[0], words[1], words[2])
 	}
 }

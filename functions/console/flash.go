@@ -8,7 +8,7 @@ import (
 )
 
 // flash says once, above a page, what came of an action. The address holds a fixed word and an
-// id (see outcomes); a word that is not known says nothing.
+// id, or how many (see outcomes); a word that is not known says nothing.
 func flash(t i18n.Texts, q url.Values) *notice {
 	word := q.Get("queued")
 	if c := q.Get("connected"); c != "" {
@@ -23,5 +23,5 @@ func flash(t i18n.Texts, q url.Values) *notice {
 	case "connected-unqueued", "purge", "stopped", "uncounted":
 		level = "warn"
 	}
-	return &notice{Level: level, Title: t.T("flash."+word+".title", "ID", id), Text: t.T("flash." + word + ".text")}
+	return &notice{Level: level, Title: t.T("flash."+word+".title", "ID", id, "N", int(id)), Text: t.T("flash." + word + ".text")}
 }

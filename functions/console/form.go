@@ -182,17 +182,23 @@ func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference 
 	var out []difference
 	a, b := typedFrom(mine), typedFrom(theirs)
 	roles := func(ids []calendarsync.RoleID) string {
-		return strings.ReplaceAll(strings.Trim(fmt.Sprint(ids), "[]"), " ", ", ")
+		var words []string
+		for _, id := range ids {
+			words = append(words, t.T("settings.role.number", "ID", id))
+		}
+		return strings.Join(words, ", ")
 	}
 	for _, name := range settings.Fields() {
 		var x, y string
 		switch name {
 		case "shown_roles":
 			x, y = roles(a.roles), roles(b.roles)
-		case "binding_field", "calendar_id_field":
+		case "binding_field", "calendar_id_field", "phone_field":
 			x, y = fieldWords(t, name, a.text[name]), fieldWords(t, name, b.text[name])
 		case "colors":
-			x, y = strings.TrimSpace(a.colorsText), strings.TrimSpace(b.colorsText)
+			x, y = colorWords(t, mine.Colors), colorWords(t, theirs.Colors)
+		case "language":
+			x, y = languageName(a.text[name]), languageName(b.text[name])
 		default:
 			if _, flag := a.on[name]; flag {
 				x, y = onOff(t, a.on[name]), onOff(t, b.on[name])
@@ -205,6 +211,25 @@ func differences(t i18n.Texts, mine, theirs calendarsync.Settings) []difference 
 		}
 	}
 	return out
+}
+
+// colorWords lists colours by what they are for, without the names that the ERP gives.
+func colorWords(t i18n.Texts, colors map[string]int) string {
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(colors)) {
+		kind, id := "number", key
+		if n, is := strings.CutPrefix(key, calendarsync.ColorOfPriority); is {
+			kind, id = "priority", n
+		} else if n, is := strings.CutPrefix(key, calendarsync.ColorOfState); is {
+			kind, id = "state-number", n
+		}
+		color := strconv.Itoa(colors[key])
+		if n := colors[key]; n >= 1 && n <= len(colorNames) {
+			color = t.T("settings.color." + colorNames[n-1])
+		}
+		lines = append(lines, t.T("settings.type."+kind, "ID", id)+" = "+color)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func onOff(t i18n.Texts, on bool) string {

@@ -3,7 +3,6 @@ package console
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -158,7 +157,10 @@ func problemOf(c locale, p status.Problem, s status.Status, sharing string) over
 	out := overviewProblem{Kind: kind, Level: string(p.Level), Since: c.stamp(p.Since), Detail: p.Detail, Link: problemLink(p.Kind)}
 	switch p.Kind {
 	case status.TakeoverNeeded:
-		out.Title, out.Text, out.LinkText = c.N("takeover.notice.title", p.Count), c.T("takeover.notice.text"), c.T("takeover.notice.link")
+		out.Title, out.Text, out.LinkText = foundTitle(c, s.Found), c.T("takeover.notice.text"), c.T("takeover.notice.link")
+		if s.Found.There() > 0 && s.Found.Dead > 0 {
+			out.Text += " " + c.N("takeover.dead", s.Found.Dead)
+		}
 		return out
 	case status.TakingOver:
 		out.Title, out.Text = c.T("flash.takeover.title"), c.T("flash.takeover.text")
@@ -171,14 +173,29 @@ func problemOf(c locale, p status.Problem, s status.Status, sharing string) over
 	if slices.Contains(countedKinds(), p.Kind) {
 		out.Title = c.N("problem."+kind+".title", p.Count, values...)
 	}
+	if p.Kind == status.ERPUnreadable {
+		out.Detail = keyWords(c.Texts, p.Detail)
+	}
 	if p.Kind == status.AccountRefused || p.Kind == status.ServiceRefused {
 		out.Text = cureOf(c, s.Account.Incident) + " " + out.Text
 	}
 	if out.Link != "" {
-		page, _, _ := strings.Cut(out.Link, "?")
-		out.LinkText = c.T("problem.link." + strings.Trim(page, "/"))
+		page, filter, _ := strings.Cut(strings.Trim(out.Link, "/"), "?state=")
+		out.LinkText = c.T("problem.link." + strings.TrimSuffix(page+"-"+filter, "-"))
 	}
 	return out
+}
+
+// foundTitle says how many calendars were found that no database remembers: of those that do not
+// answer, or are not known to be the product's, that is not said.
+func foundTitle(c locale, f store.FoundRecord) string {
+	switch {
+	case len(f.Calendars) > 0:
+		return c.N("takeover.notice.title", len(f.Calendars))
+	case len(f.Blank) > 0:
+		return c.N("takeover.blank", len(f.Blank))
+	}
+	return c.N("takeover.rows", f.Dead)
 }
 
 // problemLink is the page on which an admin can do something about a problem.
@@ -195,11 +212,19 @@ func problemLink(k status.Kind) string {
 		return "/connections"
 	case status.DeletionsHeld:
 		return "/held"
-	case status.GaveUp, status.TasksFailed, status.ERPUnreadable:
-		return "/failures"
-	case status.EmployeesFailed, status.OutOfReach:
-		return peoplePath + "?state=" + string(groupAttention)
-	case status.Queue, status.ChangeLate:
+	case status.GaveUp:
+		return failuresPath + "?state=" + stateGaveUp
+	case status.TasksFailed:
+		return failuresPath + "?state=" + stateTasks
+	case status.ERPUnreadable:
+		return failuresPath
+	case status.EmployeesFailed:
+		return counted(countsError)
+	case status.OutOfReach:
+		return counted(countsUnreachable)
+	case status.Queue:
+		return counted(countsQueued)
+	case status.ChangeLate:
 		return peoplePath + "?state=" + string(groupWaiting)
 	}
 	return ""
@@ -289,11 +314,10 @@ func (c locale) count(n int) string {
 	if n == 0 {
 		return c.T("overview.none")
 	}
-	return fmt.Sprint(n)
+	return c.Figure(n)
 }
 
 func tilesOf(c locale, s status.Status) []tile {
-	people := func(g group) string { return peoplePath + "?state=" + string(g) }
 	n := s.Tally.Employees
 	level := func(n int, level string) string {
 		if n == 0 {
@@ -303,12 +327,12 @@ func tilesOf(c locale, s status.Status) []tile {
 	}
 	waiting, held := n[store.StatePending]+n[store.StateDeleting], s.Tally.HeldEmployees+s.Tally.HeldTasks
 	return []tile{
-		{Label: c.T("overview.tile.active"), Value: fmt.Sprint(n[store.StateActive]), Link: peoplePath},
-		{Label: c.T("overview.tile.waiting"), Value: fmt.Sprint(waiting), Link: people(groupWaiting)},
-		{Label: c.T("overview.tile.attention"), Value: fmt.Sprint(n[store.StateError]), Level: level(n[store.StateError], "bad"), Link: people(groupAttention)},
-		{Label: c.T("overview.tile.without"), Value: fmt.Sprint(n[store.StateNone]), Link: people(groupWithout)},
-		{Label: c.T("overview.tile.held"), Value: fmt.Sprint(held), Level: level(held, "bad"), Link: problemLink(status.DeletionsHeld)},
-		{Label: c.T("overview.tile.tasks"), Value: fmt.Sprint(s.Tally.FailedTasks), Level: level(s.Tally.FailedTasks, "warn"), Link: problemLink(status.TasksFailed)},
-		{Label: c.T("overview.tile.gave-up"), Value: fmt.Sprint(s.Tally.DeadLetters), Level: level(s.Tally.DeadLetters, "bad"), Link: problemLink(status.GaveUp)},
+		{Label: c.T("overview.tile.active"), Value: c.Figure(n[store.StateActive]), Link: counted(countsActive)},
+		{Label: c.T("overview.tile.waiting"), Value: c.Figure(waiting), Link: counted(countsMoving)},
+		{Label: c.T("overview.tile.attention"), Value: c.Figure(n[store.StateError]), Level: level(n[store.StateError], "bad"), Link: counted(countsError)},
+		{Label: c.T("overview.tile.without"), Value: c.Figure(n[store.StateNone]), Link: counted(countsNone)},
+		{Label: c.T("overview.tile.held"), Value: c.Figure(held), Level: level(held, "bad"), Link: problemLink(status.DeletionsHeld)},
+		{Label: c.T("overview.tile.tasks"), Value: c.Figure(s.Tally.FailedTasks), Level: level(s.Tally.FailedTasks, "warn"), Link: problemLink(status.TasksFailed)},
+		{Label: c.T("overview.tile.gave-up"), Value: c.Figure(s.Tally.DeadLetters), Level: level(s.Tally.DeadLetters, "bad"), Link: problemLink(status.GaveUp)},
 	}
 }

@@ -54,8 +54,8 @@ func TestCalendarsOutOfReachAreToldWithWhatToDo(t *testing.T) {
 		"ru": {"Google не даёт этому подключению доступа к 12 календарям.", "создайте новый календарь на странице каждого сотрудника"},
 	} {
 		b.post("/language", url.Values{"to": {lang}, "back": {"/"}})
-		wantIn(t, b.get("/").body, words[0], words[1], `href="/console/employees?state=attention"`, since.UTC().Format(time.RFC3339))
-		wantIn(t, b.get("/employees?state=attention").body, `href="/console/employees/42`)
+		wantIn(t, b.get("/").body, words[0], words[1], `href="/console/employees?state=unreachable"`, since.UTC().Format(time.RFC3339))
+		wantIn(t, b.get("/employees?state=unreachable").body, `href="/console/employees/42`)
 	}
 	b.post("/language", url.Values{"to": {"en"}, "back": {"/"}})
 	wantIn(t, b.get("/employees/42").body, `href="/console/employees/42/replace"`)
@@ -141,7 +141,7 @@ func TestNobodyIsCountedToBeInOrderUnseen(t *testing.T) {
 	for _, m := range regexp.MustCompile(`href="/console([^"]*)"><span class="tile-label">([^<]*)</span> <span class="tile-value">2<`).FindAllStringSubmatch(b.get("/").body, -1) {
 		tiles[m[2]] = m[1]
 	}
-	if tiles["With a calendar"] != "/employees" {
+	if tiles["With a calendar"] != "/employees?state=active" {
 		t.Errorf("of two, of whom neither calendar is filled, the overview says %v", tiles)
 	}
 	wantIn(t, b.get("/employees?state=order").body, `class="count">0<`)

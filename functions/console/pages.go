@@ -90,12 +90,12 @@ func loadAssets(texts *i18n.Catalogue, base string) (assets, error) {
 		sum := sha256.Sum256(body)
 		a.bodies[e.Name()], a.hashes[e.Name()] = body, hex.EncodeToString(sum[:8])
 	}
-	// Pages write {{t "frame.skip"}} for a text, {{n "count.tasks" 3}} for a count and {{base}} before
-	// a path, where a part has only its own data. They are parsed once, with any language's functions,
+	// Pages write {{t "frame.skip"}} for a text, {{n "count.tasks" 3}} and {{figure 3}} for a count with
+	// and without its word, and {{base}} before a path, where a part has only its own data. They are parsed once, with any language's functions,
 	// and copied for each.
 	functions := func(language string) template.FuncMap {
 		t := texts.For(language)
-		return template.FuncMap{"t": t.T, "n": t.N, "base": func() string { return base }}
+		return template.FuncMap{"t": t.T, "n": t.N, "figure": t.Figure, "base": func() string { return base }}
 	}
 	parsed, err := template.New("").Funcs(functions(i18n.Default)).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {

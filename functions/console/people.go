@@ -103,6 +103,7 @@ func peopleOf(c locale, l listing, known knownPeople) peopleView {
 		v.Sorts = append(v.Sorts, option{Value: sort, Label: c.T("people.sort." + cmp.Or(sort, "urgency")), Chosen: sort == v.Sort})
 	}
 	counts := map[group]int{}
+	counted := tallyOf(v.State)
 	var rows []personRow
 	found := 0
 	for _, e := range known.employees {
@@ -112,7 +113,7 @@ func peopleOf(c locale, l listing, known knownPeople) peopleView {
 		found++
 		row := personRowOf(c, e, known.place(e))
 		counts[row.Standing.group]++
-		if v.State == "" || v.State == string(row.Standing.group) {
+		if v.State == "" || v.State == string(row.Standing.group) || counted != nil && counted.counts(e, known.queue) {
 			rows = append(rows, row)
 		}
 	}
@@ -124,6 +125,9 @@ func peopleOf(c locale, l listing, known knownPeople) peopleView {
 		}
 		v.Chips = append(v.Chips, chip)
 	}
+	if counted != nil {
+		v.Chips = append(v.Chips, l.chip(v.State, c.T(counted.label), len(rows)))
+	}
 	sortPeople(c, rows, v.Sort)
 	v.Pager = l.pager(c.Texts, len(rows))
 	v.Rows = paged(l, rows)
@@ -132,6 +136,55 @@ func peopleOf(c locale, l listing, known knownPeople) peopleView {
 	}
 	return v
 }
+
+// tally lists exactly those whom a count of the overview counts: the groups are another division,
+// by what a reader has to do. It is offered while it is chosen.
+type tally struct {
+	label  string
+	counts func(e store.EmployeeRecord, queue map[int64]store.QueuedCreation) bool
+}
+
+// The filters of the overview's counts.
+const (
+	countsActive      = "active"
+	countsMoving      = "moving"
+	countsError       = "error"
+	countsNone        = "none"
+	countsQueued      = "queued"
+	countsUnreachable = "unreachable"
+)
+
+// tallyOf is the tally of a filter; nil where that is none.
+func tallyOf(filter string) *tally {
+	of := func(label string, states ...store.EmployeeState) *tally {
+		return &tally{label, func(e store.EmployeeRecord, _ map[int64]store.QueuedCreation) bool {
+			return slices.Contains(states, e.CardState())
+		}}
+	}
+	switch filter {
+	case countsActive:
+		return of("overview.tile.active", store.StateActive)
+	case countsMoving:
+		return of("overview.tile.waiting", store.StatePending, store.StateDeleting)
+	case countsError:
+		return of("overview.tile.attention", store.StateError)
+	case countsNone:
+		return of("overview.tile.without", store.StateNone)
+	case countsQueued:
+		return &tally{"people.state.queued", func(e store.EmployeeRecord, queue map[int64]store.QueuedCreation) bool {
+			_, queued := queue[e.ID]
+			return queued
+		}}
+	case countsUnreachable:
+		return &tally{"people.state.unreachable", func(e store.EmployeeRecord, _ map[int64]store.QueuedCreation) bool {
+			return e.Reason == string(calendarsync.ReasonCalendarUnreachable)
+		}}
+	}
+	return nil
+}
+
+// counted is the list of those whom a count of the overview counts.
+func counted(filter string) string { return peoplePath + "?state=" + filter }
 
 // matches reports whether a search finds an employee: by their number, or by words that are
 // all in name or address.
@@ -202,7 +255,7 @@ func (h *handler) syncPeople(w http.ResponseWriter, r *http.Request, s signin.Se
 	}
 	if h.askFor(w, r, store.Employees, ids) {
 		h.Log.InfoContext(r.Context(), "asked for by an admin", "what", "sync", "employees", ids, "sub", s.Sub)
-		noteChange(r, "", numbers(ids))
+		noteChange(r, "", keysText(employeeKeys(ids)))
 		h.goBackOr(w, r, peoplePath, "queued", "several", "id", strconv.Itoa(len(ids)))
 	}
 }
@@ -228,15 +281,20 @@ func (h *handler) invitePeople(w http.ResponseWriter, r *http.Request, s signin.
 		return
 	}
 	noteDone(r)
-	noteChange(r, "", numbers(invited))
+	noteChange(r, "", keysText(employeeKeys(invited)))
 	if h.askFor(w, r, store.Employees, invited) {
 		h.Log.InfoContext(r.Context(), "asked for by an admin", "what", "invite", "employees", invited, "sub", s.Sub)
 		h.goBackOr(w, r, peoplePath, "queued", "invited", "id", strconv.Itoa(len(invited)))
 	}
 }
 
-// numbers lists ids for the record of an action.
-func numbers(ids []int64) string { return strings.Trim(fmt.Sprint(ids), "[]") }
+func employeeKeys(ids []int64) []store.Key {
+	var keys []store.Key
+	for _, id := range ids {
+		keys = append(keys, store.EmployeeKey(id))
+	}
+	return keys
+}
 
 // ticked are the employees that a form names, each once; at most a page of them.
 func ticked(r *http.Request) []int64 {

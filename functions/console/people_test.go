@@ -144,7 +144,7 @@ func TestAThousandEmployeesArePaged(t *testing.T) {
 		if n := strings.Count(p.body, `<tr id="employee-`); n != 50 {
 			t.Fatalf("page %d has %d rows", i, n)
 		}
-		if !strings.Contains(p.body, fmt.Sprintf("%d–%d of 1000", i*50-49, i*50)) {
+		if !strings.Contains(p.body, fmt.Sprintf("%d–%s of 1,000", i*50-49, strings.Replace(fmt.Sprint(i*50), "1000", "1,000", 1))) {
 			t.Errorf("page %d does not say where it is", i)
 		}
 		if i == 20 {

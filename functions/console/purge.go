@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,14 @@ const purgePath = "/purge"
 // typed by habit.
 func purgePhrase(t i18n.Texts, calendars int) string { return t.N("ask.purge.phrase", calendars) }
 
+var thousands = regexp.MustCompile(`(\d)[, ](\d{3})`)
+
+// asTyped is a phrase however its blanks, its capitals and the thousands of its count are typed.
+func asTyped(phrase string) string {
+	phrase = strings.ToLower(strings.Join(strings.Fields(phrase), " "))
+	return thousands.ReplaceAllString(phrase, "$1$2")
+}
+
 // paceWords estimates how long a purge takes: for each calendar its rules, its mark,
 // its events and the deletions, of which the bulk lane makes about eight a second.
 func paceWords(c locale, calendars int) string {
@@ -161,8 +170,7 @@ func (h *handler) purge(w http.ResponseWriter, r *http.Request, s signin.Session
 	if h.undecided(w, r, in) {
 		return
 	}
-	typed := strings.ToLower(strings.Join(strings.Fields(r.PostFormValue("typed")), " "))
-	if typed != strings.ToLower(purgePhrase(h.texts(r), calendars)) {
+	if asTyped(r.PostFormValue("typed")) != asTyped(purgePhrase(h.texts(r), calendars)) {
 		h.askPurge(w, r, s, http.StatusUnprocessableEntity, r.PostFormValue("typed"))
 		return
 	}

@@ -30,9 +30,9 @@ func runRows(c locale, runs []store.RunRecord) []runRow {
 			Text:     c.T("run.started", "Cause", causeWords(c, r.Cause), "At", c.moment(r.Started), "Writes", c.N("run.writes", int(r.Repaired)))}
 		switch {
 		case r.Superseded != "":
-			row.Progress = c.T("run.superseded", "Done", r.Done, "Total", r.Total)
+			row.Progress = c.T("run.superseded", "Done", int(r.Done), "Total", int(r.Total))
 		case r.Ended.IsZero():
-			row.Progress = c.T("run.under-way", "Done", r.Done, "Total", r.Total)
+			row.Progress = c.T("run.under-way", "Done", int(r.Done), "Total", int(r.Total))
 			if d := r.Remaining(c.now); d > 0 {
 				row.Remaining = c.T("overview.remaining", "Time", c.age(d))
 			}
@@ -59,10 +59,10 @@ func driftLines(c locale, r store.RunRecord) []string {
 	}
 	var out []string
 	for _, kind := range byCount(r.Drift) {
-		out = append(out, c.T("run.count", "What", c.T("drift."+kind), "N", r.Drift[kind]))
+		out = append(out, c.T("run.count", "What", c.T("drift."+kind), "N", int(r.Drift[kind])))
 	}
 	for _, field := range byCount(r.Fields) {
-		out = append(out, c.T("run.count", "What", c.T("field."+field+"-changed"), "N", r.Fields[field]))
+		out = append(out, c.T("run.count", "What", c.T("field."+field+"-changed"), "N", int(r.Fields[field])))
 	}
 	return out
 }

@@ -442,10 +442,14 @@ func colorChoices(t i18n.Texts, c calendarsync.Catalogue, typed typed) []colorCh
 }
 
 func languages(chosen string) []option {
-	names := map[string]string{"en": "English", "uk": "Українська", "ru": "Русский"}
 	var out []option
 	for _, l := range settings.Languages() {
-		out = append(out, option{Value: l, Label: names[l], Chosen: l == chosen})
+		out = append(out, option{Value: l, Label: languageName(l), Chosen: l == chosen})
 	}
 	return out
+}
+
+// languageName is what a language calls itself; what is none is given as it is.
+func languageName(l string) string {
+	return cmp.Or(map[string]string{"en": "English", "uk": "Українська", "ru": "Русский"}[l], l)
 }

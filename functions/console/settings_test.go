@@ -182,7 +182,7 @@ func TestSomebodySavedMeanwhile(t *testing.T) {
 	if p.status != http.StatusConflict {
 		t.Fatalf("got %d", p.status)
 	}
-	for _, want := range []string{"petro@example.com: настройки сохранены", `<td data-label="Сохранено сейчас">ru</td><td data-label="Ваше">uk</td>`, `value="Europe/Warsaw"`, `name="version" value="1"`} {
+	for _, want := range []string{"petro@example.com: настройки сохранены", `<td data-label="Сохранено сейчас">Русский</td><td data-label="Ваше">Українська</td>`, `value="Europe/Warsaw"`, `name="version" value="1"`} {
 		if !strings.Contains(p.body, want) {
 			t.Errorf("the page lacks %q", want)
 		}

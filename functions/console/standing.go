@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
@@ -68,11 +69,11 @@ func (c locale) standingByState(e store.EmployeeRecord, queued *store.QueuedCrea
 		reason.Do, reason.Person = c.T("standing.held.do"), true
 		reason = reason.on(c.Texts, heldPath)
 		reason.What = c.T("standing.held.what") + " " + reason.What
-		return standing{groupAttention, "bad", c.T("standing.label.held"), reason, c.stamp(e.AbsentSince), ""}
+		return standing{groupAttention, "bad", c.T("standing.label.held"), reason, c.stamp(cmp.Or(e.HeldSince, e.AbsentSince)), ""}
 	case store.StateDeleting:
 		return standing{groupWaiting, "wait", c.T("standing.label.deleting"), reason, stamp{}, c.next(e.Work)}
 	case store.StateError:
-		s := standing{groupAttention, "bad", c.T("standing.label.attention"), reason, c.stamp(e.PendingSince), c.next(e.Work)}
+		s := standing{groupAttention, "bad", c.T("standing.label.attention"), reason, c.stamp(cmp.Or(e.ErrorSince, e.PendingSince)), c.next(e.Work)}
 		if f := failureCause(c.Texts, e.Failure); s.What == "" {
 			s.cause = f
 		}

@@ -2,11 +2,12 @@ package console
 
 import (
 	"net/http"
-	"strconv"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/i18n"
+	"github.com/erp-calendar/erp-calendar/shared/store"
 )
 
 // locale is how a page speaks to its reader: in which language, at what time, in which zone.
@@ -67,24 +68,25 @@ func (c locale) about(t time.Time) string {
 	return c.T("time.about", "At", t.Format(form))
 }
 
-// figure is a number with its thousands apart.
-func (c locale) figure(n int) string {
-	digits, apart := strconv.Itoa(n), "\u00a0"
-	if c.Language == i18n.Default {
-		apart = ","
-	}
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + apart + digits[at:]
-	}
-	return digits
-}
-
 // promise gives a text that says that something is done by itself; "" while nothing is.
 func (c locale) promise(text string) string {
 	if c.still {
 		return ""
 	}
 	return text
+}
+
+var storedKey = regexp.MustCompile(`\b(tasks|employees)/(\d+)\b`)
+
+// keyWords writes keys in a text, which are recorded as "tasks/12", as the reader knows them.
+func keyWords(t i18n.Texts, text string) string {
+	return storedKey.ReplaceAllStringFunc(text, func(key string) string {
+		if id, is := strings.CutPrefix(key, string(store.Tasks)+"/"); is {
+			return t.T("activity.task", "ID", id)
+		}
+		_, id, _ := strings.Cut(key, "/")
+		return t.T("people.unnamed", "ID", id)
+	})
 }
 
 // causeWords says what made a pass: a notification, the poll, the nightly check.

@@ -184,7 +184,7 @@ func TestBrokenInstallations(t *testing.T) {
 		{"one odd state", setup{}, erpFault("task", "get_catalog_state", fakeerp.Replace("20.system_role", "-")), states{"erp.states": warning}, "system_role"},
 		{"one odd type", setup{}, erpFault("task", "get_catalog_type", fakeerp.Replace("timescale", "1:30")), states{"erp.states": warning}, "timescale"},
 		{"every role shown", setup{}, settings(`{"confirmed":true,"time_zone":"Europe/Kyiv","shown_roles":[11,12,14]}`), states{"erp.roles": warning}, "every role"},
-		{"a task that cannot be read", setup{}, erpFault("task", "show", fakeerp.Replace("date.todo", "MARKER nonsense")), states{"erp.tasks": warning, "erp.dates": warning}, "task 100"},
+		{"a task that cannot be read", setup{}, erpFault("task", "show", fakeerp.Replace("date.todo", "MARKER nonsense")), states{"erp.tasks": warning, "erp.dates": warning}, "Task 100"},
 		// The employees.
 		{"nobody bound", setup{employees: one(fakeerp.Employee{Email: "marker@provider.example", Fields: map[int64]string{bindingField: "0", calendarField: ""}})}, nil, states{"employees.calendars": fault}, "Tick field 1"},
 		{"no such checkbox", setup{employees: one(fakeerp.Employee{Email: "marker@provider.example", Fields: map[int64]string{calendarField: ""}})}, nil, states{"employees.fields": fault, "employees.calendars": fault}, "no card has field 1"},
@@ -194,7 +194,7 @@ func TestBrokenInstallations(t *testing.T) {
 		{"no address", setup{employees: one(fakeerp.Employee{Fields: bound})}, nil, states{"employees.calendars": fault}, "1 without an e-mail address"},
 		{"the account's own address", setup{employees: one(fakeerp.Employee{Email: markedAccount, Fields: bound})}, nil, states{"employees.calendars": warning}, "own address"},
 		{"one address for two", setup{employees: []fakeerp.Employee{{ID: 7, Name: "Marker", Email: "marker@provider.example", Fields: bound}, {ID: 8, Name: "Marker", Email: "Marker@provider.example", Fields: bound}}}, nil, states{"employees.calendars": warning}, "share an address"},
-		{"a card that cannot be read", setup{}, erpFault("employee", "get_data", fakeerp.Replace("8.is_work", "MARKER")), states{"employees.read": warning}, "employee 8"},
+		{"a card that cannot be read", setup{}, erpFault("employee", "get_data", fakeerp.Replace("8.is_work", "MARKER")), states{"employees.read": warning}, "Employee 8"},
 		{"no employees", setup{}, erpFault("employee", "get_data", fakeerp.EmptyList()), states{"employees.read": fault}, "no employee at all"},
 		// The settings.
 		{"nothing set", setup{}, settings(`{}`), states{"settings.read": fault, "erp.clock": unchecked}, "time_zone, shown_roles"},

@@ -30,7 +30,7 @@ func TestTheWaysOfAnERPAreFoundOut(t *testing.T) {
 			states{"erp.unassigned": warning}, []string{"is the list of all"}},
 		"E5 other dates": {func(_ *world, w *fakeerp.Ways) { w.Dates = "02.01.2006, 15:04" }, nil, []string{`"99.99.9999, 99:99"`}},
 		"E5 odd dates": {func(_ *world, w *fakeerp.Ways) { w.Dates = "Jan 2 2006" },
-			states{"erp.dates": warning, "erp.tasks": warning}, []string{"have a date that cannot be read"}},
+			states{"erp.dates": warning, "erp.tasks": warning}, []string{"a date cannot be read: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newWorld(t, setup{})

@@ -329,7 +329,7 @@ func (s *Subject) judgeTasks(ctx context.Context, ids []calendarsync.TaskID) Ver
 	var odd []string
 	for _, id := range slices.Sorted(maps.Keys(readings)) {
 		if r := readings[id]; r.Invalid != nil {
-			odd = append(odd, fmt.Sprintf("task %d: %s", id, DetailOf(r.Invalid)))
+			odd = append(odd, s.Texts.T("activity.task", "ID", id)+": "+DetailOf(r.Invalid))
 		}
 	}
 	counts := []any{"Tasks", s.Texts.N("count.tasks", len(ids)), "Read", len(some), "Odd", len(odd), "Most", s.ERP.Bears()}
@@ -360,7 +360,7 @@ func (s *Subject) checkDates(ctx context.Context) Verdict {
 		v = s.warn("erp.dates.odd", "Odd", s.Texts.N("count.tasks", sum(seen.Unreadable)), "Of", sum(seen.Dates))
 	}
 	for _, form := range slices.Sorted(maps.Keys(seen.Dates)) {
-		v.Details = append(v.Details, fmt.Sprintf("%q: %d", form, seen.Dates[form]))
+		v.Details = append(v.Details, fmt.Sprintf("%q: %s", form, s.Texts.Figure(seen.Dates[form])))
 	}
 	return v
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -37,7 +36,7 @@ func (s *Subject) checkCards(ctx context.Context) Verdict {
 	var odd []string
 	for _, id := range slices.Sorted(maps.Keys(readings)) {
 		if r := readings[id]; r.Invalid != nil {
-			odd = append(odd, fmt.Sprintf("employee %d: %s", id, DetailOf(r.Invalid)))
+			odd = append(odd, s.Texts.T("people.unnamed", "ID", id)+": "+DetailOf(r.Invalid))
 		}
 	}
 	everybody := s.Texts.N("count.employees", len(readings))

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"sync"
 	"time"
 
@@ -84,15 +85,17 @@ type Texts struct {
 }
 
 // T gives a text by its key. Values are names and values in turn: T("people.found", "Query", q)
-// fills in {{.Query}}. A key that does not exist is shown as it is: no test lets it go so far.
+// fills in {{.Query}}. A value of type int is a count, and is written as Figure does; a number
+// that only names something, as an id does, is an int64 or a string. A key that does not exist is
+// shown as it is: no test lets it go so far.
 func (t Texts) T(key string, values ...any) string {
-	return t.localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: pairs(values)})
+	return t.localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: t.pairs(values)})
 }
 
 // N gives a text in the plural form of a count, which it knows as {{.N}}.
 func (t Texts) N(key string, count int, values ...any) string {
-	data := pairs(values)
-	data["N"] = count
+	data := t.pairs(values)
+	data["N"] = t.Figure(count)
 	return t.localize(&i18n.LocalizeConfig{MessageID: key, PluralCount: count, TemplateData: data})
 }
 
@@ -111,14 +114,35 @@ func (t Texts) localize(c *i18n.LocalizeConfig) string {
 	return text
 }
 
-func pairs(values []any) map[string]any {
+func (t Texts) pairs(values []any) map[string]any {
 	data := map[string]any{}
 	for i := 0; i+1 < len(values); i += 2 {
-		if name, ok := values[i].(string); ok {
-			data[name] = values[i+1]
+		name, ok := values[i].(string)
+		if !ok {
+			continue
+		}
+		data[name] = values[i+1]
+		if count, ok := values[i+1].(int); ok {
+			data[name] = t.Figure(count)
 		}
 	}
 	return data
+}
+
+// Figure writes a count with its thousands apart, as the language does.
+func (t Texts) Figure(count int) string {
+	apart := "\u00a0"
+	if t.Language == Default {
+		apart = ","
+	}
+	digits, sign := strconv.Itoa(count), ""
+	if count < 0 {
+		digits, sign = digits[1:], "-"
+	}
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + apart + digits[at:]
+	}
+	return sign + digits
 }
 
 // Age puts a duration into words, rounded down.

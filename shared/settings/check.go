@@ -45,7 +45,7 @@ func Check(s calendarsync.Settings) Faults {
 	between := func(field string, v, least, most int, unit string) {
 		if v < least || v > most {
 			f.add(field, "must be between %d and %d%s", least, most, unit)
-			f.say("between", "Least", least, "Most", most)
+			f.say("between", "Least", strconv.Itoa(least), "Most", strconv.Itoa(most)) // as they are typed
 		}
 	}
 	if s.BindingField < 0 {

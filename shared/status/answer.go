@@ -66,8 +66,12 @@ type Incident struct {
 
 // Takeover is what an admin has to decide about.
 type Takeover struct {
-	Calendars int       `json:"calendars"`
-	Since     time.Time `json:"since"`
+	Calendars int `json:"calendars"`
+	// Unmarked answer, and nothing of their descriptions comes back; Unanswered are rows of
+	// Google's list whose calendars do not answer.
+	Unmarked   int       `json:"unmarked,omitempty"`
+	Unanswered int       `json:"unanswered,omitempty"`
+	Since      time.Time `json:"since"`
 }
 
 // Connector is how the ERP's connector does; counts are of the last 24 hours.
@@ -117,7 +121,7 @@ func (s Status) Answer() Answer {
 		a.Incident = &Incident{Reason: incidents.Text(in.Refusal), Since: in.Since.UTC()}
 	}
 	if in := s.Installation; in.Undecided() {
-		a.Takeover = &Takeover{Calendars: len(s.Found.Calendars), Since: in.TakeoverAsked.UTC()}
+		a.Takeover = &Takeover{Calendars: len(s.Found.Calendars), Unmarked: len(s.Found.Blank), Unanswered: s.Found.Dead, Since: in.TakeoverAsked.UTC()}
 	}
 	return a
 }

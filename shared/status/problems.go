@@ -1,7 +1,6 @@
 package status
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -110,9 +109,9 @@ func (s Status) ofSettings() []Problem {
 	var out []Problem
 	switch in := s.Installation; {
 	case in.Undecided():
-		out = append(out, Problem{Kind: TakeoverNeeded, Level: Bad, Since: in.TakeoverAsked, Count: cmp.Or(len(s.Found.Calendars), len(s.Found.Blank), s.Found.Dead)})
+		out = append(out, Problem{Kind: TakeoverNeeded, Level: Bad, Since: in.TakeoverAsked, Count: s.Found.There()})
 	case in.TakingOver != "":
-		out = append(out, Problem{Kind: TakingOver, Level: Wait})
+		out = append(out, Problem{Kind: TakingOver, Level: Wait, Since: in.TakingOverSince})
 	}
 	purge := s.Installation.Purge
 	if purge.Open() {
@@ -127,10 +126,10 @@ func (s Status) ofSettings() []Problem {
 	case !s.Saved.Settings.Enabled:
 		out = append(out, Problem{Kind: Paused, Level: Warn, Since: s.Saved.At})
 	case !s.Saved.Settings.Confirmed:
-		out = append(out, Problem{Kind: Unconfirmed, Level: Warn})
+		out = append(out, Problem{Kind: Unconfirmed, Level: Warn, Since: s.Saved.At})
 	}
 	if purge != nil && !purge.Open() && !purge.Stopped && purge.Kept > 0 && !s.Saved.Settings.Enabled {
-		out = append(out, Problem{Kind: Kept, Level: Warn, Count: purge.Kept})
+		out = append(out, Problem{Kind: Kept, Level: Warn, Since: purge.EndedAt, Count: purge.Kept})
 	}
 	return out
 }
@@ -165,9 +164,9 @@ func (s Status) ofAccount() []Problem {
 	}
 	switch {
 	case s.Now.Before(a.PausedUntil):
-		out = append(out, Problem{Kind: pauseKind(GooglePause, a, s.Now), Level: Wait, Until: a.PausedUntil})
+		out = append(out, Problem{Kind: pauseKind(GooglePause, a, s.Now), Level: Wait, Since: a.PausedSince(s.Now), Until: a.PausedUntil})
 	case s.Now.Before(a.CreationsPausedUntil):
-		out = append(out, Problem{Kind: pauseKind(CreationsPause, a, s.Now), Level: Wait, Until: a.CreationsPausedUntil})
+		out = append(out, Problem{Kind: pauseKind(CreationsPause, a, s.Now), Level: Wait, Since: a.PausedSince(s.Now), Until: a.CreationsPausedUntil})
 	}
 	return out
 }
@@ -220,7 +219,7 @@ func (s Status) ofERP() []Problem {
 		out = append(out, Problem{Kind: CardsRefused, Level: Warn, Since: c.Since, Count: c.Count, Detail: c.Why})
 	}
 	if n := len(o.SameAddress); n > 0 {
-		out = append(out, Problem{Kind: SameAddress, Level: Warn, Count: n})
+		out = append(out, Problem{Kind: SameAddress, Level: Warn, Since: o.SameAddressSince, Count: n})
 	}
 	return out
 }
@@ -228,14 +227,14 @@ func (s Status) ofERP() []Problem {
 // ofWork judges what is done and what is not.
 func (s Status) ofWork(stopped bool) []Problem {
 	var out []Problem
-	add := func(kind Kind, level Level, n int) {
+	add := func(kind Kind, level Level, n int, since time.Time) {
 		if n > 0 {
-			out = append(out, Problem{Kind: kind, Level: level, Count: n})
+			out = append(out, Problem{Kind: kind, Level: level, Since: since, Count: n})
 		}
 	}
-	add(DeletionsHeld, Bad, s.Tally.HeldEmployees+s.Tally.HeldTasks)
-	add(GaveUp, Bad, s.Tally.DeadLetters)
-	add(EmployeesFailed, Bad, s.Tally.Employees[store.StateError])
+	add(DeletionsHeld, Bad, s.Tally.HeldEmployees+s.Tally.HeldTasks, s.Tally.HeldSince)
+	add(GaveUp, Bad, s.Tally.DeadLetters, s.Tally.GaveUpSince)
+	add(EmployeesFailed, Bad, s.Tally.Employees[store.StateError], s.Tally.ErrorSince)
 	if n := s.Poll.Unreached; n > 0 && s.Connected {
 		out = append(out, Problem{Kind: OutOfReach, Level: Bad, Since: s.Poll.UnreachedSince, Count: n})
 	}
@@ -247,7 +246,7 @@ func (s Status) ofWork(stopped bool) []Problem {
 		if !since.IsZero() && s.Now.Sub(since) > LateChange {
 			out = append(out, Problem{Kind: ChangeLate, Level: Warn, Since: since, Count: s.Tally.PendingTasks})
 		}
-		add(TasksFailed, Warn, s.Tally.FailedTasks)
+		add(TasksFailed, Warn, s.Tally.FailedTasks, s.Tally.FailedSince)
 	}
 	if n := len(s.Waiting); n > 0 {
 		out = append(out, Problem{Kind: Queue, Level: Wait, Count: n, Since: s.Waiting[0].Asked, Until: s.Waiting[n-1].At})

@@ -68,17 +68,19 @@ func troubles(now, ago time.Time) []trouble {
 		{"all calendars are out of reach", func(s *status.Status) { s.Poll.Unreached, s.Poll.UnreachedSince = 12, ago }, status.OutOfReach, status.Bad},
 		{"the grant ends tomorrow", func(s *status.Status) { s.Account.GrantExpiresAt = now.Add(24 * time.Hour) }, status.GrantEnding, status.Bad},
 		{"another account", func(s *status.Status) { s.Account.Email = "other@example.com" }, status.OtherAccount, status.Warn},
-		{"Google asks for a pause", func(s *status.Status) { s.Account.PausedUntil = now.Add(time.Hour) }, status.GooglePause, status.Wait},
-		{"an older record asks for a pause of creations", func(s *status.Status) { s.Account.CreationsPausedUntil = now.Add(time.Hour) }, status.CreationsPause, status.Wait},
+		{"Google asks for a pause", func(s *status.Status) { s.Account.PausedUntil, s.Account.PauseSeconds = now.Add(time.Hour), 7200 }, status.GooglePause, status.Wait},
+		{"an older record asks for a pause of creations", func(s *status.Status) {
+			s.Account.CreationsPausedUntil, s.Account.CreationsPauseSeconds = now.Add(time.Hour), 7200
+		}, status.CreationsPause, status.Wait},
 		{"the day's calls are used up", func(s *status.Status) {
-			s.Account.PausedUntil, s.Account.PauseReason = now.Add(time.Hour), "dailyLimitExceeded"
+			s.Account.PausedUntil, s.Account.PauseReason, s.Account.PauseSeconds = now.Add(time.Hour), "dailyLimitExceeded", 7200
 		}, status.DailyLimit, status.Wait},
 		{"the day's calls are used up while sharing", func(s *status.Status) {
-			s.Account.CreationsPausedUntil, s.Account.CreationsPauseReason = now.Add(time.Hour), "dailyLimitExceeded"
+			s.Account.CreationsPausedUntil, s.Account.CreationsPauseReason, s.Account.CreationsPauseSeconds = now.Add(time.Hour), "dailyLimitExceeded", 7200
 		}, status.DailyLimit, status.Wait},
 		{"a pause after a day's limit that is over", func(s *status.Status) {
-			s.Account.PausedUntil, s.Account.PauseReason = ago, "dailyLimitExceeded"
-			s.Account.CreationsPausedUntil, s.Account.CreationsPauseReason = now.Add(time.Hour), "quotaExceeded"
+			s.Account.PausedUntil, s.Account.PauseReason, s.Account.PauseSeconds = ago, "dailyLimitExceeded", 60
+			s.Account.CreationsPausedUntil, s.Account.CreationsPauseReason, s.Account.CreationsPauseSeconds = now.Add(time.Hour), "quotaExceeded", 7200
 		}, status.CreationsPause, status.Wait},
 		{"the ERP is down", func(s *status.Status) {
 			s.Poll.Failing, s.Poll.FailingSince = &store.Failure{Kind: failure.Source, Message: "503"}, ago
@@ -94,21 +96,23 @@ func troubles(now, ago time.Time) []trouble {
 		{"nobody has polled", func(s *status.Status) { s.Polled, s.Poll = false, store.PollOutcome{} }, status.NotPolled, status.Wait},
 		{"733 wait until Wednesday", func(s *status.Status) {
 			s.Waiting = make([]store.QueuedCreation, 733)
-			s.Waiting[732].At = now.Add(72 * time.Hour)
+			s.Waiting[0].Asked, s.Waiting[732].At = ago, now.Add(72*time.Hour)
 		}, status.Queue, status.Wait},
-		{"something is held", func(s *status.Status) { s.Tally.HeldTasks = 1 }, status.DeletionsHeld, status.Bad},
-		{"something gave up", func(s *status.Status) { s.Tally.DeadLetters = 1 }, status.GaveUp, status.Bad},
-		{"a calendar has an error", func(s *status.Status) { s.Tally.Employees[store.StateError] = 1 }, status.EmployeesFailed, status.Bad},
+		{"something is held", func(s *status.Status) { s.Tally.HeldTasks, s.Tally.HeldSince = 1, ago }, status.DeletionsHeld, status.Bad},
+		{"something gave up", func(s *status.Status) { s.Tally.DeadLetters, s.Tally.GaveUpSince = 1, ago }, status.GaveUp, status.Bad},
+		{"a calendar has an error", func(s *status.Status) { s.Tally.Employees[store.StateError], s.Tally.ErrorSince = 1, ago }, status.EmployeesFailed, status.Bad},
 		{"a change is late", func(s *status.Status) { s.Tally.OldestTask, s.Tally.PendingTasks = ago, 1 }, status.ChangeLate, status.Warn},
-		{"a task failed", func(s *status.Status) { s.Tally.FailedTasks = 1 }, status.TasksFailed, status.Warn},
+		{"a task failed", func(s *status.Status) { s.Tally.FailedTasks, s.Tally.FailedSince = 1, ago }, status.TasksFailed, status.Warn},
 		{"no full run", func(s *status.Status) { s.Poll.RunMissedSince = ago }, status.FullRunMissed, status.Bad},
-		{"two share an address", func(s *status.Status) { s.Poll.SameAddress = []store.SharedAddress{{Employees: []int64{1, 2}}} }, status.SameAddress, status.Warn},
-		{"syncing is off", func(s *status.Status) { s.Saved.Settings.Enabled = false }, status.Paused, status.Warn},
-		{"not confirmed", func(s *status.Status) { s.Saved.Settings.Confirmed = false }, status.Unconfirmed, status.Warn},
+		{"two share an address", func(s *status.Status) {
+			s.Poll.SameAddress, s.Poll.SameAddressSince = []store.SharedAddress{{Employees: []int64{1, 2}}}, ago
+		}, status.SameAddress, status.Warn},
+		{"syncing is off", func(s *status.Status) { s.Saved.Settings.Enabled, s.Saved.At = false, ago }, status.Paused, status.Warn},
+		{"not confirmed", func(s *status.Status) { s.Saved.Settings.Confirmed, s.Saved.At = false, ago }, status.Unconfirmed, status.Warn},
 		{"settings lack something", func(s *status.Status) { s.Saved.Missing = []string{"time_zone"} }, status.SettingsIncomplete, status.Bad},
 		{"everything is being deleted", func(s *status.Status) { s.Installation.Purge = &store.PurgeRecord{ID: "p", StartedAt: ago} }, status.Purging, status.Bad},
 		{"calendars are found", func(s *status.Status) { s.Installation.TakeoverAsked = ago }, status.TakeoverNeeded, status.Bad},
-		{"what was found is being taken over", func(s *status.Status) { s.Installation.TakingOver = "tenant" }, status.TakingOver, status.Wait},
+		{"what was found is being taken over", func(s *status.Status) { s.Installation.TakingOver, s.Installation.TakingOverSince = "tenant", ago }, status.TakingOver, status.Wait},
 		{"the settings cannot be read", func(s *status.Status) { s.Saved.Faults = settings.Faults{{Field: "time_zone", Problem: "is no zone"}} }, status.SettingsFaulty, status.Bad},
 		{"the connection is doubted", func(s *status.Status) { s.Account.SuspectSince = ago }, status.Suspect, status.Warn},
 		{"a mark does not come back", func(s *status.Status) { s.Installation.Unreadable = &store.UnreadableMark{Since: ago} }, status.MarkUnreadable, status.Bad},
@@ -121,6 +125,42 @@ func troubles(now, ago time.Time) []trouble {
 		{"cards are refused", func(s *status.Status) {
 			s.Saved.Settings.CalendarIDField, s.Tally.RefusedCards = 7, store.RefusedCards{Count: 2, Since: ago, Why: "no such field"}
 		}, status.CardsRefused, status.Warn},
+	}
+}
+
+// kept is a purge that left something, which ended with syncing off.
+func kept(ago time.Time) trouble {
+	return trouble{"a calendar was not deleted", func(s *status.Status) {
+		s.Installation.Purge = &store.PurgeRecord{ID: "p", StartedAt: ago.Add(-time.Hour), EndedAt: ago, Kept: 1}
+		s.Saved.Settings.Enabled, s.Saved.At = false, ago // as after every purge, which is told besides
+	}, status.Kept, status.Warn}
+}
+
+// TestEveryProblemSaysSinceWhen: whoever is told of one is told since when, but for what nothing
+// knows the beginning of.
+func TestEveryProblemSaysSinceWhen(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	ago := now.Add(-time.Hour)
+	unknown := map[status.Kind]string{
+		status.NotConnected:       "nothing was ever there",
+		status.NotPolled:          "nothing was ever there",
+		status.SettingsFaulty:     "what was saved was right; a release takes it no more",
+		status.SettingsIncomplete: "nothing was ever there",
+		status.OtherAccount:       "the configuration was changed, of which no time is known",
+		status.GrantEnding:        "it is to come: it says until when",
+	}
+	for _, row := range append(troubles(now, ago), kept(ago)) {
+		s := well(now)
+		row.change(&s)
+		for _, p := range s.Answer().Problems {
+			_, allowed := unknown[p.Kind]
+			switch {
+			case p.Since == nil && !allowed:
+				t.Errorf("%s: %s does not say since when", row.name, p.Kind)
+			case p.Since != nil && (allowed || p.Since.After(ago)):
+				t.Errorf("%s: %s is since %s", row.name, p.Kind, p.Since)
+			}
+		}
 	}
 }
 
@@ -151,10 +191,7 @@ func TestEveryAlarmAndEveryProblemIsTold(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	told := map[status.Kind]bool{}
 	ago := now.Add(-time.Hour)
-	for _, row := range append(troubles(now, ago), trouble{change: func(s *status.Status) {
-		s.Installation.Purge = &store.PurgeRecord{ID: "p", StartedAt: ago, EndedAt: ago, Kept: 1}
-		s.Saved.Settings.Enabled = false // as after every purge, which is told besides
-	}}) {
+	for _, row := range append(troubles(now, ago), kept(ago)) {
 		s := well(now)
 		row.change(&s)
 		for _, p := range s.Answer().Problems {

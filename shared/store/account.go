@@ -80,6 +80,19 @@ func (a AccountRecord) PausedFor(now time.Time) string {
 	return ""
 }
 
+// PausedSince is when the pause that is in force began; zero while there is none.
+func (a AccountRecord) PausedSince(now time.Time) time.Time {
+	length := func(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }
+	switch {
+	case now.Before(a.PausedUntil) && a.PauseSeconds > 0:
+		return a.PausedUntil.Add(-length(a.PauseSeconds))
+	case now.Before(a.PausedUntil):
+	case now.Before(a.CreationsPausedUntil) && a.CreationsPauseSeconds > 0:
+		return a.CreationsPausedUntil.Add(-length(a.CreationsPauseSeconds))
+	}
+	return time.Time{}
+}
+
 // SealPath names the record of the account sub; its Sealed is bound to this name.
 func SealPath(sub string) string { return string(Accounts) + "/" + sub }
 

@@ -45,9 +45,9 @@ type Ref struct {
 func IndexedFields(c Collection) []string {
 	switch c {
 	case Employees:
-		return []string{"due_at", "pending_since", "divisions", "state", "reason", "failed", "held", "kept_for", "seen_at", "unreadable_since", "card_since"}
+		return []string{"due_at", "pending_since", "divisions", "state", "reason", "failed", "held", "kept_for", "seen_at", "unreadable_since", "card_since", "error_since", "held_since"}
 	case Tasks:
-		return []string{"due_at", "pending_since", "employees", "failed", "held", "inserted_at", "unreadable_since", "announced_at"}
+		return []string{"due_at", "pending_since", "employees", "failed", "failed_since", "held", "held_since", "inserted_at", "unreadable_since", "announced_at"}
 	case Activity:
 		return []string{"at", "of_task", "of_employee"}
 	case Days:

@@ -116,6 +116,8 @@ type EmployeeRecord struct {
 	Address   string        `firestore:"address,omitempty" json:"address,omitempty"`
 	Divisions []int64       `firestore:"divisions,omitempty" json:"divisions,omitempty"`
 	State     EmployeeState `firestore:"state" json:"state"`
+	// ErrorSince is since when the state is error; indexed.
+	ErrorSince time.Time `firestore:"error_since,omitempty" json:"error_since,omitzero"`
 	// Reason says in one word why the state is none or held, e.g. "no-address", or why nothing
 	// is written; indexed.
 	Reason string `firestore:"reason,omitempty" json:"reason,omitempty"`
@@ -150,7 +152,9 @@ type EmployeeRecord struct {
 	// Held is HeldWaiting while the deletion of a calendar is held by the delete
 	// guard, HeldDropped after an admin decided that it stays; indexed. AllowedAt is
 	// when an admin confirmed it.
-	Held      string    `firestore:"held,omitempty" json:"held,omitempty"`
+	Held string `firestore:"held,omitempty" json:"held,omitempty"`
+	// HeldSince is since when Held is HeldWaiting; indexed.
+	HeldSince time.Time `firestore:"held_since,omitempty" json:"held_since,omitzero"`
 	AllowedAt time.Time `firestore:"allowed_at,omitempty" json:"allowed_at,omitzero"`
 	// KeptFor is the reason for which the calendar was to go, and an admin decided that it
 	// stays: it is kept for as long as the ERP gives just this reason (rule 4.9); indexed.
@@ -183,6 +187,14 @@ func (e *EmployeeRecord) CardState() EmployeeState {
 }
 
 func (e *EmployeeRecord) work() *Work { return &e.Work }
+
+func (e *EmployeeRecord) watch() (changed func(now time.Time)) {
+	state, held := e.State, e.Held
+	return func(now time.Time) {
+		e.ErrorSince = turned(e.ErrorSince, state == StateError, e.State == StateError, now)
+		e.HeldSince = turned(e.HeldSince, held == HeldWaiting, e.Held == HeldWaiting, now)
+	}
+}
 
 func newEmployee(id int64) *EmployeeRecord { return &EmployeeRecord{ID: id, State: StateNone} }
 
@@ -442,7 +454,8 @@ func (s *Store) SeenSince(ctx context.Context, since time.Time) (map[int64]strin
 	return seen, nil
 }
 
-// FailedEmployees lists the employees whose last pass failed, by id; limit 0 means all.
+// FailedEmployees lists the employees whose last pass failed, by id, those dismissed last;
+// limit 0 means all.
 func (s *Store) FailedEmployees(ctx context.Context, limit int) ([]EmployeeRecord, error) {
-	return query[EmployeeRecord](ctx, s, "list failed employees", Query{Collection: Employees, Field: "failed", Op: Equal, Value: "yes", Limit: limit})
+	return queryFailed[EmployeeRecord](ctx, s, "list failed employees", Employees, limit)
 }

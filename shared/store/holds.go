@@ -26,7 +26,7 @@ type HeldKey struct {
 	Calendars int // held calendars of an employee
 	Within    int // events in those calendars
 	Reason    string
-	Since     time.Time // when the first of a task's events was held; zero for an employee
+	Since     time.Time // when the first of a task's events was held, or since when an employee's calendars are
 	// Title and Start are what a task's held event says, where that could be read.
 	Title, Start string
 	// Employees are those whose calendars a task's held events are in.
@@ -78,14 +78,26 @@ func (s *Store) Held(ctx context.Context) (plan HeldPlan, err error) {
 		return plan, err
 	}
 	plan.sum()
+	if plan.Since, err = s.holdBegan(ctx); err != nil || !plan.Since.IsZero() {
+		return plan, err
+	}
+	// An admin reopened something after its end.
+	for _, k := range plan.Keys {
+		plan.Since = earlier(plan.Since, k.Since)
+	}
+	return plan, nil
+}
+
+// holdBegan is when the alarm's incident began in which anything is held; zero for none.
+func (s *Store) holdBegan(ctx context.Context) (began time.Time, err error) {
 	for _, what := range guarded() {
 		g, _, err := get[GuardRecord](ctx, s, fmt.Sprintf("read the delete guard of %s", what), guardRef(what))
 		if err != nil {
-			return plan, err
+			return time.Time{}, err
 		}
-		plan.Since = earlier(plan.Since, g.HeldSince)
+		began = earlier(began, g.HeldSince)
 	}
-	return plan, nil
+	return began, nil
 }
 
 func guarded() []Guarded { return []Guarded{GuardedEvents, GuardedCalendars} }
@@ -144,7 +156,7 @@ func (s *Store) heldKeys(ctx context.Context, how string) ([]HeldKey, error) {
 // heldKey tells what is held of an employee: calendars on their way out whose deletion
 // was not granted, and the present one where nobody said that it is to go.
 func (e *EmployeeRecord) heldKey() HeldKey {
-	k := HeldKey{Key: EmployeeKey(e.ID), Reason: e.Reason, Withdrawn: !e.heldPresent()}
+	k := HeldKey{Key: EmployeeKey(e.ID), Reason: e.Reason, Since: e.HeldSince, Withdrawn: !e.heldPresent()}
 	for _, c := range e.Retiring {
 		if !c.Permitted {
 			k.Calendars++

@@ -15,8 +15,10 @@ type InstallationRecord struct {
 	// TakeoverAsked is since when an admin has to say whose the calendars are that were
 	// found while no tenant was known; zero for nothing to decide. TakingOver is the tenant
 	// whose calendars they had taken over, until these are taken in (rule 3.13).
-	TakeoverAsked time.Time `firestore:"takeover_asked,omitempty" json:"takeover_asked,omitzero"`
-	TakingOver    string    `firestore:"taking_over,omitempty" json:"taking_over,omitempty"`
+	// TakingOverSince is since when.
+	TakeoverAsked   time.Time `firestore:"takeover_asked,omitempty" json:"takeover_asked,omitzero"`
+	TakingOver      string    `firestore:"taking_over,omitempty" json:"taking_over,omitempty"`
+	TakingOverSince time.Time `firestore:"taking_over_since,omitempty" json:"taking_over_since,omitzero"`
 	// Purge is the latest purge. It stands here because every pass over an employee
 	// reads this record, always as it is now.
 	Purge *PurgeRecord `firestore:"purge,omitempty" json:"purge,omitempty"`
@@ -45,7 +47,7 @@ func (s *Store) SetTenant(ctx context.Context, tenant string) (inForce string, e
 			return nothing
 		}
 		in.Tenant, inForce = tenant, tenant
-		in.TakingOver = ""
+		in.TakingOver, in.TakingOverSince = "", time.Time{}
 		return set
 	})
 	if err != nil {

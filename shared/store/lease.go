@@ -47,8 +47,10 @@ type Work struct {
 	// PendingSince is when the oldest change not yet applied became known.
 	PendingSince time.Time `firestore:"pending_since,omitempty" json:"pending_since,omitzero"`
 	Failure      *Failure  `firestore:"failure,omitempty" json:"failure,omitempty"`
-	// Failed is "yes" while Failure is set; a string because it is indexed.
-	Failed string `firestore:"failed,omitempty" json:"failed,omitempty"`
+	// Failed is FailedOpen while Failure is set, or FailedDismissed; indexed. FailedSince is since
+	// when it is FailedOpen; indexed, of a task.
+	Failed      string    `firestore:"failed,omitempty" json:"failed,omitempty"`
+	FailedSince time.Time `firestore:"failed_since,omitempty" json:"failed_since,omitzero"`
 	// UnreadableSince is since when what the ERP says of it cannot be read; indexed.
 	UnreadableSince time.Time `firestore:"unreadable_since,omitempty" json:"unreadable_since,omitzero"`
 	// DeadLetter tells that a message for this key was dead-lettered.
@@ -56,6 +58,14 @@ type Work struct {
 	// Vouched is set when a signed notification said that the thing was deleted.
 	Vouched bool `firestore:"vouched,omitempty" json:"vouched,omitempty"`
 }
+
+// What a key's Failed says.
+const (
+	// FailedOpen: its last pass failed.
+	FailedOpen = "yes"
+	// FailedDismissed: it failed for a cause that an admin does not want to be shown again.
+	FailedDismissed = "dismissed"
+)
 
 // Failure is a recorded fault of a key: never a body, only kind, status, reason
 // and our own sentence (rule 10.2).
@@ -334,11 +344,13 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 	w.DueAt, w.Owed = r.RetryAt, false
 	if r.Err != nil {
 		// Dirty and PendingSince stay: the change is not applied.
-		w.Failure, w.Failed = FailureOf(r.Err, w.Failure, now), "yes"
+		w.Failure = FailureOf(r.Err, w.Failure, now)
+		w.failed(now)
 		w.unreadable(w.Failure.Kind, now)
 		return true
 	}
-	w.Failure, w.Failed, w.UnreadableSince = nil, "", time.Time{}
+	w.Failure, w.UnreadableSince = nil, time.Time{}
+	w.failed(now)
 	if r.Waiting {
 		return true
 	}
@@ -346,6 +358,32 @@ func (w *Work) settle(l *Lease, r Result, now time.Time) bool {
 	// What was vouched for holds for the pass that is still to come.
 	w.Vouched = w.Vouched && !r.RetryAt.IsZero()
 	return true
+}
+
+// failed renews Failed and FailedSince from Failure.
+func (w *Work) failed(now time.Time) {
+	was := w.Failed
+	switch {
+	case w.Failure == nil:
+		w.Failed = ""
+	case w.Failure.Dismissed:
+		w.Failed = FailedDismissed
+	default:
+		w.Failed = FailedOpen
+	}
+	w.FailedSince = turned(w.FailedSince, was == FailedOpen, w.Failed == FailedOpen, now)
+}
+
+// turned is since when something is so that was so before or not: what a record of before such
+// times were kept does not know is not made up.
+func turned(at time.Time, was, is bool, now time.Time) time.Time {
+	switch {
+	case !is:
+		return time.Time{}
+	case !was:
+		return now
+	}
+	return at
 }
 
 // unreadable notes since when a key cannot be read. Where the ERP was not reached, nothing is
@@ -375,7 +413,11 @@ func settle(tx Tx, l *Lease, w *Work, r Result) (released bool, err error) {
 }
 
 // keyed is a record that carries Work.
-type keyed interface{ work() *Work }
+type keyed interface {
+	work() *Work
+	// watch gives what dates what a change makes of the record, once it was made.
+	watch() (changed func(now time.Time))
+}
 
 // record is a keyed record by its type.
 type record[R any] interface {
@@ -392,10 +434,12 @@ func changeKey[P keyed](ctx context.Context, s *Store, doing string, key Key, ge
 		if _, err := get(tx, key.ref(), rec); err != nil {
 			return err
 		}
+		changed := rec.watch()
 		e, err := step(tx, rec)
 		if err != nil {
 			return err
 		}
+		changed(tx.Now())
 		return e.on(tx, key.ref(), rec)
 	})
 }

@@ -33,8 +33,9 @@ type PollOutcome struct {
 	Unreadable      []string  `firestore:"unreadable,omitempty" json:"unreadable,omitempty"`
 	UnreadableSince time.Time `firestore:"unreadable_since,omitempty" json:"unreadable_since,omitzero"`
 	// SameAddress are those who are to have a calendar and share one address with others, a
-	// list for each address (rule 5.1).
-	SameAddress []SharedAddress `firestore:"same_address,omitempty" json:"same_address,omitempty"`
+	// list for each address (rule 5.1), and SameAddressSince since when there are any.
+	SameAddress      []SharedAddress `firestore:"same_address,omitempty" json:"same_address,omitempty"`
+	SameAddressSince time.Time       `firestore:"same_address_since,omitempty" json:"same_address_since,omitzero"`
 }
 
 // SharedAddress are employees with one address.
@@ -96,6 +97,7 @@ func (o *PollOutcome) record(r PollResult, now time.Time) {
 		o.ApartSince = since(o.ApartSince, c.Wrong, now)
 	}
 	if r.SameAddress != nil {
+		o.SameAddressSince = turned(o.SameAddressSince, len(o.SameAddress) > 0, len(*r.SameAddress) > 0, now)
 		o.SameAddress = *r.SameAddress
 	}
 	if u := r.Unreadable; u != nil {

@@ -47,6 +47,10 @@ type FoundRecord struct {
 	Blank []string `firestore:"blank,omitempty" json:"blank,omitempty"`
 }
 
+// There is how many calendars an admin has to decide about that are there, as a look has shown:
+// rows of the list that do not answer are none.
+func (f FoundRecord) There() int { return len(f.Calendars) + len(f.Blank) }
+
 // Names reports whether a calendar is among those that were found marked.
 func (f FoundRecord) Names(id string) bool {
 	return slices.ContainsFunc(f.Calendars, func(c FoundCalendar) bool { return c.ID == id })
@@ -141,6 +145,9 @@ func (s *Store) decideFound(ctx context.Context, doing, hash, tenant string, dec
 			return ErrStale
 		}
 		in.TakeoverAsked = time.Time{}
+		if in.TakingOver != "" {
+			in.TakingOverSince = tx.Now()
+		}
 		return tx.Set(installationRef(), in)
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -120,10 +121,14 @@ type TaskRecord struct {
 	// Held is HeldWaiting while the deletion of an event is held, HeldDropped while
 	// an admin has decided that all such events stay; indexed.
 	Held string `firestore:"held,omitempty" json:"held,omitempty"`
+	// HeldSince is since when the deletion of the first of those events is held; indexed.
+	HeldSince time.Time `firestore:"held_since,omitempty" json:"held_since,omitzero"`
 	Work
 }
 
 func (t *TaskRecord) work() *Work { return &t.Work }
+
+func (t *TaskRecord) watch() (changed func(now time.Time)) { return func(time.Time) {} }
 
 func newTask(id int64) *TaskRecord { return &TaskRecord{ID: id} }
 
@@ -165,17 +170,16 @@ func (t *TaskRecord) concern(read []int64) {
 	t.Employees = slices.Compact(all)
 }
 
-// holding renews Held from the mappings.
+// holding renews Held and HeldSince from the mappings.
 func (t *TaskRecord) holding() {
-	t.Held = ""
+	t.Held, t.HeldSince = "", time.Time{}
 	for _, m := range t.Mappings {
 		switch {
 		case m.HeldSince.IsZero():
 		case m.DroppedAt.IsZero():
-			t.Held = HeldWaiting
-			return
+			t.Held, t.HeldSince = HeldWaiting, earlier(t.HeldSince, m.HeldSince)
 		default:
-			t.Held = HeldDropped
+			t.Held = cmp.Or(t.Held, HeldDropped)
 		}
 	}
 }
@@ -421,7 +425,25 @@ func (s *Store) PendingTasks(ctx context.Context, limit int) ([]TaskRecord, erro
 	return query[TaskRecord](ctx, s, "list pending tasks", Query{Collection: Tasks, Field: "pending_since", Op: Exists, Limit: limit})
 }
 
-// FailedTasks lists the tasks whose last pass failed, by id; limit 0 means all.
+// FailedTasks lists the tasks whose last pass failed, by id, those dismissed last; limit 0
+// means all.
 func (s *Store) FailedTasks(ctx context.Context, limit int) ([]TaskRecord, error) {
-	return query[TaskRecord](ctx, s, "list failed tasks", Query{Collection: Tasks, Field: "failed", Op: Equal, Value: "yes", Limit: limit})
+	return queryFailed[TaskRecord](ctx, s, "list failed tasks", Tasks, limit)
+}
+
+// queryFailed lists what failed of a collection.
+func queryFailed[T any](ctx context.Context, s *Store, doing string, c Collection, limit int) ([]T, error) {
+	var out []T
+	for _, failed := range []string{FailedOpen, FailedDismissed} {
+		rest := limit - len(out)
+		if limit > 0 && rest <= 0 {
+			break
+		}
+		some, err := query[T](ctx, s, doing, Query{Collection: c, Field: "failed", Op: Equal, Value: failed, Limit: max(0, rest)})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
 }

@@ -98,12 +98,12 @@ func pollOutcome(r *rig) {
 	shared := []store.SharedAddress{{Employees: []int64{1, 2}}}
 	good := record(store.PollResult{SameAddress: &shared, Clock: &store.ClockResult{Apart: calendarsync.MaxApart}})
 	read := good.ReadAt
-	equal(r, "good", good, store.PollOutcome{RanAt: read, ReadAt: read, ClockAt: read, Apart: 600, SameAddress: shared})
+	equal(r, "good", good, store.PollOutcome{RanAt: read, ReadAt: read, ClockAt: read, Apart: 600, SameAddress: shared, SameAddressSince: read})
 	unreached := 12
 	first := record(store.PollResult{ERP: down, Clock: &store.ClockResult{Apart: 2 * time.Hour, Wrong: true}, RunMissed: true, Unreached: &unreached})
 	second := record(store.PollResult{ERP: down, RunMissed: true})
 	equal(r, "down", second, store.PollOutcome{
-		RanAt: second.RanAt, ReadAt: read, FailingSince: first.RanAt, SameAddress: shared,
+		RanAt: second.RanAt, ReadAt: read, FailingSince: first.RanAt, SameAddress: shared, SameAddressSince: read,
 		Failing: &store.Failure{Kind: failure.Source, Status: 503, Message: "userside: list tasks: the ERP answered with an error", At: second.RanAt, Count: 1},
 		ClockAt: first.RanAt, Apart: 7200, ApartSince: first.RanAt, RunMissedSince: first.RanAt,
 		Unreached: 12, UnreachedSince: first.RanAt,

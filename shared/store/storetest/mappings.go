@@ -396,11 +396,12 @@ func deadLetters(r *rig, c store.Collection) {
 	r.release(h, store.Result{Err: errors.New("x"), RetryAt: retry})
 	equal(r, "letters after a failure", letters(), []store.DeadLetterRecord{first, second})
 
-	// One that gives up again takes the place of the first; the time it is due at stays.
+	// One that gives up again keeps the time since when it has; the time it is due at stays.
 	r.must(r.s.RecordDeadLetter(r.ctx, key(c, 7), "poll", 100))
 	equal(r, "due after the failure", r.work(c, 7).DueAt, retry)
-	again := letter(c, 7, "poll", 100, r.b.now())
-	equal(r, "letters, the oldest first", letters(), []store.DeadLetterRecord{second, again})
+	again := letter(c, 7, "poll", 100, first.At)
+	again.LastAt = r.b.now()
+	equal(r, "letters, the longest first", letters(), []store.DeadLetterRecord{again, second})
 
 	// Recorded while the key is held: the pass that began before says nothing of it.
 	h = r.take(c, 7, "m2")
@@ -409,7 +410,7 @@ func deadLetters(r *rig, c store.Collection) {
 	released, err := r.settle(h, store.Result{})
 	r.must(err)
 	equal(r, "released", released, false)
-	equal(r, "letters after a pass to be repeated", letters(), []store.DeadLetterRecord{second, again})
+	equal(r, "letters after a pass to be repeated", letters(), []store.DeadLetterRecord{again, second})
 	equal(r, "marked after a pass to be repeated", r.work(c, 7).DeadLetter, true)
 
 	r.release(h, store.Result{})

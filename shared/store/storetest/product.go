@@ -128,6 +128,7 @@ func Product(t *testing.T, open func(t *testing.T) store.Backend) {
 		{"activity of one task or employee", activityOfOne},
 		{"activity is counted by the hour", activityCounted},
 		{"how a poll went", pollOutcome},
+		{"since when something is wrong", wrongSince},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

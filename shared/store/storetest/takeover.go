@@ -122,7 +122,7 @@ func takeover(r *rig) {
 		r.is(r.s.StartAfresh(r.ctx, again.Hash, "old"), store.ErrStale)
 	})
 	r.must(r.s.TakeOver(r.ctx, again.Hash, "old"))
-	equal(r, "decided", installation(), store.InstallationRecord{TakingOver: "old"})
+	equal(r, "decided", installation(), store.InstallationRecord{TakingOver: "old", TakingOverSince: r.b.now()})
 	r.unchanged("it is decided", func() {
 		r.must(r.s.TakeOver(r.ctx, again.Hash, "old"))
 		r.is(r.s.StartAfresh(r.ctx, again.Hash, "mine"), store.ErrStale)
