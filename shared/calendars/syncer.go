@@ -211,9 +211,9 @@ type Syncer struct {
 	waits Waits
 	pause *pass.Pause // of creating and sharing
 	spare *semaphore.Weighted
-	// markSeen is set once this process has seen a mark come back; until then creating
-	// lets it make one calendar at a time.
-	markSeen atomic.Bool
+	// markSeen is when this process saw a mark come back last, in nanoseconds since 1970; 0: not
+	// yet, and until then creating lets it make one calendar at a time.
+	markSeen atomic.Int64
 	creating *semaphore.Weighted
 }
 

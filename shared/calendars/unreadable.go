@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
+	"github.com/erp-calendar/erp-calendar/shared/failure"
 	"github.com/erp-calendar/erp-calendar/shared/googlecalendar"
 	"github.com/erp-calendar/erp-calendar/shared/store"
 )
@@ -17,7 +18,7 @@ const unreadableAgain = time.Hour
 // back: where Google loses them, one calendar is enough to find out (rule 3.14). release
 // lets the next one go.
 func (p *employeePass) createAlone(ctx context.Context) (release func(), err error) {
-	if p.markSeen.Load() {
+	if p.markSeen.Load() != 0 {
 		return func() {}, nil
 	}
 	if err := p.creating.Acquire(ctx, 1); err != nil {
@@ -84,7 +85,7 @@ func (p *employeePass) checkMark(ctx context.Context, made googlecalendar.Calend
 			return p.noteUnreadable(ctx, made.ID)
 		}
 	}
-	p.markSeen.Store(true)
+	p.markSeen.Store(p.Now().UnixNano())
 	return nil
 }
 
@@ -159,13 +160,74 @@ func marksMissing(all []googlecalendar.Event) bool {
 // mayBeOurs reports whether an event may be the product's, although it shows no mark.
 func mayBeOurs(e googlecalendar.Event) bool { return e.Bare && calendarsync.LooksOwn(e.ID) }
 
+// blankDoubtful reports whether a retiring calendar without any description may have its mark all
+// the same, as all have while Google gives none back: nothing shows one just now. Taken for
+// somebody else's, it stayed for ever.
+func (p *employeePass) blankDoubtful(ctx context.Context, calendar string) (bool, error) {
+	shown, err := p.marksShown(ctx, calendar)
+	if err != nil || shown {
+		return false, err
+	}
+	p.Log.ErrorContext(ctx, "Google shows no calendar's mark: none is given up for lacking it", "employee", p.id, "calendar", calendar)
+	u := store.UnreadableMark{Employee: int64(p.id), Calendar: calendar}
+	p.unreadable = &u
+	p.Again(p.term.AcquiredAt().Add(unreadableAgain))
+	return true, p.Store.NoteUnreadable(ctx, u)
+}
+
+const (
+	// shownLately is how long a mark that was seen tells that Google gives marks back.
+	shownLately = time.Minute
+	// mostAsked is how many calendars are asked for their mark to see that.
+	mostAsked = 3
+)
+
+// marksShown reports whether Google shows the mark of a calendar, but for one, or has just done so.
+func (p *employeePass) marksShown(ctx context.Context, but string) (bool, error) {
+	if p.Now().Sub(time.Unix(0, p.markSeen.Load())) < shownLately {
+		return true, nil
+	}
+	list, err := p.Google.Calendars(p.calls(ctx))
+	if err != nil {
+		return false, err
+	}
+	list = slices.DeleteFunc(list, func(c googlecalendar.Calendar) bool { return c.ID == but })
+	// Those first that the list shows with their marks.
+	slices.SortStableFunc(list, func(a, b googlecalendar.Calendar) int {
+		switch {
+		case a.Marked == b.Marked:
+			return 0
+		case a.Marked:
+			return -1
+		}
+		return 1
+	})
+	for _, other := range list[:min(len(list), mostAsked)] {
+		have, err := p.Google.Calendar(p.calls(ctx), other.ID)
+		switch {
+		case failure.Is(err, failure.Gone) || failure.Is(err, failure.Forbidden):
+		case err != nil:
+			return false, err
+		case have.Marked:
+			p.markSeen.Store(p.Now().UnixNano())
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // marksDoubtful reports whether a retiring calendar, or an event in it, may carry a mark that
 // Google does not give back: given up for lacking it, it would stay for ever (rule 3.14).
 func (p *employeePass) marksDoubtful(ctx context.Context, found inspection, c store.CalendarRecord, all []googlecalendar.Event) (bool, error) {
 	lost := p.unreadable != nil
+	if found.marked {
+		p.markSeen.Store(p.Now().UnixNano())
+	}
 	switch {
 	case lost && found.marked && !found.others:
 		return false, p.noteReadable(ctx, &p.unreadable)
+	case found.exists && found.head.Description == "" && c.Cleared.IsZero() && !lost && !c.MarkLost:
+		return p.blankDoubtful(ctx, c.ID)
 	case !found.marked && (lost || c.MarkLost):
 		p.Again(p.term.AcquiredAt().Add(unreadableAgain))
 		return true, nil

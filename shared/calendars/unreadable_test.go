@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/api/calendar/v3"
+
 	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakegoogle "github.com/erp-calendar/erp-calendar/shared/fake/google"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
@@ -291,12 +293,15 @@ func (b *bench) inserted() []string {
 // until Google gives marks back. Taken for somebody else's, the calendar stayed for ever.
 func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
 	t.Parallel()
-	for name, lost := range map[string]fakegoogle.Ways{
-		"of calendars": {Descriptions: descriptionsLost}, "of events": {PropertiesLost: true}, "of events, without a database": {PropertiesLost: true},
+	for name, row := range map[string]struct{ first, lost fakegoogle.Ways }{
+		"of calendars":                     {first: fakegoogle.Ways{Descriptions: descriptionsLost}},
+		"of calendars, that came at first": {lost: fakegoogle.Ways{Descriptions: descriptionsLost}},
+		"of events":                        {first: fakegoogle.Ways{PropertiesLost: true}},
+		"of events, without a database":    {first: fakegoogle.Ways{PropertiesLost: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, ways(lost))
+			b := newBench(t, ways(row.first))
 			i := b.start(0)
 			who := b.hire("Olena")
 			b.addTask(b.hour(9), who)
@@ -308,6 +313,10 @@ func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
 				i = b.takenOver()
 				_, err := i.calendars.Tenant(t.Context())
 				must(t, err)
+			}
+			if row.lost.Descriptions.Lost {
+				b.clock.advance(time.Hour)
+				b.google.ChangeWays(func(w *fakegoogle.Ways) { *w = row.lost })
 			}
 			startPurge(b)
 			for range 3 {
@@ -324,5 +333,29 @@ func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
 				t.Errorf("once they do: %+v", rec)
 			}
 		})
+	}
+}
+
+// Where another calendar shows its mark, one without any description was cleared by hand: a purge
+// leaves it to whoever did so.
+func TestAPurgeLeavesACalendarWhoseDescriptionWasCleared(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i, ids := b.staffed("Olena", "Petro")
+	i.rest()
+	cleared := b.calendar(ids[0])
+	must(t, b.google.EditCalendar(cleared, func(c *calendar.Calendar) { c.Description = "" }))
+	b.clock.advance(time.Hour)
+	startPurge(b)
+	i.employee(queue.CauseConsole, ids...)
+	i.rest()
+	for _, id := range ids {
+		if rec := b.record(id); rec.Calendar != nil || len(rec.Retiring) > 0 || !rec.DueAt.IsZero() {
+			t.Errorf("employee %d: %+v", id, rec)
+		}
+	}
+	left := b.made()
+	if left = slices.DeleteFunc(left, func(c fakegoogle.CalendarSnapshot) bool { return c.Deleted }); len(left) != 1 || left[0].ID != cleared {
+		t.Errorf("calendars that are left: %+v", left)
 	}
 }
