@@ -114,8 +114,13 @@ func (a *Auditor) madeCalendar(c *trackedCalendar, v Violation) {
 // too late: two lists of the account's calendars lacked it before any showed it, and nothing was
 // done with it (rule 3.6).
 func (c *trackedCalendar) unknown() bool {
-	return (c.late || !c.listed && c.lacked >= 2) && len(c.events) == 0 &&
+	return (c.late || !c.listed && c.lacked >= 2) && !c.holds(c.owns) &&
 		!slices.ContainsFunc(slices.Collect(maps.Values(c.rules)), func(r *trackedRule) bool { return r.everOurs })
+}
+
+// holds reports whether there is a living event of a kind in the calendar.
+func (c *trackedCalendar) holds(kind func(*trackedEvent) bool) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(c.events)), func(e *trackedEvent) bool { return e.live && kind(e) })
 }
 
 // within reports whether something happened, at most so long ago.

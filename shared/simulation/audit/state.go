@@ -141,6 +141,9 @@ func (j judgement) unwanted(c *trackedCalendar, v Violation, explicit bool) {
 	if !c.proved.IsZero() && !c.named {
 		return // denied for as long as has to be believed, and in no list since (rule 3.9)
 	}
+	if c.unknown() && c.holds(func(e *trackedEvent) bool { return !c.owns(e) }) {
+		return // one that Google listed too late stays because of what others have in it (rule 3.6)
+	}
 	if d := j.a.deletions[RuleCalendar]; d.most < d.least && !c.unreachable {
 		j.a.report(v, "the calendar ought not to be there")
 	}
