@@ -195,6 +195,10 @@ func TestRight(t *testing.T) {
 				_, err := l.api.CalendarList.List().Do()
 				check(l.t, err)
 			}
+			// Its owner sees it, and puts something there (seed 2000730).
+			lunch, err := l.google.CreateEvent(lost, &calendar.Event{Summary: "Lunch", Start: l.content(later, petro, 0).Start, End: l.content(later, petro, 0).End})
+			check(l.t, err)
+			check(l.t, l.google.DeleteEvent(lost, lunch))
 			l.create(nina)
 			l.share(l.cals[nina], "nina@provider.example")
 			l.note("calendar.delete", lost, "", 0, nina)
