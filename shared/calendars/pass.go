@@ -465,6 +465,9 @@ func (p *employeePass) learn(ctx context.Context) error {
 	}
 	at, listed := p.term.At(p.Now()), p.Polled.Card(ctx, p.id, seen)
 	return p.save(ctx, func(r *store.EmployeeRecord) {
+		if r.Address != address {
+			rememberReader(r, p.tenant, r.Address)
+		}
 		r.Name, r.Address, r.Divisions = name, address, divisions
 		if r.Seen != seen && !listed {
 			r.SeenAt = at

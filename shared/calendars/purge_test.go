@@ -319,19 +319,41 @@ func TestAPurgeTakesOffAShareWhoseAnswerWasLost(t *testing.T) {
 	}
 }
 
-// After a lost database no pass has been made over the share when the purge comes.
+// After a lost database no pass has been made over the share when the purge comes. One that read
+// the card, and that Google showed no calendar, may have been (seed 2000782).
 func TestAPurgeAfterALostDatabaseLeavesNobodyTheAccess(t *testing.T) {
 	t.Parallel()
-	for name, how := range map[string]fakegoogle.Ways{"": {}, "in no list": {InvitationsHidden: true}} {
+	hidden := fakegoogle.Ways{InvitationsHidden: true}
+	cardRead := func(b *bench, who int64) {
+		b.google.Inject(fakegoogle.Fault{Method: "calendar.acl.list", Status: http.StatusServiceUnavailable, Count: -1})
+		b.start(0).employee(queue.CauseConsole, who)
+		b.google.ClearFaults()
+	}
+	moved := func(b *bench, who int64) {
+		must(b.t, b.erp.UpdateEmployee(who, func(e *fakeerp.Employee) { e.Email = "olena.new@provider.example" }))
+	}
+	for name, row := range map[string]struct {
+		ways      fakegoogle.Ways
+		meanwhile []func(b *bench, who int64)
+	}{
+		"":                              {},
+		"in no list":                    {ways: hidden},
+		"in no list, the card was read": {hidden, []func(*bench, int64){cardRead}},
+		"in no list, a former address":  {hidden, []func(*bench, int64){cardRead, moved, cardRead}},
+		"in no list, a new address that nobody has read": {hidden, []func(*bench, int64){cardRead, moved}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, ways(how))
+			b := newBench(t, ways(row.ways))
 			_, staff := b.staffed("Olena")
 			calendarID := b.calendar(staff[0])
 			_, err := b.google.CreateEvent(calendarID, holiday())
 			must(t, err)
 			b.takenOver()
 			must(t, b.start(0).calendars.StartFullRun(t.Context(), queue.CauseConsole, b.newID())) // adopted, and no more
+			for _, happens := range row.meanwhile {
+				happens(b, staff[0])
+			}
 			startPurge(b)
 			for range 3 {
 				b.clock.advance(10 * time.Minute)

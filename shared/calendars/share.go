@@ -18,7 +18,8 @@ const reader = "reader"
 // share gives the employee's address the role reader: the rules are listed first and
 // only what is missing is inserted (rule 5.3), once Google wants it.
 func (p *employeePass) share(ctx context.Context) error {
-	if !p.created && p.rec().Calendar.RuleID != "" && p.rec().State == store.StateActive && p.rec().Calendar.RuleMissingSince.IsZero() && !p.complete() {
+	settled := p.rec().Calendar.RuleID != "" && !p.rec().Calendar.ShareAgain && p.rec().Calendar.RuleMissingSince.IsZero()
+	if settled && !p.created && p.rec().State == store.StateActive && !p.complete() {
 		return nil
 	}
 	if err := p.extend(ctx); err != nil {
@@ -464,7 +465,35 @@ func (p *employeePass) recall(ctx context.Context) error {
 	if address == "" {
 		return nil
 	}
-	return p.save(ctx, ofCalendar(func(c *store.CalendarRecord) { c.Address, c.AddressDigest = address, "" }))
+	return p.save(ctx, ofCalendar(readBy(p.tenant, address)))
+}
+
+// readBy records whom an adopted calendar is shared with. Where its mark tells so, the share's id
+// is what Google most likely gave it: no list may show the rule, and with neither the digest nor
+// an id nothing would take the access away again (rule 5.3).
+func readBy(tenant, address string) func(*store.CalendarRecord) {
+	return func(c *store.CalendarRecord) {
+		if c.AddressDigest == calendarsync.AddressDigest(tenant, address) {
+			c.RuleID, c.ShareAgain = likelyRule(address), true
+		}
+		c.Address, c.AddressDigest = address, ""
+	}
+}
+
+// rememberReader has the adopted calendars into which no pass has looked remember an address that
+// is about to be forgotten, where it is that of which their marks tell.
+func rememberReader(r *store.EmployeeRecord, tenant, address string) {
+	told := func(c store.CalendarRecord) bool {
+		return address != "" && c.AddressDigest != "" && !c.Extra && c.AddressDigest == calendarsync.AddressDigest(tenant, address)
+	}
+	if r.Calendar != nil && told(*r.Calendar) {
+		ofCalendar(readBy(tenant, address))(r)
+	}
+	for _, c := range r.Retiring {
+		if told(c) {
+			ofRetiring(c.ID, readBy(tenant, address))(r)
+		}
+	}
 }
 
 // sharedWith gives the address that an adopted calendar is shared with, present being

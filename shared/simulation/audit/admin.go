@@ -116,7 +116,9 @@ func (a *Auditor) disowned(c *trackedCalendar, v Violation) {
 	}
 	for _, r := range c.rules {
 		// After a lost database an address that no list shows is known from the ERP alone (rule 5.3).
-		unknown := r.Hidden && c.made.Before(a.wiped) && !a.within(a.lastShown(int64(c.mark.Employee)), a.purgeLasts())
+		// One that changed before any pass read it is remembered by nobody.
+		employee := int64(c.mark.Employee)
+		unknown := r.Hidden && c.made.Before(a.wiped) && (!a.within(a.lastShown(employee), a.purgeLasts()) || !a.showedSinceLoss(employee, r.Value))
 		if r.ours && r.Role != "none" && !unknown {
 			v.Rule = RuleShare
 			a.report(v, "%s can still read a calendar that the product gave up", r.ID)

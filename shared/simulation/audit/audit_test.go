@@ -215,7 +215,10 @@ func TestRight(t *testing.T) {
 			l.giveUp(func(cleared string) {
 				l.listEvents(l.cals[petro])
 				check(l.t, l.google.RestoreEvent(l.cals[petro], cleared))
-			})
+			}, "petro@provider.example")
+		}},
+		{"a former address that nobody remembers reads on", func(l *lab) {
+			l.giveUpHidden(func() {})
 		}},
 		{"departments", func(l *lab) {
 			l.s.IncludeDepartments = true

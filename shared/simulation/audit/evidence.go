@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/erp-calendar/erp-calendar/shared/calendarsync"
 	fakeerp "github.com/erp-calendar/erp-calendar/shared/fake/userside"
 )
 
@@ -96,6 +97,16 @@ func (a *Auditor) lastShown(employee int64) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// showedSinceLoss reports whether the ERP has shown an employee by themselves with an address,
+// well, since the database was lost: then the product is to remember it.
+func (a *Auditor) showedSinceLoss(employee int64, address string) bool {
+	p := a.people[employee]
+	return p != nil && slices.ContainsFunc(p.reads, func(r reading) bool {
+		e, _ := r.v.(*fakeerp.Employee)
+		return r.faulty == nil && e != nil && r.at.After(a.wiped) && calendarsync.NormalAddress(e.Email) == calendarsync.NormalAddress(address)
+	})
 }
 
 // personReads are all readings of one employee, alone or with all others.

@@ -232,15 +232,18 @@ func (l *lab) unshare(cal, address string) {
 }
 
 // giveUp has a purge empty Petro's calendar and take its mark off, because of what others have
-// in it; last happens between the two. The purge is stopped, and he gets another.
-func (l *lab) giveUp(last func(cleared string)) {
+// in it; last happens between the two. The purge is stopped, and he gets another. unshare names
+// whose access it takes away.
+func (l *lab) giveUp(last func(cleared string), unshare ...string) {
 	l.t.Helper()
 	_, err := l.google.CreateEvent(l.cals[petro], &calendar.Event{
 		Summary: "Lunch", Start: l.content(later, petro, 0).Start, End: l.content(later, petro, 0).End,
 	})
 	check(l.t, err)
 	l.audit.Purge()
-	l.unshare(l.cals[petro], "petro@provider.example")
+	for _, address := range unshare {
+		l.unshare(l.cals[petro], address)
+	}
 	l.remove(later, petro, 0)
 	last(l.content(later, petro, 0).Id)
 	l.writeCalendar(petro, func(c *calendar.Calendar) { c.Description = "" })
@@ -248,9 +251,28 @@ func (l *lab) giveUp(last func(cleared string)) {
 	l.audit.PurgeStopped()
 	l.readEmployee(petro)
 	l.create(petro)
+	e, _ := l.erp.Employee(petro)
+	l.share(l.cals[petro], e.Email)
+	l.readTasks(later)
+	l.insert(later, petro, 0)
+}
+
+// giveUpHidden has a purge leave Petro's former address the access by an invitation that no list
+// shows, after the database was lost; meanwhile happens before the address changes.
+func (l *lab) giveUpHidden(meanwhile func()) {
+	l.t.Helper()
+	l.google.ChangeWays(func(w *fakegoogle.Ways) { w.InvitationsHidden = true })
+	check(l.t, l.google.DeleteCalendar(l.cals[petro]))
+	l.readEmployee(petro)
+	l.create(petro)
 	l.share(l.cals[petro], "petro@provider.example")
 	l.readTasks(later)
 	l.insert(later, petro, 0)
+	l.audit.Wiped()
+	l.pass(time.Second)
+	meanwhile()
+	check(l.t, l.erp.UpdateEmployee(petro, func(e *fakeerp.Employee) { e.Email = "p@provider.example" }))
+	l.giveUp(func(string) { l.readEmployee(petro) })
 }
 
 // listEvents reads what a calendar holds.

@@ -86,7 +86,10 @@ func TestWrong(t *testing.T) {
 				check(l.t, l.google.RestoreEvent(l.cals[petro], cleared))
 				l.pass(time.Second)
 				l.listEvents(l.cals[petro])
-			})
+			}, "petro@provider.example")
+		}},
+		{"a former address that was read since the loss reads on", audit.RuleShare, func(l *lab) {
+			l.giveUpHidden(func() { l.readEmployee(petro) })
 		}},
 		{"an event of a deleted task", audit.RuleExtra, func(l *lab) { check(l.t, l.erp.DeleteTask(early)) }},
 		{"a title", audit.RuleField, func(l *lab) { l.edit(func(e *calendar.Event) { e.Summary = "Repair" }) }},
