@@ -88,13 +88,10 @@ type Rules struct {
 	DivisionNames map[DivisionID]string
 	// DivisionsUnread is why they are not known, not even earlier ones.
 	DivisionsUnread error
-	// rolesKnown is false while a shown role is gone from the catalogue: then a
-	// state's role proves nothing.
-	rolesKnown bool
-	// respelled is why nothing is known of other roles than the shown ones: these are
-	// numbers, and the catalogue has texts only, or the other way round.
-	respelled error
-	shown     map[RoleID]bool
+	shown           map[RoleID]bool
+	// lacking are the kinds of those shown roles that no state has, true for texts and false for
+	// numbers: then a state's role proves nothing, and one of the other kind may be the same.
+	lacking map[bool]bool
 }
 
 // NewRules prepares settings; a fault is of kind misconfigured and names the field.
@@ -110,15 +107,11 @@ func NewRules(s Settings, c Catalogue, names map[EmployeeID]string) (*Rules, err
 	if len(s.ShownRoles) == 0 {
 		return nil, failure.New(failure.Misconfigured, "read settings", "shown_roles is empty")
 	}
-	r := &Rules{Settings: s, Zone: zone, Texts: texts, Catalogue: c, Names: names, rolesKnown: true, shown: map[RoleID]bool{}}
+	r := &Rules{Settings: s, Zone: zone, Texts: texts, Catalogue: c, Names: names, shown: map[RoleID]bool{}, lacking: map[bool]bool{}}
 	for _, role := range s.ShownRoles {
 		r.shown[role] = true
 		if len(c.StatesWithRoles([]RoleID{role})) == 0 {
-			r.rolesKnown = false
-			if !c.spellsSo(role) && len(c.States) > 0 {
-				r.respelled = failure.New(failure.SourceInvalid, "read the catalogue of states",
-					"its roles are spelled otherwise than those of shown_roles, and nobody knows which are the same")
-			}
+			r.lacking[role.IsText()] = true
 		}
 	}
 	return r, nil
@@ -210,10 +203,11 @@ func (r *Rules) decideState(t Task) (Decision, bool) {
 		return Decision{}, false
 	case r.Catalogue.StatesUnread != nil:
 		return Decision{Verdict: Unknown, Reason: ReasonState, Err: r.Catalogue.StatesUnread}, true
-	case r.respelled != nil:
+	case r.lacking[!state.Role.IsText()]:
 		// Rule 4.16: another spelling is no other role.
-		return Decision{Verdict: Unknown, Reason: ReasonCatalogue, Err: r.respelled}, true
-	case !r.rolesKnown:
+		return Decision{Verdict: Unknown, Reason: ReasonCatalogue, Err: failure.New(failure.SourceInvalid, fmt.Sprintf("read state %d", id),
+			"its role is spelled otherwise than one of shown_roles that no state has, and nobody knows whether it is the same")}, true
+	case len(r.lacking) > 0:
 		return Decision{Verdict: Absent, Reason: ReasonCatalogue}, true
 	default:
 		return Decision{Verdict: Remove, Reason: ReasonState}, true

@@ -230,16 +230,6 @@ func (c Catalogue) Knows(id StateID) bool {
 	return sound || odd
 }
 
-// spellsSo reports whether any state has a role spelled as one is, by number or by text.
-func (c Catalogue) spellsSo(role RoleID) bool {
-	for _, s := range c.States {
-		if s.Role.IsText() == role.IsText() {
-			return true
-		}
-	}
-	return false
-}
-
 // StatesWithRoles lists, in ascending order, the ids of the states whose system
 // role is one of the roles.
 func (c Catalogue) StatesWithRoles(roles []RoleID) []StateID {

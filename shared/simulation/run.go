@@ -333,6 +333,7 @@ func (w *world) untilNothingDue(end time.Time, atLeast int) bool {
 			w.decideHeld(heldConfirm)
 			w.inviteOutside()
 			w.replaceUnreachable()
+			w.chooseRolesAnew()
 			began = time.Now()
 		}
 		if !w.idle() {
