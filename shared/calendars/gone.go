@@ -93,11 +93,12 @@ func (p *employeePass) mayBeListedYet(c store.CalendarRecord) time.Time {
 	if present := p.rec().Calendar; present != nil && present.ID == c.ID {
 		return time.Time{} // its employee waits for another one; of two, one goes (rule 3.10)
 	}
-	now, listed := p.term.AcquiredAt(), c.Deadline.Add(listedWithin)
+	// A day and an hour at the usual ABSENCE_SECONDS; where a second look comes sooner, so does this.
+	now, listed := p.term.AcquiredAt(), c.Deadline.Add(min(listedWithin, 144*p.waits.Absence))
 	if !now.Before(listed) {
 		return time.Time{}
 	}
-	if again := now.Add(goneAgain); again.Before(listed) {
+	if again := now.Add(min(goneAgain, 6*p.waits.Absence)); again.Before(listed) {
 		return again
 	}
 	return listed

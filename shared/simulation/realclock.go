@@ -67,7 +67,7 @@ var errSilent = fmt.Errorf("simulation: nothing came for too long: %w", io.ErrUn
 // Waits on the real clock.
 const (
 	longOnRealClock = 10 * time.Second
-	mostOnRealClock = 2 * time.Minute
+	mostOnRealClock = 4 * time.Minute
 	// longestWait bounds a step that waits.
 	longestWait = 2 * time.Second
 	// silence is how long the network waits for an answer.
