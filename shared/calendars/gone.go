@@ -20,6 +20,9 @@ const (
 	// listedWithin is within what time of its making a calendar that exists is taken to be in the
 	// account's list (shared/googlecalendar/README.md, G15).
 	listedWithin = 24 * time.Hour
+	// listedLooks is how often such a calendar is looked for at most; with the usual waits that is a
+	// day, too.
+	listedLooks = 24
 	// goneAgain is how often such a calendar is looked for meanwhile.
 	goneAgain = time.Hour
 )
@@ -93,16 +96,19 @@ func (p *employeePass) mayBeListedYet(c store.CalendarRecord) time.Time {
 	if present := p.rec().Calendar; present != nil && present.ID == c.ID {
 		return time.Time{} // its employee waits for another one; of two, one goes (rule 3.10)
 	}
-	// A day and an hour at the usual ABSENCE_SECONDS; where a second look comes sooner, so does this.
-	now, listed := p.term.AcquiredAt(), c.Deadline.Add(min(listedWithin, 144*p.waits.Absence))
+	now, listed := p.term.AcquiredAt(), c.Deadline.Add(min(listedWithin, listedLooks*p.goneAgain()))
 	if !now.Before(listed) {
 		return time.Time{}
 	}
-	if again := now.Add(min(goneAgain, 6*p.waits.Absence)); again.Before(listed) {
+	if again := now.Add(p.goneAgain()); again.Before(listed) {
 		return again
 	}
 	return listed
 }
+
+// goneAgain is how long such a calendar is left alone between two looks: an hour, and less where
+// ABSENCE_SECONDS is set to less than the usual ten minutes.
+func (p *employeePass) goneAgain() time.Duration { return min(goneAgain, 6*p.waits.Absence) }
 
 // lookForGone asks Google for a calendar in both ways in which it can be read: it is
 // gone only if both say so.
