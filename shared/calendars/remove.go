@@ -356,7 +356,10 @@ func (p *employeePass) deleteCalendar(ctx context.Context, c store.CalendarRecor
 			return err
 		}
 	}
-	return p.write(ctx, w)
+	if err := p.write(ctx, w); err != nil {
+		return err
+	}
+	return p.forgetMarksOf(ctx, c.ID)
 }
 
 // holdRemaining has what the delete guard did not let go wait for an admin.

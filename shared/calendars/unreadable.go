@@ -75,6 +75,19 @@ func (p *employeePass) forgetUnseen(ctx context.Context, noted **store.Unreadabl
 	return p.noteReadable(ctx, noted)
 }
 
+// forgetMarksOf takes back what was noted of a calendar that is no more, or of an event in it: an
+// alarm that nobody could end any more.
+func (p *employeePass) forgetMarksOf(ctx context.Context, calendar string) error {
+	for _, noted := range []**store.UnreadableMark{&p.unreadable, &p.unreadableEvent} {
+		if *noted != nil && (*noted).Calendar == calendar {
+			if err := p.noteReadable(ctx, noted); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // checkMark looks for the mark in the answer to a creation, and, where it is not, in the
 // calendar itself, once.
 func (p *employeePass) checkMark(ctx context.Context, made googlecalendar.Calendar, mark calendarsync.CalendarMark) error {

@@ -336,6 +336,32 @@ func TestAPurgeWaitsForMarksThatDoNotComeBack(t *testing.T) {
 	}
 }
 
+// The alarm ends where somebody deletes the calendar for whose mark a purge waits.
+func TestTheMarkOfADeletedCalendarIsForgotten(t *testing.T) {
+	t.Parallel()
+	for name, seen := range map[string]bool{"that was seen before": true, "that never came": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, ways(fakegoogle.Ways{Descriptions: fakegoogle.DescriptionForm{Lost: !seen, Answers: true, Lists: true}}))
+			i := b.start(0)
+			who := b.hire("Olena")
+			i.employee(queue.CauseReconcile, who)
+			b.clock.advance(time.Hour)
+			b.google.ChangeWays(func(w *fakegoogle.Ways) { w.Descriptions = descriptionsLost })
+			startPurge(b)
+			i.employee(queue.CauseConsole, who)
+			if b.unreadable() == nil || len(b.record(who).Retiring) != 1 {
+				t.Fatalf("noted %v: %+v", b.unreadable(), b.record(who))
+			}
+			must(t, b.google.DeleteCalendar(b.calendar(who)))
+			i.rest()
+			if rec := b.record(who); b.unreadable() != nil || len(rec.Retiring) > 0 {
+				t.Errorf("noted %+v: %+v", b.unreadable(), rec)
+			}
+		})
+	}
+}
+
 // Where another calendar shows its mark, one without any description was cleared by hand: a purge
 // leaves it to whoever did so.
 func TestAPurgeLeavesACalendarWhoseDescriptionWasCleared(t *testing.T) {
